@@ -1,0 +1,75 @@
+import CPlatform
+
+/// CRC-32C (Castagnoli polynomial 0x1EDC6F41, reflected, initial and final value all ones), as in
+/// iSCSI, RFC 3720 appendix B.4. "123456789" gives 0xE3069283.
+package struct CRC32C: Sendable {
+    private var state: UInt32 = .max
+
+    package init() {}
+
+    /// The checksum of everything added so far.
+    package var value: UInt32 { ~state }
+
+    /// Adds bytes; splitting the input into several calls does not change the result.
+    package mutating func add(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        #if arch(x86_64)
+        if Self.hasInstruction {
+            state = patron_crc32c_sse42(
+                state, base.assumingMemoryBound(to: UInt8.self), bytes.count)
+            return
+        }
+        #endif
+        state = Self.addByTable(state, bytes)
+    }
+
+    package mutating func add(_ bytes: RawSpan) {
+        bytes.withUnsafeBytes { add($0) }
+    }
+
+    package mutating func add(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { add($0) }
+    }
+
+    package static func checksum(_ bytes: RawSpan) -> UInt32 {
+        var crc = CRC32C()
+        crc.add(bytes)
+        return crc.value
+    }
+
+    package static func checksum(_ bytes: [UInt8]) -> UInt32 {
+        var crc = CRC32C()
+        crc.add(bytes)
+        return crc.value
+    }
+
+    /// The byte-at-a-time twin, which serves machines without the instruction.
+    package static func checksumByTable(_ bytes: [UInt8]) -> UInt32 {
+        bytes.withUnsafeBytes { ~addByTable(.max, $0) }
+    }
+
+    private static func addByTable(_ state: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        var state = state
+        for byte in bytes {
+            state = table[Int(UInt8(truncatingIfNeeded: state) ^ byte)] ^ (state >> 8)
+        }
+        return state
+    }
+
+    private static let table: [UInt32] = (0..<256).map { index in
+        (0..<8).reduce(UInt32(index)) { word, _ in
+            (word >> 1) ^ (word & 1 == 1 ? 0x82F6_3B78 : 0)
+        }
+    }
+
+    #if arch(x86_64)
+    private static let hasInstruction: Bool = {
+        var registers: (UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0)
+        return withUnsafeMutablePointer(to: &registers) { pointer in
+            pointer.withMemoryRebound(to: UInt32.self, capacity: 4) { words in
+                patron_cpuid(1, 0, words) && words[2] & (1 << 20) != 0
+            }
+        }
+    }()
+    #endif
+}

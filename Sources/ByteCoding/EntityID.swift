@@ -1,0 +1,56 @@
+/// The id of a customer or a product as its source writes it. Integers sort before texts.
+package enum EntityID: Hashable, Comparable, Sendable, CustomStringConvertible {
+    case integer(Int64)
+    case text(String)
+
+    package var description: String {
+        switch self {
+        case .integer(let value): String(value)
+        case .text(let value): value
+        }
+    }
+
+    package static func < (a: EntityID, b: EntityID) -> Bool {
+        switch (a, b) {
+        case (.integer(let x), .integer(let y)): x < y
+        case (.integer, .text): true
+        case (.text, .integer): false
+        case (.text(let x), .text(let y)): x.utf8.lexicographicallyPrecedes(y.utf8)
+        }
+    }
+}
+
+/// A column of ids, all of one kind.
+package enum IDColumn: Sendable, Equatable {
+    case integers([Int64])
+    case texts(TextArray)
+
+    package var count: Int {
+        switch self {
+        case .integers(let values): values.count
+        case .texts(let values): values.count
+        }
+    }
+
+    package subscript(row: Int) -> EntityID {
+        switch self {
+        case .integers(let values): .integer(values[row])
+        case .texts(let values): .text(values[row])
+        }
+    }
+
+    /// Whether id `i` sorts before id `j`: numeric order, or bytewise order of the UTF-8.
+    package func precedes(_ i: Int, _ j: Int) -> Bool {
+        switch self {
+        case .integers(let values): values[i] < values[j]
+        case .texts(let values): values.precedes(i, values, j)
+        }
+    }
+
+    package func gather(_ indices: [Int]) -> IDColumn {
+        switch self {
+        case .integers(let values): .integers(indices.map { values[$0] })
+        case .texts(let values): .texts(values.gather(indices))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+/// Texts end to end in one buffer: text `i` is `bytes[offsets[i] ..< offsets[i + 1]]`, UTF-8.
+package struct TextArray: Sendable, Equatable {
+    package private(set) var bytes: [UInt8]
+    package private(set) var offsets: [Int]
+
+    package init() {
+        bytes = []
+        offsets = [0]
+    }
+
+    package init(_ texts: some Sequence<String>) {
+        self.init()
+        for text in texts { append(text) }
+    }
+
+    /// Nil unless offsets start at 0, never decrease, and end at the byte count.
+    package init?(bytes: [UInt8], offsets: [Int]) {
+        guard offsets.first == 0, offsets.last == bytes.count else { return nil }
+        for index in 1..<offsets.count where offsets[index] < offsets[index - 1] { return nil }
+        self.bytes = bytes
+        self.offsets = offsets
+    }
+
+    package var count: Int { offsets.count - 1 }
+    package var isEmpty: Bool { count == 0 }
+
+    package subscript(index: Int) -> String {
+        String(decoding: bytes[offsets[index]..<offsets[index + 1]], as: UTF8.self)
+    }
+
+    /// The UTF-8 bytes of text `index`, not copied.
+    package func utf8(_ index: Int) -> ArraySlice<UInt8> {
+        bytes[offsets[index]..<offsets[index + 1]]
+    }
+
+    package mutating func append(_ text: String) {
+        bytes.append(contentsOf: text.utf8)
+        offsets.append(bytes.count)
+    }
+
+    package mutating func append(utf8: some Collection<UInt8>) {
+        bytes.append(contentsOf: utf8)
+        offsets.append(bytes.count)
+    }
+
+    package mutating func reserveCapacity(count: Int, byteCount: Int) {
+        offsets.reserveCapacity(count + 1)
+        bytes.reserveCapacity(byteCount)
+    }
+
+    /// Texts at `indices`, in that order.
+    package func gather(_ indices: [Int]) -> TextArray {
+        var result = TextArray()
+        result.reserveCapacity(count: indices.count, byteCount: bytes.count)
+        for index in indices { result.append(utf8: utf8(index)) }
+        return result
+    }
+
+    /// Bytewise order of two texts, which for UTF-8 is the order of their code points.
+    package func precedes(_ i: Int, _ other: TextArray, _ j: Int) -> Bool {
+        utf8(i).lexicographicallyPrecedes(other.utf8(j))
+    }
+
+    package var strings: [String] { (0..<count).map { self[$0] } }
+}
+
+/// A text column of few distinct values: row `i` holds `values[Int(codes[i])]`, or nothing where
+/// the code is `CodedText.missing`. Values are distinct, in order of first appearance.
+package struct CodedText: Sendable, Equatable {
+    package static let missing = UInt32.max
+
+    package var codes: [UInt32]
+    package var values: TextArray
+
+    package init(codes: [UInt32] = [], values: TextArray = TextArray()) {
+        self.codes = codes
+        self.values = values
+    }
+
+    package var count: Int { codes.count }
+
+    package subscript(row: Int) -> String? {
+        codes[row] == Self.missing ? nil : values[Int(codes[row])]
+    }
+}

@@ -1,0 +1,52 @@
+// The few C things that Swift's Glibc overlay lacks. Everything here is a thin wrapper over one
+// instruction or one system interface; no logic lives in C.
+#ifndef CPLATFORM_H
+#define CPLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/file.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static inline bool patron_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]) {
+    return __get_cpuid_count(leaf, subleaf, &registers[0], &registers[1], &registers[2],
+                             &registers[3]) != 0;
+}
+
+/// The XCR0 register: which vector states the operating system saves. Only valid where CPUID.1
+/// ECX bit 27 (OSXSAVE) is set.
+static inline uint64_t patron_xgetbv(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return ((uint64_t)high << 32) | low;
+}
+
+/// CRC-32C of `count` bytes continuing from `state` (already inverted), by the SSE 4.2
+/// instruction, eight bytes at a time. Only where CPUID.1 ECX bit 20 is set.
+__attribute__((target("sse4.2"))) static inline uint32_t patron_crc32c_sse42(
+    uint32_t state, const uint8_t *bytes, size_t count) {
+    uint64_t crc = state;
+    while (count >= 8) {
+        uint64_t word;
+        __builtin_memcpy(&word, bytes, 8);
+        crc = __builtin_ia32_crc32di(crc, word);
+        bytes += 8;
+        count -= 8;
+    }
+    uint32_t tail = (uint32_t)crc;
+    while (count > 0) {
+        tail = __builtin_ia32_crc32qi(tail, *bytes);
+        bytes += 1;
+        count -= 1;
+    }
+    return tail;
+}
+#endif
+
+/// flock(2), hidden in Swift by the struct of the same name.
+static inline int patron_flock(int descriptor, int operation) { return flock(descriptor, operation); }
+
+#endif
