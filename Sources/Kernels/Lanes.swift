@@ -1,0 +1,62 @@
+// The one place that knows how wide a register is. The three builds of this folder differ only in
+// their -march flag and in the condition that Package.swift defines for them (KERNELS_AVX2,
+// KERNELS_AVX512); the vector types are internal, so that no two builds share a type or a symbol.
+
+#if KERNELS_AVX512
+typealias Lanes = SIMD16<Float>
+typealias LaneIndices = SIMD16<Int32>
+let laneCount = 16
+#elseif KERNELS_AVX2
+typealias Lanes = SIMD8<Float>
+typealias LaneIndices = SIMD8<Int32>
+let laneCount = 8
+#else
+typealias Lanes = SIMD4<Float>
+typealias LaneIndices = SIMD4<Int32>
+let laneCount = 4
+#endif
+
+/// Rows of a feature-major block: the points of one block are `[featureCount × blockRowCount]`.
+let blockRowCount = 64
+
+/// Centroids or queries that are interleaved in one group: `[featureCount × groupWidth]` each.
+let groupWidth = 4
+
+@inline(__always)
+func load(_ source: UnsafePointer<Float>) -> Lanes {
+    UnsafeRawPointer(source).loadUnaligned(as: Lanes.self)
+}
+
+@inline(__always)
+func store(_ value: Lanes, _ target: UnsafeMutablePointer<Float>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: value, as: Lanes.self)
+}
+
+/// `sum + a * b`, fused where the machine has the instruction. Without it `addProduct` would call
+/// libm once a lane.
+@inline(__always)
+func multiplyAdd(_ sum: Lanes, _ a: Lanes, _ b: Lanes) -> Lanes {
+    #if KERNELS_AVX512 || KERNELS_AVX2 || arch(arm64)
+    return sum.addingProduct(a, b)
+    #else
+    return sum + a * b
+    #endif
+}
+
+@inline(__always)
+func splat(_ value: Float) -> Lanes { Lanes(repeating: value) }
+
+/// Sum of the lanes, as a tree: the same order whatever the compiler does.
+@inline(__always)
+func horizontalSum(_ value: Lanes) -> Float {
+    #if KERNELS_AVX512
+    let eight = value.lowHalf + value.highHalf
+    let four = eight.lowHalf + eight.highHalf
+    #elseif KERNELS_AVX2
+    let four = value.lowHalf + value.highHalf
+    #else
+    let four = value
+    #endif
+    let two = four.lowHalf + four.highHalf
+    return two.x + two.y
+}

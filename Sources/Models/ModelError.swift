@@ -1,0 +1,54 @@
+/// Why a model cannot be fitted or applied. Messages name rows and columns by number or feature
+/// name, never customers.
+package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Two inputs that must have the same size do not.
+    case countMismatch(what: String, actual: Int, expected: Int)
+    /// Nothing to fit on.
+    case noRows(model: String)
+    /// A customer's counts and days contradict each other.
+    case impossibleHistory(row: Int, reason: String)
+    /// A value is NaN or infinite.
+    case nonFiniteValue(what: String, row: Int, column: Int)
+    /// A parameter or value is outside its allowed range.
+    case outOfRange(what: String, actual: Double, allowed: String)
+    /// The data say nothing about a parameter: its likelihood has no maximum.
+    case notIdentified(model: String, reason: String)
+    /// The normal equations of a row have no unique solution.
+    case singularSystem(what: String, row: Int)
+    /// More classes than rows that differ.
+    case tooFewDistinctRows(model: String, actual: Int, needed: Int)
+    /// More classes than rows.
+    case tooFewRows(model: String, actual: Int, needed: Int)
+
+    package var description: String {
+        switch self {
+        case .countMismatch(let what, let actual, let expected):
+            "\(what): got \(actual), expected \(expected)"
+        case .noRows(let model):
+            "\(model): there are no rows to fit on; check the date range and the filters"
+        case .impossibleHistory(let row, let reason):
+            "customer history row \(row): \(reason)"
+        case .nonFiniteValue(let what, let row, let column):
+            """
+            \(what): row \(row), column \(column) is NaN or infinite; mark the value as missing \
+            or leave the column out
+            """
+        case .outOfRange(let what, let actual, let allowed):
+            "\(what) is \(actual); allowed: \(allowed)"
+        case .notIdentified(let model, let reason):
+            "\(model) cannot be fitted: \(reason)"
+        case .singularSystem(let what, let row):
+            """
+            \(what): the normal equations of row \(row) are singular; use a regularization \
+            above 0 or fewer factors
+            """
+        case .tooFewDistinctRows(let model, let actual, let needed):
+            """
+            \(model): \(needed) classes need as many different rows, only \(actual) differ; \
+            lower the class count or add features
+            """
+        case .tooFewRows(let model, let actual, let needed):
+            "\(model): \(needed) rows are needed, there are \(actual)"
+        }
+    }
+}

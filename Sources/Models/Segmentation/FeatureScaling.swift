@@ -1,0 +1,180 @@
+package import Numerical
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// How raw feature columns become comparable coordinates, one centre and scale a feature.
+///
+/// A missing value becomes the coordinate of the column's centre (0; with `none` the mean), so that
+/// it neither attracts nor repels. A column that is constant, or has no value at all, becomes 0
+/// everywhere (with `none` it stays as it is).
+package struct FeatureScaling: Sendable, Equatable, Codable {
+    package enum Kind: String, Sendable, Codable, CaseIterable {
+        /// Values as they are.
+        case none
+        /// (value - mean) / standard deviation.
+        case zScore
+        /// z-score of sign(value) · ln(1 + |value|): for amounts and counts with long tails.
+        case logZScore
+        /// (value - median) / (interquartile range / 1.349), which is the standard deviation of a
+        /// normal distribution; the standard deviation where the quartiles coincide.
+        case robust
+    }
+
+    package let kind: Kind
+    /// `[featureCount]`: the centre, after the logarithm if any; 0 with `none`.
+    package let centres: [Double]
+    /// `[featureCount]`: what a centred value is multiplied by; 0 for a constant column.
+    package let factors: [Double]
+    /// `[featureCount]`: the coordinate of a missing value.
+    package let missingCoordinates: [Float]
+
+    package var featureCount: Int { centres.count }
+
+    /// Finds centres and scales.
+    /// - Parameters:
+    ///   - columns: one array a feature, all of one count.
+    ///   - valid: a flag a value for each column, nil where all are valid; empty: all columns are.
+    /// - Throws: `nonFiniteValue` for a NaN or infinite valid value, `countMismatch`, `noRows`.
+    package static func fit(
+        _ kind: Kind, columns: [[Float]], valid: [[Bool]?] = []
+    ) throws(ModelError) -> FeatureScaling {
+        try check(columns, valid)
+        guard let rowCount = columns.first?.count, rowCount > 0 else {
+            throw .noRows(model: "feature scaling")
+        }
+        var centres: [Double] = []
+        var factors: [Double] = []
+        var missingCoordinates: [Float] = []
+        for (feature, column) in columns.enumerated() {
+            let flags = valid.isEmpty ? nil : valid[feature]
+            var values: [Double] = []
+            values.reserveCapacity(rowCount)
+            for row in 0..<rowCount where flags?[row] ?? true {
+                values.append(transformed(Double(column[row]), kind))
+            }
+            let (centre, spread) = location(values, kind)
+            switch kind {
+            case .none:
+                centres.append(0)
+                factors.append(1)
+                missingCoordinates.append(Float(centre))
+            case .zScore, .logZScore, .robust:
+                centres.append(centre)
+                factors.append(spread > 0 ? 1 / spread : 0)
+                missingCoordinates.append(0)
+            }
+        }
+        return FeatureScaling(
+            kind: kind, centres: centres, factors: factors,
+            missingCoordinates: missingCoordinates)
+    }
+
+    /// The columns in coordinates.
+    /// - Throws: as `fit`; `countMismatch` where the number of columns differs from the fit's.
+    package func apply(
+        columns: [[Float]], valid: [[Bool]?] = [], threadCount: Int
+    ) throws(ModelError) -> FeatureMatrix {
+        guard columns.count == featureCount else {
+            throw .countMismatch(
+                what: "feature columns", actual: columns.count, expected: featureCount)
+        }
+        try Self.check(columns, valid)
+        let rowCount = columns.first?.count ?? 0
+        var matrix = FeatureMatrix(rowCount: rowCount, featureCount: featureCount)
+        let scaling = self
+        matrix.fillBlocks(chunkBlocks: 64, threadCount: threadCount) { rows, values in
+            for feature in 0..<scaling.featureCount {
+                let column = columns[feature]
+                let flags: [Bool]? = valid.isEmpty ? nil : valid[feature]
+                for row in rows {
+                    let target = FeatureMatrix.position(
+                        row - rows.lowerBound, feature, scaling.featureCount)
+                    let isValid = flags.map { $0[row] } ?? true
+                    if isValid {
+                        values[target] = scaling.coordinate(column[row], feature)
+                    } else {
+                        values[target] = scaling.missingCoordinates[feature]
+                    }
+                }
+            }
+        }
+        return matrix
+    }
+
+    /// The coordinate of one raw value.
+    package func coordinate(_ value: Float, _ feature: Int) -> Float {
+        Float((Self.transformed(Double(value), kind) - centres[feature]) * factors[feature])
+    }
+
+    /// The raw value of a coordinate; of a constant column its centre.
+    package func value(ofCoordinate coordinate: Float, _ feature: Int) -> Double {
+        let factor = factors[feature]
+        let centred = factor == 0 ? 0 : Double(coordinate) / factor
+        let transformed = centred + centres[feature]
+        guard kind == .logZScore else { return transformed }
+        return transformed < 0 ? -expm1(-transformed) : expm1(transformed)
+    }
+
+    private static func transformed(_ value: Double, _ kind: Kind) -> Double {
+        guard kind == .logZScore else { return value }
+        return value < 0 ? -log1p(-value) : log1p(value)
+    }
+
+    /// Centre and spread of a column's values; spread 0 for a constant one.
+    private static func location(_ values: [Double], _ kind: Kind) -> (Double, Double) {
+        if values.isEmpty { return (0, 0) }
+        let count = Double(values.count)
+        var sum = 0.0
+        for value in values { sum += value }
+        let mean = sum / count
+        // Exactly constant, whatever rounding does to the mean: otherwise noise of the last bit
+        // would be blown up to a unit variance.
+        if !values.contains(where: { $0 != values[0] }) { return (values[0], 0) }
+        var squares = 0.0
+        for value in values { squares += (value - mean) * (value - mean) }
+        let deviation = (squares / count).squareRoot()
+        guard kind == .robust else { return (mean, deviation) }
+        let sorted = values.sorted()
+        let range = quantile(sorted, 0.75) - quantile(sorted, 0.25)
+        return (quantile(sorted, 0.5), range > 0 ? range / 1.349 : deviation)
+    }
+
+    /// Linear interpolation between order statistics (R's type 7).
+    private static func quantile(_ sorted: [Double], _ share: Double) -> Double {
+        let position = share * Double(sorted.count - 1)
+        let below = Int(position)
+        let above = min(below + 1, sorted.count - 1)
+        return sorted[below] + (position - Double(below)) * (sorted[above] - sorted[below])
+    }
+
+    private static func check(_ columns: [[Float]], _ valid: [[Bool]?]) throws(ModelError) {
+        guard !columns.isEmpty else { throw .noRows(model: "feature scaling") }
+        guard valid.isEmpty || valid.count == columns.count else {
+            throw .countMismatch(
+                what: "validity columns", actual: valid.count, expected: columns.count)
+        }
+        let rowCount = columns[0].count
+        for (feature, column) in columns.enumerated() {
+            guard column.count == rowCount else {
+                throw .countMismatch(
+                    what: "rows of feature \(feature)", actual: column.count, expected: rowCount)
+            }
+            let flags = valid.isEmpty ? nil : valid[feature]
+            if let flags, flags.count != rowCount {
+                throw .countMismatch(
+                    what: "validity of feature \(feature)", actual: flags.count,
+                    expected: rowCount)
+            }
+            let values = column.span
+            for row in values.indices where !values[row].isFinite {
+                if flags?[row] ?? true {
+                    throw .nonFiniteValue(what: "features", row: row, column: feature)
+                }
+            }
+        }
+    }
+}

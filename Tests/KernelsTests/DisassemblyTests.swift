@@ -1,0 +1,105 @@
+#if arch(x86_64)
+import Foundation
+import Testing
+
+/// What the compiler made of the hot kernels, read from the object files beside this test's
+/// binary. Skips, and says so, where there is no objdump or no object file.
+@Suite struct DisassemblyTests {
+    private static let buildFolder: URL? = {
+        var folder = URL(fileURLWithPath: CommandLine.arguments[0]).standardizedFileURL
+        for _ in 0..<6 {
+            folder.deleteLastPathComponent()
+            let path = folder.appendingPathComponent("KernelsAVX512.build").path
+            if FileManager.default.fileExists(atPath: path) { return folder }
+        }
+        return nil
+    }()
+
+    private func run(_ tool: String, _ arguments: [String]) throws -> String? {
+        let path = "/usr/bin/" + tool
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            print("skipped: no \(path)")
+            return nil
+        }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    private func object(_ module: String, _ file: String) -> String? {
+        let path = Self.buildFolder?.appendingPathComponent("\(module).build/\(file).swift.o")
+            .path
+        guard let path, FileManager.default.fileExists(atPath: path) else {
+            print("skipped: no object file of \(module)/\(file)")
+            return nil
+        }
+        return path
+    }
+
+    /// Each backward jump closes a loop; returned are the innermost ones that multiply.
+    private func multiplyingLoops(_ disassembly: String) -> [[Substring]] {
+        var lines: [(address: Int, text: Substring)] = []
+        for line in disassembly.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2,
+                let address = Int(parts[0].trimmingCharacters(in: .whitespaces), radix: 16)
+            else { continue }
+            lines.append((address, parts[1]))
+        }
+        var loops: [[Substring]] = []
+        for (index, line) in lines.enumerated() {
+            let words = line.text.split(whereSeparator: { $0 == " " || $0 == "\t" })
+            guard words.count >= 2, words[0].hasPrefix("j"),
+                let target = Int(words[1], radix: 16), target <= line.address,
+                let start = lines.firstIndex(where: { $0.address == target }), start <= index
+            else { continue }
+            let body = lines[start...index].map(\.text)
+            let jumps = body.dropLast().contains {
+                $0.drop(while: { $0 == " " || $0 == "\t" }).hasPrefix("j")
+            }
+            if !jumps && body.contains(where: { $0.contains("vfmadd") }) { loops.append(body) }
+        }
+        return loops
+    }
+
+    @Test(arguments: [("RowTiles", 16), ("Normal", 16)])
+    func hotLoopsAreWideAndStayInRegisters(file: String, fusedCount: Int) throws {
+        guard let path = object("KernelsAVX512", file),
+            let text = try run("objdump", ["-d", "--no-show-raw-insn", path])
+        else { return }
+        let loops = multiplyingLoops(text)
+        let widest = loops.map { loop in
+            loop.filter { $0.contains("vfmadd") && $0.contains("zmm") }.count
+        }
+        #expect(widest.max() ?? 0 >= fusedCount, "\(file): \(widest)")
+        for loop in loops where loop.filter({ $0.contains("zmm") }).count >= fusedCount {
+            #expect(!loop.contains { $0.contains("(%rsp") || $0.contains("(%rbp") })
+            #expect(!loop.contains { $0.contains("call") })
+        }
+    }
+
+    /// A weak symbol that several modules emit under one name is kept once, from whichever
+    /// object comes first: with wide instructions in it, the program would end on an older
+    /// machine. Every weak function of the wide modules must therefore carry their name.
+    @Test(arguments: ["KernelsAVX2", "KernelsAVX512"])
+    func wideModulesShareNoCode(module: String) throws {
+        for file in ["Accumulate", "Lanes", "Normal", "RowTiles", "Vector"] {
+            guard let path = object(module, file), let text = try run("nm", [path]) else {
+                return
+            }
+            for line in text.split(separator: "\n") {
+                let words = line.split(separator: " ")
+                guard words.count == 3, "Ww".contains(words[1]) else { continue }
+                let own = words[2].contains("\(module.utf8.count)\(module)")
+                #expect(own, "\(file): \(line)")
+            }
+        }
+    }
+}
+#endif

@@ -1,0 +1,39 @@
+import Numerical
+import Testing
+
+@Suite struct FeatureMatrixTests {
+    @Test(arguments: [0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129])
+    func keepsValuesAndZeroesPadding(n: Int) {
+        for d in [1, 2, 5] {
+            let rowMajor = (0..<n * d).map { Float($0 + 1) }
+            let matrix = FeatureMatrix(rowMajor: rowMajor, rowCount: n, featureCount: d)
+            for row in 0..<n {
+                #expect(matrix.row(row) == Array(rowMajor[row * d..<(row + 1) * d]))
+            }
+            let columns = (0..<d).map { j in (0..<n).map { rowMajor[$0 * d + j] } }
+            #expect(FeatureMatrix(columns: columns) == matrix)
+            #expect(matrix.storage.count == matrix.blockCount * 64 * d)
+            #expect(matrix.storage.filter { $0 != 0 }.count == n * d)
+            let shifted = matrix.subtracting([Float](repeating: 2, count: d), threadCount: 2)
+            #expect(shifted.storage.filter { $0 == 0 }.count >= matrix.storage.count - n * d)
+            if n > 0 { #expect(shifted[n - 1, d - 1] == matrix[n - 1, d - 1] - 2) }
+        }
+    }
+
+    @Test func layoutIsBlockedFeatureMajor() {
+        var matrix = FeatureMatrix(rowCount: 70, featureCount: 3)
+        matrix[69, 2] = 5
+        #expect(matrix.storage[(1 * 3 + 2) * 64 + 5] == 5)
+    }
+
+    @Test func findsTheFirstNonFiniteValue() {
+        var matrix = FeatureMatrix(rowCount: 130, featureCount: 4)
+        #expect(matrix.firstNonFinite() == nil)
+        matrix[129, 3] = -.infinity
+        matrix[100, 2] = .nan
+        let first = matrix.firstNonFinite()
+        #expect(first?.row == 100 && first?.feature == 2)
+        matrix[100, 2] = .greatestFiniteMagnitude
+        #expect(matrix.firstNonFinite()?.row == 129)
+    }
+}
