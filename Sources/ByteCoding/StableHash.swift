@@ -14,4 +14,13 @@ package enum StableHash {
         for byte in bytes { h = (h ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         return hash(Int64(bitPattern: h))
     }
+
+    /// The same value as for a sequence of these bytes.
+    package static func hash(_ bytes: RawSpan) -> UInt64 {
+        bytes.withUnsafeBytes { buffer in
+            var h: UInt64 = 0xCBF2_9CE4_8422_2325
+            for byte in buffer { h = (h ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+            return hash(Int64(bitPattern: h))
+        }
+    }
 }

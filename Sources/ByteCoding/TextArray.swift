@@ -77,7 +77,27 @@ package struct CodedText: Sendable, Equatable {
         self.values = values
     }
 
+    /// `count` rows without a value.
+    package init(missing count: Int) {
+        self.init(codes: [UInt32](repeating: Self.missing, count: count))
+    }
+
     package var count: Int { codes.count }
+
+    /// Adds the rows of another column, whose texts get codes among this one's values.
+    package mutating func append(_ other: CodedText) {
+        var codeOfText: [ArraySlice<UInt8>: UInt32] = [:]
+        for code in 0..<values.count { codeOfText[values.utf8(code)] = UInt32(code) }
+        let translated = (0..<other.values.count).map { code -> UInt32 in
+            let text = other.values.utf8(code)
+            if let known = codeOfText[text] { return known }
+            let code = UInt32(values.count)
+            values.append(utf8: text)
+            codeOfText[text] = code
+            return code
+        }
+        codes += other.codes.map { $0 == Self.missing ? $0 : translated[Int($0)] }
+    }
 
     package subscript(row: Int) -> String? {
         codes[row] == Self.missing ? nil : values[Int(codes[row])]

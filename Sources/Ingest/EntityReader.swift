@@ -1,0 +1,198 @@
+import ByteCoding
+
+/// Reads one file of customers or products: an id and the mapped attributes a line.
+///
+/// An empty attribute is missing, not a reject; a number that cannot be read rejects its line. Of
+/// several lines with one id the first accepted one wins, the others are `duplicateID` rejects.
+/// Otherwise as `readPurchases`. The report's times and return count stay empty.
+package func readEntities(
+    path: String, mapping: EntityMapping, rejects: RejectsWriter? = nil
+) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
+    let bytes = try readWholeFile(path)
+    return try readEntities(bytes.span, path: path, mapping: mapping, rejects: rejects)
+}
+
+/// As above, from bytes that are in memory; `path` is their name in messages and rejects.
+package func readEntities(
+    _ bytes: Span<UInt8>, path: String, mapping: EntityMapping, rejects: RejectsWriter? = nil
+) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
+    try mapping.format.check()
+    var scanner = RecordScanner(bytes, delimiter: mapping.format.delimiter)
+    let layout = try ColumnLayout(bytes, &scanner, format: mapping.format, path: path)
+    var parser = try EntityParser(mapping, layout)
+    var judge = LineJudge(bytes, layout: layout, format: mapping.format, rejects: rejects)
+    var record = Record()
+    while scanner.next(bytes, &record) {
+        if judge.begin(bytes, record) { try parser.parse(bytes, record, &judge) }
+        if judge.hasIssues { try judge.reject(bytes, record) }
+    }
+    let report = try judge.finish()
+    return (parser.table, report)
+}
+
+/// An attribute while its values arrive.
+private struct AttributeBuilder {
+    let name: String
+    let index: Int
+    let kind: AttributeKind
+    var numbers: [Double] = []
+    var valid: [Bool] = []
+    var text: InternedColumn
+    var setOffsets: [Int] = [0]
+
+    init(name: String, index: Int, kind: AttributeKind) {
+        self.name = name
+        self.index = index
+        self.kind = kind
+        text = InternedColumn(index: index)
+    }
+
+    var column: EntityColumn {
+        switch kind {
+        case .number:
+            return EntityColumn(name: name, values: .number(numbers, valid: valid))
+        case .set:
+            let sets = CodedSets(
+                rowOffsets: setOffsets, codes: text.codes, values: text.interner.values)
+            return EntityColumn(name: name, values: .set(sets))
+        case .text:
+            return EntityColumn(name: name, values: .text(text.coded))
+        }
+    }
+
+    /// Appends the members of a set, each once, without blanks around them.
+    mutating func appendSet(
+        _ bytes: Span<UInt8>, _ record: Record, separator: UInt8, _ layout: ColumnLayout
+    ) throws(IngestError) {
+        let whole = unquoted(bytes, record.fields[index])
+        let rowStart = text.codes.count
+        for member in whole.split(separator: separator) {
+            let name = trimmed(Array(member))
+            if name.isEmpty { continue }
+            guard let code = text.interner.code(name.span, from: 0, to: name.count) else {
+                throw .tooManyDistinctTexts(
+                    path: layout.path, column: layout.label(index),
+                    limit: Limits.distinctTextCount)
+            }
+            if !text.codes[rowStart...].contains(code) { text.codes.append(code) }
+        }
+        setOffsets.append(text.codes.count)
+    }
+}
+
+/// Turns the fields of customers or products into columns.
+private struct EntityParser {
+    private let layout: ColumnLayout
+    private let decimalSign: UInt8
+    private let idKind: IDKind
+    private let idIndex: Int
+    private var integerIDs: [Int64] = []
+    private var knownIntegers: Set<Int64> = []
+    private var textIDs = TextInterner()
+    private var attributes: [AttributeBuilder] = []
+    /// The numbers of the current line, by attribute.
+    private var lineNumbers: [Double?]
+
+    init(_ mapping: EntityMapping, _ layout: ColumnLayout) throws(IngestError) {
+        self.layout = layout
+        decimalSign = mapping.format.decimalSign.byte
+        idKind = mapping.id.kind
+        idIndex = try layout.index(of: mapping.id.column, role: "id")
+        for attribute in mapping.attributes {
+            guard !attributes.contains(where: { $0.name == attribute.name }) else {
+                throw .invalidMapping("two attributes are named `\(attribute.name)`")
+            }
+            if case .set(let separator) = attribute.kind, separator >= 0x80 {
+                throw .invalidMapping(
+                    "the separator of attribute `\(attribute.name)` is not one ASCII character")
+            }
+            let role = "attribute `\(attribute.name)`"
+            attributes.append(
+                AttributeBuilder(
+                    name: attribute.name, index: try layout.index(of: attribute.column, role: role),
+                    kind: attribute.kind))
+        }
+        lineNumbers = Array(repeating: nil, count: attributes.count)
+    }
+
+    /// All accepted lines.
+    var table: EntityTable {
+        let ids: IDColumn = idKind == .integer ? .integers(integerIDs) : .texts(textIDs.values)
+        return EntityTable(ids: ids, columns: attributes.map(\.column))
+    }
+
+    /// Checks every mapped field, then appends the line if none of them has an issue.
+    mutating func parse(
+        _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
+    ) throws(IngestError) {
+        let id = checkedID(
+            bytes, record.fields[idIndex], idKind, missing: .missingID, decimalSign: decimalSign)
+        switch id {
+        case .failure(let reason): judge.add(reason, field: idIndex)
+        case .integer(let value):
+            if knownIntegers.contains(value) { judge.add(.duplicateID, field: idIndex) }
+        case .text(let start, let end):
+            if textIDs.contains(bytes, from: start, to: end) {
+                judge.add(.duplicateID, field: idIndex)
+            }
+        case .unescaped(let text):
+            if textIDs.contains(text.span, from: 0, to: text.count) {
+                judge.add(.duplicateID, field: idIndex)
+            }
+        }
+        for place in attributes.indices { check(place, bytes, record, &judge) }
+        guard !judge.hasIssues else { return }
+        try appendID(id, bytes)
+        for place in attributes.indices {
+            switch attributes[place].kind {
+            case .number:
+                attributes[place].numbers.append(lineNumbers[place] ?? 0)
+                attributes[place].valid.append(lineNumbers[place] != nil)
+            case .set(let separator):
+                try attributes[place].appendSet(bytes, record, separator: separator, layout)
+            case .text:
+                try attributes[place].text.append(bytes, record, layout)
+            }
+        }
+        judge.accept()
+    }
+
+    private mutating func check(
+        _ place: Int, _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
+    ) {
+        let index = attributes[place].index
+        let field = record.fields[index]
+        lineNumbers[place] = nil
+        guard attributes[place].kind == .number else {
+            if field.end - field.start > Limits.textByteCount {
+                judge.add(.textTooLong, field: index)
+            }
+            return
+        }
+        var start = field.start
+        var end = field.end
+        trim(bytes, &start, &end)
+        if start == end { return }
+        let number = DecimalNumber(bytes, from: start, to: end, decimalSign: decimalSign)
+        lineNumbers[place] = number?.double
+        if lineNumbers[place] == nil { judge.add(.unparseableNumber, field: index) }
+    }
+
+    private mutating func appendID(
+        _ id: CheckedID, _ bytes: Span<UInt8>
+    ) throws(IngestError) {
+        var code: UInt32? = 0
+        switch id {
+        case .failure: return
+        case .integer(let value):
+            integerIDs.append(value)
+            knownIntegers.insert(value)
+        case .text(let start, let end): code = textIDs.code(bytes, from: start, to: end)
+        case .unescaped(let text): code = textIDs.code(text.span, from: 0, to: text.count)
+        }
+        if code == nil {
+            throw .tooManyDistinctTexts(
+                path: layout.path, column: layout.label(idIndex), limit: Limits.distinctTextCount)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/// Why a line is left out. The raw value is what the plan, the rejects file and reports say.
+package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRepresentable {
+    /// An amount, quantity, unit price, margin or cost beyond `Limits.amountUnits`.
+    case amountOutOfRange
+    /// An id that an earlier line of the same file of customers or products has; the first wins.
+    case duplicateID
+    /// An id that is no whole number where the mapping says integer, or longer than
+    /// `Limits.idByteCount`.
+    case invalidID
+    /// Bytes that are no UTF-8, in any column.
+    case invalidUTF8
+    /// A line longer than `Limits.lineByteCount`.
+    case lineTooLong
+    /// Bytes between a closing quote and the next delimiter.
+    case malformedQuote
+    /// An empty amount, quantity (where the amount is computed) or unit price.
+    case missingAmount
+    /// An empty customer id in a file of purchase lines.
+    case missingCustomerID
+    /// An empty id in a file of customers or products.
+    case missingID
+    /// An empty margin or cost where one is mapped.
+    case missingMargin
+    /// An empty time.
+    case missingTime
+    /// A unit price of zero or less.
+    case nonPositivePrice
+    /// A NUL byte, in any column.
+    case nulByte
+    /// A text longer than `Limits.textByteCount` in a mapped column.
+    case textTooLong
+    /// A time outside `Limits.years`; epoch times in milliseconds end here.
+    case timeOutOfRange
+    /// A number that cannot be read as one; `NaN` and `inf` are among these.
+    case unparseableNumber
+    /// A time that the mapping's format does not describe, or a day that does not exist.
+    case unparseableTime
+    /// A quote that no later one closes, or that closes so late that the record has the wrong
+    /// number of fields; reading goes on at the next physical line.
+    case unterminatedQuote
+    /// More or fewer fields than the header (without one: than the first line).
+    case wrongFieldCount
+}
