@@ -1,0 +1,164 @@
+import ByteCoding
+import Ingest
+
+extension Plan {
+    /// All settings, defaults included, as one fixed YAML text: equal plans give equal bytes, and
+    /// parsing it gives the plan back.
+    package var canonicalText: String {
+        var writer = CanonicalWriter()
+        writer.line(0, "version", String(version))
+        writer.line(0, "currency", quoted(currency))
+        writer.line(0, "timeZone", quoted(timeZone))
+        writer.line(0, "timeGrid", timeGrid.rawValue)
+        writer.line(0, "seed", String(seed))
+        if let asOf { writer.line(0, "asOf", asOf.description) }
+        writer.line(0, "grossMarginRate", String(grossMarginRate))
+        writer.line(0, "annualDiscountRate", String(discountRate.annual))
+        writer.open(0, "sources")
+        writer.add(purchases: sources.purchases)
+        if let customers = sources.customers { writer.add("customers", customers) }
+        if let products = sources.products { writer.add("products", products) }
+        if segmentations.isEmpty {
+            writer.line(0, "segmentations", "{}")
+        } else {
+            writer.open(0, "segmentations")
+            for segmentation in segmentations { writer.add(segmentation) }
+        }
+        writer.open(0, "lifetime")
+        writer.line(1, "model", lifetime.model.rawValue)
+        writer.line(1, "horizon", lifetime.horizon.description)
+        writer.line(1, "basis", lifetime.basis.rawValue)
+        writer.open(0, "churn")
+        writer.line(1, "horizon", churn.horizon.description)
+        if let months = simpleFormula.durationMonths {
+            writer.open(0, "simpleFormula")
+            writer.line(1, "durationMonths", String(months))
+        }
+        writer.open(0, "affinity")
+        writer.line(1, "factorCount", String(affinity.factorCount))
+        writer.line(1, "regularization", String(affinity.regularization))
+        writer.line(1, "confidenceWeight", String(affinity.confidenceWeight))
+        writer.line(1, "iterations", String(affinity.iterations))
+        writer.line(1, "topProductCount", String(affinity.topProductCount))
+        writer.line(1, "excludePurchased", String(affinity.excludePurchased))
+        return writer.text
+    }
+
+    /// 16 hexadecimal digits of `canonicalText`: the plan's name in model cards. Not a protection
+    /// against forgery.
+    package var hash: String {
+        let digits = String(StableHash.hash(canonicalText.utf8), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// Lines of `key: value`, two blanks a level.
+private struct CanonicalWriter {
+    private(set) var text = ""
+
+    mutating func open(_ level: Int, _ key: String) {
+        text += String(repeating: "  ", count: level) + key + ":\n"
+    }
+
+    mutating func line(_ level: Int, _ key: String, _ value: String) {
+        text += String(repeating: "  ", count: level) + key + ": " + value + "\n"
+    }
+
+    mutating func add(purchases source: Plan.PurchaseSource) {
+        open(1, "purchases")
+        add(files: source.files, format: source.mapping.format)
+        let mapping = source.mapping
+        open(2, "columns")
+        line(3, "customerID", id(mapping.customerID))
+        let time = column(mapping.time.column)
+        line(3, "time", "{column: \(time), format: \(mapping.time.format.rawValue)}")
+        switch mapping.amount {
+        case .amount(let reference):
+            line(3, "amount", column(reference))
+            if let quantity = mapping.quantity { line(3, "quantity", column(quantity)) }
+        case .quantityTimesPrice(let quantity, let unitPrice):
+            line(3, "quantity", column(quantity))
+            line(3, "unitPrice", column(unitPrice))
+        }
+        switch mapping.margin {
+        case .margin(let reference): line(3, "margin", column(reference))
+        case .cost(let reference): line(3, "cost", column(reference))
+        case nil: break
+        }
+        for (key, reference) in [
+            ("orderID", mapping.orderID), ("product", mapping.product),
+            ("category", mapping.category), ("promotion", mapping.promotion),
+            ("channel", mapping.channel),
+        ] {
+            if let reference { line(3, key, column(reference)) }
+        }
+    }
+
+    mutating func add(_ name: String, _ source: Plan.EntitySource) {
+        open(1, name)
+        add(files: source.files, format: source.mapping.format)
+        line(2, "id", id(source.mapping.id))
+        guard !source.mapping.attributes.isEmpty else { return }
+        open(2, "attributes")
+        for attribute in source.mapping.attributes {
+            let kind =
+                switch attribute.kind {
+                case .number: "number"
+                case .text: "text"
+                case .set(let separator):
+                    "set, separator: " + quoted(String(Unicode.Scalar(separator)))
+                }
+            let reference = column(attribute.column)
+            line(3, quoted(attribute.name), "{column: \(reference), type: \(kind)}")
+        }
+    }
+
+    mutating func add(_ segmentation: Plan.Segmentation) {
+        open(1, segmentation.name)
+        line(2, "features", list(segmentation.features))
+        line(2, "clusterCount", String(segmentation.clusterCount))
+        line(2, "scaling", segmentation.scaling.rawValue)
+        line(2, "restarts", String(segmentation.restarts))
+        line(2, "maximumIterations", String(segmentation.maximumIterations))
+    }
+
+    private mutating func add(files: [String], format: TextFormat) {
+        line(2, "files", list(files))
+        line(2, "delimiter", format.delimiter.rawValue)
+        line(2, "header", String(format.hasHeader))
+        line(2, "decimalSign", quoted(format.decimalSign.rawValue))
+        line(2, "maximumRejectShare", String(format.maximumRejectShare))
+        line(2, "setAside", list(format.setAside.map(\.rawValue).sorted()))
+    }
+
+    private func id(_ reference: IDReference) -> String {
+        "{column: \(column(reference.column)), type: \(reference.kind.rawValue)}"
+    }
+
+    private func column(_ reference: ColumnReference) -> String {
+        switch reference {
+        case .name(let name): quoted(name)
+        case .number(let number): String(number)
+        }
+    }
+
+    private func list(_ texts: [String]) -> String {
+        "[" + texts.map(quoted).joined(separator: ", ") + "]"
+    }
+}
+
+/// A double-quoted YAML scalar, pure ASCII: YAML takes some characters beyond it for line breaks.
+private func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case " "..."~": result.unicodeScalars.append(scalar)
+        default:
+            let digits = String(scalar.value, radix: 16)
+            result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+        }
+    }
+    return result + "\""
+}

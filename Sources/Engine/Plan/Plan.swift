@@ -1,0 +1,192 @@
+package import Ingest
+package import Units
+
+/// Everything a team decides about its customers' scores: the contents of `patron.yaml`, defaults
+/// filled in. Values are within the ranges that `PlanLimits` and the comments name.
+package struct Plan: Sendable, Equatable {
+    /// Version of the schema; 1.
+    package var version = 1
+    /// ISO 4217 code; `XXX` (no currency) where the plan names none.
+    package var currency = "XXX"
+    /// Name in the system's zone database, such as `Europe/London`.
+    package var timeZone = "UTC"
+    /// The unit in which the lifetime models count time.
+    package var timeGrid = TimeGrid.week
+    package var seed: UInt64 = 1
+    /// Nil for the day of the last purchase in the store.
+    package var asOf: CalendarDay?
+    /// Margin / revenue where neither margin nor cost is mapped; 0…1.
+    package var grossMarginRate = 0.3
+    package var discountRate = DiscountRate(annual: 0.10)
+    package var sources: Sources
+    /// In the order of their names. Two defaults where the plan has no such key; none where it is
+    /// empty.
+    package var segmentations = Segmentation.defaults
+    package var lifetime = Lifetime()
+    package var churn = Churn()
+    package var simpleFormula = SimpleFormula()
+    package var affinity = Affinity()
+
+    package init(sources: Sources) { self.sources = sources }
+
+    /// The names under which segmentations may use customer attributes.
+    package var attributeNames: [String] {
+        sources.customers?.mapping.attributes.map(\.name) ?? []
+    }
+}
+
+extension Plan {
+    /// The files of a plan and how to read them.
+    package struct Sources: Sendable, Equatable {
+        package var purchases: PurchaseSource
+        package var customers: EntitySource?
+        package var products: EntitySource?
+
+        package init(
+            purchases: PurchaseSource, customers: EntitySource? = nil, products: EntitySource? = nil
+        ) {
+            self.purchases = purchases
+            self.customers = customers
+            self.products = products
+        }
+    }
+
+    package struct PurchaseSource: Sendable, Equatable {
+        /// As written: relative to the plan's folder (`Plan.path(of:besidePlan:)`). May be empty.
+        package var files: [String]
+        package var mapping: PurchaseMapping
+
+        package init(files: [String], mapping: PurchaseMapping) {
+            self.files = files
+            self.mapping = mapping
+        }
+    }
+
+    package struct EntitySource: Sendable, Equatable {
+        package var files: [String]
+        package var mapping: EntityMapping
+
+        package init(files: [String], mapping: EntityMapping) {
+            self.files = files
+            self.mapping = mapping
+        }
+    }
+
+    /// How a feature is brought to a common scale before distances are taken.
+    package enum Scaling: String, Sendable, CaseIterable {
+        case none, zScore, logZScore, robust
+    }
+
+    /// A k-means segmentation.
+    package struct Segmentation: Sendable, Equatable {
+        package var name: String
+        /// Names of features, groups of features or attributes.
+        package var features: [String]
+        /// Segments; 1…1,024.
+        package var clusterCount = 5
+        package var scaling = Scaling.zScore
+        /// Independent seedings, of which the one of the least inertia is kept; 1…100.
+        package var restarts = 4
+        /// Lloyd iterations; 1…10,000.
+        package var maximumIterations = 100
+
+        package init(name: String, features: [String]) {
+            self.name = name
+            self.features = features
+        }
+
+        package static let defaults: [Segmentation] = {
+            let behaviour = Segmentation(
+                name: "behaviour",
+                features: [
+                    "hourShares", "weekdayShares", "categoryShares", "channelShares",
+                    "promotionShare", "returnRate",
+                ])
+            var value = Segmentation(
+                name: "value",
+                features: [
+                    "revenue365Days", "margin365Days", "orderCount", "meanOrderValue",
+                    "daysSinceLastPurchase",
+                ])
+            value.scaling = .logZScore
+            return [behaviour, value]
+        }()
+    }
+
+    package enum LifetimeModel: String, Sendable, CaseIterable {
+        case bgnbd
+    }
+
+    /// What a customer's value is counted in.
+    package enum ValueBasis: String, Sendable, CaseIterable {
+        case margin, revenue
+    }
+
+    package struct Lifetime: Sendable, Equatable {
+        package var model = LifetimeModel.bgnbd
+        /// How far ahead purchases and value are predicted; above 0, up to 100 years.
+        package var horizon = Horizon(52, .week)
+        package var basis = ValueBasis.margin
+
+        package init() {}
+    }
+
+    package struct Churn: Sendable, Equatable {
+        /// A customer without a purchase for so long counts as gone; above 0, up to 100 years.
+        package var horizon = Horizon(13, .week)
+
+        package init() {}
+    }
+
+    /// Monthly revenue x gross margin x expected duration.
+    package struct SimpleFormula: Sendable, Equatable {
+        /// Months that a customer is expected to stay, above 0; nil to derive it from churn.
+        package var durationMonths: Double?
+
+        package init() {}
+    }
+
+    /// Implicit-feedback factors of customers and products.
+    package struct Affinity: Sendable, Equatable {
+        /// 1…512; more follow finer tastes and cost time with their square.
+        package var factorCount = 32
+        /// 0…1e6; more pulls the factors of rare customers and products towards 0.
+        package var regularization = 0.05
+        /// 0…1e6; how much more a purchase weighs than a product not bought.
+        package var confidenceWeight = 10.0
+        /// 1…1,000.
+        package var iterations = 10
+        /// Products kept for each customer; 1…1,000.
+        package var topProductCount = 10
+        /// Whether products that the customer has bought are left out of the top products.
+        package var excludePurchased = true
+
+        package init() {}
+    }
+
+    /// The path of a file of the plan: an absolute one as it is, else beside the plan file.
+    package static func path(of file: String, besidePlan planPath: String) -> String {
+        guard !file.hasPrefix("/"), let slash = planPath.lastIndex(of: "/") else { return file }
+        return planPath[...slash] + file
+    }
+}
+
+/// What a plan may hold at most; larger texts and lists are refused before they are read.
+package enum PlanLimits {
+    package static let byteCount = 1 << 20
+    package static let fileCount = 10_000
+    package static let columnNumber = 10_000
+    package static let attributeCount = 200
+    package static let segmentationCount = 100
+    package static let featureCount = 1_000
+    /// Mappings and lists within each other.
+    package static let depth = 20
+    package static let clusterCount = 1...1_024
+    package static let restarts = 1...100
+    package static let maximumIterations = 1...10_000
+    package static let factorCount = 1...512
+    package static let affinityIterations = 1...1_000
+    package static let topProductCount = 1...1_000
+    package static let horizonDays = 100 * daysPerYear
+    package static let durationMonths = 1_200.0
+}

@@ -1,0 +1,321 @@
+import Ingest
+import Yams
+
+extension PlanParser {
+    mutating func parseSources(in top: PlanReader.Section) -> Plan.Sources? {
+        guard let setting = top["sources"] else {
+            reader.missing(
+                "sources", in: top, hint: "name the purchases' columns under sources.purchases")
+            return nil
+        }
+        guard
+            let section = reader.section(setting, keys: ["purchases", "customers", "products"])
+        else { return nil }
+        let customers = parseEntities(section["customers"])
+        let products = parseEntities(section["products"])
+        guard let purchases = section["purchases"] else {
+            reader.report(
+                .missing, at: setting.position, "sources.purchases is missing",
+                hint: "it needs columns: customerID, time and amount")
+            return nil
+        }
+        guard let source = parsePurchases(purchases) else { return nil }
+        return Plan.Sources(purchases: source, customers: customers, products: products)
+    }
+
+    private static let formatKeys = [
+        "files", "delimiter", "header", "decimalSign", "maximumRejectShare", "setAside",
+    ]
+
+    // MARK: Purchases
+
+    private mutating func parsePurchases(_ setting: PlanReader.Setting) -> Plan.PurchaseSource? {
+        guard let section = reader.section(setting, keys: Self.formatKeys + ["columns"]) else {
+            return nil
+        }
+        let files = parseFiles(section["files"])
+        let format = parseFormat(of: section)
+        guard let columnsSetting = section["columns"] else {
+            reader.report(
+                .missing, at: setting.position, "\(setting.name).columns is missing",
+                hint: "it needs customerID, time and amount")
+            return nil
+        }
+        let keys = [
+            "customerID", "time", "amount", "quantity", "unitPrice", "margin", "cost", "orderID",
+            "product", "category", "promotion", "channel",
+        ]
+        guard let columns = reader.section(columnsSetting, keys: keys) else { return nil }
+        let hasHeader = format.hasHeader
+        // All columns are read before any of them is found missing, so that one run reports all.
+        let customerID = parseID(columns["customerID"], hasHeader: hasHeader)
+        let time = parseTime(columns["time"], hasHeader: hasHeader)
+        let amount = parseAmount(of: columns, at: columnsSetting, hasHeader: hasHeader)
+        let margin = parseMargin(of: columns, hasHeader: hasHeader)
+        let rest = ["orderID", "product", "category", "promotion", "channel"].map { key in
+            columns[key].flatMap { parseColumn($0.value, name: $0.name, hasHeader: hasHeader) }
+        }
+        for key in ["customerID", "time"] where columns[key] == nil {
+            reader.report(
+                .missing, at: columnsSetting.position, "\(columns.name).\(key) is missing",
+                hint: "name its column or give its number from 1")
+        }
+        guard let customerID, let time, let amount else { return nil }
+        var mapping = PurchaseMapping(
+            format: format, customerID: customerID, time: time, amount: amount.source)
+        mapping.quantity = amount.quantity
+        mapping.margin = margin
+        mapping.orderID = rest[0]
+        mapping.product = rest[1]
+        mapping.category = rest[2]
+        mapping.promotion = rest[3]
+        mapping.channel = rest[4]
+        return Plan.PurchaseSource(files: files, mapping: mapping)
+    }
+
+    /// The amount, and the quantity where it is not already part of it.
+    private mutating func parseAmount(
+        of columns: PlanReader.Section, at setting: PlanReader.Setting, hasHeader: Bool
+    ) -> (source: AmountSource, quantity: ColumnReference?)? {
+        let read = ["amount", "quantity", "unitPrice"].map { key in
+            columns[key].flatMap { parseColumn($0.value, name: $0.name, hasHeader: hasHeader) }
+        }
+        if let price = columns["unitPrice"], columns["amount"] != nil {
+            reader.report(
+                .contradiction, at: price.position,
+                "\(columns.name) maps both amount and unitPrice",
+                hint: "keep amount, or quantity and unitPrice")
+            return nil
+        }
+        if columns["amount"] != nil {
+            return read[0].map { (.amount($0), read[1]) }
+        }
+        if let price = columns["unitPrice"], columns["quantity"] == nil {
+            reader.report(
+                .missing, at: price.position, "\(columns.name).quantity is missing",
+                hint: "a unitPrice needs a quantity: amount = quantity x unitPrice")
+            return nil
+        }
+        guard columns["unitPrice"] != nil else {
+            reader.report(
+                .missing, at: setting.position, "\(columns.name).amount is missing",
+                hint: "map amount, or quantity and unitPrice")
+            return nil
+        }
+        guard let quantity = read[1], let price = read[2] else { return nil }
+        return (.quantityTimesPrice(quantity: quantity, unitPrice: price), nil)
+    }
+
+    private mutating func parseMargin(
+        of columns: PlanReader.Section, hasHeader: Bool
+    ) -> MarginSource? {
+        let margin = columns["margin"].flatMap {
+            parseColumn($0.value, name: $0.name, hasHeader: hasHeader)
+        }
+        let cost = columns["cost"].flatMap {
+            parseColumn($0.value, name: $0.name, hasHeader: hasHeader)
+        }
+        if columns["margin"] != nil, let setting = columns["cost"] {
+            reader.report(
+                .contradiction, at: setting.position, "\(columns.name) maps both margin and cost",
+                hint: "keep one: margin = amount - cost")
+        }
+        return margin.map { .margin($0) } ?? cost.map { .cost($0) }
+    }
+
+    private mutating func parseTime(
+        _ setting: PlanReader.Setting?, hasHeader: Bool
+    ) -> TimeReference? {
+        guard let setting else { return nil }
+        guard case .mapping = setting.value else {
+            return parseColumn(setting.value, name: setting.name, hasHeader: hasHeader)
+                .map { TimeReference($0) }
+        }
+        guard let section = reader.section(setting, keys: ["column", "format"]) else { return nil }
+        let format = reader.choice(section["format"], of: DateFormat.self)
+        return requiredColumn(of: section, at: setting, hasHeader: hasHeader)
+            .map { TimeReference($0, format: format ?? .iso8601) }
+    }
+
+    // MARK: Customers and products
+
+    private mutating func parseEntities(_ setting: PlanReader.Setting?) -> Plan.EntitySource? {
+        guard let setting,
+            let section = reader.section(setting, keys: Self.formatKeys + ["id", "attributes"])
+        else { return nil }
+        let files = parseFiles(section["files"])
+        let format = parseFormat(of: section)
+        let attributes = parseAttributes(section["attributes"], hasHeader: format.hasHeader)
+        guard section["id"] != nil else {
+            reader.report(
+                .missing, at: setting.position, "\(setting.name).id is missing",
+                hint: "name the id's column or give its number from 1")
+            return nil
+        }
+        guard let id = parseID(section["id"], hasHeader: format.hasHeader) else { return nil }
+        return Plan.EntitySource(
+            files: files, mapping: EntityMapping(format: format, id: id, attributes: attributes))
+    }
+
+    private mutating func parseAttributes(
+        _ setting: PlanReader.Setting?, hasHeader: Bool
+    ) -> [AttributeMapping] {
+        guard let setting else { return [] }
+        return reader.namedSettings(setting, limit: PlanLimits.attributeCount).compactMap {
+            parseAttribute($0, hasHeader: hasHeader)
+        }
+    }
+
+    private enum AttributeType: String, CaseIterable {
+        case number, set, text
+    }
+
+    /// `age: number`, or a mapping of type, column (the name where it is absent) and separator.
+    private mutating func parseAttribute(
+        _ entry: PlanReader.Setting, hasHeader: Bool
+    ) -> AttributeMapping? {
+        var columnReference: ColumnReference? = .name(entry.key)
+        var separator = UInt8(ascii: ";")
+        let type: AttributeType?
+        var columnSetting: PlanReader.Setting?
+        if case .mapping = entry.value {
+            guard let section = reader.section(entry, keys: ["type", "column", "separator"]) else {
+                return nil
+            }
+            type = reader.choice(section["type"], of: AttributeType.self)
+            if section["type"] == nil {
+                reader.report(
+                    .missing, at: entry.position, "\(entry.name).type is missing",
+                    hint: "allowed: number, set, text")
+            }
+            columnSetting = section["column"]
+            if let setting = columnSetting {
+                columnReference = parseColumn(
+                    setting.value, name: setting.name, hasHeader: hasHeader)
+            }
+            if let setting = section["separator"] {
+                separator = parseSeparator(setting, type: type) ?? separator
+            }
+        } else {
+            type = reader.choice(entry, of: AttributeType.self)
+        }
+        if columnSetting == nil, !hasHeader {
+            reader.report(
+                .contradiction, at: entry.position,
+                "\(entry.name) names a column of a file without header",
+                hint: "give its number: {type: …, column: 2}")
+        }
+        guard let type, let columnReference else { return nil }
+        let kind: AttributeKind =
+            switch type {
+            case .number: .number
+            case .set: .set(separator: separator)
+            case .text: .text
+            }
+        return AttributeMapping(name: entry.key, column: columnReference, kind: kind)
+    }
+
+    private mutating func parseSeparator(
+        _ setting: PlanReader.Setting, type: AttributeType?
+    ) -> UInt8? {
+        guard let text = reader.text(setting) else { return nil }
+        if let type, type != .set {
+            reader.report(
+                .contradiction, at: setting.position, "\(setting.name) is for type: set only")
+            return nil
+        }
+        guard text.utf8.count == 1, let byte = text.utf8.first, byte < 0x80 else {
+            reader.report(
+                .unknownValue, at: PlanReader.Position(setting.value.mark),
+                "\(setting.name) must be one ASCII character")
+            return nil
+        }
+        return byte
+    }
+
+    // MARK: Files and columns
+
+    private mutating func parseFiles(_ setting: PlanReader.Setting?) -> [String] {
+        (reader.texts(setting, limit: PlanLimits.fileCount) ?? []).map(\.text)
+    }
+
+    private mutating func parseFormat(of section: PlanReader.Section) -> TextFormat {
+        var format = TextFormat()
+        if let delimiter = reader.choice(section["delimiter"], of: Delimiter.self) {
+            format.delimiter = delimiter
+        }
+        if let header = reader.bool(section["header"]) { format.hasHeader = header }
+        if let sign = reader.choice(section["decimalSign"], of: DecimalSign.self) {
+            format.decimalSign = sign
+        }
+        if let share = reader.number(section["maximumRejectShare"], in: 0...1) {
+            format.maximumRejectShare = share
+        }
+        guard let setting = section["setAside"] else { return format }
+        let allowed = RejectReason.allCases.map(\.rawValue)
+        for entry in reader.texts(setting, limit: 100) ?? [] {
+            if let reason = RejectReason(rawValue: entry.text) {
+                format.setAside.insert(reason)
+            } else {
+                reader.report(
+                    .unknownValue, at: entry.position,
+                    "\(setting.name) cannot hold `\(entry.text)`",
+                    hint: reader.suggestion(for: entry.text, among: allowed))
+            }
+        }
+        return format
+    }
+
+    private mutating func parseID(
+        _ setting: PlanReader.Setting?, hasHeader: Bool
+    ) -> IDReference? {
+        guard let setting else { return nil }
+        guard case .mapping = setting.value else {
+            return parseColumn(setting.value, name: setting.name, hasHeader: hasHeader)
+                .map { IDReference($0) }
+        }
+        guard let section = reader.section(setting, keys: ["column", "type"]) else { return nil }
+        let kind = reader.choice(section["type"], of: IDKind.self)
+        return requiredColumn(of: section, at: setting, hasHeader: hasHeader)
+            .map { IDReference($0, kind: kind ?? .text) }
+    }
+
+    private mutating func requiredColumn(
+        of section: PlanReader.Section, at setting: PlanReader.Setting, hasHeader: Bool
+    ) -> ColumnReference? {
+        guard let column = section["column"] else {
+            reader.report(
+                .missing, at: setting.position, "\(setting.name).column is missing",
+                hint: "name its column or give its number from 1")
+            return nil
+        }
+        return parseColumn(column.value, name: column.name, hasHeader: hasHeader)
+    }
+
+    /// A header name, or an unquoted number from 1.
+    private mutating func parseColumn(
+        _ node: Node, name: String, hasHeader: Bool
+    ) -> ColumnReference? {
+        guard let scalar = node.scalar, !scalar.string.isEmpty else {
+            reader.wrongType(name, node, wanted: "a column name or number")
+            return nil
+        }
+        if reader.isPlain(node), let number = Int(scalar.string) {
+            guard (1...PlanLimits.columnNumber).contains(number) else {
+                reader.report(
+                    .outOfRange, at: PlanReader.Position(node.mark), "\(name) is \(number)",
+                    hint: "columns are numbered from 1 to \(PlanLimits.columnNumber)")
+                return nil
+            }
+            return .number(number)
+        }
+        guard hasHeader else {
+            reader.report(
+                .contradiction, at: PlanReader.Position(node.mark),
+                "\(name) names the column `\(scalar.string)` of a file without header",
+                hint: "give its number from 1, or set header: true")
+            return nil
+        }
+        return .name(scalar.string)
+    }
+}

@@ -1,0 +1,289 @@
+import ByteCoding
+import Features
+import Ingest
+import Units
+import Yams
+
+extension Plan {
+    /// Reads a plan and checks it as a whole.
+    /// - Parameters:
+    ///   - text: YAML 1.1, at most `PlanLimits.byteCount` bytes.
+    ///   - path: names the file in errors; nothing is read from it.
+    /// - Throws: all problems found, in the order of their lines.
+    package init(parsing text: String, path: String) throws(PlanError) {
+        var parser = PlanParser()
+        guard let plan = parser.parse(text), parser.reader.problems.isEmpty else {
+            throw PlanError(
+                path: path,
+                problems: parser.reader.problems.sorted {
+                    ($0.line, $0.column) < ($1.line, $1.column)
+                })
+        }
+        self = plan
+    }
+}
+
+/// Fills a `Plan` from YAML, section by section.
+struct PlanParser {
+    var reader = PlanReader()
+
+    /// Nil where the sources cannot be made out at all; otherwise the plan is to be used only if
+    /// the reader has no problems.
+    mutating func parse(_ text: String) -> Plan? {
+        guard let root = compose(text) else { return nil }
+        let keys = [
+            "version", "currency", "timeZone", "timeGrid", "seed", "asOf", "grossMarginRate",
+            "annualDiscountRate", "sources", "segmentations", "lifetime", "churn", "simpleFormula",
+            "affinity",
+        ]
+        guard let top = reader.section(root, name: "", keys: keys) else { return nil }
+        let sources = parseSources(in: top)
+        var plan = sources.map { Plan(sources: $0) } ?? Self.placeholder
+        parseBasics(of: top, into: &plan)
+        parseSegmentations(of: top, into: &plan)
+        parseModels(of: top, into: &plan)
+        return sources == nil ? nil : plan
+    }
+
+    /// Takes the place of a plan without usable sources, so that the other sections are checked.
+    private static let placeholder = Plan(
+        sources: Plan.Sources(
+            purchases: Plan.PurchaseSource(
+                files: [],
+                mapping: PurchaseMapping(
+                    customerID: IDReference(.number(1)), time: TimeReference(.number(2)),
+                    amount: .amount(.number(3))))))
+
+    private mutating func compose(_ text: String) -> Node? {
+        let start = PlanReader.Position(nil)
+        guard text.utf8.count <= PlanLimits.byteCount else {
+            reader.report(
+                .tooLarge, at: start,
+                "the plan has \(text.utf8.count) bytes, more than \(PlanLimits.byteCount)")
+            return nil
+        }
+        do {
+            guard let root = try Yams.compose(yaml: text), !reader.isEmpty(root) else {
+                reader.report(
+                    .missing, at: start, "the plan is empty",
+                    hint: "it needs at least sources.purchases.columns")
+                return nil
+            }
+            return root
+        } catch let error as YamlError {
+            report(error, in: text)
+        } catch {
+            reader.report(.syntax, at: start, "this is not YAML")
+        }
+        return nil
+    }
+
+    private mutating func report(_ error: YamlError, in text: String) {
+        let start = PlanReader.Position(nil)
+        switch error {
+        case .scanner(let context, let problem, let mark, _),
+            .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            let place = context.map { " (\($0.text) from line \($0.mark.line))" } ?? ""
+            reader.report(.syntax, at: PlanReader.Position(mark), problem + place)
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            for key in duplicates {
+                reader.report(
+                    .syntax, at: PlanReader.Position(context.mark),
+                    "the key `\(key)` is written twice", hint: "keep one of them")
+            }
+        case .reader(let problem, let offset, _, _):
+            var position = start
+            position.line += text.utf8.prefix(offset ?? 0).count { $0 == UInt8(ascii: "\n") }
+            reader.report(.syntax, at: position, problem)
+        default:
+            reader.report(.syntax, at: start, "this is not YAML")
+        }
+    }
+
+    // MARK: Basics
+
+    private mutating func parseBasics(of top: PlanReader.Section, into plan: inout Plan) {
+        if let version = reader.integer(top["version"], in: 1...1) { plan.version = version }
+        if let setting = top["currency"], let code = reader.text(setting) {
+            if code.utf8.count == 3, code.utf8.allSatisfy({ (65...90).contains($0) }) {
+                plan.currency = code
+            } else {
+                reader.report(
+                    .unknownValue, at: PlanReader.Position(setting.value.mark),
+                    "currency cannot be `\(code)`",
+                    hint: "write the three capitals of ISO 4217, such as EUR")
+            }
+        }
+        if let setting = top["timeZone"], let name = reader.text(setting) {
+            if LocalClock(timeZoneName: name) != nil {
+                plan.timeZone = name
+            } else {
+                reader.report(
+                    .unknownValue, at: PlanReader.Position(setting.value.mark),
+                    "this system knows no time zone `\(name)`",
+                    hint: "write a name such as Europe/London or UTC")
+            }
+        }
+        if let grid = reader.choice(top["timeGrid"], of: TimeGrid.self) { plan.timeGrid = grid }
+        if let seed = reader.unsigned(top["seed"]) { plan.seed = seed }
+        if let setting = top["asOf"], let text = reader.text(setting) {
+            plan.asOf = CalendarDay(parsing: text)
+            if plan.asOf == nil {
+                reader.report(
+                    .wrongType, at: PlanReader.Position(setting.value.mark),
+                    "asOf needs a day, found `\(text)`", hint: "write it as 2026-03-14")
+            }
+        }
+        if let rate = reader.number(top["grossMarginRate"], in: 0...1) {
+            plan.grossMarginRate = rate
+        }
+        if let rate = reader.number(top["annualDiscountRate"], in: 0...10) {
+            plan.discountRate = DiscountRate(annual: rate)
+        }
+    }
+
+    // MARK: Segmentations
+
+    private mutating func parseSegmentations(
+        of top: PlanReader.Section, into plan: inout Plan
+    ) {
+        guard let setting = top["segmentations"] else { return }
+        let named = reader.namedSettings(setting, limit: PlanLimits.segmentationCount)
+        plan.segmentations = named.compactMap { entry in
+            parseSegmentation(entry, attributeNames: plan.attributeNames)
+        }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    private mutating func parseSegmentation(
+        _ entry: PlanReader.Setting, attributeNames: [String]
+    ) -> Plan.Segmentation? {
+        guard isName(entry.key) else {
+            reader.report(
+                .unknownValue, at: entry.position,
+                "`\(entry.key)` cannot name a segmentation",
+                hint: "use a letter, then up to 63 letters, digits, - or _")
+            return nil
+        }
+        let keys = ["features", "clusterCount", "scaling", "restarts", "maximumIterations"]
+        guard let section = reader.section(entry, keys: keys) else { return nil }
+        var segmentation = Plan.Segmentation(name: entry.key, features: [])
+        if let count = reader.integer(section["clusterCount"], in: PlanLimits.clusterCount) {
+            segmentation.clusterCount = count
+        }
+        if let scaling = reader.choice(section["scaling"], of: Plan.Scaling.self) {
+            segmentation.scaling = scaling
+        }
+        if let restarts = reader.integer(section["restarts"], in: PlanLimits.restarts) {
+            segmentation.restarts = restarts
+        }
+        if let count = reader.integer(
+            section["maximumIterations"], in: PlanLimits.maximumIterations)
+        {
+            segmentation.maximumIterations = count
+        }
+        guard section["features"] != nil else {
+            reader.report(
+                .missing, at: entry.position, "\(entry.name).features is missing",
+                hint: "list features or groups, such as [revenue365Days, hourShares]")
+            return nil
+        }
+        guard
+            let features = reader.texts(section["features"], limit: PlanLimits.featureCount)
+        else { return nil }
+        if features.isEmpty, let list = section["features"] {
+            reader.report(.missing, at: list.position, "\(list.name) is an empty list")
+        }
+        for feature in features {
+            check(feature, of: entry.name, attributeNames: attributeNames)
+            if segmentation.features.contains(feature.text) {
+                reader.report(
+                    .contradiction, at: feature.position,
+                    "`\(feature.text)` is listed twice in \(entry.name).features",
+                    hint: "keep one of them")
+            } else {
+                segmentation.features.append(feature.text)
+            }
+        }
+        return segmentation
+    }
+
+    private mutating func check(
+        _ feature: (text: String, position: PlanReader.Position), of name: String,
+        attributeNames: [String]
+    ) {
+        guard !FeatureCatalog.mayExist(feature.text, attributeNames: attributeNames) else {
+            return
+        }
+        reader.report(
+            .unknownValue, at: feature.position,
+            "there is no feature or group `\(feature.text)` for \(name)",
+            hint: reader.suggestion(
+                for: feature.text, among: FeatureCatalog.knownNames + attributeNames))
+    }
+
+    private func isName(_ text: String) -> Bool {
+        func isLetter(_ byte: UInt8) -> Bool {
+            (97...122).contains(byte) || (65...90).contains(byte)
+        }
+        guard let first = text.utf8.first, isLetter(first), text.utf8.count <= 64 else {
+            return false
+        }
+        return text.utf8.allSatisfy { byte in
+            isLetter(byte) || (48...57).contains(byte) || byte == UInt8(ascii: "_")
+                || byte == UInt8(ascii: "-")
+        }
+    }
+
+    // MARK: Models
+
+    private mutating func parseModels(of top: PlanReader.Section, into plan: inout Plan) {
+        if let section = reader.section(top["lifetime"], keys: ["model", "horizon", "basis"]) {
+            if let model = reader.choice(section["model"], of: Plan.LifetimeModel.self) {
+                plan.lifetime.model = model
+            }
+            if let horizon = reader.horizon(section["horizon"]) { plan.lifetime.horizon = horizon }
+            if let basis = reader.choice(section["basis"], of: Plan.ValueBasis.self) {
+                plan.lifetime.basis = basis
+            }
+        }
+        if let section = reader.section(top["churn"], keys: ["horizon"]),
+            let horizon = reader.horizon(section["horizon"])
+        {
+            plan.churn.horizon = horizon
+        }
+        if let section = reader.section(top["simpleFormula"], keys: ["durationMonths"]) {
+            plan.simpleFormula.durationMonths = reader.number(
+                section["durationMonths"], in: 0...PlanLimits.durationMonths, aboveLower: true)
+        }
+        parseAffinity(of: top, into: &plan.affinity)
+    }
+
+    private mutating func parseAffinity(
+        of top: PlanReader.Section, into affinity: inout Plan.Affinity
+    ) {
+        let keys = [
+            "factorCount", "regularization", "confidenceWeight", "iterations", "topProductCount",
+            "excludePurchased",
+        ]
+        guard let section = reader.section(top["affinity"], keys: keys) else { return }
+        if let count = reader.integer(section["factorCount"], in: PlanLimits.factorCount) {
+            affinity.factorCount = count
+        }
+        if let value = reader.number(section["regularization"], in: 0...1e6) {
+            affinity.regularization = value
+        }
+        if let value = reader.number(section["confidenceWeight"], in: 0...1e6) {
+            affinity.confidenceWeight = value
+        }
+        if let count = reader.integer(section["iterations"], in: PlanLimits.affinityIterations) {
+            affinity.iterations = count
+        }
+        if let count = reader.integer(section["topProductCount"], in: PlanLimits.topProductCount) {
+            affinity.topProductCount = count
+        }
+        if let exclude = reader.bool(section["excludePurchased"]) {
+            affinity.excludePurchased = exclude
+        }
+    }
+}

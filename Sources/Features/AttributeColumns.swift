@@ -1,0 +1,83 @@
+import ByteCoding
+
+/// The feature columns of a table of attributes, joined onto the rows of a feature table.
+struct AttributeColumns {
+    private(set) var columns: [FeatureColumn] = []
+    private(set) var groups: [String: [String]] = ["attributes": []]
+
+    /// - Parameter rows: the attribute row of every feature row, -1 for none.
+    init(_ attributes: CustomerAttributes, rows: [Int]) {
+        for column in attributes.columns {
+            let name = FeatureCatalog.attributePrefix + column.name
+            switch column.values {
+            case .number(let values, let valid):
+                append(Self.numberColumn(name, values, valid: valid, rows: rows), group: name)
+            case .text(let text):
+                let codes = rows.map { $0 < 0 ? CodedText.missing : text.codes[$0] }
+                appendIndicators(
+                    name, values: text.values, valid: codes.map { $0 != CodedText.missing },
+                    codesOfRow: { codes[$0] == CodedText.missing ? [] : codes[$0...$0] })
+            case .set(let rowOffsets, let codes, let values):
+                appendIndicators(
+                    name, values: values, valid: rows.map { $0 >= 0 },
+                    codesOfRow: { row in
+                        let source = rows[row]
+                        return source < 0
+                            ? [] : codes[rowOffsets[source]..<rowOffsets[source + 1]]
+                    })
+            }
+        }
+    }
+
+    private mutating func append(_ column: FeatureColumn, group: String) {
+        columns.append(column)
+        groups[group, default: []].append(column.name)
+        groups["attributes", default: []].append(column.name)
+    }
+
+    private static func numberColumn(
+        _ name: String, _ values: [Double], valid: [Bool], rows: [Int]
+    ) -> FeatureColumn {
+        var numbers = [Float](repeating: 0, count: rows.count)
+        var defined = [Bool](repeating: false, count: rows.count)
+        for (row, source) in rows.enumerated() where source >= 0 && valid[source] {
+            // A number beyond a Float's range is as good as missing.
+            let number = Float(values[source])
+            guard number.isFinite else { continue }
+            numbers[row] = number
+            defined[row] = true
+        }
+        return FeatureColumn(
+            name: name, unit: .attribute, values: numbers,
+            valid: defined.contains(false) ? defined : nil)
+    }
+
+    /// One 0/1 column a value, the most frequent values of these rows first.
+    private mutating func appendIndicators(
+        _ name: String, values: TextArray, valid: [Bool],
+        codesOfRow: (Int) -> ArraySlice<UInt32>
+    ) {
+        groups[name] = []
+        var counts = [Int](repeating: 0, count: values.count)
+        for row in valid.indices {
+            for code in codesOfRow(row) { counts[Int(code)] += 1 }
+        }
+        let top = TopValues(
+            counts: counts, values: values, limit: FeatureCatalog.maximumIndicatorColumns)
+        var indicators = [[Float]](
+            repeating: [Float](repeating: 0, count: valid.count), count: top.values.count)
+        for row in valid.indices {
+            for code in codesOfRow(row) {
+                let slot = top.slotOfCode[Int(code)]
+                if slot < indicators.count { indicators[slot][row] = 1 }
+            }
+        }
+        let validity = valid.contains(false) ? valid : nil
+        for (value, indicator) in zip(top.values, indicators) {
+            append(
+                FeatureColumn(
+                    name: name + "." + value, unit: .indicator, values: indicator, valid: validity),
+                group: name)
+        }
+    }
+}

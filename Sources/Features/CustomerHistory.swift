@@ -1,0 +1,67 @@
+/// What the lifetime models need of each customer, one element a row of the feature table.
+///
+/// Days are whole local days; money is in currency units. An order is dated by its first purchase
+/// line; a return (negative amount) is never an order. Rows with status `onlyReturns` hold 0 in
+/// every count and mean.
+package struct CustomerHistory: Sendable, Equatable {
+    /// Orders after the first: x.
+    package var repeatPurchaseCount: [Int32] = []
+    /// Days from the first to the last order: t_x; 0 where x = 0 (and where all orders are of one
+    /// day, which only order ids make possible with x > 0).
+    package var ageAtLastPurchaseDays: [Int32] = []
+    /// Days from the first order to the as-of day: T.
+    package var observedAgeDays: [Int32] = []
+    /// T - t_x.
+    package var daysSinceLastPurchase: [Int32] = []
+    /// Mean revenue of the repeat orders, the first excluded, returns not deducted; 0 if x = 0.
+    package var meanOrderValue: [Double] = []
+    /// Mean margin of the repeat orders, the first excluded; 0 if x = 0. May be negative.
+    package var meanOrderMargin: [Double] = []
+    /// Revenue net of returns, exact to the ten-thousandth (the feature columns are Floats).
+    package var revenue: [Double] = []
+    /// Margin net of returns.
+    package var margin: [Double] = []
+    /// Revenue net of returns over the observed age, a month:
+    /// revenue / max(1, (T + 1) / 30.436875).
+    package var monthlyRevenue: [Double] = []
+    /// Margin over the observed age, a month, by the same divisor.
+    package var monthlyMargin: [Double] = []
+    /// 0 ok or 3 only returns.
+    package var status: [UInt8] = []
+
+    /// Status codes of a row, the same numbers as on the wire.
+    package static let ok: UInt8 = 0
+    package static let onlyReturns: UInt8 = 3
+
+    package init() {}
+
+    package var count: Int { status.count }
+
+    mutating func reserveCapacity(_ count: Int) {
+        repeatPurchaseCount.reserveCapacity(count)
+        ageAtLastPurchaseDays.reserveCapacity(count)
+        observedAgeDays.reserveCapacity(count)
+        daysSinceLastPurchase.reserveCapacity(count)
+        meanOrderValue.reserveCapacity(count)
+        meanOrderMargin.reserveCapacity(count)
+        revenue.reserveCapacity(count)
+        margin.reserveCapacity(count)
+        monthlyRevenue.reserveCapacity(count)
+        monthlyMargin.reserveCapacity(count)
+        status.reserveCapacity(count)
+    }
+
+    mutating func append(contentsOf other: CustomerHistory) {
+        repeatPurchaseCount += other.repeatPurchaseCount
+        ageAtLastPurchaseDays += other.ageAtLastPurchaseDays
+        observedAgeDays += other.observedAgeDays
+        daysSinceLastPurchase += other.daysSinceLastPurchase
+        meanOrderValue += other.meanOrderValue
+        meanOrderMargin += other.meanOrderMargin
+        revenue += other.revenue
+        margin += other.margin
+        monthlyRevenue += other.monthlyRevenue
+        monthlyMargin += other.monthlyMargin
+        status += other.status
+    }
+}

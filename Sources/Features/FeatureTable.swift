@@ -1,0 +1,107 @@
+package import ByteCoding
+package import Units
+
+/// One feature of all customers of a table.
+package struct FeatureColumn: Sendable, Equatable {
+    package var name: String
+    package var unit: FeatureUnit
+    /// Finite; 0 where not valid.
+    package var values: [Float]
+    /// False where the feature is undefined for the customer; nil where it is defined for all.
+    package var valid: [Bool]?
+
+    package init(name: String, unit: FeatureUnit, values: [Float], valid: [Bool]? = nil) {
+        self.name = name
+        self.unit = unit
+        self.values = values
+        self.valid = valid
+    }
+}
+
+/// The features of all customers who had a line by the as-of day, and nothing later.
+package struct FeatureTable: Sendable {
+    /// Ascending; one a row.
+    package let customerIDs: IDColumn
+    /// Row `i` is customer row `customerRows[i]` of the purchase history.
+    package let customerRows: [Int]
+    package let asOf: CalendarDay
+    package let convention: OrderConvention
+    package let columns: [FeatureColumn]
+    /// Group name to the names of its columns, such as `hourShares`, `attribute.gender`.
+    package let groups: [String: [String]]
+    package let history: CustomerHistory
+
+    package var rowCount: Int { customerRows.count }
+
+    /// The column of that name; nil where there is none.
+    package func column(named name: String) -> FeatureColumn? {
+        columns.first { $0.name == name }
+    }
+
+    /// Which columns a list of names means.
+    package struct Selection: Sendable, Equatable {
+        /// Positions in `columns`, in the order of the names, each once.
+        package var columnIndices: [Int] = []
+        /// Names that exist but have no column or no valid value here: the plan maps no source for
+        /// them (promotions, categories, channels, attributes), or no customer has one.
+        package var unavailable: [String] = []
+    }
+
+    /// Resolves names of features and groups; an attribute may be named without its prefix.
+    /// - Throws: `.unknownFeature` for a name that no data could give.
+    package func selection(of names: [String]) throws(FeatureError) -> Selection {
+        let indexOfName = Dictionary(
+            columns.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let attributeNames = groups["attributes"] ?? []
+        var selection = Selection()
+        var seen: Set<Int> = []
+        for name in names {
+            let prefixed = FeatureCatalog.attributePrefix + name
+            let members: [String]
+            if indexOfName[name] != nil {
+                members = [name]
+            } else if let group = groups[name] ?? groups[prefixed] {
+                members = group
+            } else if indexOfName[prefixed] != nil {
+                members = [prefixed]
+            } else if FeatureCatalog.mayExist(name, attributeNames: []) {
+                members = []
+            } else {
+                let known = FeatureCatalog.knownNames + attributeNames
+                throw .unknownFeature(name: name, nearest: nearestName(to: name, among: known))
+            }
+            let usable = members.compactMap { indexOfName[$0] }.filter { index in
+                columns[index].valid.map { $0.contains(true) } ?? true
+            }
+            if usable.isEmpty { selection.unavailable.append(name) }
+            for index in usable where seen.insert(index).inserted {
+                selection.columnIndices.append(index)
+            }
+        }
+        return selection
+    }
+}
+
+/// The candidate that differs from `name` in the fewest single-letter edits, capitals ignored; nil
+/// where even the best one needs more than a third of the letters (at least 2) changed.
+package func nearestName(to name: String, among candidates: [String]) -> String? {
+    let wanted = Array(name.lowercased().unicodeScalars.prefix(100))
+    var best: (distance: Int, name: String)?
+    for candidate in candidates {
+        let other = Array(candidate.lowercased().unicodeScalars.prefix(100))
+        var row = Array(0...other.count)
+        for (i, a) in wanted.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, b) in other.enumerated() {
+                let substituted = diagonal + (a == b ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
+            }
+        }
+        let distance = row[other.count]
+        if best.map({ distance < $0.distance }) ?? true { best = (distance, candidate) }
+    }
+    guard let best, best.distance <= max(2, wanted.count / 3) else { return nil }
+    return best.name
+}

@@ -1,0 +1,165 @@
+package import ByteCoding
+package import Units
+
+/// All purchase lines of all customers, sorted by (customer id, time, original order).
+///
+/// Customer row `c` owns the lines `lineOffsets[c] ..< lineOffsets[c + 1]`. Every line column has
+/// `lineCount` elements. A value that exists fulfils all of this: the initialiser checks it.
+package struct PurchaseHistory: Sendable {
+    /// Unique and ascending (`IDColumn.precedes`).
+    package let customerIDs: IDColumn
+    /// `[customerCount + 1]`, strictly ascending: every customer has a line.
+    package let lineOffsets: [Int]
+    /// UTC seconds since 1970, ascending within a customer.
+    package let times: [Int64]
+    /// Revenue in ten-thousandths of the currency unit; negative is a return.
+    package let amounts: [Int64]
+    /// Ten-thousandths; nil where neither margin nor cost is mapped.
+    package let margins: [Int64]?
+    /// Items of a line; nil where no quantity is mapped.
+    package let quantities: [Float]?
+    /// Equal codes of one customer are one order; `CodedText.missing` is the line's customer-day.
+    /// Nil where no order id is mapped: every order is a customer-day.
+    package let orderCodes: [UInt32]?
+    package let products: CodedText?
+    package let categories: CodedText?
+    package let promotions: CodedText?
+    package let channels: CodedText?
+
+    /// - Throws: `.inconsistentHistory` where counts differ, an order is violated, a code has no
+    ///   value, a quantity is not finite or a time lies outside the years 1 to 9999; `.amountsTooLarge` where a customer's sum of absolute values leaves 64 bits, so
+    ///   that no sum over a customer's lines can overflow later.
+    /// - Complexity: O(lines).
+    package init(
+        customerIDs: IDColumn, lineOffsets: [Int], times: [Int64], amounts: [Int64],
+        margins: [Int64]? = nil, quantities: [Float]? = nil, orderCodes: [UInt32]? = nil,
+        products: CodedText? = nil, categories: CodedText? = nil, promotions: CodedText? = nil,
+        channels: CodedText? = nil
+    ) throws(FeatureError) {
+        self.customerIDs = customerIDs
+        self.lineOffsets = lineOffsets
+        self.times = times
+        self.amounts = amounts
+        self.margins = margins
+        self.quantities = quantities
+        self.orderCodes = orderCodes
+        self.products = products
+        self.categories = categories
+        self.promotions = promotions
+        self.channels = channels
+        try validate()
+    }
+
+    /// UTC seconds of the years 1 to 9999: day arithmetic on them cannot overflow.
+    private static let timeRange: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
+
+    package var customerCount: Int { customerIDs.count }
+    package var lineCount: Int { times.count }
+
+    /// The lines of a customer row.
+    package func lines(ofCustomer row: Int) -> Range<Int> {
+        lineOffsets[row]..<lineOffsets[row + 1]
+    }
+
+    /// Local days of the first and the last purchase (a line with an amount of 0 or more); nil
+    /// where there is none. The last one is the default as-of day.
+    package func purchaseDays(clock: LocalClock) -> ClosedRange<CalendarDay>? {
+        var first = Int64.max
+        var last = Int64.min
+        for line in 0..<lineCount where amounts[line] >= 0 {
+            first = min(first, times[line])
+            last = max(last, times[line])
+        }
+        guard first <= last else { return nil }
+        let firstDay = clock.day(atUTC: Int(first))
+        return firstDay...max(firstDay, clock.day(atUTC: Int(last)))
+    }
+
+    /// The same history with each line's category looked up by its product: for stores whose
+    /// product table, not the purchase line, says the category.
+    /// - Parameters:
+    ///   - productIDs: unique ids of the product table; integers match the digits of a line.
+    ///   - categories: one row a product.
+    package func withCategories(
+        ofProducts productIDs: IDColumn, categories table: CodedText
+    ) throws(FeatureError) -> PurchaseHistory {
+        guard productIDs.count == table.count else {
+            throw .inconsistentHistory("product ids and their categories differ in count")
+        }
+        guard let products else { return self }
+        var rowOfName: [String: Int] = [:]
+        rowOfName.reserveCapacity(productIDs.count)
+        for row in 0..<productIDs.count {
+            if rowOfName.updateValue(row, forKey: productIDs[row].description) != nil {
+                throw .duplicateID(table: "products", row: row)
+            }
+        }
+        let categoryOfProduct = (0..<products.values.count).map { product in
+            rowOfName[products.values[product]].map { table.codes[$0] } ?? CodedText.missing
+        }
+        let codes = products.codes.map { code in
+            code == CodedText.missing ? code : categoryOfProduct[Int(code)]
+        }
+        return try PurchaseHistory(
+            customerIDs: customerIDs, lineOffsets: lineOffsets, times: times, amounts: amounts,
+            margins: margins, quantities: quantities, orderCodes: orderCodes, products: products,
+            categories: CodedText(codes: codes, values: table.values), promotions: promotions,
+            channels: channels)
+    }
+
+    private func validate() throws(FeatureError) {
+        guard lineOffsets.count == customerIDs.count + 1, lineOffsets.first == 0,
+            lineOffsets.last == times.count
+        else { throw .inconsistentHistory("line offsets do not span the lines") }
+        let counts = [
+            amounts.count, margins?.count, quantities?.count, orderCodes?.count, products?.count,
+            categories?.count, promotions?.count, channels?.count,
+        ]
+        guard counts.allSatisfy({ $0 == nil || $0 == times.count }) else {
+            throw .inconsistentHistory("line columns differ in count")
+        }
+        // All offsets before any line: ascending from 0 to the line count they bound every access.
+        for row in 0..<customerIDs.count where lineOffsets[row] >= lineOffsets[row + 1] {
+            throw .inconsistentHistory("customer row \(row) has no line")
+        }
+        for row in 0..<customerIDs.count {
+            guard row == 0 || customerIDs.precedes(row - 1, row) else {
+                throw .inconsistentHistory("customer ids are not ascending at row \(row)")
+            }
+            for line in lines(ofCustomer: row).dropFirst() where times[line] < times[line - 1] {
+                throw .inconsistentHistory("times are not ascending at line \(line)")
+            }
+        }
+        guard times.allSatisfy({ Self.timeRange.contains($0) }) else {
+            throw .inconsistentHistory("a time lies outside the years 1 to 9999")
+        }
+        try validateSums(of: amounts, named: "amounts")
+        if let margins { try validateSums(of: margins, named: "margins") }
+        for (name, column) in [
+            ("product", products), ("category", categories), ("promotion", promotions),
+            ("channel", channels),
+        ] {
+            guard let column else { continue }
+            let limit = UInt32(clamping: column.values.count)
+            guard column.codes.allSatisfy({ $0 < limit || $0 == CodedText.missing }) else {
+                throw .inconsistentHistory("a \(name) code has no value")
+            }
+        }
+        if let quantities, !quantities.allSatisfy({ $0.isFinite }) {
+            throw .inconsistentHistory("a quantity is not finite")
+        }
+    }
+
+    private func validateSums(of column: [Int64], named name: String) throws(FeatureError) {
+        for row in 0..<customerIDs.count {
+            var sum: UInt64 = 0
+            for line in lines(ofCustomer: row) {
+                let (next, overflow) = sum.addingReportingOverflow(column[line].magnitude)
+                guard !overflow, next <= UInt64(Int64.max) else {
+                    throw .amountsTooLarge(column: name, customerRow: row)
+                }
+                sum = next
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package import ByteCoding
+import Numerical
+package import Units
+
+/// Who bought what, in compressed rows: row `i` (a row of the feature table) bought the products
+/// `productCodes[rowOffsets[i] ..< rowOffsets[i + 1]]`, ascending, each `values[…]` times.
+package struct PurchaseMatrix: Sendable {
+    package var rowOffsets: [Int]
+    /// Positions in `products`.
+    package var productCodes: [Int32]
+    /// Purchase lines with an amount above 0, at least 1.
+    package var values: [Float]
+    /// All products of the history, bought by the as-of day or not.
+    package var products: TextArray
+
+    package var rowCount: Int { rowOffsets.count - 1 }
+    package var columnCount: Int { products.count }
+}
+
+/// Counts, for every customer row and product, the lines with an amount above 0 by the as-of day.
+/// Returns and free lines do not count; lines without a product are left out.
+/// - Parameter customerRows: rows of `history`, such as `FeatureTable.customerRows`.
+/// - Returns: nil where no product is mapped.
+package func purchaseMatrix(
+    _ history: PurchaseHistory, customerRows: [Int], asOf: CalendarDay, clock: LocalClock,
+    threadCount: Int
+) -> PurchaseMatrix? {
+    purchaseMatrix(
+        history, customerRows: customerRows, after: nil, through: asOf, clock: clock,
+        threadCount: threadCount)
+}
+
+/// The same for the lines of (after, through]: the purchases held out for an evaluation.
+package func purchaseMatrix(
+    _ history: PurchaseHistory, customerRows: [Int], after: CalendarDay?, through: CalendarDay,
+    clock: LocalClock, threadCount: Int
+) -> PurchaseMatrix? {
+    guard let products = history.products else { return nil }
+    let window = AsOfWindow(after: after, through: through, clock: clock)
+    let partials = parallelMap(
+        count: customerRows.count, chunkSize: 2_048, threadCount: threadCount
+    ) { _, rows in
+        var part = PurchaseMatrix(
+            rowOffsets: [], productCodes: [], values: [], products: TextArray())
+        var bought: [UInt32] = []
+        for row in rows {
+            bought.removeAll(keepingCapacity: true)
+            for line in history.lines(ofCustomer: customerRows[row])
+            where history.amounts[line] > 0 && products.codes[line] != CodedText.missing {
+                if window.contains(history.times[line]) { bought.append(products.codes[line]) }
+            }
+            bought.sort()
+            for (index, code) in bought.enumerated() {
+                if index > 0, bought[index - 1] == code {
+                    part.values[part.values.count - 1] += 1
+                } else {
+                    part.productCodes.append(Int32(bitPattern: code))
+                    part.values.append(1)
+                }
+            }
+            part.rowOffsets.append(part.values.count)
+        }
+        return part
+    }
+    var matrix = PurchaseMatrix(
+        rowOffsets: [0], productCodes: [], values: [], products: products.values)
+    for part in partials {
+        let base = matrix.values.count
+        matrix.rowOffsets += part.rowOffsets.map { $0 + base }
+        matrix.productCodes += part.productCodes
+        matrix.values += part.values
+    }
+    return matrix
+}

@@ -1,0 +1,35 @@
+import Engine
+import Ingest
+import Testing
+import Units
+
+@Suite struct PlanCanonicalTests {
+    @Test(arguments: [PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations])
+    func parsingTheCanonicalTextGivesThePlanBack(text: String) throws {
+        let plan = try Plan(parsing: text, path: "patron.yaml")
+        let again = try Plan(parsing: plan.canonicalText, path: "canonical")
+        #expect(again == plan)
+        #expect(again.canonicalText == plan.canonicalText)
+        #expect(again.hash == plan.hash)
+    }
+
+    @Test func oddTextsSurvive() throws {
+        var plan = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml")
+        plan.sources.purchases.files = [
+            "a \"b\" \\ c.csv", "Käufe\u{2028}\u{85}\n\t.csv", "1", "null", "",
+        ]
+        plan.sources.purchases.mapping.product = .name("1")
+        plan.sources.purchases.mapping.category = .number(1)
+        #expect(try Plan(parsing: plan.canonicalText, path: "canonical") == plan)
+    }
+
+    @Test func theHashDependsOnEverySettingButNotOnTheWriting() throws {
+        let plain = try Plan(parsing: PlanTexts.minimal, path: "a")
+        let spelled = try Plan(
+            parsing: PlanTexts.minimal + "\nseed: 1\nchurn: {horizon: 13w}\n", path: "b")
+        let other = try Plan(parsing: PlanTexts.minimal + "\nseed: 2\n", path: "c")
+        #expect(plain.hash == spelled.hash)
+        #expect(plain.hash != other.hash)
+        #expect(plain.hash.count == 16)
+    }
+}

@@ -1,0 +1,344 @@
+import Engine
+import Ingest
+import Testing
+import Units
+
+/// The problems of a plan that must not parse.
+private func problems(_ text: String) -> [PlanError.Problem] {
+    do throws(PlanError) {
+        _ = try Plan(parsing: text, path: "patron.yaml")
+        return []
+    } catch {
+        return error.problems
+    }
+}
+
+@Suite struct PlanParserTests {
+    @Test func minimalPlanTakesEveryDefault() throws {
+        let plan = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml")
+        let mapping = PurchaseMapping(
+            customerID: IDReference(.name("customer")), time: TimeReference(.name("date")),
+            amount: .amount(.name("amount")))
+        #expect(
+            plan
+                == Plan(
+                    sources: Plan.Sources(
+                        purchases: Plan.PurchaseSource(files: [], mapping: mapping))))
+        #expect(plan.timeZone == "UTC")
+        #expect(plan.timeGrid == .week)
+        #expect(plan.seed == 1)
+        #expect(plan.asOf == nil)
+        #expect(plan.grossMarginRate == 0.3)
+        #expect(plan.discountRate.annual == 0.1)
+        #expect(plan.segmentations.map(\.name) == ["behaviour", "value"])
+        #expect(plan.segmentations[1].scaling == .logZScore)
+        #expect(plan.lifetime.horizon == Horizon(52, .week))
+        #expect(plan.lifetime.basis == .margin)
+        #expect(plan.churn.horizon == Horizon(13, .week))
+        #expect(plan.simpleFormula.durationMonths == nil)
+        #expect(plan.affinity == Plan.Affinity())
+    }
+
+    @Test func fullPlanReadsEverySetting() throws {
+        let plan = try Plan(parsing: PlanTexts.full, path: "patron.yaml")
+        #expect(plan.currency == "GBP")
+        #expect(plan.timeZone == "Europe/London")
+        #expect(plan.timeGrid == .month)
+        #expect(plan.seed == .max)
+        #expect(plan.asOf == CalendarDay(year: 1997, month: 9, day: 30))
+        #expect(plan.grossMarginRate == 0.4)
+        #expect(plan.discountRate == DiscountRate(annual: 0.15))
+
+        let purchases = plan.sources.purchases
+        #expect(purchases.files == ["purchases.csv", "more/purchases 2.csv"])
+        var mapping = PurchaseMapping(
+            format: TextFormat(
+                delimiter: .semicolon, hasHeader: true, decimalSign: .comma,
+                maximumRejectShare: 0.3, setAside: [.missingCustomerID, .nonPositivePrice]),
+            customerID: IDReference(.name("CustomerID"), kind: .integer),
+            time: TimeReference(.name("InvoiceDate"), format: .dayMonthYear),
+            amount: .quantityTimesPrice(quantity: .name("Quantity"), unitPrice: .number(6)))
+        mapping.margin = .cost(.name("Cost"))
+        mapping.orderID = .name("InvoiceNo")
+        mapping.product = .name("StockCode")
+        mapping.category = .name("Category")
+        mapping.promotion = .name("Promotion")
+        mapping.channel = .name("9")
+        #expect(purchases.mapping == mapping)
+
+        #expect(plan.sources.customers?.files == ["customers.csv"])
+        #expect(
+            plan.sources.customers?.mapping
+                == EntityMapping(
+                    id: IDReference(.name("customer_id"), kind: .integer),
+                    attributes: [
+                        AttributeMapping(name: "age", column: .name("age"), kind: .number),
+                        AttributeMapping(name: "gender", column: .name("gender"), kind: .text),
+                        AttributeMapping(
+                            name: "interests", column: .name("interests"),
+                            kind: .set(separator: UInt8(ascii: "|"))),
+                        AttributeMapping(
+                            name: "income", column: .name("Income band"), kind: .number),
+                    ]))
+        #expect(plan.sources.products?.mapping.format.hasHeader == false)
+        #expect(plan.sources.products?.mapping.id == IDReference(.number(1)))
+
+        var behaviour = Plan.Segmentation(
+            name: "behaviour",
+            features: ["hourShares", "attribute.gender", "categoryShare.Toys", "interests"])
+        behaviour.restarts = 8
+        behaviour.maximumIterations = 300
+        var value = Plan.Segmentation(name: "value", features: ["revenue365Days", "age"])
+        value.clusterCount = 7
+        value.scaling = .robust
+        #expect(plan.segmentations == [behaviour, value])
+        #expect(plan.lifetime.horizon == Horizon(39, .week))
+        #expect(plan.lifetime.basis == .revenue)
+        #expect(plan.churn.horizon == Horizon(90, .day))
+        #expect(plan.simpleFormula.durationMonths == 36)
+        #expect(plan.affinity.factorCount == 16)
+        #expect(plan.affinity.regularization == 0.1)
+        #expect(plan.affinity.confidenceWeight == 5)
+        #expect(plan.affinity.iterations == 3)
+        #expect(plan.affinity.topProductCount == 20)
+        #expect(!plan.affinity.excludePurchased)
+    }
+
+    @Test func emptySectionsAreAllDefaults() throws {
+        let text = PlanTexts.minimal + "\nlifetime:\nchurn: {}\naffinity: ~\nasOf:\n"
+        let minimal = try Plan(parsing: PlanTexts.minimal, path: "")
+        #expect(try Plan(parsing: text, path: "") == minimal)
+        let none = try Plan(parsing: PlanTexts.noSegmentations, path: "")
+        #expect(none.segmentations.isEmpty)
+    }
+
+    /// One line added to the minimal plan, whose last line is line 6.
+    @Test(
+        arguments: [
+            ("curency: GBP", .unknownKey, 7, 1, "did you mean `currency`?"),
+            ("currency: gbp", .unknownValue, 7, 11, "ISO 4217"),
+            ("currency: [GBP]", .wrongType, 7, 11, ""),
+            ("timeZone: Europe/Londn", .unknownValue, 7, 11, "Europe/London"),
+            ("timeGrid: weekly", .unknownValue, 7, 11, "did you mean `week`?"),
+            ("seed: abc", .wrongType, 7, 7, ""),
+            ("seed: -1", .outOfRange, 7, 7, "0 to"),
+            ("seed: 99999999999999999999", .outOfRange, 7, 7, "0 to"),
+            ("seed: \"1\"", .wrongType, 7, 7, ""),
+            ("version: 2", .outOfRange, 7, 10, "1 to 1"),
+            ("asOf: 1997-02-30", .wrongType, 7, 7, "2026-03-14"),
+            ("grossMarginRate: 1.5", .outOfRange, 7, 18, "0 to 1"),
+            ("grossMarginRate: high", .wrongType, 7, 18, ""),
+            ("grossMarginRate: nan", .wrongType, 7, 18, ""),
+            ("annualDiscountRate: -0.1", .outOfRange, 7, 21, "0 to 10"),
+            ("segmentations: [value]", .wrongType, 7, 16, ""),
+            ("segmentations: {2nd: {features: [revenue]}}", .unknownValue, 7, 17, "letter"),
+            ("segmentations: {a: {clusterCount: 3}}", .missing, 7, 17, "features"),
+            ("segmentations: {a: {features: []}}", .missing, 7, 21, ""),
+            ("segmentations: {a: {features: [revenu]}}", .unknownValue, 7, 32, "`revenue`"),
+            ("segmentations: {a: {features: [age]}}", .unknownValue, 7, 32, ""),
+            (
+                "segmentations: {a: {features: [revenue, revenue]}}", .contradiction, 7, 41,
+                "keep one"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: 0}}", .outOfRange, 7, 56,
+                "1 to 1024"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], scaling: zscore}}", .unknownValue, 7, 51,
+                "did you mean `zScore`?"
+            ),
+            ("lifetime: {model: paretonbd}", .unknownValue, 7, 19, "bgnbd"),
+            ("lifetime: {horizon: soon}", .wrongType, 7, 21, "52w"),
+            ("lifetime: {horizon: 0w}", .outOfRange, 7, 21, "100 years"),
+            ("lifetime: {horizon: 101m, basis: sales}", .unknownValue, 7, 34, "margin, revenue"),
+            ("churn: {horizn: 13w}", .unknownKey, 7, 9, "did you mean `horizon`?"),
+            ("churn: 13w", .wrongType, 7, 8, ""),
+            ("simpleFormula: {durationMonths: 0}", .outOfRange, 7, 33, "above 0"),
+            ("affinity: {factorCount: 1000}", .outOfRange, 7, 25, "1 to 512"),
+            ("affinity: {factorCount: 3.5}", .wrongType, 7, 25, ""),
+            ("affinity: {excludePurchased: yes}", .wrongType, 7, 30, ""),
+            ("sources: {}", .syntax, 0, 0, "keep one"),
+            ("churn: {horizon: 13w", .syntax, 0, 0, ""),
+            ("\tseed: 1", .syntax, 7, 1, ""),
+        ] as [(String, PlanError.Problem.Kind, Int, Int, String)])
+    func oneWrongLine(
+        line: String, kind: PlanError.Problem.Kind, at lineNumber: Int, column: Int, hint: String
+    ) throws {
+        let found = problems(PlanTexts.minimal + "\n" + line + "\n")
+        let problem = try #require(found.first)
+        #expect(found.count == 1)
+        #expect(problem.kind == kind)
+        #expect(hint.isEmpty || problem.hint.contains(hint))
+        // Line 0: where YAML itself sees the problem is its own affair.
+        if lineNumber > 0 {
+            #expect(problem.line == lineNumber)
+            #expect(problem.column == column)
+        }
+    }
+
+    /// The columns of a purchases source, whose first line is line 4.
+    @Test(
+        arguments: [
+            (["customerID: c", "time: t"], .missing, 3, "amount"),
+            (["customerID: c", "amount: a"], .missing, 3, "time"),
+            (["time: t", "amount: a"], .missing, 3, "customerID"),
+            (
+                ["customerID: c", "time: t", "amount: a", "unitPrice: p"], .contradiction, 7,
+                "unitPrice"
+            ),
+            (["customerID: c", "time: t", "unitPrice: p"], .missing, 6, "quantity"),
+            (["customerID: c", "time: t", "quantity: q"], .missing, 3, "amount"),
+            (
+                ["customerID: c", "time: t", "amount: a", "margin: m", "cost: c"], .contradiction,
+                8,
+                "margin and cost"
+            ),
+            (["customerID: c", "time: t", "amout: a", "amount: a"], .unknownKey, 6, "amout"),
+            (["customerID: 0", "time: t", "amount: a"], .outOfRange, 4, "customerID"),
+            (["customerID: [c]", "time: t", "amount: a"], .wrongType, 4, "customerID"),
+            (["customerID: {type: text}", "time: t", "amount: a"], .missing, 4, "column"),
+            (
+                ["customerID: {column: c, type: int}", "time: t", "amount: a"], .unknownValue, 4,
+                "type"
+            ),
+            (
+                ["customerID: c", "time: {column: t, format: ISO}", "amount: a"], .unknownValue, 5,
+                "format"
+            ),
+        ] as [([String], PlanError.Problem.Kind, Int, String)])
+    func wrongColumns(
+        lines: [String], kind: PlanError.Problem.Kind, lineNumber: Int, what: String
+    ) throws {
+        let text =
+            "sources:\n  purchases:\n    columns:\n"
+            + lines.map { "      \($0)\n" }.joined()
+        let found = problems(text)
+        let problem = try #require(found.first)
+        #expect(found.count == 1, "\(found)")
+        #expect(problem.kind == kind)
+        #expect(problem.line == lineNumber)
+        #expect(problem.what.contains(what))
+    }
+
+    @Test(
+        arguments: [
+            ("", .missing, "empty"),
+            ("# nothing\n", .missing, "empty"),
+            ("hello", .wrongType, "mapping"),
+            ("- a\n- b\n", .wrongType, "mapping"),
+            ("seed: 1\n", .missing, "sources"),
+            ("sources:\n  customers: {id: a}\n", .missing, "purchases"),
+            ("sources:\n  purchases:\n    files: a.csv\n", .missing, "columns"),
+            ("a: 1\n---\nb: 2\n", .syntax, ""),
+            ("a: \u{1}\n", .syntax, ""),
+        ] as [(String, PlanError.Problem.Kind, String)])
+    func wrongAsAWhole(text: String, kind: PlanError.Problem.Kind, what: String) throws {
+        let problem = try #require(problems(text).first)
+        #expect(problem.kind == kind)
+        #expect(what.isEmpty || problem.what.contains(what))
+    }
+
+    @Test func deepNestingIsRefused() {
+        #expect(problems(String(repeating: "[", count: 100_000)).map(\.kind) == [.syntax])
+    }
+
+    @Test func tooLargeAPlanIsNotRead() {
+        let text = PlanTexts.minimal + "\n#" + String(repeating: "x", count: PlanLimits.byteCount)
+        #expect(problems(text).map(\.kind) == [.tooLarge])
+        let names = (0...PlanLimits.segmentationCount).map { "s\($0): {features: [revenue]}" }
+        let many = PlanTexts.minimal + "\nsegmentations: {\(names.joined(separator: ", "))}\n"
+        #expect(problems(many).map(\.kind) == [.tooLarge])
+    }
+
+    @Test func withoutHeaderColumnsAreNumbers() {
+        let text = """
+            sources:
+              purchases:
+                header: false
+                delimiter: blanks
+                columns:
+                  customerID: 1
+                  time: {column: date, format: yyyyMMdd}
+                  amount: "5"
+              customers:
+                header: false
+                id: 1
+                attributes:
+                  age: number
+            """
+        let found = problems(text)
+        #expect(found.map(\.kind) == [.contradiction, .contradiction, .contradiction])
+        #expect(found.map(\.line) == [7, 8, 13])
+    }
+
+    @Test func entityProblems() {
+        let text =
+            PlanTexts.minimal + """
+
+                  customers:
+                    attributes:
+                      age: numbr
+                      interests: {type: set, separator: "::"}
+                      city: {type: text, separator: ";"}
+                      region: {column: Region}
+                      zone: {type: text, kolumn: Zone}
+                  products: {id: p, setAside: [duplicateId]}
+                """
+        let found = problems(text)
+        #expect(found.map(\.line) == [7, 9, 10, 11, 12, 13, 14])
+        #expect(
+            found.map(\.kind) == [
+                .missing, .unknownValue, .unknownValue, .contradiction, .missing, .unknownKey,
+                .unknownValue,
+            ])
+    }
+
+    @Test func allProblemsAreReportedInTheOrderOfTheirLines() throws {
+        let text = """
+            affinity: {factorCount: many}
+            curency: GBP
+            sources:
+              purchases:
+                delimiter: pipe
+                columns:
+                  time: t
+            segmentations:
+              value: {features: [revenue99Days]}
+            """
+        do throws(PlanError) {
+            _ = try Plan(parsing: text, path: "shop/patron.yaml")
+            Issue.record("a plan with problems was accepted")
+        } catch {
+            #expect(error.problems.map(\.line) == [1, 2, 5, 6, 6, 9])
+            #expect(error.path == "shop/patron.yaml")
+            let lines = error.description.split(separator: "\n")
+            let first: Substring =
+                "shop/patron.yaml:1:25: affinity.factorCount needs a whole number, found `many`"
+            let second: Substring = """
+                shop/patron.yaml:2:1: unknown key `curency` at the top level; \
+                did you mean `currency`?
+                """
+            #expect(lines.prefix(2) == [first, second])
+        }
+    }
+
+    @Test func anchorsAndAliases() throws {
+        let text = PlanTexts.minimal + "\nchurn: {horizon: &h 26w}\nlifetime: {horizon: *h}\n"
+        let plan = try Plan(parsing: text, path: "")
+        #expect(plan.lifetime.horizon == Horizon(26, .week))
+        // Nine lists of nine, each of the one before: the plan never unfolds them.
+        var bomb = PlanTexts.minimal + "\naffinity:\n  factorCount: &a0 [1]\n"
+        for level in 1...9 {
+            let items = [String](repeating: "*a\(level - 1)", count: 9).joined(separator: ", ")
+            bomb += "  x\(level): &a\(level) [\(items)]\n"
+        }
+        #expect(problems(bomb).count == 10)
+    }
+
+    @Test func filesLieBesideThePlan() {
+        #expect(Plan.path(of: "a.csv", besidePlan: "/shop/patron.yaml") == "/shop/a.csv")
+        #expect(Plan.path(of: "a.csv", besidePlan: "patron.yaml") == "a.csv")
+        #expect(Plan.path(of: "/data/a.csv", besidePlan: "/shop/patron.yaml") == "/data/a.csv")
+    }
+}

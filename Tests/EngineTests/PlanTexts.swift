@@ -1,0 +1,69 @@
+/// Plans that several tests read.
+enum PlanTexts {
+    static let minimal = """
+        sources:
+          purchases:
+            columns:
+              customerID: customer
+              time: date
+              amount: amount
+        """
+
+    static let noSegmentations = minimal + "\nsegmentations: {}\n"
+
+    static let full = """
+        version: 1
+        currency: GBP
+        timeZone: Europe/London          # default UTC
+        timeGrid: month
+        seed: 18446744073709551615
+        asOf: 1997-09-30
+        grossMarginRate: 0.4
+        annualDiscountRate: 0.15
+        sources:
+          purchases:
+            files: [purchases.csv, "more/purchases 2.csv"]
+            delimiter: semicolon
+            header: true
+            decimalSign: ","
+            maximumRejectShare: 0.3
+            setAside: [missingCustomerID, nonPositivePrice]
+            columns:
+              customerID: {column: CustomerID, type: integer}
+              time: {column: InvoiceDate, format: d/M/y}
+              quantity: Quantity
+              unitPrice: 6
+              cost: Cost
+              orderID: InvoiceNo
+              product: StockCode
+              category: Category
+              promotion: Promotion
+              channel: "9"
+          customers:
+            files: customers.csv
+            id: {column: customer_id, type: integer}
+            attributes:
+              age: number
+              gender: text
+              interests: {type: set, separator: "|"}
+              income: {type: number, column: Income band}
+          products:
+            files: [products.csv]
+            header: false
+            delimiter: tab
+            id: 1
+            attributes:
+              category: {type: text, column: 2}
+        segmentations:
+          value: {features: [revenue365Days, age], clusterCount: 7, scaling: robust}
+          behaviour:
+            features: [hourShares, attribute.gender, categoryShare.Toys, interests]
+            restarts: 8
+            maximumIterations: 300
+        lifetime: {model: bgnbd, horizon: 39w, basis: revenue}
+        churn: {horizon: 90d}
+        simpleFormula: {durationMonths: 36}
+        affinity: {factorCount: 16, regularization: 0.1, confidenceWeight: 5,
+                   iterations: 3, topProductCount: 20, excludePurchased: false}
+        """
+}
