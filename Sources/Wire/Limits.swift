@@ -1,0 +1,56 @@
+/// Bounds on everything that a peer can ask this side to hold. All are checked before memory is
+/// taken. The defaults are those of protocol/WIRE.md, "Limits".
+package struct WireLimits: Sendable, Equatable {
+    /// Largest `length` field, in bytes, before HELLO has succeeded.
+    package static let frameBytesBeforeHello = 4_096
+    /// Largest `length` field that any peer may announce, in bytes.
+    package static let largestFrameBytes = 64 << 20
+    /// Bytes of one text: a name, a hint, a text id.
+    package static let textBytes = 4_096
+    /// Bytes of one text id of a customer or product.
+    package static let idBytes = 1_024
+    /// Bytes of the meta items of one frame, without their count.
+    package static let metaBytes = 4_096
+    /// Meta items of one frame.
+    package static let metaItems = 32
+    /// Models named in one snapshot stamp.
+    package static let models = 64
+    /// Bytes of a HELLO's credential.
+    package static let credentialBytes = 1_024
+
+    /// Largest `length` field this side accepts after HELLO, in bytes. 4,096 … 64 MiB.
+    package var frameBytes = 16 << 20
+    /// Ids of one LOOKUP.
+    package var lookupIDs = 65_536
+    /// Columns of one request or table.
+    package var columns = 1_024
+    /// Rows of one table.
+    package var rows = 1 << 20
+    /// Results that one TOP_PRODUCTS or TOP_CUSTOMERS may ask for.
+    package var topCount = 10_000
+    /// Bytes that decoding one body may allocate.
+    package var decodedBytes = 64 << 20
+
+    package static let standard = WireLimits()
+
+    package init() {}
+}
+
+/// What one body may still allocate. Every count is charged here before its array exists.
+struct ByteBudget {
+    private(set) var remaining: Int
+
+    init(_ byteCount: Int) { remaining = byteCount }
+
+    mutating func charge(
+        _ count: Int, times stride: Int, field: WireField, at offset: Int
+    ) throws(WireError) {
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: stride)
+        guard !overflow, byteCount <= remaining else {
+            throw .overBudget(
+                field: field, actual: overflow ? .max : byteCount, limit: remaining,
+                byteOffset: offset)
+        }
+        remaining -= byteCount
+    }
+}

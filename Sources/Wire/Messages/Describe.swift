@@ -1,0 +1,117 @@
+package import ByteCoding
+
+/// The answer to DESCRIBE (whose request has an empty body): a stamp, 64 bytes of facts, and a
+/// table with a row for every column that LOOKUP can give.
+///
+///     stamp + 0  u64 customerCount   8  u64 productCount
+///            16  u8 customerIDKind (0 none)   17  u8 productIDKind   18  46 zero bytes
+package struct DescribeResponse: Sendable, Equatable {
+    /// A column that LOOKUP can give.
+    package struct Column: Sendable, Equatable {
+        package var id: ColumnID
+        package var name: String
+        package var type: ColumnType
+        /// What its numbers count: a currency code, `days`, `probability`; empty for none.
+        package var unit: String
+        package var description: String
+
+        package init(
+            id: ColumnID, name: String, type: ColumnType, unit: String, description: String
+        ) {
+            self.id = id
+            self.name = name
+            self.type = type
+            self.unit = unit
+            self.description = description
+        }
+    }
+
+    package var stamp: SnapshotStamp
+    package var customerCount: UInt64
+    package var productCount: UInt64
+    /// Nil where there are none.
+    package var customerIDKind: IDKind?
+    package var productIDKind: IDKind?
+    package var columns: [Column]
+
+    package init(
+        stamp: SnapshotStamp, customerCount: UInt64, productCount: UInt64,
+        customerIDKind: IDKind?, productIDKind: IDKind?, columns: [Column]
+    ) {
+        self.stamp = stamp
+        self.customerCount = customerCount
+        self.productCount = productCount
+        self.customerIDKind = customerIDKind
+        self.productIDKind = productIDKind
+        self.columns = columns
+    }
+
+    package func encode(bodyStart: Int, into writer: inout ByteWriter) {
+        stamp.encode(into: &writer)
+        writer.append(customerCount)
+        writer.append(productCount)
+        writer.append(customerIDKind?.rawValue ?? 0)
+        writer.append(productIDKind?.rawValue ?? 0)
+        writer.appendZeros(46)
+        Table(
+            rowCount: columns.count,
+            columns: [
+                WireColumn(.columnID, .int32(columns.map { Int32($0.id.rawValue) })),
+                WireColumn(.columnName, .text(TextArray(columns.map(\.name)))),
+                WireColumn(.columnType, .int32(columns.map { Int32($0.type.rawValue) })),
+                WireColumn(.columnUnit, .text(TextArray(columns.map(\.unit)))),
+                WireColumn(.columnDescription, .text(TextArray(columns.map(\.description)))),
+            ]
+        ).encode(bodyStart: bodyStart, into: &writer)
+    }
+
+    private static let required: [ColumnID] = [
+        .columnID, .columnName, .columnType, .columnUnit, .columnDescription,
+    ]
+
+    /// Columns whose type this release does not know are left out: it cannot ask for them.
+    package init(decoding body: RawSpan, limits: WireLimits = .standard) throws(WireError) {
+        var start = 0
+        stamp = try SnapshotStamp(decoding: body, end: &start)
+        customerCount = try body.read(.customerCount, at: start)
+        productCount = try body.read(.productCount, at: start + 8)
+        customerIDKind = try readOptionalKind(.customerIDKind, body, at: start + 16)
+        productIDKind = try readOptionalKind(.productIDKind, body, at: start + 17)
+        try body.requireZero(at: start + 18, count: 46)
+        let table = try Table(decoding: body, from: start + 64, limits: limits)
+        for id in Self.required where table[id] == nil || table[id]?.validity != nil {
+            throw .unknownColumn(id: id.rawValue, byteOffset: start + 64)
+        }
+        guard case .int32(let ids)? = table[.columnID]?.values,
+            case .text(let names)? = table[.columnName]?.values,
+            case .int32(let types)? = table[.columnType]?.values,
+            case .text(let units)? = table[.columnUnit]?.values,
+            case .text(let descriptions)? = table[.columnDescription]?.values
+        else { throw .unknownColumn(id: ColumnID.columnID.rawValue, byteOffset: start + 64) }
+        columns = []
+        for row in 0..<table.rowCount {
+            guard let id = UInt16(exactly: ids[row]) else {
+                throw .valueOutOfRange(
+                    field: .columnID, actual: Int64(ids[row]), range: 0...65_535,
+                    byteOffset: start + 64)
+            }
+            guard let rawType = UInt8(exactly: types[row]), let type = ColumnType(rawValue: rawType)
+            else { continue }
+            columns.append(
+                Column(
+                    id: ColumnID(rawValue: id), name: names[row], type: type, unit: units[row],
+                    description: descriptions[row]))
+        }
+    }
+}
+
+private func readOptionalKind(
+    _ field: WireField, _ body: RawSpan, at offset: Int
+) throws(WireError) -> IDKind? {
+    let raw: UInt8 = try body.read(field, at: offset)
+    if raw == 0 { return nil }
+    guard let kind = IDKind(rawValue: raw) else {
+        throw .valueOutOfRange(field: field, actual: Int64(raw), range: 0...2, byteOffset: offset)
+    }
+    return kind
+}

@@ -1,0 +1,176 @@
+package import ByteCoding
+
+/// What a client asks.
+package enum Request: Sendable, Equatable {
+    case hello(HelloRequest)
+    case ping(PingRequest)
+    case describe
+    case lookup(LookupRequest)
+    case topProducts(TopRequest)
+    case topCustomers(TopRequest)
+    case segments(SegmentsRequest)
+
+    package var opcode: Opcode {
+        switch self {
+        case .hello: .hello
+        case .ping: .ping
+        case .describe: .describe
+        case .lookup: .lookup
+        case .topProducts: .topProducts
+        case .topCustomers: .topCustomers
+        case .segments: .segments
+        }
+    }
+
+    /// Reads the body of a request.
+    ///
+    /// Throws: wrongDirection (closes) for an answer's opcode or GOAWAY, unsupportedOperation for
+    /// an unknown one, and the errors of the message.
+    package init(
+        decoding body: RawSpan, of header: FrameHeader, limits: WireLimits = .standard
+    ) throws(WireError) {
+        guard !header.isResponse else { throw .wrongDirection(opcode: header.rawOpcode) }
+        guard let opcode = header.opcode else {
+            throw .unsupportedOperation(opcode: header.rawOpcode)
+        }
+        switch opcode {
+        case .hello: self = .hello(try HelloRequest(decoding: body))
+        case .ping: self = .ping(try PingRequest(decoding: body))
+        case .goAway: throw .wrongDirection(opcode: header.rawOpcode)
+        case .describe:
+            try body.requireEnd(at: 0)
+            self = .describe
+        case .lookup: self = .lookup(try LookupRequest(decoding: body, limits: limits))
+        case .topProducts: self = .topProducts(try TopRequest(decoding: body, limits: limits))
+        case .topCustomers: self = .topCustomers(try TopRequest(decoding: body, limits: limits))
+        case .segments: self = .segments(try SegmentsRequest(decoding: body))
+        }
+    }
+
+    /// Appends a whole frame. HELLO carries a junk meta item that the server ignores.
+    ///
+    /// - deadlineMilliseconds: from the frame's arrival; 0 for the server's default.
+    /// - Returns: the frame's `length`, to compare with the peer's limit.
+    @discardableResult
+    package func encodeFrame(
+        requestID: UInt32, deadlineMilliseconds: UInt32 = 0, meta: [MetaItem] = [],
+        into writer: inout ByteWriter
+    ) -> Int {
+        var items = meta
+        if case .hello = self { items.append(.junk) }
+        let frame = writer.beginFrame(
+            rawOpcode: opcode.rawValue, requestID: requestID, aux: deadlineMilliseconds,
+            meta: items)
+        switch self {
+        case .hello(let message): message.encode(into: &writer)
+        case .ping(let message): message.encode(into: &writer)
+        case .describe: break
+        case .lookup(let message): message.encode(into: &writer)
+        case .topProducts(let message), .topCustomers(let message): message.encode(into: &writer)
+        case .segments(let message): message.encode(into: &writer)
+        }
+        return writer.finishFrame(frame)
+    }
+}
+
+/// What a server answers, or says unasked (GOAWAY).
+package enum Response: Sendable, Equatable {
+    case hello(HelloResponse)
+    case ping(PingResponse)
+    case goAway(Status, GoAway)
+    case describe(DescribeResponse)
+    case lookup(TableAnswer)
+    case topProducts(TableAnswer)
+    case topCustomers(TableAnswer)
+    case segments(TableAnswer)
+    /// A request failed. The opcode is the request's, known to this release or not.
+    case failure(rawOpcode: UInt16, Status, ErrorBody)
+
+    package var rawOpcode: UInt16 {
+        switch self {
+        case .hello: Opcode.hello.rawValue
+        case .ping: Opcode.ping.rawValue
+        case .goAway: Opcode.goAway.rawValue
+        case .describe: Opcode.describe.rawValue
+        case .lookup: Opcode.lookup.rawValue
+        case .topProducts: Opcode.topProducts.rawValue
+        case .topCustomers: Opcode.topCustomers.rawValue
+        case .segments: Opcode.segments.rawValue
+        case .failure(let rawOpcode, _, _): rawOpcode & ~Opcode.responseBit
+        }
+    }
+
+    package var status: Status {
+        switch self {
+        case .goAway(let status, _), .failure(_, let status, _): status
+        default: .ok
+        }
+    }
+
+    /// Reads the body of an answer.
+    ///
+    /// Throws: wrongDirection for a request's opcode, unsupportedOperation for an unknown one,
+    /// and the errors of the message. A client that meets any of them closes the connection.
+    package init(
+        decoding body: RawSpan, of header: FrameHeader, limits: WireLimits = .standard
+    ) throws(WireError) {
+        guard header.isResponse else { throw .wrongDirection(opcode: header.rawOpcode) }
+        if header.opcode == .goAway {
+            self = .goAway(header.status, try GoAway(decoding: body))
+            return
+        }
+        guard header.status.isOK else {
+            self = .failure(
+                rawOpcode: header.rawOpcode & ~Opcode.responseBit, header.status,
+                try ErrorBody(decoding: body))
+            return
+        }
+        guard let opcode = header.opcode else {
+            throw .unsupportedOperation(opcode: header.rawOpcode)
+        }
+        switch opcode {
+        case .hello: self = .hello(try HelloResponse(decoding: body))
+        case .ping: self = .ping(try PingResponse(decoding: body))
+        case .goAway: throw .wrongDirection(opcode: header.rawOpcode)
+        case .describe: self = .describe(try DescribeResponse(decoding: body, limits: limits))
+        case .lookup: self = .lookup(try TableAnswer(decoding: body, limits: limits))
+        case .topProducts: self = .topProducts(try TableAnswer(decoding: body, limits: limits))
+        case .topCustomers: self = .topCustomers(try TableAnswer(decoding: body, limits: limits))
+        case .segments: self = .segments(try TableAnswer(decoding: body, limits: limits))
+        }
+    }
+
+    /// Appends a whole frame. The answer to HELLO carries a junk meta item that the client
+    /// ignores. Returns the frame's `length`.
+    @discardableResult
+    package func encodeFrame(
+        requestID: UInt32, meta: [MetaItem] = [], into writer: inout ByteWriter
+    ) -> Int {
+        var items = meta
+        if case .hello = self { items.append(.junk) }
+        let frame = writer.beginFrame(
+            rawOpcode: rawOpcode | Opcode.responseBit, requestID: requestID, aux: status.rawValue,
+            meta: items)
+        switch self {
+        case .hello(let message): message.encode(into: &writer)
+        case .ping(let message): message.encode(into: &writer)
+        case .goAway(_, let message): message.encode(into: &writer)
+        case .describe(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .lookup(let message), .topProducts(let message), .topCustomers(let message),
+            .segments(let message):
+            message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .failure(_, _, let message): message.encode(into: &writer)
+        }
+        return writer.finishFrame(frame)
+    }
+
+    /// The answer that reports unreadable bytes: GOAWAY for a fault that ends the connection,
+    /// otherwise a failure of the request.
+    package init(_ error: WireError, rawOpcode: UInt16, generation: UInt64 = 0) {
+        let body = ErrorBody(error, generation: generation)
+        self =
+            error.closesConnection
+            ? .goAway(error.status, GoAway(graceMilliseconds: 0, reason: body))
+            : .failure(rawOpcode: rawOpcode & ~Opcode.responseBit, error.status, body)
+    }
+}

@@ -1,0 +1,81 @@
+/// The operations of this version; protocol/WIRE.md, "Opcodes", lists these and the reserved ones.
+/// Bit 15 of a frame's opcode field says that the frame is an answer.
+package enum Opcode: UInt16, Sendable, CaseIterable {
+    case hello = 0x0001
+    case ping = 0x0002
+    case goAway = 0x0003
+    case describe = 0x0010
+    case lookup = 0x0020
+    case topProducts = 0x0022
+    case topCustomers = 0x0023
+    case segments = 0x0026
+
+    package static let responseBit: UInt16 = 0x8000
+
+    /// The name in logs, metrics and the specification.
+    package var name: String {
+        switch self {
+        case .hello: "HELLO"
+        case .ping: "PING"
+        case .goAway: "GOAWAY"
+        case .describe: "DESCRIBE"
+        case .lookup: "LOOKUP"
+        case .topProducts: "TOP_PRODUCTS"
+        case .topCustomers: "TOP_CUSTOMERS"
+        case .segments: "SEGMENTS"
+        }
+    }
+}
+
+/// The flags of a frame. Bits 0 to 7 are critical: a reader that does not know one refuses the
+/// frame. Bits 8 to 15 are optional: a reader that does not know one ignores it.
+package struct FrameFlags: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    /// The body is one LZ4 block. Only after both sides agreed on `Features.lz4`.
+    package static let lz4 = FrameFlags(rawValue: 1 << 0)
+    /// Another frame of the same request follows.
+    package static let more = FrameFlags(rawValue: 1 << 1)
+    /// A meta block stands before the body.
+    package static let meta = FrameFlags(rawValue: 1 << 2)
+    /// The client does not need an answer that only says "done".
+    package static let quiet = FrameFlags(rawValue: 1 << 8)
+
+    package static let criticalMask = FrameFlags(rawValue: 0x00FF)
+    package static let known: FrameFlags = [.lz4, .more, .meta, .quiet]
+}
+
+/// What a connection may use beyond the base protocol. Bits 56 to 63 are never assigned: every
+/// peer offers one of them, so that ignoring an unknown bit is exercised on every connection.
+package struct Features: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt64
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// LZ4 bodies. Reserved: no release accepts it yet.
+    package static let lz4 = Features(rawValue: 1 << 0)
+    /// Streams with byte credits. Reserved: no release accepts it yet.
+    package static let streams = Features(rawValue: 1 << 1)
+    /// The server may add its timings as meta to answers.
+    package static let timings = Features(rawValue: 1 << 2)
+
+    /// Bits that stay unassigned for good.
+    package static let junkMask = Features(rawValue: 0xFF << 56)
+    /// The junk that this implementation offers.
+    package static let clientJunk = Features(rawValue: 1 << 61)
+    package static let serverJunk = Features(rawValue: 1 << 58)
+
+    /// What this release can do. Nothing is compulsory and nothing of the reserved is built.
+    package static let supported: Features = []
+}
+
+/// Why a customer or product has no score, or 0: it has one. A reader treats a number that it
+/// does not know as "no score".
+package enum ScoreStatus: UInt8, Sendable, CaseIterable {
+    case ok = 0
+    case unknownCustomer = 1
+    case tooLittleHistory = 2
+    case onlyReturns = 3
+    case modelNotFitted = 4
+    case notEligible = 5
+}

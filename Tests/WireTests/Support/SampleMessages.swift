@@ -1,0 +1,184 @@
+import ByteCoding
+import Wire
+
+/// One example of every message, with values that every JSON reader keeps exactly.
+enum Samples {
+    static let stamp = SnapshotStamp(
+        generation: 12, asOfDay: 10_134, currency: "GBP",
+        models: [
+            .init(name: "lifetime", version: 3, checksum: 0x0102_0304),
+            .init(name: "affinity", version: 2, checksum: 0xA0B0_C0D0),
+        ])
+
+    static var hello: HelloRequest { HelloRequest(clientName: "patron-swift 0.1") }
+
+    static var helloWithToken: HelloRequest {
+        HelloRequest(
+            maximumVersion: 2, maximumFrameBytes: 4_096,
+            optionalFeatures: [.timings, .clientJunk], token: Array(0..<32), clientName: "")
+    }
+
+    static var helloResponse: HelloResponse {
+        var message = HelloResponse(serverName: "patron 0.1")
+        message.generation = 12
+        message.asOfDay = 10_134
+        return message
+    }
+
+    static let describe = DescribeResponse(
+        stamp: stamp, customerCount: 4_338, productCount: 3_665, customerIDKind: .integer,
+        productIDKind: .text,
+        columns: [
+            .init(
+                id: .probabilityAlive, name: "probability_alive", type: .float32,
+                unit: "probability", description: "still a customer on the as-of day"),
+            .init(
+                id: .lifetimeValue, name: "lifetime_value", type: .float64, unit: "GBP",
+                description: "discounted margin of the next 52 weeks"),
+        ])
+
+    static let oneRow = Table(
+        rowCount: 1,
+        columns: [
+            WireColumn(.rowStatus, .int32([0])),
+            WireColumn(.valueTier, .int32([2])),
+            WireColumn(.probabilityAlive, .float32([0.75])),
+            WireColumn(.lifetimeValue, .float64([123.5])),
+            WireColumn(.daysSinceLastPurchase, .int64([-1])),
+        ])
+
+    static let manyRows = Table(
+        rowCount: 3,
+        columns: [
+            WireColumn(.rowStatus, .int32([0, 1, 0])),
+            WireColumn(
+                .probabilityAlive, .float32([0.75, 0, 0.125]),
+                validity: ValidityBitmap([true, false, true])),
+            WireColumn(
+                .lifetimeValue, .float64([123.5, 0, -0.5]),
+                validity: ValidityBitmap([true, false, true])),
+            WireColumn(
+                .firstOfSnapshot, .text(TextArray(["gold", "", "n\u{E9}w"])),
+                validity: ValidityBitmap([true, false, true])),
+            WireColumn(
+                .churnProbability, .float64([0, 0, 0]), validity: ValidityBitmap(missing: 3)),
+        ])
+
+    static let topProducts = Table(
+        rowCount: 2,
+        columns: [
+            WireColumn(.entityID, ids: .texts(TextArray(["85123A", "22423"]))),
+            WireColumn(.score, .float32([0.875, 0.5])),
+        ])
+
+    static let topCustomers = Table(
+        rowCount: 2,
+        columns: [
+            WireColumn(.entityID, ids: .integers([17_850, 12_583])),
+            WireColumn(.score, .float32([1.25, 1])),
+        ])
+
+    static let segments = Table(
+        rowCount: 2,
+        columns: [
+            WireColumn(.segmentation, .text(TextArray(["value", "value"]))),
+            WireColumn(.segmentID, .int32([0, 1])),
+            WireColumn(.segmentName, .text(TextArray(["best", "rest"]))),
+            WireColumn(.segmentCustomerCount, .int64([338, 4_000])),
+            WireColumn(.segmentRevenue, .float64([5_000_000.5, 3_911_407.25])),
+            WireColumn(.segmentMeanLifetimeValue, .float64([1_024.5, 64.25])),
+            WireColumn(.segmentMeanChurnProbability, .float64([0.125, 0.625])),
+        ])
+
+    static let notFound = ErrorBody(
+        text: "no customer 5", hint: "ids are those of the purchases file", field: "id",
+        byteOffset: 8, generation: 12)
+
+    static let goAway = GoAway(
+        graceMilliseconds: 30_000,
+        reason: ErrorBody(text: "the server is shutting down", hint: "connect again"))
+
+    static var requests: [(name: String, meta: [MetaItem], request: Request)] {
+        [
+            ("hello_request", [], .hello(hello)),
+            ("hello_request_token", [], .hello(helloWithToken)),
+            ("ping_request", [], .ping(PingRequest(token: 0x0102_0304_0506_0708))),
+            (
+                "ping_request_meta",
+                [
+                    .idempotencyKey(Array(16..<32)), .traceID([0xAB, 0xCD]), .priority(2),
+                    .warning("caf\u{E9}"),
+                ], .ping(PingRequest(token: 1))
+            ),
+            ("describe_request", [], .describe),
+            ("lookup_request_one", [], .lookup(LookupRequest(ids: .integers([17_850])))),
+            (
+                "lookup_request_columns", [],
+                .lookup(
+                    LookupRequest(
+                        ids: .integers([17_850, -1, .max]),
+                        columns: [.probabilityAlive, .lifetimeValue, .firstOfSnapshot],
+                        leavesOutUnknownColumns: true))
+            ),
+            (
+                "lookup_request_text", [],
+                .lookup(
+                    LookupRequest(
+                        ids: .texts(TextArray(["C-1", "", "K\u{F6}ln"])), columns: [.valueTier]))
+            ),
+            (
+                "top_products_request", [],
+                .topProducts(TopRequest(id: .integer(17_850), count: 10, excludesPurchased: true))
+            ),
+            (
+                "top_customers_request", [],
+                .topCustomers(TopRequest(id: .text("85123A"), count: 2, excludesPurchased: false))
+            ),
+            ("segments_request", [], .segments(SegmentsRequest(segmentation: "value"))),
+            ("segments_request_all", [], .segments(SegmentsRequest())),
+        ]
+    }
+
+    static var responses: [(name: String, meta: [MetaItem], response: Response)] {
+        func answer(_ table: Table) -> TableAnswer { TableAnswer(stamp: stamp, table: table) }
+        return [
+            ("hello_response", [], .hello(helloResponse)),
+            (
+                "ping_response", [],
+                .ping(PingResponse(token: 0x0102_0304_0506_0708, generation: 12))
+            ),
+            ("describe_response", [], .describe(describe)),
+            ("lookup_response_one", [], .lookup(answer(oneRow))),
+            (
+                "lookup_response_many",
+                [.timings(queueMicroseconds: 3, computeMicroseconds: 40, encodeMicroseconds: 5)],
+                .lookup(answer(manyRows))
+            ),
+            ("top_products_response", [], .topProducts(answer(topProducts))),
+            (
+                "top_products_response_empty", [],
+                .topProducts(
+                    answer(
+                        Table(
+                            rowCount: 0, subjectStatus: .tooLittleHistory,
+                            columns: [
+                                WireColumn(.entityID, ids: .texts(TextArray())),
+                                WireColumn(.score, .float32([])),
+                            ])))
+            ),
+            ("top_customers_response", [], .topCustomers(answer(topCustomers))),
+            ("segments_response", [], .segments(answer(segments))),
+            ("goaway", [], .goAway(.draining, goAway)),
+            (
+                "failure_response", [],
+                .failure(rawOpcode: Opcode.topProducts.rawValue, .unknownCustomer, notFound)
+            ),
+            (
+                "failure_response_overloaded", [.retryAfterMilliseconds(250)],
+                .failure(
+                    rawOpcode: Opcode.lookup.rawValue, .tooManyInFlight,
+                    ErrorBody(text: "1,024 requests are open on this connection"))
+            ),
+        ]
+    }
+}
