@@ -1,0 +1,147 @@
+import ByteCoding
+
+/// Collects named arrays and writes them as one array file (layout: `ArrayFile`).
+package struct ArrayFileWriter: Sendable {
+    private struct Entry: Sendable {
+        let name: String
+        let type: ElementType
+        let shape: [Int]
+        let contents: any ArrayBytes
+    }
+
+    private let kind: String
+    private let card: [UInt8]
+    private var entries: [Entry] = []
+
+    /// - Parameters:
+    ///   - kind: what the file is for, such as `lookup`; 1 to 255 bytes.
+    ///   - card: a JSON object in UTF-8, or nothing. The container does not interpret it.
+    package init(kind: String, card: [UInt8] = []) {
+        self.kind = kind
+        self.card = card
+    }
+
+    /// Adds an array.
+    /// - Parameter shape: row-major dimensions, 1 to 4, whose product is the count; `[count]`
+    ///   where nil.
+    package mutating func add<T: ArrayElement>(_ name: String, _ values: [T], shape: [Int]? = nil) {
+        entries.append(
+            Entry(
+                name: name, type: T.elementType, shape: shape ?? [values.count],
+                contents: TypedBytes(values: values)))
+    }
+
+    /// Adds an array whose little-endian bytes are at hand.
+    package mutating func add(_ name: String, bytes: [UInt8], of type: ElementType, shape: [Int]) {
+        entries.append(
+            Entry(name: name, type: type, shape: shape, contents: TypedBytes(values: bytes)))
+    }
+
+    /// Writes the file; it becomes visible whole (`AtomicFile`).
+    /// - Returns: the file's byte count and its CRC-32C.
+    @discardableResult
+    package func write(to path: String) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
+        try validate(path)
+        let header = makeHeader()
+        let file = try AtomicFile(path: path)
+        try file.write(header.bytes)
+        for entry in entries {
+            try pad(file)
+            try entry.contents.write(to: file)
+        }
+        try pad(file)
+        let result = (file.byteCount, file.checksum)
+        try file.commit()
+        return result
+    }
+
+    private func pad(_ file: AtomicFile) throws(StoreError) {
+        let count = file.byteCount.roundedUp(to: ArrayFile.alignment) - file.byteCount
+        try file.write([UInt8](repeating: 0, count: count))
+    }
+
+    private func makeHeader() -> ByteWriter {
+        let names = entries.map { Array($0.name.utf8) }
+        let headerByteCount =
+            ArrayFile.fixedHeaderByteCount + entries.count * ArrayFile.entryByteCount
+            + kind.utf8.count + card.count + names.reduce(0) { $0 + $1.count }
+        var offsets: [Int] = []
+        var end = headerByteCount.roundedUp(to: ArrayFile.alignment)
+        for entry in entries {
+            offsets.append(end)
+            end = (end + entry.contents.byteCount).roundedUp(to: ArrayFile.alignment)
+        }
+        var header = ByteWriter()
+        header.append(contentsOf: ArrayFile.magic)
+        header.append(ArrayFile.version)
+        header.append(UInt32(0))
+        header.append(UInt64(end))
+        header.append(UInt32(headerByteCount))
+        header.append(UInt32(entries.count))
+        header.append(UInt32(kind.utf8.count))
+        header.append(UInt32(card.count))
+        header.pad(to: ArrayFile.fixedHeaderByteCount)
+        for (index, entry) in entries.enumerated() {
+            header.append(UInt64(offsets[index]))
+            header.append(UInt64(entry.contents.byteCount))
+            header.append(entry.contents.checksum)
+            header.append(entry.type.rawValue)
+            header.append(UInt8(entry.shape.count))
+            header.append(UInt16(names[index].count))
+            header.append(UInt64(0))
+            for dimension in 0..<Limits.dimensionCount {
+                header.append(
+                    dimension < entry.shape.count ? UInt64(entry.shape[dimension]) : UInt64(0))
+            }
+        }
+        header.append(contentsOf: kind.utf8)
+        header.append(contentsOf: card)
+        for name in names { header.append(contentsOf: name) }
+        header.overwrite(
+            headerChecksum(header.bytes, fieldAt: ArrayFile.checksumOffset),
+            at: ArrayFile.checksumOffset)
+        return header
+    }
+
+    private func validate(_ path: String) throws(StoreError) {
+        func invalid(_ reason: String) -> StoreError { .invalidInput(path: path, reason: reason) }
+        guard (1...Limits.nameByteCount).contains(kind.utf8.count) else {
+            throw invalid("a kind has 1 to \(Limits.nameByteCount) bytes")
+        }
+        guard entries.count <= Limits.arrayCount, card.count <= Limits.cardByteCount else {
+            throw invalid("too many arrays or too large a card")
+        }
+        var seen: Set<String> = []
+        for entry in entries {
+            guard (1...Limits.nameByteCount).contains(entry.name.utf8.count),
+                seen.insert(entry.name).inserted
+            else { throw invalid("array name \"\(entry.name)\" is empty, too long or repeated") }
+            guard (1...Limits.dimensionCount).contains(entry.shape.count),
+                let count = ArrayFile.elementCount(entry.shape),
+                count <= entry.contents.byteCount,
+                count * entry.type.byteCount == entry.contents.byteCount
+            else {
+                throw invalid(
+                    """
+                    array \(entry.name): shape \(entry.shape) does not match its \
+                    \(entry.contents.byteCount) bytes
+                    """)
+            }
+        }
+    }
+}
+
+/// Hides the element type of an array that waits to be written, so that it need not be copied.
+private protocol ArrayBytes: Sendable {
+    var byteCount: Int { get }
+    var checksum: UInt32 { get }
+    func write(to file: AtomicFile) throws(StoreError)
+}
+
+private struct TypedBytes<T: ArrayElement>: ArrayBytes {
+    let values: [T]
+
+    var byteCount: Int { values.count * MemoryLayout<T>.stride }
+    var checksum: UInt32 { CRC32C.checksum(values.span.bytes) }
+    func write(to file: AtomicFile) throws(StoreError) { try file.write(values.span.bytes) }
+}

@@ -1,0 +1,128 @@
+import ByteCoding
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A file that appears whole or not at all.
+///
+/// Bytes go to `.NAME.PROCESS.NUMBER.tmp` in the destination's own folder (a rename is atomic only within
+/// one file system). `commit` syncs them, renames the file into place and syncs the folder, so a
+/// crash leaves the previous file or the new one. Every other end removes the temporary file.
+package final class AtomicFile {
+    package let path: String
+    /// Bytes written so far.
+    package private(set) var byteCount = 0
+    private let temporaryPath: String
+    private let folder: String
+    private var descriptor: Int32
+    /// Whether the temporary file is still there, and this value's to remove.
+    private var isPending = true
+    private var crc = CRC32C()
+
+    /// Keeps two files apart that one process writes to the same name.
+    private static let nextNumber = Atomic<Int>(0)
+
+    /// Opens the temporary file; one that an earlier crash left under the same name is removed.
+    package init(path: String) throws(StoreError) {
+        let (folder, name) = splitPath(path)
+        guard !name.isEmpty else {
+            throw .invalidInput(path: path, reason: "a file name is needed, not a folder")
+        }
+        self.path = path
+        self.folder = folder
+        let number = Self.nextNumber.wrappingAdd(1, ordering: .relaxed).newValue
+        let temporaryPath = "\(folder)/.\(name).\(getpid()).\(number).tmp"
+        self.temporaryPath = temporaryPath
+        unlink(temporaryPath)
+        descriptor = try retryingInterrupts("open", path) {
+            open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        }
+    }
+
+    deinit { abandon() }
+
+    /// Whether more may be written: false after `commit`, `abandon` and any error.
+    package var isOpen: Bool { descriptor >= 0 }
+
+    /// CRC-32C of everything written so far.
+    package var checksum: UInt32 { crc.value }
+
+    package func write(_ bytes: [UInt8]) throws(StoreError) {
+        try write(bytes.span.bytes)
+    }
+
+    /// Appends bytes. After an error the file is abandoned.
+    package func write(_ bytes: RawSpan) throws(StoreError) {
+        guard isOpen else {
+            throw .invalidInput(path: path, reason: "the file is already closed")
+        }
+        do throws(StoreError) {
+            try writeAll(bytes, to: descriptor, path: path)
+        } catch {
+            abandon()
+            throw error
+        }
+        crc.add(bytes)
+        byteCount += bytes.byteCount
+    }
+
+    /// Makes the file visible and durable. After an error the previous file is still in place,
+    /// except where only the folder's own sync failed: then either may survive a power cut.
+    package func commit() throws(StoreError) {
+        guard isOpen else {
+            throw .invalidInput(path: path, reason: "the file is already closed")
+        }
+        do throws(StoreError) {
+            try retryingInterrupts("fsync", path) { fsync(descriptor) }
+            let closing = descriptor
+            descriptor = -1
+            // Not retried: Linux releases the descriptor even where close reports EINTR.
+            if close(closing) != 0, errno != EINTR {
+                throw .system(SystemError(code: errno, operation: "close", path: path))
+            }
+            try retryingInterrupts("rename", path) { rename(temporaryPath, path) }
+            isPending = false
+        } catch {
+            abandon()
+            throw error
+        }
+        try syncFolder(folder)
+    }
+
+    /// Drops what was written and removes the temporary file. Does nothing after `commit`.
+    package func abandon() {
+        if descriptor >= 0 {
+            close(descriptor)
+            descriptor = -1
+        }
+        if isPending { unlink(temporaryPath) }
+        isPending = false
+    }
+
+    /// Writes a whole file: `init`, `write`, `commit`.
+    package static func write(_ bytes: [UInt8], to path: String) throws(StoreError) {
+        let file = try AtomicFile(path: path)
+        try file.write(bytes)
+        try file.commit()
+    }
+}
+
+/// The folder ("." where there is none) and the last component of a path.
+func splitPath(_ path: String) -> (folder: String, name: String) {
+    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+    let folder = path[..<slash]
+    return (folder.isEmpty ? "/" : String(folder), String(path[path.index(after: slash)...]))
+}
+
+/// Makes the names in a folder durable.
+package func syncFolder(_ path: String) throws(StoreError) {
+    let descriptor = try retryingInterrupts("open", path) {
+        open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    }
+    defer { close(descriptor) }
+    try retryingInterrupts("fsync", path) { fsync(descriptor) }
+}

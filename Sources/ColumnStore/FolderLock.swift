@@ -1,0 +1,48 @@
+import CPlatform
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The exclusive right to change a workspace, held until the value is released or the process
+/// ends. The file `LOCK` in the folder carries the holder's process id as text; it stays behind,
+/// because removing it would let two processes lock two different files of that name.
+package final class FolderLock: Sendable {
+    package let path: String
+    private let descriptor: Int32
+
+    /// - Throws: `StoreError.locked` at once, without waiting, where another descriptor holds it.
+    package init(folder: String) throws(StoreError) {
+        path = folder + "/LOCK"
+        let path = path
+        let descriptor = try retryingInterrupts("open", path) {
+            open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        }
+        do throws(StoreError) {
+            try Self.lock(descriptor, path)
+            try retryingInterrupts("ftruncate", path) { ftruncate(descriptor, 0) }
+            try writeAll(Array("\(getpid())\n".utf8).span.bytes, to: descriptor, path: path)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    private static func lock(_ descriptor: Int32, _ path: String) throws(StoreError) {
+        do throws(StoreError) {
+            try retryingInterrupts("flock", path) { patron_flock(descriptor, LOCK_EX | LOCK_NB) }
+        } catch .system(let error) where error.code == EWOULDBLOCK {
+            throw .locked(path: path, processID: readProcessID(descriptor, path))
+        }
+    }
+
+    private static func readProcessID(_ descriptor: Int32, _ path: String) -> Int32? {
+        let bytes = readPrefix(of: descriptor, byteCount: 16)
+        return Int32(String(decoding: bytes.prefix { $0 != 10 }, as: UTF8.self))
+    }
+}

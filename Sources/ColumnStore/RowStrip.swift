@@ -1,0 +1,269 @@
+/// One fixed-width record a row, for look-ups: all of a customer's scores in one or two cache
+/// lines. The layout of a record is `RowStripSchema`.
+///
+/// Arrays in an array file, each name after a prefix: `.schema` (u8, the schema's JSON) and
+/// `.records` (u64 [rows × stride / 8]).
+package struct RowStrip: Sendable {
+    package let schema: RowStripSchema
+    package let rowCount: Int
+    private let words: MappedArray<UInt64>
+    private let wordsPerRow: Int
+    private let statusWord: Int
+
+    package init(reading file: ArrayFile, prefix: String = "strip") throws(StoreError) {
+        func corrupt(_ array: String, _ reason: String) -> StoreError {
+            .corrupt(
+                path: file.path, byteOffset: file.entry("\(prefix).\(array)")?.byteOffset ?? 0,
+                reason: reason)
+        }
+        let json = try file.array("\(prefix).schema", of: UInt8.self).toArray()
+        guard let schema = RowStripSchema(decoding: json) else {
+            throw corrupt("schema", "the row strip's schema is not the expected JSON")
+        }
+        if let flaw = schema.flaw { throw corrupt("schema", "row strip: \(flaw)") }
+        let words = try file.array("\(prefix).records", of: UInt64.self, shape: [-1, -1])
+        guard words.shape[1] == schema.stride / 8 else {
+            throw corrupt("records", "the row strip's records are not \(schema.stride) bytes")
+        }
+        self.schema = schema
+        self.words = words
+        rowCount = words.shape[0]
+        wordsPerRow = schema.stride / 8
+        statusWord = schema.validityWordCount
+    }
+
+    /// The status byte of a row. Traps outside `0 ..< rowCount`.
+    package func status(row: Int) -> UInt8 {
+        UInt8(truncatingIfNeeded: word(row, statusWord))
+    }
+
+    /// Whether the field has a value in the row.
+    package func isValid(field index: Int, row: Int) -> Bool {
+        word(row, index >> 6) >> UInt64(index & 63) & 1 == 1
+    }
+
+    /// Word `index` of a row's validity bits.
+    package func validityWord(_ index: Int = 0, row: Int) -> UInt64 {
+        precondition(index >= 0 && index < schema.validityWordCount)
+        return word(row, index)
+    }
+
+    /// The stored bits of a field, zero-extended; zero where it has no value.
+    package func bits(field index: Int, row: Int) -> UInt64 {
+        let field = schema.fields[index]
+        let word = word(row, field.offset >> 3)
+        return field.type.byteCount == 8
+            ? word : word >> UInt64((field.offset & 4) * 8) & 0xFFFF_FFFF
+    }
+
+    /// A field as a double (integers above 2^53 lose digits); nil where it has no value.
+    package func value(field index: Int, row: Int) -> Double? {
+        guard isValid(field: index, row: row) else { return nil }
+        let bits = bits(field: index, row: row)
+        return switch schema.fields[index].type {
+        case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
+        case .float64: Double(bitPattern: bits)
+        case .int32: Double(Int32(truncatingIfNeeded: bits))
+        case .int64: Double(Int64(bitPattern: bits))
+        }
+    }
+
+    /// Lends the bytes of a row's record.
+    package func withRecord<Result, Failure: Error>(
+        row: Int, _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try words.withRow(row) { (span: Span<UInt64>) throws(Failure) -> Result in
+            try body(span.bytes)
+        }
+    }
+
+    /// Copies a field of many rows; zero where it has no value or the row is `IDIndex.absent`.
+    /// - Precondition: the field's type is int32; `values` is as long as `rows`; rows exist.
+    package func copy(
+        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Int32>
+    ) {
+        precondition(schema.fields[index].type == .int32)
+        gather(index, rows, &values) { Int32(truncatingIfNeeded: $0) }
+    }
+
+    /// As for Int32, for a field of type int64.
+    package func copy(
+        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Int64>
+    ) {
+        precondition(schema.fields[index].type == .int64)
+        gather(index, rows, &values) { Int64(bitPattern: $0) }
+    }
+
+    /// As for Int32, for a field of type float32.
+    package func copy(
+        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Float>
+    ) {
+        precondition(schema.fields[index].type == .float32)
+        gather(index, rows, &values) { Float(bitPattern: UInt32(truncatingIfNeeded: $0)) }
+    }
+
+    /// As for Int32, for a field of type float64.
+    package func copy(
+        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Double>
+    ) {
+        precondition(schema.fields[index].type == .float64)
+        gather(index, rows, &values) { Double(bitPattern: $0) }
+    }
+
+    /// Sets bit i of `bits` (LSB first within a byte) where row i has a value for the field and
+    /// clears the others; absent rows count as without value.
+    /// - Precondition: `bits` has a bit for every row.
+    package func copyValidity(
+        field index: Int, rows: Span<UInt32>, into bits: inout MutableSpan<UInt8>
+    ) {
+        precondition(bits.count * 8 >= rows.count)
+        for byte in bits.indices { bits[byte] = 0 }
+        for position in rows.indices {
+            let row = rows[position]
+            if row != IDIndex.absent, isValid(field: index, row: Int(row)) {
+                bits[position >> 3] |= 1 << UInt8(position & 7)
+            }
+        }
+    }
+
+    private func word(_ row: Int, _ word: Int) -> UInt64 {
+        precondition(row >= 0 && row < rowCount, "row outside the strip")
+        return words[row &* wordsPerRow &+ word]
+    }
+
+    @inline(__always)
+    private func gather<T>(
+        _ index: Int, _ rows: Span<UInt32>, _ values: inout MutableSpan<T>,
+        _ convert: (UInt64) -> T
+    ) {
+        precondition(rows.count == values.count, "one value a row")
+        let field = schema.fields[index]
+        let shift = UInt64((field.offset & 4) * 8)
+        let mask: UInt64 = field.type.byteCount == 8 ? .max : 0xFFFF_FFFF
+        for position in rows.indices {
+            let row = rows[position]
+            let bits = row == IDIndex.absent ? 0 : word(Int(row), field.offset >> 3)
+            values[position] = convert(bits >> shift & mask)
+        }
+    }
+}
+
+/// A column that becomes a field of a row strip.
+package struct StripColumn: Sendable {
+    package enum Values: Sendable {
+        case float32([Float])
+        case float64([Double])
+        case int32([Int32])
+        case int64([Int64])
+
+        package var count: Int {
+            switch self {
+            case .float32(let values): values.count
+            case .float64(let values): values.count
+            case .int32(let values): values.count
+            case .int64(let values): values.count
+            }
+        }
+
+        var type: RowStripSchema.FieldType {
+            switch self {
+            case .float32: .float32
+            case .float64: .float64
+            case .int32: .int32
+            case .int64: .int64
+            }
+        }
+
+        func bits(_ row: Int) -> UInt64 {
+            switch self {
+            case .float32(let values): UInt64(values[row].bitPattern)
+            case .float64(let values): values[row].bitPattern
+            case .int32(let values): UInt64(UInt32(bitPattern: values[row]))
+            case .int64(let values): UInt64(bitPattern: values[row])
+            }
+        }
+
+        func isFinite(_ row: Int) -> Bool {
+            switch self {
+            case .float32(let values): values[row].isFinite
+            case .float64(let values): values[row].isFinite
+            case .int32, .int64: true
+            }
+        }
+    }
+
+    package let id: UInt16
+    package let name: String
+    package let unit: String
+    package let values: Values
+    /// Which rows have a value; all where nil.
+    package let validity: [Bool]?
+
+    package init(id: UInt16, name: String, unit: String, values: Values, validity: [Bool]? = nil) {
+        self.id = id
+        self.name = name
+        self.unit = unit
+        self.values = values
+        self.validity = validity
+    }
+}
+
+extension RowStrip {
+    /// Adds the arrays of a strip to a file that is being built.
+    /// - Parameter status: a status a row; its count is the row count.
+    /// - Throws: `invalidInput` where counts differ, an id or name repeats, or a value is not
+    ///   finite: a score is a finite number or absent.
+    @discardableResult
+    package static func add(
+        status: [UInt8], columns: [StripColumn], to writer: inout ArrayFileWriter,
+        prefix: String = "strip"
+    ) throws(StoreError) -> RowStripSchema {
+        let schema = RowStripSchema(
+            layingOut: columns.map { ($0.id, $0.name, $0.unit, $0.values.type) })
+        if let flaw = schema.flaw { throw .invalidInput(path: prefix, reason: flaw) }
+        for column in columns
+        where column.values.count != status.count
+            || (column.validity.map { $0.count != status.count } ?? false)
+        {
+            throw .invalidInput(
+                path: prefix, reason: "field \(column.name) has not \(status.count) rows")
+        }
+        guard let json = schema.encoded() else {
+            throw .invalidInput(path: prefix, reason: "the schema cannot be written as JSON")
+        }
+        writer.add("\(prefix).schema", json)
+        writer.add(
+            "\(prefix).records", try makeWords(status, columns, schema, prefix),
+            shape: [status.count, schema.stride / 8])
+        return schema
+    }
+
+    private static func makeWords(
+        _ status: [UInt8], _ columns: [StripColumn], _ schema: RowStripSchema, _ prefix: String
+    ) throws(StoreError) -> [UInt64] {
+        let wordsPerRow = schema.stride / 8
+        var words = [UInt64](repeating: 0, count: status.count * wordsPerRow)
+        for row in status.indices {
+            words[row * wordsPerRow + schema.validityWordCount] = UInt64(status[row])
+        }
+        // Blocks of rows keep the records in cache while all columns are scattered into them.
+        for start in stride(from: 0, to: status.count, by: 1_024) {
+            for (index, column) in columns.enumerated() {
+                let offset = schema.fields[index].offset
+                let shift = UInt64((offset & 4) * 8)
+                for row in start..<min(start + 1_024, status.count)
+                where column.validity?[row] ?? true {
+                    guard column.values.isFinite(row) else {
+                        throw .invalidInput(
+                            path: prefix,
+                            reason: "field \(column.name) is not finite in row \(row)")
+                    }
+                    let base = row * wordsPerRow
+                    words[base + (index >> 6)] |= 1 << UInt64(index & 63)
+                    words[base + (offset >> 3)] |= column.values.bits(row) << shift
+                }
+            }
+        }
+        return words
+    }
+}

@@ -1,0 +1,61 @@
+import ByteCoding
+
+/// Gives equal texts the same number, in order of first appearance.
+struct TextInterner {
+    private(set) var bytes: [UInt8] = []
+    private(set) var offsets: [Int] = [0]
+    /// Number + 1 of a text, 0 where empty; a power of two, at most half full.
+    private var slots: [UInt32]
+    private var hashes: [UInt32] = []
+
+    init(slotCount: Int = 1_024) {
+        slots = [UInt32](repeating: 0, count: slotCount)
+    }
+
+    var count: Int { hashes.count }
+
+    mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        offsets.removeAll(keepingCapacity: true)
+        offsets.append(0)
+        hashes.removeAll(keepingCapacity: true)
+        for index in slots.indices { slots[index] = 0 }
+    }
+
+    mutating func number(of text: RawSpan) -> UInt32 {
+        // The low half of the hash places a text, so that growing needs no bytes.
+        let hash = UInt32(truncatingIfNeeded: StableHash.hash(text))
+        var position = Int(hash) & (slots.count - 1)
+        while slots[position] != 0 {
+            let number = Int(slots[position] - 1)
+            if hashes[number] == hash,
+                bytes.span.bytes.extracting(offsets[number]..<offsets[number + 1]).isEqual(to: text)
+            {
+                return UInt32(number)
+            }
+            position = (position + 1) & (slots.count - 1)
+        }
+        let number = UInt32(hashes.count)
+        slots[position] = number + 1
+        hashes.append(hash)
+        appendBytes(text)
+        offsets.append(bytes.count)
+        if hashes.count * 2 > slots.count { grow() }
+        return number
+    }
+
+    private mutating func appendBytes(_ text: RawSpan) {
+        for index in 0..<text.byteCount {
+            if let byte: UInt8 = text.integer(at: index) { bytes.append(byte) }
+        }
+    }
+
+    private mutating func grow() {
+        slots = [UInt32](repeating: 0, count: slots.count * 2)
+        for (number, hash) in hashes.enumerated() {
+            var position = Int(hash) & (slots.count - 1)
+            while slots[position] != 0 { position = (position + 1) & (slots.count - 1) }
+            slots[position] = UInt32(number) + 1
+        }
+    }
+}

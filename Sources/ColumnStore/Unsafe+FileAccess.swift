@@ -1,0 +1,25 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Writes all bytes, in as many calls as the system wants.
+func writeAll(_ bytes: RawSpan, to descriptor: Int32, path: String) throws(StoreError) {
+    var offset = 0
+    while offset < bytes.byteCount {
+        // The pointer lives only within the closure; offset < byteCount.
+        offset += try retryingInterrupts("write", path) {
+            bytes.withUnsafeBytes { buffer in
+                write(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
+            }
+        }
+    }
+}
+
+/// The first bytes of an open file, fewer where it is shorter or cannot be read.
+func readPrefix(of descriptor: Int32, byteCount: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+        count = max(0, pread(descriptor, buffer.baseAddress, byteCount, 0))
+    }
+}

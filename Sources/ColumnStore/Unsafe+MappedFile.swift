@@ -1,0 +1,88 @@
+import CPlatform
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+#if _endian(big)
+#error("the files are little-endian and mapped as they are")
+#endif
+
+/// A whole file mapped read-only; unmapped when the last reference goes.
+///
+/// The files of a workspace are never changed in place (a new file is renamed over an old name),
+/// so the mapping stays what was verified. A file that something else truncates while it is mapped
+/// ends the process with SIGBUS, as for every program that maps files.
+package final class MappedFile: Sendable {
+    package let path: String
+    package let byteCount: Int
+    /// Nil for an empty file, which cannot be mapped. Read-only memory that lives as long as self,
+    /// therefore safe to share between threads.
+    nonisolated(unsafe) let base: UnsafeRawPointer?
+
+    package init(path: String) throws(StoreError) {
+        self.path = path
+        let descriptor = try retryingInterrupts("open", path) { open(path, O_RDONLY | O_CLOEXEC) }
+        defer { close(descriptor) }
+        var status = stat()
+        try retryingInterrupts("fstat", path) { fstat(descriptor, &status) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw .notAStoreFile(path: path, expected: "a regular file")
+        }
+        byteCount = Int(status.st_size)
+        guard byteCount > 0 else {
+            base = nil
+            return
+        }
+        let address = mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0)
+        guard let address, address != MAP_FAILED else {
+            throw .system(SystemError(code: errno, operation: "mmap", path: path))
+        }
+        base = UnsafeRawPointer(address)
+    }
+
+    deinit {
+        if let base { munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
+    }
+
+    /// Lends the whole file.
+    package func withBytes<Result, Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { extendLifetime(self) }
+        return try body(UnsafeRawBufferPointer(start: base, count: byteCount).bytes)
+    }
+
+    /// Lends `byteCount` bytes from `byteOffset`.
+    /// - Throws: `StoreError.truncated` where they reach outside the file.
+    package func withBytes<Result>(
+        at byteOffset: Int, count: Int, _ body: (RawSpan) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        defer { extendLifetime(self) }
+        return try body(
+            UnsafeRawBufferPointer(rebasing: try buffer(at: byteOffset, count: count)).bytes)
+    }
+
+    /// Copies a part of the file.
+    func bytes(at byteOffset: Int, count: Int) throws(StoreError) -> [UInt8] {
+        defer { extendLifetime(self) }
+        return Array(try buffer(at: byteOffset, count: count))
+    }
+
+    /// A checked part of the mapping, valid while self lives.
+    func buffer(
+        at byteOffset: Int, count: Int
+    ) throws(StoreError) -> Slice<UnsafeRawBufferPointer> {
+        guard byteOffset >= 0, count >= 0, byteOffset <= byteCount,
+            count <= byteCount - byteOffset
+        else {
+            throw .truncated(
+                path: path, byteOffset: byteOffset, actual: byteCount,
+                expected: byteOffset.addingReportingOverflow(count).partialValue)
+        }
+        return UnsafeRawBufferPointer(start: base, count: byteCount)[
+            byteOffset..<byteOffset + count]
+    }
+}

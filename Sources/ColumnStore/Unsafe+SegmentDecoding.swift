@@ -1,0 +1,124 @@
+import ByteCoding
+
+extension MappedFile {
+    /// Lends the bytes of a chunk after LZ4; checks that the entry lies within the file.
+    func withChunkBytes(
+        _ entry: ChunkEntry, _ body: (inout ChunkBytes) throws(ChunkFlaw) -> Void
+    ) throws(ChunkFlaw) {
+        defer { extendLifetime(self) }
+        guard let slice = try? buffer(at: entry.byteOffset, count: entry.storedByteCount) else {
+            throw ChunkFlaw(reason: "a chunk leaves the file")
+        }
+        let stored = UnsafeRawBufferPointer(rebasing: slice)
+        guard entry.isCompressed else {
+            var bytes = ChunkBytes(stored)
+            return try body(&bytes)
+        }
+        guard let plain = LZ4.decompress(stored, byteCount: entry.plainByteCount) else {
+            throw ChunkFlaw(reason: "the LZ4 block is not \(entry.plainByteCount) bytes")
+        }
+        // The span's closure throws typed errors, the array's own does not.
+        try plain.span.bytes.withUnsafeBytes { (buffer) throws(ChunkFlaw) in
+            var bytes = ChunkBytes(buffer)
+            try body(&bytes)
+        }
+    }
+}
+
+/// A number of 4 or 8 bytes whose bit pattern a chunk holds.
+protocol FixedWidthValue: BitwiseCopyable {
+    associatedtype Pattern: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
+    static var isInteger: Bool { get }
+}
+
+extension Int64: FixedWidthValue {
+    typealias Pattern = UInt64
+    static var isInteger: Bool { true }
+}
+extension Float: FixedWidthValue {
+    typealias Pattern = UInt32
+    static var isInteger: Bool { false }
+}
+extension Double: FixedWidthValue {
+    typealias Pattern = UInt64
+    static var isInteger: Bool { false }
+}
+
+extension SegmentReader {
+    /// Decodes blocks of a fixed-width column, each straight into its place in the result.
+    func fixed<Value: FixedWidthValue>(
+        _ column: Int, _ blocks: Range<Int>, _ validity: inout Validity
+    ) throws(StoreError) -> [Value] {
+        let first = blocks.isEmpty ? 0 : rows(ofBlock: blocks.lowerBound).lowerBound
+        let rowCount =
+            blocks.isEmpty ? 0 : rows(ofBlock: blocks.upperBound - 1).upperBound - first
+        var failure: StoreError?
+        let values = [Value](unsafeUninitializedCapacity: rowCount) { buffer, count in
+            // Value and Pattern have the same size and alignment, and both are bitwise copyable.
+            let patterns = UnsafeMutableRawBufferPointer(buffer).bindMemory(
+                to: Value.Pattern.self)
+            do throws(StoreError) {
+                for block in blocks {
+                    let rows = rows(ofBlock: block)
+                    let target = UnsafeMutableBufferPointer(
+                        rebasing: patterns[rows.lowerBound - first..<rows.upperBound - first])
+                    let blockValidity = try fixedBlock(
+                        column, block, isInteger: Value.isInteger, into: target)
+                    validity.append(blockValidity, rowCount: rows.count)
+                }
+                count = rowCount
+            } catch {
+                failure = error
+                count = 0
+            }
+        }
+        if let failure { throw failure }
+        return values
+    }
+
+    private func fixedBlock<Pattern: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
+        _ column: Int, _ block: Int, isInteger: Bool,
+        into target: UnsafeMutableBufferPointer<Pattern>
+    ) throws(StoreError) -> [Bool]? {
+        let entry = entry(column, block)
+        var validity: [Bool]?
+        try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+            if entry.zone.nullCount > 0 {
+                validity = try ChunkDecoder.validity(
+                    &bytes, rowCount: target.count, nullCount: entry.zone.nullCount)
+            }
+            try ChunkDecoder.fixed(&bytes, entry.encoding, isInteger: isInteger, into: target)
+            if let validity {
+                for row in target.indices where !validity[row] { target[row] = 0 }
+            }
+        }
+        return validity
+    }
+
+    /// Decodes blocks of a text column into one of its two forms.
+    func texts(
+        _ column: Int, _ blocks: Range<Int>, _ form: TextForm, _ validity: inout Validity
+    ) throws(StoreError) -> ColumnData {
+        var collector = TextCollector(form: form)
+        for block in blocks {
+            let entry = entry(column, block)
+            var blockValidity: [Bool]?
+            try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+                if entry.zone.nullCount > 0 {
+                    blockValidity = try ChunkDecoder.validity(
+                        &bytes, rowCount: entry.zone.rowCount, nullCount: entry.zone.nullCount)
+                }
+                let decoded = try ChunkDecoder.texts(
+                    &bytes, entry.encoding, rowCount: entry.zone.rowCount)
+                if case .dictionary(let values, _) = decoded, values.isEmpty,
+                    entry.zone.nullCount < entry.zone.rowCount
+                {
+                    throw ChunkFlaw(reason: "rows with a value and no text to take it from")
+                }
+                collector.append(decoded, blockValidity)
+            }
+            validity.append(blockValidity, rowCount: entry.zone.rowCount)
+        }
+        return collector.data
+    }
+}

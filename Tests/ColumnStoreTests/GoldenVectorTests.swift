@@ -1,0 +1,413 @@
+import ByteCoding
+import ColumnStore
+import Foundation
+import Testing
+
+/// The files of protocol/vectors/v1/store: written once (PATRON_WRITE_VECTORS=1 writes those that
+/// are missing), never edited. `tools/decode_store.py --check` reads the same files.
+@Suite struct GoldenVectorTests {
+    static let folder = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("protocol/vectors/v1/store").path
+
+    @Test(arguments: Vectors.all.map(\.name)) func vector(name: String) throws {
+        let vector = try #require(Vectors.all.first { $0.name == name })
+        let written = try TemporaryFolder()
+        try vector.write(written.file(name))
+        let golden = Self.folder + "/" + name
+        let json = golden + ".json"
+        if ProcessInfo.processInfo.environment["PATRON_WRITE_VECTORS"] != nil,
+            !FileManager.default.fileExists(atPath: golden)
+        {
+            try AtomicFile.write(written.bytes(name), to: golden)
+            try AtomicFile.write(VectorText.describe(written.file(name)), to: json)
+        }
+        let bytes = try Array(Data(contentsOf: URL(fileURLWithPath: golden)))
+        if vector.holdsLZ4, try written.bytes(name) != bytes {
+            // The compressor's choices belong to the installed liblz4, the meaning does not.
+            print("\(name): another liblz4 compresses it differently; only the meaning is checked")
+        } else {
+            #expect(try written.bytes(name) == bytes)
+        }
+        let expected = try Array(Data(contentsOf: URL(fileURLWithPath: json)))
+        #expect(try VectorText.describe(golden) == expected)
+    }
+}
+
+private struct Vector {
+    let name: String
+    var holdsLZ4 = false
+    let write: @Sendable (String) throws -> Void
+}
+
+private enum Vectors {
+    static var all: [Vector] {
+        [
+            Vector(name: "tiny.seg", write: writeTinySegment),
+            Vector(name: "empty.seg", write: writeEmptySegment),
+            Vector(name: "encodings.seg", holdsLZ4: true, write: writeEncodings),
+            Vector(name: "nulls.seg", holdsLZ4: true, write: writeNulls),
+            Vector(name: "blocks.seg", write: writeBlocks),
+            Vector(name: "lz4.seg", holdsLZ4: true, write: writeLZ4),
+            Vector(name: "tiny.arr", write: writeTinyArrays),
+            Vector(name: "types.arr", write: writeTypes),
+            Vector(name: "index-integers.arr") { path in
+                var writer = ArrayFileWriter(kind: "index")
+                try IDIndex.add(
+                    .integers([17_850, -1, 0, .max, .min, 12_345, 12_346]), to: &writer)
+                try writer.write(to: path)
+            },
+            Vector(name: "index-texts.arr") { path in
+                var writer = ArrayFileWriter(kind: "index")
+                try IDIndex.add(
+                    .texts(TextArray(["", "a", "customer 1", "Größe", "日本"])), to: &writer,
+                    prefix: "customers")
+                try writer.write(to: path)
+            },
+            Vector(name: "strip.arr", write: writeStrip),
+            Vector(name: "sample.manifest") { path in
+                try AtomicFile.write(try #require(ManifestTests.sample().encoded()), to: path)
+            },
+        ]
+    }
+
+    private static func segment(_ path: String, _ columns: [(Column, String)]) throws {
+        let writer = try SegmentWriter(
+            path: path,
+            schema: columns.map {
+                ColumnSchema(name: $0.0.name, type: $0.0.data.type, unit: $0.1)
+            })
+        try writer.append(columns.map(\.0))
+        _ = try writer.finish()
+    }
+
+    @Sendable private static func writeTinySegment(_ path: String) throws {
+        try segment(
+            path,
+            [
+                (Column(name: "amount", data: .int64([100, 107, 101, 103, 104])), "GBP/10000"),
+                (
+                    Column(
+                        name: "channel", data: .text(TextArray(["web", "", "web", "app", "web"])),
+                        validity: [true, false, true, true, true]), ""
+                ),
+            ])
+    }
+
+    @Sendable private static func writeEmptySegment(_ path: String) throws {
+        try segment(path, [(Column(name: "amount", data: .int64([])), "GBP/10000")])
+    }
+
+    @Sendable private static func writeEncodings(_ path: String) throws {
+        let rows = 0..<100
+        func noise(_ row: Int) -> UInt64 { StableHash.hash(Int64(row)) }
+        try segment(
+            path,
+            [
+                (Column(name: "constant", data: .int64(rows.map { _ in -7 })), "1"),
+                (Column(name: "raw", data: .int64(rows.map { Int64(bitPattern: noise($0)) })), "1"),
+                (Column(name: "frame", data: .int64(rows.map { Int64(noise($0) % 37) - 9 })), "1"),
+                (
+                    Column(
+                        name: "wideFrame",
+                        data: .int64(rows.map { Int64(bitPattern: noise($0)) >> 3 })), "1"
+                ),
+                (
+                    Column(
+                        name: "delta",
+                        data: .int64(rows.map { 900_000_000 + Int64($0) * 86_400 + Int64($0 % 3) })),
+                    "s"
+                ),
+                (Column(name: "runs", data: .int64(rows.map { Int64($0 / 30) << 40 })), "1"),
+                (
+                    Column(
+                        name: "dictionary",
+                        data: .int64(rows.map { [.min, -1, .max][Int(noise($0) % 3)] })), "1"
+                ),
+                (Column(name: "floatConstant", data: .float32(rows.map { _ in -0.0 })), "1"),
+                (Column(name: "floatRuns", data: .float32(rows.map { Float($0 / 40) })), "1"),
+                (
+                    Column(
+                        name: "floatRaw",
+                        data: .float32(
+                            rows.map { Float(bitPattern: UInt32(noise($0) & 0xFFFF_FFFF)) })), "1"
+                ),
+                (
+                    Column(
+                        name: "doubleDictionary",
+                        data: .float64(
+                            rows.map {
+                                [.nan, .infinity, 0.1, -0.0, .leastNonzeroMagnitude][
+                                    Int(noise($0) % 5)]
+                            })),
+                    "GBP"
+                ),
+                (
+                    Column(
+                        name: "doubleRaw",
+                        data: .float64(rows.map { Double(bitPattern: noise($0)) })), "1"
+                ),
+                (
+                    Column(
+                        name: "textDictionary",
+                        data: .text(
+                            TextArray(rows.map { ["", "web", "Größe"][Int(noise($0) % 3)] }))), ""
+                ),
+                (
+                    Column(
+                        name: "textRaw",
+                        data: .text(TextArray(rows.map { String(noise($0) >> 30, radix: 36) }))), ""
+                ),
+            ])
+    }
+
+    @Sendable private static func writeNulls(_ path: String) throws {
+        let rows = 0..<70
+        let validity = rows.map { $0 % 7 != 0 && $0 != 69 }
+        let none = rows.map { _ in false }
+        try segment(
+            path,
+            [
+                (
+                    Column(
+                        name: "integers", data: .int64(rows.map { Int64($0 * $0) }),
+                        validity: validity), "1"
+                ),
+                (
+                    Column(
+                        name: "doubles", data: .float64(rows.map { Double($0) / 3 }),
+                        validity: validity), "1"
+                ),
+                (
+                    Column(
+                        name: "coded", data: .text(TextArray(rows.map { "t\($0 % 3)" })),
+                        validity: validity), ""
+                ),
+                (
+                    Column(
+                        name: "texts", data: .text(TextArray(rows.map { "text \($0)" })),
+                        validity: validity), ""
+                ),
+                (
+                    Column(name: "noIntegers", data: .int64(rows.map(Int64.init)), validity: none),
+                    "1"
+                ),
+                (
+                    Column(
+                        name: "noTexts", data: .text(TextArray(rows.map { "t\($0)" })),
+                        validity: none), ""
+                ),
+            ])
+    }
+
+    @Sendable private static func writeBlocks(_ path: String) throws {
+        let rows = 0..<16_385
+        try segment(
+            path,
+            [
+                (Column(name: "customer", data: .int64(rows.map { Int64($0 / 5_000) })), "1"),
+                (
+                    Column(
+                        name: "channel",
+                        data: .text(TextArray(rows.map { $0 < 16_384 ? "web" : "shop" }))), ""
+                ),
+            ])
+    }
+
+    @Sendable private static func writeLZ4(_ path: String) throws {
+        let rows = 0..<200
+        try segment(
+            path,
+            [
+                (
+                    Column(
+                        name: "description",
+                        data: .text(TextArray(rows.map { "a product of the series number \($0)" }))),
+                    ""
+                ),
+                (
+                    Column(
+                        name: "wave",
+                        data: .float64(rows.map { Double($0 % 150) }),
+                        validity: rows.map { $0 != 9 }), "1"
+                ),
+            ])
+    }
+
+    @Sendable private static func writeTinyArrays(_ path: String) throws {
+        var writer = ArrayFileWriter(kind: "demo", card: Array(#"{"k":1}"#.utf8))
+        writer.add("x", [1.5, -2] as [Float], shape: [1, 2])
+        try writer.write(to: path)
+    }
+
+    @Sendable private static func writeTypes(_ path: String) throws {
+        var writer = ArrayFileWriter(kind: "types")
+        writer.add("u8", [0, 1, 255] as [UInt8])
+        writer.add("i32", [.min, 0, .max] as [Int32])
+        writer.add("u32", [0, .max] as [UInt32])
+        writer.add("i64", [.min, .max] as [Int64])
+        writer.add("u64", [.max] as [UInt64])
+        writer.add(
+            "f32", [0, -0.0, .nan, .infinity, .leastNonzeroMagnitude, 0.1] as [Float],
+            shape: [2, 3])
+        writer.add(
+            "f64", [0, -0.0, .nan, .infinity, .leastNonzeroMagnitude, 0.1] as [Double],
+            shape: [3, 1, 2])
+        writer.add("none", [Double](), shape: [0, 4])
+        try writer.write(to: path)
+    }
+
+    @Sendable private static func writeStrip(_ path: String) throws {
+        var writer = ArrayFileWriter(kind: "lookup")
+        try RowStrip.add(
+            status: [0, 2, 5],
+            columns: [
+                StripColumn(
+                    id: 1, name: "tier", unit: "", values: .int32([3, 0, -1]),
+                    validity: [true, false, true]),
+                StripColumn(
+                    id: 2, name: "value", unit: "GBP", values: .float64([0.1, 1e300, -5]),
+                    validity: [true, true, false]),
+                StripColumn(id: 7, name: "alive", unit: "1", values: .float32([0.5, 0.25, 1])),
+                StripColumn(id: 9, name: "last", unit: "s", values: .int64([.min, 0, .max])),
+            ], to: &writer)
+        try writer.write(to: path)
+    }
+}
+
+/// The meaning of a file as JSON with sorted keys on one line; floats as the hexadecimal digits of
+/// their bits, so that every bit is compared.
+private enum VectorText {
+    static func describe(_ path: String) throws -> [UInt8] {
+        let value: [String: Any] =
+            if path.hasSuffix(".seg") {
+                try segment(path)
+            } else if path.hasSuffix(".manifest") {
+                try manifest(path)
+            } else {
+                try arrays(path)
+            }
+        return Array(
+            try JSONSerialization.data(
+                withJSONObject: value, options: [.sortedKeys, .withoutEscapingSlashes])) + [10]
+    }
+
+    private static func hex<T: FixedWidthInteger>(_ bits: T) -> String {
+        let digits = String(bits, radix: 16)
+        return String(repeating: "0", count: T.bitWidth / 4 - digits.count) + digits
+    }
+
+    private static func segment(_ path: String) throws -> [String: Any] {
+        let reader = try SegmentReader(path: path)
+        var columns: [[String: Any]] = []
+        for (index, schema) in reader.schema.enumerated() {
+            let column = try reader.column(named: schema.name)
+            let values: [Any] =
+                switch column.data {
+                case .int64(let values): values
+                case .float32(let values): values.map { hex($0.bitPattern) }
+                case .float64(let values): values.map { hex($0.bitPattern) }
+                case .text(let texts): texts.strings
+                case .coded: []
+                }
+            columns.append([
+                "name": schema.name, "unit": schema.unit, "type": "\(schema.type)",
+                "values": values.enumerated().map { row, value in
+                    column.validity?[row] ?? true ? value : NSNull()
+                },
+                "blocks": (0..<reader.blockCount).map { block in
+                    let chunk = reader.encoding(column: index, block: block)
+                    let zone = reader.zoneMap(column: index, block: block)
+                    return [
+                        "encoding": "\(chunk.encoding)", "isCompressed": chunk.isCompressed,
+                        "rowCount": zone.rowCount, "nullCount": zone.nullCount,
+                        "bounds": bounds(zone.bounds),
+                    ] as [String: Any]
+                },
+            ])
+        }
+        return ["format": "segment", "rowCount": reader.rowCount, "columns": columns]
+    }
+
+    private static func manifest(_ path: String) throws -> [String: Any] {
+        let bytes = try Array(Data(contentsOf: URL(fileURLWithPath: path)))
+        _ = try Manifest(parsing: bytes, path: path)
+        let body = bytes.drop { $0 != 10 }
+        return [
+            "format": "manifest", "manifest": try JSONSerialization.jsonObject(with: Data(body)),
+        ]
+    }
+
+    private static func bounds(_ bounds: ZoneMap.Bounds?) -> Any {
+        switch bounds {
+        case nil: NSNull()
+        case .int64(let minimum, let maximum): [minimum, maximum]
+        case .float64(let minimum, let maximum): [hex(minimum.bitPattern), hex(maximum.bitPattern)]
+        case .textPrefix(let minimum, let maximum): [hex(minimum), hex(maximum)]
+        }
+    }
+
+    private static func arrays(_ path: String) throws -> [String: Any] {
+        let file = try ArrayFile(path: path)
+        var result: [String: Any] = [
+            "format": "arrays", "kind": file.kind,
+            "card": String(decoding: file.card, as: UTF8.self),
+        ]
+        result["arrays"] = try file.entries.map { entry in
+            let values: [Any] =
+                switch entry.type {
+                case .uint8: try file.array(entry.name, of: UInt8.self).toArray()
+                case .int32: try file.array(entry.name, of: Int32.self).toArray()
+                case .uint32: try file.array(entry.name, of: UInt32.self).toArray()
+                case .int64: try file.array(entry.name, of: Int64.self).toArray()
+                case .uint64: try file.array(entry.name, of: UInt64.self).toArray()
+                case .float32:
+                    try file.array(entry.name, of: Float.self).toArray().map { hex($0.bitPattern) }
+                case .float64:
+                    try file.array(entry.name, of: Double.self).toArray().map {
+                        hex($0.bitPattern)
+                    }
+                }
+            return [
+                "name": entry.name, "type": "\(entry.type)", "shape": entry.shape,
+                "values": values,
+            ] as [String: Any]
+        }
+        for name in file.names {
+            if name.hasSuffix(".slots") {
+                let index = try IDIndex(reading: file, prefix: String(name.dropLast(6)))
+                let ids = (0..<index.count).map { index[$0] }
+                #expect(ids.indices.allSatisfy { index.find(ids[$0]) == $0 })
+                result["ids"] = ids.map { id -> Any in
+                    switch id {
+                    case .integer(let value): value
+                    case .text(let value): value
+                    }
+                }
+            }
+            if name.hasSuffix(".schema") {
+                result["rows"] = rows(
+                    try RowStrip(reading: file, prefix: String(name.dropLast(7))))
+            }
+        }
+        return result
+    }
+
+    private static func rows(_ strip: RowStrip) -> [Any] {
+        (0..<strip.rowCount).map { row in
+            var values: [String: Any] = ["status": strip.status(row: row)]
+            for (index, field) in strip.schema.fields.enumerated() {
+                let bits = strip.bits(field: index, row: row)
+                let value: Any =
+                    switch field.type {
+                    case .float32: hex(UInt32(truncatingIfNeeded: bits))
+                    case .float64: hex(bits)
+                    case .int32: Int32(truncatingIfNeeded: bits)
+                    case .int64: Int64(bitPattern: bits)
+                    }
+                values[field.name] = strip.isValid(field: index, row: row) ? value : NSNull()
+            }
+            return values
+        }
+    }
+}
