@@ -1,0 +1,141 @@
+import Foundation
+import Numerical
+
+/// The quadrature of one repeat-purchase count: expectations over the drop-out probability
+/// p ~ Beta(a, b + x) of a living customer.
+///
+/// Given p, expected purchases in a horizon t are f(p) = (1 − (1 + pτ)^−(r+x)) / p with
+/// τ = t / (α + T), which is singular at p = −1/τ. Two rules share the work:
+///
+/// - Gauss–Jacobi after p = q / (1 + k(1 − q)), k = √(1+τ) − 1, which moves that point and the
+///   substitution's own pole to equal distances from (0, 1). Measured against 30 digits for x in
+///   0...200: 16 nodes up to τ = 3 and 32 up to τ = 12 have a relative error of 1e-13; without the
+///   substitution 12 nodes have 1e-6 already at τ = 12.
+/// - Beyond that (a horizon over twelve times α + T, hundreds of purchases, a concentrated Beta),
+///   the trapezoidal rule in ln(p / (1 − p)), whose weights are positive and normalised by their
+///   own sum: whatever the parameters, the result lies between the least and the greatest f.
+///
+/// No case is special: a = 1 and a + b = 1, where the hypergeometric form divides by zero, are
+/// points like others. Source: the integral form of Fader, Hardie & Lee 2005, eq. 10.
+struct DropoutQuadrature: Sendable {
+    private static let nearTau = 3.0
+    private static let farTau = 12.0
+    /// Where the first rule has been measured.
+    private static let largestAlpha = 4.0
+    private static let largestBeta = 260.0
+
+    private let alpha: Double
+    private let beta: Double
+    private let shape: Double
+    private let near: QuadratureRule?
+    private let far: QuadratureRule?
+
+    init(model: FittedBGNBD, x: Int) {
+        alpha = model.a
+        beta = model.b + Double(x)
+        shape = model.r + Double(x)
+        let isMeasured =
+            alpha <= Self.largestAlpha && max(beta, shape) <= Self.largestBeta
+        near = isMeasured ? .gaussJacobi(count: 16, alpha: alpha, beta: beta) : nil
+        far = isMeasured ? .gaussJacobi(count: 32, alpha: alpha, beta: beta) : nil
+    }
+
+    /// - Parameters:
+    ///   - age: α + T, above 0.
+    ///   - horizon: not negative, same unit.
+    ///   - discount: δ a unit, not negative.
+    ///   - timeRule: on (0, 1), over which the discounted integral is taken.
+    func outlook(
+        age: Double, horizon: Double, discount: Double, timeRule: QuadratureRule
+    ) -> PurchaseOutlook {
+        guard horizon > 0 else {
+            return PurchaseOutlook(expectedPurchases: 0, discountedPurchases: 0)
+        }
+        let tau = horizon / age
+        let rule = rule(tau)
+        let count = rule.nodes.count
+        let points = rule.nodes
+        // The 1/p of the integrand goes into the weight.
+        let weights = (0..<count).map { rule.weights[$0] / points[$0] }
+        func expected(_ t: Double) -> Double {
+            var sum = 0.0
+            for i in 0..<count {
+                sum -= weights[i] * expm1(-shape * log1p(points[i] * t))
+            }
+            return sum
+        }
+        let whole = expected(tau)
+        guard discount > 0 else {
+            return PurchaseOutlook(expectedPurchases: whole, discountedPurchases: whole)
+        }
+        // By parts: ∫ e^(−δs) dE(s) = e^(−δH) E(H) + δ ∫ e^(−δs) E(s) ds, so that the error of
+        // the outer rule is multiplied by the small δH. In u = ln(1 + s/(α+T)) E is smooth.
+        let length = log1p(tau)
+        let rate = discount * age
+        var integral = 0.0
+        for (node, weight) in zip(timeRule.nodes, timeRule.weights) {
+            let s = expm1(node * length)
+            integral += weight * (1 + s) * exp(-rate * s) * expected(s)
+        }
+        let discounted = exp(-discount * horizon) * whole + rate * length * integral
+        return PurchaseOutlook(
+            expectedPurchases: whole, discountedPurchases: min(discounted, whole))
+    }
+
+    /// Enough nodes for 1e-10: few where the discount over the horizon is small.
+    static func timeRule(discountOverHorizon: Double) -> QuadratureRule {
+        .gaussLegendre(
+            count: discountOverHorizon <= 0.5 ? 8 : discountOverHorizon <= 4 ? 16 : 64)
+    }
+
+    /// Nodes p and weights of the expectation, good for all horizons up to τ.
+    private func rule(_ tau: Double) -> QuadratureRule {
+        guard tau <= Self.farTau, let near, let far else { return logitRule(tau) }
+        let base = tau <= Self.nearTau ? near : far
+        let k = (1 + tau).squareRoot() - 1
+        let scale = beta * log1p(k)
+        var nodes = base.nodes
+        var weights = base.weights
+        for i in nodes.indices {
+            let denominator = 1 + k * (1 - nodes[i])
+            nodes[i] /= denominator
+            weights[i] *= exp(scale - (alpha + beta) * log(denominator))
+        }
+        return QuadratureRule(nodes: nodes, weights: weights)
+    }
+
+    /// The trapezoidal rule in z = ln(p / (1 − p)). The integrand is analytic for |Im z| < π, so
+    /// the error falls like e^(−2π²/h); the step also follows the curvature of the density and of
+    /// f. Ends are cut where p and 1 − p no longer change f; what lies beyond them is a geometric
+    /// series and counts with the last node.
+    private func logitRule(_ tau: Double) -> QuadratureRule {
+        let step = 0.6 / (1 + alpha * beta / (alpha + beta) + shape / 16).squareRoot()
+        let lowest = -log(1e17 * max(1, (shape + 1) * tau, alpha + beta))
+        let highest = 40.0
+        let mode = min(max(log(alpha / beta), lowest), highest)
+        func logDensity(_ z: Double) -> Double {
+            // a ln p + (b + x) ln(1 − p), each without overflow.
+            let rest = log1p(exp(-abs(z)))
+            return alpha * (min(z, 0) - rest) + beta * (min(-z, 0) - rest)
+        }
+        let top = logDensity(mode)
+        var nodes: [Double] = []
+        var weights: [Double] = []
+        func walk(from start: Double, by step: Double) {
+            var z = start
+            while true {
+                let weight = exp(logDensity(z) - top)
+                let isCut = z <= lowest || z >= highest
+                let decay = z < mode ? alpha : beta
+                nodes.append(z < 0 ? exp(z) / (1 + exp(z)) : 1 / (1 + exp(-z)))
+                weights.append(isCut ? weight / -expm1(-decay * abs(step)) : weight)
+                if isCut || weight < 1e-19 { return }
+                z += step
+            }
+        }
+        walk(from: mode, by: step)
+        if mode > lowest { walk(from: mode - step, by: -step) }
+        let sum = weights.reduce(0, +)
+        return QuadratureRule(nodes: nodes, weights: weights.map { $0 / sum })
+    }
+}

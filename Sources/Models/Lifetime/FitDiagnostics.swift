@@ -1,0 +1,67 @@
+import Foundation
+package import Numerical
+
+/// What a maximum-likelihood fit says about itself.
+package struct FitDiagnostics: Codable, Equatable, Sendable {
+    /// How it ended; nil for parameters that were given, not fitted.
+    package let outcome: DampedNewton.Outcome?
+    /// At the estimate, in the model's own unit of time and money; nil where given.
+    package let logLikelihood: Double?
+    /// Largest |∂ mean log-likelihood a customer / ∂ ln parameter| at the estimate.
+    package let gradientNorm: Double
+    /// True where the Hessian of the negative log-likelihood is positive definite: a strict
+    /// optimum in all parameters.
+    package let hessianIsPositiveDefinite: Bool
+    /// Asymptotic standard errors in the order of the parameters, from the inverse Hessian; nil
+    /// where it is not positive definite.
+    package let standardErrors: [Double]?
+    /// Evaluations of the likelihood by the start that won.
+    package let iterations: Int
+    /// Which of the starts won, from 0.
+    package let startIndex: Int
+    package let startCount: Int
+
+    /// Those of parameters that were not fitted.
+    package static let given = FitDiagnostics()
+
+    private init() {
+        outcome = nil
+        logLikelihood = nil
+        gradientNorm = 0
+        hessianIsPositiveDefinite = false
+        standardErrors = nil
+        iterations = 0
+        startIndex = 0
+        startCount = 0
+    }
+
+    /// - Parameters:
+    ///   - result: of minimising the negative mean log-likelihood in log-parameters.
+    ///   - estimates: the parameters on their natural scale, as many as in `result`.
+    ///   - customers: what the mean was taken over.
+    init(
+        _ result: DampedNewton.Result, logLikelihood: Double, estimates: [Double],
+        customers: Double, startIndex: Int, startCount: Int
+    ) {
+        outcome = result.outcome
+        self.logLikelihood = logLikelihood
+        gradientNorm = result.gradientNorm
+        let inverse = result.evaluation.hessian.inverseIfPositiveDefinite()
+        hessianIsPositiveDefinite = inverse != nil
+        // At a stationary point the Hessian in θ is that in ln θ divided by θ θ'.
+        let errors = inverse.map { inverse in
+            estimates.enumerated().map { index, estimate in
+                estimate * (inverse[index, index] / customers).squareRoot()
+            }
+        }
+        standardErrors = errors.flatMap { $0.allSatisfy(\.isFinite) ? $0 : nil }
+        iterations = result.iterations
+        self.startIndex = startIndex
+        self.startCount = startCount
+    }
+
+    /// True where the estimate is a strict optimum inside its range, or was given.
+    package var isSound: Bool {
+        outcome == nil || (outcome == .converged && hessianIsPositiveDefinite)
+    }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import Models
+import Testing
+import Units
+
+@Suite struct LifetimeScoresTests {
+    private static let model = FittedBGNBD(r: 0.243, alpha: 4.414, a: 0.793, b: 2.426, grid: .week)
+    private static let spend = FittedGammaGamma(p: 6.25, q: 3.74, v: 15.44)
+
+    private func score(
+        _ s: LifetimeSimulation, _ parameters: LifetimeScores.Parameters,
+        status: [UInt8]? = nil, model: FittedBGNBD = Self.model
+    ) throws -> LifetimeScores {
+        try LifetimeScores.score(
+            repeatPurchaseCount: s.x, ageAtLastPurchaseDays: s.tx, observedAgeDays: s.age,
+            meanOrderValue: s.mean, status: status, model: model, spend: Self.spend, parameters)
+    }
+
+    @Test(arguments: [TimeGrid.day, .week, .month])
+    func agreesWithTheSingleCustomer(_ grid: TimeGrid) throws {
+        let s = LifetimeSimulation(count: 400, seed: 21, r: 0.7, alpha: 3, a: 0.6, b: 4)
+        let model = FittedBGNBD(
+            r: 0.243, alpha: 4.414 * 7 / grid.days, a: 0.793, b: 2.426, grid: grid)
+        var parameters = LifetimeScores.Parameters()
+        parameters.basis = .margin(ratio: 0.3)
+        let scores = try score(s, parameters, model: model)
+        let values = try #require(scores.lifetimeValue)
+        let spend = try #require(Self.spend)
+        let discount = log(1.1) / 365.2425 * grid.days
+        for row in s.x.indices {
+            let (x, tx) = (Int(s.x[row]), Double(s.tx[row]) / grid.days)
+            let age = Double(s.age[row]) / grid.days
+            let (year, quarter) = (364 / grid.days, 91 / grid.days)
+            func near(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-11 * max(1, abs(b)) }
+            #expect(
+                near(
+                    scores.probabilityAlive[row], model.probabilityAlive(x: x, tx: tx, age: age)))
+            #expect(
+                near(
+                    scores.expectedPurchases[row],
+                    model.expectedPurchases(x: x, tx: tx, age: age, horizon: year)))
+            #expect(
+                near(
+                    scores.churnProbability[row],
+                    1 - model.probabilityOfPurchase(x: x, tx: tx, age: age, horizon: quarter)))
+            let value =
+                model.discountedPurchases(
+                    x: x, tx: tx, age: age, horizon: year, discount: discount)
+                * spend.expectedOrderValue(x: x, meanOrderValue: s.mean[row]) * 0.3
+            #expect(near(values[row], value))
+        }
+    }
+
+    /// The unit of time is a way of writing, not part of the answer.
+    @Test func gridsAgree() throws {
+        let s = LifetimeSimulation(count: 200, seed: 22, r: 0.7, alpha: 3, a: 0.6, b: 4)
+        let daily = FittedBGNBD(r: 0.243, alpha: 4.414 * 7, a: 0.793, b: 2.426, grid: .day)
+        let one = try score(s, LifetimeScores.Parameters())
+        let other = try score(s, LifetimeScores.Parameters(), model: daily)
+        for (a, b) in zip(one.lifetimeValue ?? [], other.lifetimeValue ?? []) {
+            #expect(abs(a - b) <= 1e-10 * max(1, b))
+        }
+    }
+
+    @Test func isTheSameForAnyThreadCount() throws {
+        let s = LifetimeSimulation(
+            count: 20_000, seed: 23, r: 0.7, alpha: 9, a: 0.6, b: 4, days: 90)
+        var parameters = LifetimeScores.Parameters()
+        let serial = try score(s, parameters)
+        for threads in [2, 8] {
+            parameters.threadCount = threads
+            #expect(try score(s, parameters) == serial)
+        }
+    }
+
+    @Test func passesOnStatusesAndRefusesImpossibleHistories() throws {
+        var s = LifetimeSimulation(count: 6, seed: 24, r: 0.7, alpha: 3, a: 0.6, b: 4)
+        s.x[1] = -1
+        s.x[2] = 3
+        s.tx[2] = s.age[2] + 1
+        s.mean[3] = .nan
+        let scores = try score(s, LifetimeScores.Parameters(), status: [3, 0, 0, 0, 0, 0])
+        #expect(scores.status == [3, 5, 5, 5, 0, 0])
+        for row in 0..<4 {
+            #expect(scores.expectedPurchases[row] == 0 && scores.churnProbability[row] == 0)
+            #expect(scores.lifetimeValue?[row] == 0)
+        }
+        #expect(scores.expectedPurchases[4] > 0)
+        let none = try LifetimeScores.score(
+            repeatPurchaseCount: [], ageAtLastPurchaseDays: [], observedAgeDays: [],
+            meanOrderValue: [], model: Self.model, spend: nil)
+        #expect(none.status.isEmpty && none.lifetimeValue == nil)
+    }
+
+    /// A higher discount rate or a shorter horizon never raises the value.
+    @Test func valueFallsWithTheDiscount() throws {
+        let s = LifetimeSimulation(count: 40, seed: 25, r: 0.7, alpha: 3, a: 0.6, b: 4)
+        var before: [Double]?
+        for rate in [0, 0.05, 0.1, 0.5, 3, 1_000] {
+            var parameters = LifetimeScores.Parameters()
+            parameters.horizon = Horizon(520, .week)
+            parameters.discountRate = DiscountRate(annual: rate)
+            let values = try #require(try score(s, parameters).lifetimeValue)
+            if let before {
+                for (value, higher) in zip(values, before) { #expect(value <= higher) }
+            }
+            #expect(values.allSatisfy { $0.isFinite && $0 >= 0 })
+            before = values
+        }
+    }
+}
