@@ -9,11 +9,30 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// The kernels are optimised in debug builds too, and compiled once per instruction-set level.
-/// `-Ounchecked` is theirs alone: every bound is checked once by the caller in Numerical.
-func kernelSettings(_ machineFlags: [String]) -> [SwiftSetting] {
-    settings + [.unsafeFlags(["-Ounchecked", "-wmo"] + machineFlags.flatMap { ["-Xcc", $0] })]
+/// The kernels are optimised in debug builds too, and compiled once per instruction-set level from
+/// one source: `level` is the compilation condition that tells the builds apart. `-Ounchecked` is
+/// theirs alone: every bound is checked once by the caller in Numerical. The other flags make a
+/// debug build accept whole-module optimisation of one target.
+func kernels(_ name: String, level: String? = nil, _ machineFlags: [String] = []) -> Target {
+    let flags =
+        ["-Ounchecked", "-wmo", "-num-threads", "2", "-disable-batch-mode"]
+        + machineFlags.flatMap { ["-Xcc", $0] }
+    let levelSettings = level.map { [SwiftSetting.define($0)] } ?? []
+    return .target(name: name, swiftSettings: settings + levelSettings + [.unsafeFlags(flags)])
 }
+
+#if arch(x86_64)
+let wideKernels = [
+    kernels("KernelsAVX2", level: "KERNELS_AVX2", ["-march=x86-64-v3"]),
+    kernels(
+        "KernelsAVX512", level: "KERNELS_AVX512",
+        ["-march=x86-64-v4", "-mprefer-vector-width=512"]),
+]
+#else
+let wideKernels: [Target] = []
+#endif
+let kernelModules: [Target.Dependency] =
+    ["Kernels"] + wideKernels.map { .target(name: $0.name) }
 
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
@@ -46,16 +65,10 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CPlatform"),
-        .target(name: "Kernels", swiftSettings: kernelSettings([])),
-        .target(
-            name: "KernelsAVX2",
-            swiftSettings: kernelSettings(["-march=x86-64-v3"])),
-        .target(
-            name: "KernelsAVX512",
-            swiftSettings: kernelSettings(["-march=x86-64-v4", "-mprefer-vector-width=512"])),
+        kernels("Kernels"),
         module("Units"),
         module("ByteCoding", ["CPlatform"]),
-        module("Numerical", ["CPlatform", "Kernels", "KernelsAVX2", "KernelsAVX512"]),
+        module("Numerical", ["CPlatform"] + kernelModules),
         module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Units"]),
         module("Wire", ["ByteCoding"]),
         module("Ingest", ["ByteCoding", "ColumnStore", "Units"]),
@@ -79,7 +92,8 @@ let package = Package(
         .executableTarget(
             name: "patron",
             dependencies: [
-                "ByteCoding", "Engine", "Models", "PatronClient", "Server", "Synthetic", "Units",
+                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models",
+                "Numerical", "PatronClient", "Server", "Synthetic", "Units",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -88,7 +102,7 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         tests("UnitsTests", ["Units"]),
         tests("ByteCodingTests", ["ByteCoding"]),
-        tests("KernelsTests", ["Kernels", "KernelsAVX2", "KernelsAVX512", "Numerical"]),
+        tests("KernelsTests", kernelModules + ["Numerical"]),
         tests("NumericalTests", ["Numerical"]),
         tests("ColumnStoreTests", ["ByteCoding", "ColumnStore", "Numerical"]),
         tests("WireTests", ["ByteCoding", "Numerical", "Wire"]),
@@ -99,7 +113,19 @@ let package = Package(
         tests(
             "EngineTests",
             ["ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models", "Units"]),
-        tests("ServerTests", ["ByteCoding", "Engine", "PatronClient", "Server", "Wire"] + nio),
-        tests("EndToEndTests", ["Engine", "PatronClient", "Server", "Synthetic"]),
-    ]
+        tests(
+            "ServerTests",
+            [
+                "ByteCoding", "Engine", "PatronClient", "Server", "Units", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ] + nio),
+        tests(
+            "EndToEndTests",
+            [
+                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models",
+                "Numerical", "PatronClient", "Server", "Synthetic", "Units",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+    ] + wideKernels
 )

@@ -28,6 +28,11 @@ package enum ImplicitALS {
         /// At least 1; does not change the result.
         package var threadCount: Int = 1
 
+        /// Without the thread count: it changes no result, so it may change no file.
+        private enum CodingKeys: String, CodingKey {
+            case factorCount, regularization, confidenceWeight, iterations, seed
+        }
+
         package init(
             factorCount: Int = 32, regularization: Double = 0.05, confidenceWeight: Double = 10,
             iterations: Int = 10, seed: UInt64 = 1, threadCount: Int = 1

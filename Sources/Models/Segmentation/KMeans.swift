@@ -21,6 +21,11 @@ package enum KMeans {
         /// At least 1; does not change the result.
         package var threadCount: Int = 1
 
+        /// Without the thread count: it changes no result, so it may change no file.
+        private enum CodingKeys: String, CodingKey {
+            case clusterCount, seed, restarts, maximumIterations, tolerance
+        }
+
         package init(
             clusterCount: Int = 5, seed: UInt64 = 1, restarts: Int = 1,
             maximumIterations: Int = 100, tolerance: Double = 1e-4, threadCount: Int = 1

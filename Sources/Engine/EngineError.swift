@@ -1,0 +1,117 @@
+package import ColumnStore
+package import Features
+package import Ingest
+package import Models
+
+/// What can go wrong in module Engine. Cases are sorted; texts say what, where and what to do.
+package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A file with these very bytes was ingested before.
+    case alreadyIngested(path: String, earlier: String)
+    /// A model file does not hold what its training wrote.
+    case damagedModel(path: String, reason: String)
+    /// A file of a published snapshot does not hold what was written.
+    case damagedSnapshot(path: String, byteOffset: Int, reason: String)
+    case features(FeatureError)
+    case ingest(IngestError)
+    /// Two sources whose ids of one thing are of different kinds.
+    case idKindMismatch(table: String)
+    /// Arrays handed to the snapshot writer do not fit together.
+    case invalidSnapshotContents(reason: String)
+    case model(name: String, ModelError)
+    /// `score --as-of` a day that the model's training reaches beyond.
+    case modelFromTheFuture(name: String, trainedAsOf: String, asOf: String)
+    /// `score` without a trained model of that name.
+    case modelMissing(name: String)
+    /// A segmentation none of whose features this data has.
+    case noFeatures(model: String, features: [String])
+    /// Affinity on purchase lines without products.
+    case noProducts
+    /// A back-test that reaches beyond the last purchase, or has nothing before its as-of day.
+    case noHoldout(reason: String)
+    /// A command that needs purchases, on a workspace without any.
+    case noPurchases(workspace: String)
+    /// `publish` without a scored snapshot, or a look-up before the first `publish`.
+    case noSnapshot(workspace: String, what: String)
+    case notAWorkspace(path: String)
+    case plan(PlanError)
+    /// The folder of that generation is there already.
+    case snapshotExists(path: String)
+    /// A file of customers or products that the plan does not say how to read.
+    case sourceMissing(kind: String, planPath: String)
+    case store(StoreError)
+    /// A model that the plan does not name.
+    case unknownModel(name: String, known: [String])
+    /// `init` on a folder that is a workspace already, or holds other files.
+    case workspaceExists(path: String, reason: String)
+
+    package var description: String {
+        switch self {
+        case .alreadyIngested(let path, let earlier):
+            """
+            \(path): a file with the same content was ingested before, as \(earlier); \
+            give --again to add its lines a second time
+            """
+        case .damagedModel(let path, let reason):
+            "\(path): \(reason); the model is damaged: train it again"
+        case .damagedSnapshot(let path, let byteOffset, let reason):
+            "\(path): byte \(byteOffset): \(reason); the snapshot is damaged: publish a new one"
+        case .features(let error):
+            error.description
+        case .ingest(let error):
+            error.description
+        case .idKindMismatch(let table):
+            """
+            the \(table) ids of this file and of those ingested before are not of one kind: \
+            keep one `type`, integer or text, in the plan
+            """
+        case .invalidSnapshotContents(let reason):
+            "snapshot not written: \(reason)"
+        case .model(let name, let error):
+            "\(name): \(error)"
+        case .modelFromTheFuture(let name, let trainedAsOf, let asOf):
+            """
+            \(name) was trained as of \(trainedAsOf), which scores as of \(asOf) may not know: \
+            train with --as-of \(asOf) first
+            """
+        case .modelMissing(let name):
+            "there is no trained model \(name): run `patron train` first"
+        case .noFeatures(let model, let features):
+            """
+            \(model): this data has none of the features \(features.joined(separator: ", ")): \
+            map their columns in the plan or name other features
+            """
+        case .noHoldout(let reason):
+            reason
+        case .noProducts:
+            "affinity: the purchase lines name no products: map `product` in the plan"
+        case .noPurchases(let workspace):
+            "\(workspace): holds no purchase lines: run `patron ingest` first"
+        case .noSnapshot(let workspace, let what):
+            "\(workspace): \(what)"
+        case .notAWorkspace(let path):
+            "\(path): is not a workspace: `patron init \(path) --plan patron.yaml` makes one"
+        case .plan(let error):
+            error.description
+        case .snapshotExists(let path):
+            "\(path) is there already; publish under the next generation number"
+        case .sourceMissing(let kind, let planPath):
+            "\(planPath): has no sources.\(kind): say there how the file's columns are to be read"
+        case .store(let error):
+            error.description
+        case .unknownModel(let name, let known):
+            "the plan has no model \(name); it has \(known.joined(separator: ", "))"
+        case .workspaceExists(let path, let reason):
+            "\(path): \(reason): choose a new or empty folder"
+        }
+    }
+}
+
+extension EngineError {
+    /// Whether the data, not a file or a setting, is why a model cannot be fitted.
+    var isAboutTheData: Bool {
+        switch self {
+        case .model, .noFeatures, .noProducts: true
+        default: false
+        }
+    }
+}

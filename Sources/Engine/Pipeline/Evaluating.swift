@@ -1,0 +1,147 @@
+import ByteCoding
+import Features
+package import Models
+import Numerical
+package import Units
+
+/// A back-test: what models fitted as of a day said of the horizon after it, and what happened.
+package struct EvaluationReport: Codable, Sendable {
+    package var asOf: String
+    package var horizon: String
+    package var customerCount: Int
+    /// Expected against actual orders of all customers known on the day; nil with its reason in
+    /// `notFitted` where the model could not be fitted.
+    package var purchases: HoldoutSummary?
+    /// The same for the naive rate x / T, as a floor.
+    package var naivePurchases: HoldoutSummary?
+    /// Expected and actual value in the horizon, undiscounted revenue; nil as above.
+    package var expectedRevenue: Double?
+    package var actualRevenue: Double
+    /// Products first bought in the horizon, found among the top products; nil as above.
+    package var affinity: RankingSummary?
+    /// The same for the most popular products, those bought already left out as well.
+    package var mostPopular: RankingSummary?
+    package var notFitted: [String: String]
+}
+
+extension Workspace {
+    /// Fits the lifetime and affinity models on what was known on a day, predicts the horizon
+    /// after it, and compares. Nothing is written.
+    /// - Throws: `.noHoldout` where the history does not cover the horizon.
+    package func evaluate(
+        asOf: CalendarDay, horizon: Horizon, threadCount: Int
+    ) throws(EngineError) -> EvaluationReport {
+        let history = try history()
+        let end = asOf + Int(horizon.days.rounded())
+        guard let days = history.purchaseDays(clock: plan.clock) else {
+            throw .features(.noPurchases)
+        }
+        guard end <= days.upperBound else {
+            throw .noHoldout(
+                reason: "\(horizon) after \(asOf) is \(end), but the last purchase is on "
+                    + "\(days.upperBound): choose an earlier --as-of or a shorter --horizon")
+        }
+        let table = try features(asOf: asOf, threadCount: threadCount)
+        let outcome = holdoutOutcome(
+            history, customerRows: table.customerRows, after: asOf, through: end,
+            clock: plan.clock, grossMarginRate: plan.grossMarginRate, threadCount: threadCount)
+        let fitting = ModelFitting(
+            plan: plan, history: history, table: table, threadCount: threadCount)
+        var report = EvaluationReport(
+            asOf: asOf.description, horizon: horizon.description, customerCount: table.rowCount,
+            actualRevenue: outcome.revenue.reduce(0, +), notFitted: [:])
+        do throws(EngineError) {
+            let models = try fitting.lifetime()
+            try evaluateLifetime(models, fitting, outcome, horizon, into: &report)
+        } catch {
+            guard error.isAboutTheData else { throw error }
+            report.notFitted["lifetime"] = error.description
+        }
+        do throws(EngineError) {
+            let model = try fitting.affinity()
+            try evaluateAffinity(model, fitting, through: end, into: &report)
+        } catch {
+            guard error.isAboutTheData else { throw error }
+            report.notFitted["affinity"] = error.description
+        }
+        return report
+    }
+
+    private func evaluateLifetime(
+        _ models: LifetimeModels, _ fitting: ModelFitting, _ outcome: HoldoutOutcome,
+        _ horizon: Horizon, into report: inout EvaluationReport
+    ) throws(EngineError) {
+        var parameters = plan.lifetimeParameters(
+            marginRate: models.marginRate, threadCount: fitting.threadCount)
+        parameters.horizon = horizon
+        parameters.discountRate = DiscountRate(annual: 0)
+        parameters.basis = .revenue
+        let data = fitting.table.history
+        let scores = try modelErrors("lifetime") {
+            () throws(ModelError) in
+            try LifetimeScores.score(
+                data, purchases: models.purchases, orderValues: models.orderValues, parameters)
+        }
+        let rows = fitting.eligibleRows
+        let actual = rows.map { outcome.orderCount[$0] }
+        let counts = rows.map { data.repeatPurchaseCount[$0] }
+        let naive = rows.map { row in
+            let age = Double(data.observedAgeDays[row])
+            return age == 0 ? 0 : Double(data.repeatPurchaseCount[row]) / age * horizon.days
+        }
+        (report.purchases, report.naivePurchases) = try modelErrors("lifetime") {
+            () throws(ModelError) in
+            (
+                try HoldoutSummary(
+                    expected: rows.map { scores.expectedPurchases[$0] }, actual: actual,
+                    repeatPurchaseCount: counts),
+                try HoldoutSummary(expected: naive, actual: actual, repeatPurchaseCount: counts)
+            )
+        }
+        report.expectedRevenue = scores.lifetimeValue?.reduce(0, +)
+    }
+
+    /// Recall of products that a customer first bought after the day, over customers with any.
+    private func evaluateAffinity(
+        _ model: AffinityModel, _ fitting: ModelFitting, through end: CalendarDay,
+        into report: inout EvaluationReport
+    ) throws(EngineError) {
+        let table = fitting.table
+        guard
+            let before = purchaseMatrix(
+                fitting.history, customerRows: table.customerRows, asOf: table.asOf,
+                clock: plan.clock, threadCount: fitting.threadCount),
+            let after = purchaseMatrix(
+                fitting.history, customerRows: table.customerRows, after: table.asOf,
+                through: end, clock: plan.clock, threadCount: fitting.threadCount)
+        else { throw .noProducts }
+        let seen = before.sparse
+        let k = plan.affinity.topProductCount
+        let factors = try modelErrors("affinity") {
+            () throws(ModelError) in
+            try ImplicitALS.foldIn(
+                seen,
+                into: FittedALS(parameters: model.parameters, itemFactors: model.productFactors),
+                threadCount: fitting.threadCount)
+        }
+        let ranked = TopN(
+            itemFactors: model.productFactors, itemCount: model.products.count,
+            factorCount: model.parameters.factorCount
+        ).top(k, queryFactors: factors, excluding: seen, threadCount: fitting.threadCount)
+        // The most popular products are the same for everybody but for what each has bought: the
+        // k best of the k + bought first ones.
+        let popular = mostPopular(seen, count: seen.columnCount).map(\.item)
+        var relevant: [Set<Int32>] = []
+        var popularRanked: [[Int32]] = []
+        for row in 0..<before.rowCount {
+            let bought = Set(
+                before.productCodes[before.rowOffsets[row]..<before.rowOffsets[row + 1]])
+            let next = Set(after.productCodes[after.rowOffsets[row]..<after.rowOffsets[row + 1]])
+            relevant.append(next.subtracting(bought))
+            popularRanked.append(Array(popular.lazy.filter { !bought.contains($0) }.prefix(k)))
+        }
+        report.affinity = RankingMeasure.mean(
+            ranked.map { $0.map(\.item) }, relevant: relevant, k: k)
+        report.mostPopular = RankingMeasure.mean(popularRanked, relevant: relevant, k: k)
+    }
+}

@@ -1,0 +1,258 @@
+import ByteCoding
+import Features
+package import Models
+import Numerical
+package import Units
+
+/// The lifetime models of one training: what `lifetime` model files hold.
+package struct LifetimeModels: Codable, Sendable {
+    package var purchases: FittedBGNBD
+    /// Nil where too few customers bought twice to tell how order values differ; `valueMissing`
+    /// says why. Lifetime value is then not served.
+    package var orderValues: FittedGammaGamma?
+    package var valueMissing: String?
+    /// Margin / revenue of all purchases that the fit saw: what an expected revenue is worth.
+    package var marginRate: Double
+    /// Of lifetime value; of expected purchases where that is not fitted.
+    package var tiers: ValueTierModel
+    /// How long the simple formula expects a customer to stay.
+    package var simpleDurationMonths: Double
+}
+
+/// The factors of one training: what `affinity` model files hold.
+struct AffinityModel: Sendable {
+    var parameters: ImplicitALS.Parameters
+    /// In the order of the factors' rows.
+    var products: TextArray
+    /// `[productCount × factorCount]`, row-major.
+    var productFactors: [Float]
+    var lossPerIteration: [Double]
+}
+
+/// The segmentation of one training: what `segmentation.…` model files hold.
+package struct FittedSegmentation: Codable, Sendable {
+    package var model: SegmentationModel
+    /// One a segment, from what sets it apart.
+    package var segmentNames: [String]
+    /// Features of the plan that this data does not have.
+    package var unavailable: [String]
+}
+
+/// Fits each model of a plan on the features of one day. Nothing is written here.
+struct ModelFitting {
+    let plan: Plan
+    let history: PurchaseHistory
+    let table: FeatureTable
+    let threadCount: Int
+
+    /// Rows that have an order, which are the only ones models learn from.
+    var eligibleRows: [Int] {
+        table.history.status.indices.filter { table.history.status[$0] == CustomerHistory.ok }
+    }
+
+    func segmentation(
+        _ settings: Plan.Segmentation
+    ) throws(EngineError) -> FittedSegmentation {
+        let selection = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try table.selection(of: settings.features)
+        }
+        let name = "segmentation.\(settings.name)"
+        guard !selection.columnIndices.isEmpty else {
+            throw .noFeatures(model: name, features: settings.features)
+        }
+        let input = SegmentationInput(
+            columns: selection.columnIndices.map { table.columns[$0] }, rows: eligibleRows,
+            of: table.rowCount)
+        let model = try modelErrors(name) {
+            () throws(ModelError) in
+            try SegmentationModel.fit(
+                featureNames: input.names, columns: input.columns, valid: input.valid,
+                scaling: settings.scaling.kind,
+                parameters: KMeans.Parameters(
+                    clusterCount: settings.clusterCount, seed: plan.seed,
+                    restarts: settings.restarts, maximumIterations: settings.maximumIterations,
+                    threadCount: threadCount)
+            ).model
+        }
+        return FittedSegmentation(
+            model: model, segmentNames: segmentNames(of: model),
+            unavailable: selection.unavailable)
+    }
+
+    func lifetime() throws(EngineError) -> LifetimeModels {
+        try modelErrors("lifetime") { () throws(ModelError) in
+            try fitLifetime()
+        }
+    }
+
+    private func fitLifetime() throws(ModelError) -> LifetimeModels {
+        let data = table.history
+        let include = data.status.map { $0 == CustomerHistory.ok }
+        let collapsed = try CollapsedHistory(
+            repeatPurchaseCount: data.repeatPurchaseCount,
+            ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
+            observedAgeDays: data.observedAgeDays, include: include)
+        let purchases = try BGNBD.fit(
+            collapsed, BGNBD.Parameters(grid: plan.timeGrid, threadCount: threadCount))
+        var orderValues: FittedGammaGamma?
+        var valueMissing: String?
+        do throws(ModelError) {
+            orderValues = try GammaGamma.fit(
+                repeatPurchaseCount: data.repeatPurchaseCount,
+                meanOrderValue: data.meanOrderValue, include: include,
+                GammaGamma.Parameters(threadCount: threadCount))
+        } catch {
+            // Purchases and churn do not need order values: they are served without.
+            valueMissing = error.description
+        }
+        let marginRate = marginRate()
+        let scores = try LifetimeScores.score(
+            data, purchases: purchases, orderValues: orderValues,
+            plan.lifetimeParameters(marginRate: marginRate, threadCount: threadCount))
+        let tiers = try ValueTierModel.fit(
+            observedAgeDays: data.observedAgeDays,
+            daysSinceLastPurchase: data.daysSinceLastPurchase,
+            predictedValue: scores.lifetimeValue ?? scores.expectedPurchases,
+            status: scores.status)
+        let duration: SimpleValueFormula.Duration =
+            plan.simpleFormula.durationMonths.map { .fixed(months: $0) }
+            ?? .inverseChurn(maximumMonths: SimpleValueFormula.defaultMaximumMonths)
+        return LifetimeModels(
+            purchases: purchases, orderValues: orderValues, valueMissing: valueMissing,
+            marginRate: marginRate, tiers: tiers,
+            simpleDurationMonths: try SimpleValueFormula.expectedDurationMonths(
+                duration, churnProbability: scores.churnProbability, status: scores.status,
+                churnHorizon: plan.churn.horizon))
+    }
+
+    func affinity() throws(EngineError) -> AffinityModel {
+        guard
+            let matrix = purchaseMatrix(
+                history, customerRows: table.customerRows, asOf: table.asOf, clock: plan.clock,
+                threadCount: threadCount)
+        else { throw .noProducts }
+        let parameters = ImplicitALS.Parameters(
+            factorCount: plan.affinity.factorCount, regularization: plan.affinity.regularization,
+            confidenceWeight: plan.affinity.confidenceWeight,
+            iterations: plan.affinity.iterations, seed: plan.seed, threadCount: threadCount)
+        let fitted = try modelErrors("affinity") {
+            () throws(ModelError) in
+            try ImplicitALS.fit(matrix.sparse, parameters)
+        }
+        return AffinityModel(
+            parameters: parameters, products: matrix.products,
+            productFactors: fitted.itemFactors, lossPerIteration: fitted.lossPerIteration)
+    }
+
+    /// Margin / revenue over all rows, returns deducted from both.
+    private func marginRate() -> Double {
+        guard table.convention.marginSource == .column else { return plan.grossMarginRate }
+        let revenue = table.history.revenue.reduce(0, +)
+        return revenue > 0 ? table.history.margin.reduce(0, +) / revenue : plan.grossMarginRate
+    }
+
+    /// `high revenue, low daysSinceLastPurchase`: the two features whose scaled centroid lies
+    /// farthest from the middle of all segments, the second only where it is half as far.
+    private func segmentNames(of model: SegmentationModel) -> [String] {
+        let d = model.featureNames.count
+        let k = model.segmentCount
+        var middle = [Double](repeating: 0, count: d)
+        let total = Double(max(1, model.sizes.reduce(0, +)))
+        for segment in 0..<k {
+            for j in 0..<d {
+                middle[j] +=
+                    Double(model.centroids[segment * d + j]) * Double(model.sizes[segment]) / total
+            }
+        }
+        var names: [String] = []
+        for segment in 0..<k {
+            let distances = (0..<d).map { Double(model.centroids[segment * d + $0]) - middle[$0] }
+            let order = (0..<d).sorted {
+                abs(distances[$0]) == abs(distances[$1])
+                    ? $0 < $1 : abs(distances[$0]) > abs(distances[$1])
+            }
+            let first = order[0]
+            guard abs(distances[first]) > 1e-6 else {
+                names.append("everybody")
+                continue
+            }
+            names.append(
+                order.prefix(2).filter { abs(distances[$0]) >= abs(distances[first]) / 2 }
+                    .map { (distances[$0] > 0 ? "high " : "low ") + model.featureNames[$0] }
+                    .joined(separator: ", "))
+        }
+        return names
+    }
+}
+
+/// The columns of a segmentation for some rows of the table.
+struct SegmentationInput {
+    let names: [String]
+    let columns: [[Float]]
+    let valid: [[Bool]?]
+
+    init(columns: [FeatureColumn], rows: [Int], of rowCount: Int) {
+        let all = rows.count == rowCount
+        names = columns.map(\.name)
+        self.columns = columns.map { column in
+            all ? column.values : rows.map { column.values[$0] }
+        }
+        valid = columns.map { column in
+            all ? column.valid : column.valid.map { valid in rows.map { valid[$0] } }
+        }
+    }
+}
+
+extension Plan {
+    /// The names of the models that the plan asks for, in the order of their training.
+    package var modelNames: [String] {
+        segmentations.map { "segmentation.\($0.name)" } + ["lifetime", "affinity"]
+    }
+
+    /// The wall clock of the plan's time zone; the parser has checked the name.
+    package var clock: LocalClock { LocalClock(timeZoneName: timeZone) ?? .utc }
+
+    func lifetimeParameters(
+        marginRate: Double, threadCount: Int
+    ) -> LifetimeScores.Parameters {
+        var parameters = LifetimeScores.Parameters()
+        parameters.horizon = lifetime.horizon
+        parameters.churnHorizon = churn.horizon
+        parameters.discountRate = discountRate
+        parameters.basis = lifetime.basis == .margin ? .margin(ratio: marginRate) : .revenue
+        parameters.threadCount = threadCount
+        return parameters
+    }
+}
+
+extension Plan.Scaling {
+    var kind: FeatureScaling.Kind {
+        switch self {
+        case .logZScore: .logZScore
+        case .none: .none
+        case .robust: .robust
+        case .zScore: .zScore
+        }
+    }
+}
+
+extension LifetimeScores {
+    static func score(
+        _ data: CustomerHistory, purchases: FittedBGNBD, orderValues: FittedGammaGamma?,
+        _ parameters: Parameters
+    ) throws(ModelError) -> LifetimeScores {
+        try score(
+            repeatPurchaseCount: data.repeatPurchaseCount,
+            ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
+            observedAgeDays: data.observedAgeDays, meanOrderValue: data.meanOrderValue,
+            status: data.status, model: purchases, spend: orderValues, parameters)
+    }
+}
+
+extension PurchaseMatrix {
+    var sparse: SparseMatrix {
+        SparseMatrix(
+            rowCount: rowCount, columnCount: columnCount, rowOffsets: rowOffsets,
+            columnIndices: productCodes, values: values)
+    }
+}

@@ -1,0 +1,424 @@
+import ByteCoding
+import ColumnStore
+import Features
+import Foundation
+import Models
+import Numerical
+package import Units
+
+/// What a scoring wrote.
+package struct ScoreSummary: Codable, Sendable {
+    package var generation: Int
+    package var asOf: String
+    package var customerCount: Int
+    /// Customers of each status number.
+    package var statusCounts: [String: Int]
+    /// Names of the columns, in the order of their ids.
+    package var columns: [String]
+    /// Bytes of the generation's folder.
+    package var byteCount: Int
+    /// Models of the plan that were not trained: their columns are left out.
+    package var missingModels: [String]
+}
+
+extension Workspace {
+    /// Scores every customer with the latest version of each model and writes a new generation,
+    /// which `publish` makes current.
+    /// - Parameters:
+    ///   - asOf: nil as in `asOfDay`. Models trained on a later day are refused: they have seen
+    ///     what the scores may not.
+    ///   - csvPath: also writes the columns as CSV.
+    package func score(
+        asOf requested: CalendarDay? = nil, csvPath: String? = nil, threadCount: Int,
+        report: (String) -> Void = { _ in }
+    ) throws(EngineError) -> ScoreSummary {
+        let asOf = try asOfDay(requested)
+        report("computing features as of \(asOf)")
+        let table = try features(asOf: asOf, threadCount: threadCount)
+        var scoring = Scoring(
+            workspace: self, table: table, history: try history(), threadCount: threadCount)
+        report("scoring \(table.rowCount) customers")
+        try scoring.run()
+        guard !scoring.models.isEmpty else { throw .modelMissing(name: plan.modelNames[0]) }
+
+        let generation = (manifest.generations.map(\.number).max() ?? 0) + 1
+        let contents = SnapshotContents(
+            generation: generation, asOf: asOf, currency: plan.currency, models: scoring.models,
+            customerIDs: table.customerIDs, status: table.history.status,
+            columns: scoring.columns, affinity: scoring.affinity, segments: scoring.segments)
+        report("writing generation \(generation)")
+        // A folder of this number that no manifest names was left by a crash.
+        let folderName = SnapshotWriter.folderName(generation: generation)
+        let snapshotFolder = "\(folder)/snapshots/\(folderName)"
+        if FileManager.default.fileExists(atPath: snapshotFolder) {
+            try removeItem(snapshotFolder)
+        }
+        let location = try SnapshotWriter.write(contents, into: "\(folder)/snapshots")
+        let scores = ScoreFile(contents: contents, topProducts: scoring.topProducts)
+        try scores.writeSegment(to: "\(location.folder)/scores.seg")
+        if let csvPath { try scores.writeCSV(to: csvPath) }
+
+        var next = manifest
+        next.generations.append(
+            Manifest.Generation(number: generation, folder: "snapshots/\(folderName)"))
+        try commit(next)
+        var statusCounts: [String: Int] = [:]
+        for status in contents.status { statusCounts[String(status), default: 0] += 1 }
+        return ScoreSummary(
+            generation: generation, asOf: asOf.description, customerCount: table.rowCount,
+            statusCounts: statusCounts, columns: contents.columns.map(\.name),
+            byteCount: folderByteCount(location.folder), missingModels: scoring.missing)
+    }
+
+    /// Makes a scored generation the one that is served.
+    /// - Parameter generation: nil for the newest.
+    /// - Returns: its number. The snapshot is opened, and so verified, first.
+    @discardableResult
+    package func publish(generation: Int? = nil) throws(EngineError) -> Int {
+        guard let newest = manifest.generations.last else {
+            throw .noSnapshot(
+                workspace: folder, what: "nothing is scored yet: run `patron score` first")
+        }
+        let number = generation ?? newest.number
+        guard let chosen = manifest.generations.first(where: { $0.number == number }) else {
+            let known = manifest.generations.map { String($0.number) }.joined(separator: ", ")
+            throw .noSnapshot(
+                workspace: folder, what: "there is no generation \(number); there are \(known)")
+        }
+        _ = try ServingSnapshot(
+            SnapshotLocation(generation: number, folder: "\(folder)/\(chosen.folder)"))
+        var next = manifest
+        next.currentGeneration = number
+        try commit(next)
+        return number
+    }
+
+    /// Where the generation lies that is served now; nil before the first publish. Reads the
+    /// manifest anew, so that a running server sees a publish.
+    package static func currentSnapshot(
+        _ folder: String
+    ) throws(EngineError) -> SnapshotLocation? {
+        let manifest = try loadManifest(folder)
+        guard let number = manifest.currentGeneration,
+            let generation = manifest.generations.first(where: { $0.number == number })
+        else { return nil }
+        return SnapshotLocation(generation: number, folder: "\(folder)/\(generation.folder)")
+    }
+
+    /// What `prune` removed.
+    package struct PruneSummary: Codable, Sendable {
+        package var removed: [String]
+        package var byteCount: Int
+    }
+
+    /// Removes what nothing refers to any more: generations older than the current one, model
+    /// versions that are neither the latest nor behind a kept generation, and files that no
+    /// manifest names (left by an interrupted command).
+    package func prune() throws(EngineError) -> PruneSummary {
+        var next = manifest
+        let oldest = manifest.currentGeneration ?? 0
+        next.generations.removeAll { $0.number < oldest }
+        var kept: Set<String> = []
+        for generation in next.generations {
+            let snapshot = try ServingSnapshot(
+                SnapshotLocation(
+                    generation: generation.number, folder: "\(folder)/\(generation.folder)"))
+            for model in snapshot.models { kept.insert("\(model.name) \(model.version)") }
+        }
+        let latest = Dictionary(
+            next.models.map { ($0.name, $0.version) }, uniquingKeysWith: max)
+        next.models.removeAll {
+            latest[$0.name] != $0.version && !kept.contains("\($0.name) \($0.version)")
+        }
+        // The manifest first: a file that goes before its name is gone would be damage.
+        if next != manifest { try commit(next) }
+        let segments = next.purchaseSegments + next.customerSegments + next.productSegments
+        let named = Set(
+            segments.map(\.file) + next.models.map(\.file) + next.generations.map(\.folder))
+        var summary = PruneSummary(removed: [], byteCount: 0)
+        for part in ["purchases", "customers", "products", "models", "snapshots"] {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)"))
+            for name in (names ?? []).sorted() where !named.contains("\(part)/\(name)") {
+                summary.byteCount += folderByteCount("\(folder)/\(part)/\(name)")
+                try removeItem("\(folder)/\(part)/\(name)")
+                summary.removed.append("\(part)/\(name)")
+            }
+        }
+        return summary
+    }
+
+    private func removeItem(_ path: String) throws(EngineError) {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            throw .store(.system(SystemError(code: errno, operation: "remove", path: path)))
+        }
+    }
+}
+
+/// Bytes of a file, or of all files below a folder.
+func folderByteCount(_ path: String) -> Int {
+    let files = FileManager.default
+    func size(_ path: String) -> Int {
+        (try? files.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+    }
+    var isFolder: ObjCBool = false
+    guard files.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+        return size(path)
+    }
+    let names = (try? files.subpathsOfDirectory(atPath: path)) ?? []
+    return names.reduce(0) { sum, name in
+        var isFolder: ObjCBool = false
+        let full = "\(path)/\(name)"
+        let exists = files.fileExists(atPath: full, isDirectory: &isFolder)
+        return sum + (exists && !isFolder.boolValue ? size(full) : 0)
+    }
+}
+
+/// One run of all models over the features of one day.
+struct Scoring {
+    let workspace: Workspace
+    let table: FeatureTable
+    let history: PurchaseHistory
+    let threadCount: Int
+    private(set) var columns: [ScoreColumn] = []
+    private(set) var segments: [SegmentTable] = []
+    private(set) var models: [ModelReference] = []
+    private(set) var missing: [String] = []
+    private(set) var affinity: AffinityContents?
+    /// Rows of products, best first, of every customer; empty without an affinity model.
+    private(set) var topProducts: [[TopN.Entry]] = []
+
+    init(
+        workspace: Workspace, table: FeatureTable, history: PurchaseHistory, threadCount: Int
+    ) {
+        self.workspace = workspace
+        self.table = table
+        self.history = history
+        self.threadCount = threadCount
+    }
+
+    private var plan: Plan { workspace.plan }
+    private var eligible: [Bool] { table.history.status.map { $0 == CustomerHistory.ok } }
+
+    mutating func run() throws(EngineError) {
+        addHistoryColumns()
+        let lifetime = try scoreLifetime()
+        for (index, segmentation) in plan.segmentations.enumerated() {
+            try scoreSegmentation(segmentation, index: index, lifetime: lifetime)
+        }
+        try scoreAffinity()
+        columns.sort { $0.id < $1.id }
+    }
+
+    /// The latest version of a model; nil, and noted, where it was never trained.
+    private mutating func model<Model: Codable>(
+        _ type: Model.Type, _ name: String
+    ) throws(EngineError) -> (card: ModelCard, model: Model, file: ArrayFile)? {
+        let versions = workspace.manifest.models.filter { $0.name == name }
+        guard let entry = versions.max(by: { $0.version < $1.version }) else {
+            missing.append(name)
+            return nil
+        }
+        let path = "\(workspace.folder)/\(entry.file)"
+        let read = try ModelStore.read(type, from: path)
+        guard CalendarDay(parsing: read.card.asOf).map({ $0 <= table.asOf }) ?? false else {
+            throw .modelFromTheFuture(
+                name: name, trainedAsOf: read.card.asOf, asOf: table.asOf.description)
+        }
+        models.append(
+            ModelReference(name: name, version: entry.version, checksum: entry.checksum))
+        return read
+    }
+
+    private mutating func addHistoryColumns() {
+        let data = table.history
+        let valid = eligible
+        append(.repeatPurchaseCount, "orders", .int32(data.repeatPurchaseCount), valid)
+        append(.ageAtLastPurchaseDays, "days", .int32(data.ageAtLastPurchaseDays), valid)
+        append(.observedAgeDays, "days", .int32(data.observedAgeDays), valid)
+        append(.daysSinceLastPurchase, "days", .int32(data.daysSinceLastPurchase), valid)
+        let hasRepeat = zip(valid, data.repeatPurchaseCount).map { $0 && $1 > 0 }
+        append(.meanOrderValue, plan.currency, .float64(data.meanOrderValue), hasRepeat)
+        append(.revenue, plan.currency, .float64(data.revenue), nil)
+        append(.margin, plan.currency, .float64(data.margin), nil)
+    }
+
+    private mutating func append(
+        _ column: ScoreCatalog.Column, _ unit: String, _ values: ScoreColumn.Values,
+        _ valid: [Bool]?
+    ) {
+        let flags = valid.flatMap { $0.allSatisfy(\.self) ? nil : $0 }
+        columns.append(
+            ScoreColumn(
+                id: column.rawValue, name: column.name, unit: unit, values: values, valid: flags))
+    }
+
+    private mutating func scoreLifetime() throws(EngineError) -> LifetimeScores? {
+        guard let fitted = try model(LifetimeModels.self, "lifetime")?.model else { return nil }
+        let data = table.history
+        let scores = try modelErrors("lifetime") {
+            () throws(ModelError) in
+            try LifetimeScores.score(
+                data, purchases: fitted.purchases, orderValues: fitted.orderValues,
+                plan.lifetimeParameters(
+                    marginRate: fitted.marginRate, threadCount: threadCount))
+        }
+        let valid = scores.status.map { $0 == 0 }
+        append(
+            .probabilityAlive, "probability", .float64(scores.probabilityAlive), valid)
+        append(.expectedPurchases, "orders", .float64(scores.expectedPurchases), valid)
+        append(.churnProbability, "probability", .float64(scores.churnProbability), valid)
+        if let values = scores.expectedOrderValue {
+            append(.expectedOrderValue, plan.currency, .float64(values), valid)
+        }
+        if let values = scores.lifetimeValue {
+            append(.lifetimeValue, plan.currency, .float64(values), valid)
+        }
+        let (simple, tiers) = try modelErrors("lifetime") {
+            () throws(ModelError) in
+            (
+                try SimpleValueFormula.values(
+                    monthlyRevenue: data.monthlyRevenue, status: data.status,
+                    marginRatio: plan.lifetime.basis == .margin ? fitted.marginRate : 1,
+                    months: fitted.simpleDurationMonths),
+                try fitted.tiers.tiers(
+                    observedAgeDays: data.observedAgeDays,
+                    daysSinceLastPurchase: data.daysSinceLastPurchase, status: data.status)
+            )
+        }
+        append(
+            .simpleLifetimeValue, plan.currency, .float64(simple.values),
+            simple.status.map { $0 == 0 })
+        append(.valueTier, "tier", .int32(tiers.map(Int32.init)), tiers.map { $0 > 0 })
+        let names = ["highest value", "high value", "low value", "lowest value"]
+        segments.append(
+            segmentTable("tier", names, firstNumber: 1, of: tiers.map(Int32.init), scores))
+        return scores
+    }
+
+    private mutating func scoreSegmentation(
+        _ settings: Plan.Segmentation, index: Int, lifetime: LifetimeScores?
+    ) throws(EngineError) {
+        let name = "segmentation.\(settings.name)"
+        guard let fitted = try model(FittedSegmentation.self, name)?.model else { return }
+        let valid = eligible
+        let rows = valid.indices.filter { valid[$0] }
+        var inputs: [FeatureColumn] = []
+        for name in fitted.model.featureNames {
+            // A value that no customer has any more (a category gone from sale) is a share of 0.
+            inputs.append(
+                table.column(named: name)
+                    ?? FeatureColumn(
+                        name: name, unit: .share,
+                        values: [Float](repeating: 0, count: table.rowCount)))
+        }
+        let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)
+        let assignment = try modelErrors(name) {
+            () throws(ModelError) in
+            try fitted.model.assign(
+                columns: input.columns, valid: input.valid, threadCount: threadCount)
+        }
+        var numbers = [Int32](repeating: -1, count: table.rowCount)
+        for (position, row) in rows.enumerated() { numbers[row] = assignment.segments[position] }
+        segments.append(
+            segmentTable(
+                settings.name, fitted.segmentNames, firstNumber: 0, of: numbers, lifetime))
+        columns.append(
+            ScoreColumn(
+                id: ScoreCatalog.firstSegmentationID + UInt16(index),
+                name: "\(settings.name)_segment", unit: "segment",
+                values: .int32(numbers.map { max(0, $0) }),
+                valid: valid.allSatisfy(\.self) ? nil : valid))
+    }
+
+    /// - Parameter numbers: a segment a customer; one outside the names' range means none.
+    private func segmentTable(
+        _ segmentation: String, _ names: [String], firstNumber: Int, of numbers: [Int32],
+        _ lifetime: LifetimeScores?
+    ) -> SegmentTable {
+        let revenue = table.history.revenue
+        var tables = names.enumerated().map { index, name in
+            SegmentTable.Segment(
+                number: firstNumber + index, name: name, customerCount: 0, revenue: 0)
+        }
+        var churn = [Double](repeating: 0, count: names.count)
+        var value = [Double](repeating: 0, count: names.count)
+        var scored = [Int](repeating: 0, count: names.count)
+        for row in numbers.indices {
+            let index = Int(numbers[row]) - firstNumber
+            guard names.indices.contains(index) else { continue }
+            tables[index].customerCount += 1
+            tables[index].revenue += revenue[row]
+            guard let lifetime, lifetime.status[row] == 0 else { continue }
+            scored[index] += 1
+            churn[index] += lifetime.churnProbability[row]
+            value[index] += lifetime.lifetimeValue?[row] ?? 0
+        }
+        for index in names.indices where scored[index] > 0 {
+            tables[index].meanChurnProbability = churn[index] / Double(scored[index])
+            if lifetime?.lifetimeValue != nil {
+                tables[index].meanLifetimeValue = value[index] / Double(scored[index])
+            }
+        }
+        return SegmentTable(segmentation: segmentation, segments: tables)
+    }
+
+    private mutating func scoreAffinity() throws(EngineError) {
+        guard let read = try model(ImplicitALS.Parameters.self, "affinity") else { return }
+        let (products, factors) = try mapErrors(EngineError.store) { () throws(StoreError) in
+            let bytes = try read.file.array("productIDBytes", of: UInt8.self).toArray()
+            let offsets = try read.file.array("productIDOffsets", of: Int64.self).toArray()
+            guard let products = TextArray(bytes: bytes, offsets: offsets.map { Int($0) }) else {
+                throw .corrupt(
+                    path: read.file.path, byteOffset: 0, reason: "product ids do not fit")
+            }
+            return (products, try read.file.array("productFactors", of: Float.self).toArray())
+        }
+        guard
+            let bought = purchaseMatrix(
+                history, customerRows: table.customerRows, asOf: table.asOf, clock: plan.clock,
+                threadCount: threadCount)
+        else { return }
+        let matrix = bought.rearranged(to: products)
+        let fitted = FittedALS(parameters: read.model, itemFactors: factors)
+        let customerFactors = try modelErrors("affinity") {
+            () throws(ModelError) in
+            try ImplicitALS.foldIn(matrix, into: fitted, threadCount: threadCount)
+        }
+        affinity = AffinityContents(
+            factorCount: read.model.factorCount, customerFactors: customerFactors,
+            productIDs: .texts(products), productFactors: factors,
+            purchasedOffsets: matrix.rowOffsets, purchasedProducts: matrix.columnIndices)
+        topProducts = TopN(
+            itemFactors: factors, itemCount: products.count,
+            factorCount: read.model.factorCount
+        ).top(
+            plan.affinity.topProductCount, queryFactors: customerFactors,
+            excluding: plan.affinity.excludePurchased ? matrix : nil, threadCount: threadCount)
+    }
+}
+
+extension PurchaseMatrix {
+    /// The same purchases with the columns of `target`; products that it lacks are left out.
+    func rearranged(to target: TextArray) -> SparseMatrix {
+        if products == target { return sparse }
+        var columnOfText: [ArraySlice<UInt8>: Int32] = [:]
+        for column in 0..<target.count { columnOfText[target.utf8(column)] = Int32(column) }
+        let columns = (0..<products.count).map { columnOfText[products.utf8($0)] }
+        var rows: [Int32] = []
+        var newColumns: [Int32] = []
+        var newValues: [Float] = []
+        for row in 0..<rowCount {
+            for position in rowOffsets[row]..<rowOffsets[row + 1] {
+                guard let column = columns[Int(productCodes[position])] else { continue }
+                rows.append(Int32(row))
+                newColumns.append(column)
+                newValues.append(values[position])
+            }
+        }
+        return SparseMatrix(
+            rowCount: rowCount, columnCount: target.count, rows: rows, columns: newColumns,
+            values: newValues)
+    }
+}

@@ -1,0 +1,243 @@
+import ColumnStore
+package import Features
+import Foundation
+import Models
+package import Units
+
+/// What a training wrote.
+package struct TrainSummary: Codable, Sendable {
+    package var asOf: String
+    package var customerCount: Int
+    package var models: [ModelCard]
+    /// Models that could not be fitted on this data, with the reason.
+    package var notFitted: [String: String]
+}
+
+extension Workspace {
+    /// The day that a command without `--as-of` means: the plan's, else that of the last purchase.
+    package func asOfDay(_ requested: CalendarDay?) throws(EngineError) -> CalendarDay {
+        if let day = requested ?? plan.asOf { return day }
+        guard let days = try history().purchaseDays(clock: plan.clock) else {
+            throw .features(.noPurchases)
+        }
+        return days.upperBound
+    }
+
+    /// The features of all customers as of a day, computed once.
+    package func features(
+        asOf: CalendarDay, threadCount: Int
+    ) throws(EngineError) -> FeatureTable {
+        let key = FeatureKey(
+            segments: (manifest.purchaseSegments + manifest.customerSegments
+                + manifest.productSegments).map(\.file),
+            asOf: asOf)
+        if let loadedFeatures, loadedFeatures.key == key { return loadedFeatures.table }
+        let history = try historyWithCategories()
+        let customers = try EntitySegments.read(
+            manifest.customerSegments.map { "\(folder)/\($0.file)" })
+        let table = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try computeFeatures(
+                history, attributes: customers?.attributes, asOf: asOf, clock: plan.clock,
+                grossMarginRate: plan.grossMarginRate, threadCount: threadCount)
+        }
+        loadedFeatures = (key, table)
+        return table
+    }
+
+    /// The history; where no line names a category, with those of the product table.
+    private func historyWithCategories() throws(EngineError) -> PurchaseHistory {
+        let history = try history()
+        let paths = manifest.productSegments.map { "\(folder)/\($0.file)" }
+        guard history.categories == nil, history.products != nil,
+            let products = try EntitySegments.read(paths),
+            case .text(let categories)? = products.columns.first(where: { $0.name == "category" })?
+                .values
+        else { return history }
+        return try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try history.withCategories(ofProducts: products.ids, categories: categories)
+        }
+    }
+
+    /// Fits the plan's models on what was known on a day and writes a new version of each.
+    ///
+    /// A model that this data cannot give (too few repeat purchases, more segments than customers)
+    /// is left out with its reason; the others are trained. Where none can be fitted, or one of
+    /// `only` cannot, that is the error.
+    /// - Parameters:
+    ///   - asOf: nil as in `asOfDay`.
+    ///   - only: names of `Plan.modelNames`; nil for all.
+    ///   - report: gets a line about each model begun.
+    package func train(
+        asOf requested: CalendarDay? = nil, only: [String]? = nil, threadCount: Int,
+        report: (String) -> Void = { _ in }
+    ) throws(EngineError) -> TrainSummary {
+        for name in only ?? [] where !plan.modelNames.contains(name) {
+            throw .unknownModel(name: name, known: plan.modelNames)
+        }
+        let asOf = try asOfDay(requested)
+        report("computing features as of \(asOf)")
+        let table = try features(asOf: asOf, threadCount: threadCount)
+        let fitting = ModelFitting(
+            plan: plan, history: try history(), table: table, threadCount: threadCount)
+        var next = manifest
+        var summary = TrainSummary(
+            asOf: asOf.description, customerCount: table.rowCount, models: [], notFitted: [:])
+        var paths: [String] = []
+        var firstFailure: EngineError?
+        do throws(EngineError) {
+            for name in only ?? plan.modelNames {
+                report("fitting \(name)")
+                let version = (next.models.filter { $0.name == name }.map(\.version).max() ?? 0) + 1
+                let file = "models/\(name)-\(sixDigits(version)).arr"
+                let path = "\(folder)/\(file)"
+                do throws(EngineError) {
+                    let (card, written) = try fitAndWrite(
+                        name, version: version, to: path, fitting)
+                    paths.append(path)
+                    next.models.append(
+                        Manifest.Model(
+                            name: name, version: version, file: file,
+                            byteCount: written.byteCount, checksum: written.checksum))
+                    summary.models.append(card)
+                } catch {
+                    guard only == nil, error.isAboutTheData else { throw error }
+                    summary.notFitted[name] = error.description
+                    firstFailure = firstFailure ?? error
+                }
+            }
+            if summary.models.isEmpty, let firstFailure { throw firstFailure }
+            try commit(next)
+        } catch {
+            for path in paths { try? FileManager.default.removeItem(atPath: path) }
+            throw error
+        }
+        return summary
+    }
+
+    private func fitAndWrite(
+        _ name: String, version: Int, to path: String, _ fitting: ModelFitting
+    ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
+        if name == "lifetime" {
+            let models = try fitting.lifetime()
+            var card = card(name, version, "bgnbd+gammagamma", fitting)
+            card.describe(models)
+            card.inputs = fitting.lifetimeInputs
+            return (card, try ModelStore.write(models, card: card, to: path))
+        }
+        if name == "affinity" {
+            let model = try fitting.affinity()
+            var card = card(name, version, "als", fitting)
+            card.diagnostics = [
+                "loss": model.lossPerIteration.last ?? 0,
+                "productCount": Double(model.products.count),
+                "factorCount": Double(model.parameters.factorCount),
+                "iterations": Double(model.lossPerIteration.count),
+            ]
+            let file = try ModelStore.write(model.parameters, card: card, to: path) { writer in
+                writer.add(
+                    "productFactors", model.productFactors,
+                    shape: [model.products.count, model.parameters.factorCount])
+                writer.add("productIDBytes", model.products.bytes)
+                writer.add("productIDOffsets", model.products.offsets.map(Int64.init))
+            }
+            return (card, file)
+        }
+        let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
+        guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }
+        let fitted = try fitting.segmentation(settings)
+        var card = card(name, version, "kmeans", fitting)
+        card.diagnostics = [
+            "clusterCount": Double(fitted.model.segmentCount), "inertia": fitted.model.inertia,
+            "iterations": Double(fitted.model.iterations),
+        ]
+        card.warnings = fitted.unavailable.map { "this data has no feature \($0)" }
+        card.inputs = fitted.model.featureNames.compactMap { fitting.histogram($0) }
+        return (card, try ModelStore.write(fitted, card: card, to: path))
+    }
+
+    private func card(
+        _ name: String, _ version: Int, _ algorithm: String, _ fitting: ModelFitting
+    ) -> ModelCard {
+        let end = plan.clock.endUTC(of: fitting.table.asOf)
+        var lineCount = 0
+        var first = Int64.max
+        var last = Int64.min
+        for time in fitting.history.times where time < Int64(end) {
+            lineCount += 1
+            first = min(first, time)
+            last = max(last, time)
+        }
+        return ModelCard(
+            name: name, version: version, algorithm: algorithm,
+            asOf: fitting.table.asOf.description, planHash: plan.hash, seed: plan.seed,
+            currency: plan.currency, convention: fitting.table.convention,
+            conventionText: fitting.table.convention.text,
+            data: ModelCard.DataRange(
+                customerCount: fitting.table.rowCount, lineCount: lineCount,
+                firstTime: first, lastTime: last),
+            diagnostics: [:], inputs: [], warnings: [])
+    }
+
+    /// The cards of all model versions, oldest first.
+    package func modelCards() throws(EngineError) -> [ModelCard] {
+        var cards: [ModelCard] = []
+        for model in manifest.models {
+            cards.append(try ModelStore.readCard(from: "\(folder)/\(model.file)"))
+        }
+        return cards
+    }
+}
+
+/// What a feature table depends on.
+struct FeatureKey: Equatable {
+    let segments: [String]
+    let asOf: CalendarDay
+}
+
+extension ModelFitting {
+    func histogram(_ name: String) -> ReferenceHistogram? {
+        table.column(named: name).map {
+            ReferenceHistogram(name: $0.name, values: $0.values, valid: $0.valid)
+        }
+    }
+
+    var lifetimeInputs: [ReferenceHistogram] {
+        ["repeatPurchaseCount", "ageAtLastPurchaseDays", "observedAgeDays", "meanOrderValue"]
+            .compactMap { histogram($0) }
+    }
+}
+
+extension ModelCard {
+    fileprivate mutating func describe(_ models: LifetimeModels) {
+        let fit = models.purchases
+        diagnostics = [
+            "r": fit.r, "alpha": fit.alpha, "a": fit.a, "b": fit.b,
+            "logLikelihood": fit.diagnostics.logLikelihood ?? 0,
+            "gradientNorm": fit.diagnostics.gradientNorm,
+            "uniqueRowCount": Double(fit.uniqueRowCount),
+            "repeatCustomerCount": Double(fit.repeatCustomerCount),
+            "marginRate": models.marginRate,
+        ]
+        for (name, error) in zip(["r", "alpha", "a", "b"], fit.diagnostics.standardErrors ?? []) {
+            diagnostics["standardError.\(name)"] = error
+        }
+        if !fit.diagnostics.isSound {
+            warnings.append("the BG/NBD fit is no strict optimum: treat its parameters with care")
+        }
+        if let spend = models.orderValues {
+            diagnostics["p"] = spend.p
+            diagnostics["q"] = spend.q
+            diagnostics["v"] = spend.v
+            diagnostics["orderValueMean"] = spend.populationMean
+            diagnostics["orderValueLogLikelihood"] = spend.diagnostics.logLikelihood ?? 0
+            diagnostics["countValueCorrelation"] = spend.correlation
+            if spend.meanRule == .heldAtObservedMean {
+                warnings.append(
+                    "the order values have no credible mean (q <= 1 or nearly): "
+                        + "it was held at the observed mean")
+            }
+        } else if let reason = models.valueMissing {
+            warnings.append("no lifetime value: \(reason)")
+        }
+    }
+}

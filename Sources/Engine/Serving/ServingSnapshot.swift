@@ -1,0 +1,173 @@
+package import ByteCoding
+package import ColumnStore
+import Foundation
+package import Units
+
+/// One generation, opened for serving: immutable, memory-mapped, every checksum verified.
+///
+/// A row is a customer's place in the snapshot; `IDIndex.absent` stands for an unknown one.
+package final class ServingSnapshot: Sendable {
+    package let descriptor: SnapshotDescriptor
+    /// Customer ids and their rows.
+    package let customers: IDIndex
+    /// Status and score columns of every row.
+    package let strip: RowStrip
+    /// Nil where no affinity model is served.
+    package let affinity: AffinityFile?
+    package let segments: [SegmentTable]
+    /// Column id → position among the strip's fields.
+    private let fieldIndices: [UInt16: Int]
+
+    package var generation: Int { descriptor.generation }
+    package var asOf: CalendarDay { descriptor.asOfDay }
+    package var currency: String { descriptor.currency }
+    package var models: [ModelReference] { descriptor.models }
+    package var customerCount: Int { strip.rowCount }
+    package var productCount: Int { affinity?.productCount ?? 0 }
+    package var columns: [RowStripSchema.Field] { strip.schema.fields }
+
+    /// Opens and verifies all files of a generation; reads each of them once, at about the speed
+    /// of memory or of the disk.
+    /// - Throws: `damagedSnapshot` or `store`, with the file's name and the byte offset.
+    package convenience init(_ location: SnapshotLocation) throws(EngineError) {
+        try self.init(folder: location.folder)
+        guard generation == location.generation else {
+            throw .damagedSnapshot(
+                path: location.folder + "/" + SnapshotDescriptor.fileName, byteOffset: 0,
+                reason: "generation \(generation), the manifest says \(location.generation)")
+        }
+    }
+
+    package init(folder: String) throws(EngineError) {
+        let path = folder + "/" + SnapshotDescriptor.fileName
+        descriptor = try SnapshotDescriptor(
+            decoding: try Self.read(path, maximumByteCount: SnapshotDescriptor.maximumByteCount),
+            path: path)
+        let descriptor = descriptor
+        for file in descriptor.files { try Self.verifySize(file, folder) }
+        let lookupPath = folder + "/" + SnapshotWriter.lookupName
+        do throws(StoreError) {
+            let file = try ArrayFile(path: lookupPath)
+            guard file.kind == SnapshotWriter.lookupKind else {
+                throw .notAStoreFile(path: lookupPath, expected: "a snapshot's look-up file")
+            }
+            strip = try RowStrip(reading: file)
+            customers = try IDIndex(reading: file)
+            guard strip.rowCount == descriptor.customerCount,
+                customers.count == strip.rowCount,
+                descriptor.columnDescriptions.count == strip.schema.fields.count
+            else {
+                throw .corrupt(
+                    path: lookupPath, byteOffset: 0, reason: "records, ids or columns do not match")
+            }
+        } catch {
+            throw .store(error)
+        }
+        fieldIndices = Dictionary(
+            uniqueKeysWithValues: strip.schema.fields.enumerated().map { ($1.id, $0) })
+        affinity =
+            descriptor.files.contains { $0.name == AffinityFile.name }
+            ? try AffinityFile(
+                path: folder + "/" + AffinityFile.name, customerCount: descriptor.customerCount,
+                productCount: descriptor.productCount) : nil
+        segments = try Self.readSegments(folder)
+        // Last, because it cannot tell where in the file the damage is; it finds a sound file of
+        // another generation.
+        for file in descriptor.files { try Self.verifyChecksum(file, folder) }
+    }
+
+    /// The position of a column among `columns`; nil where the snapshot has none of this id.
+    package func columnIndex(id: UInt16) -> Int? { fieldIndices[id] }
+
+    /// The row of a customer; nil for an unknown one.
+    package func row(of customer: EntityID) -> Int? { customers.find(customer) }
+
+    /// Products with the highest scores for a customer.
+    /// - Parameter excludesPurchased: leaves out what the customer has bought already.
+    package func topProducts(
+        customer: EntityID, count: Int, excludesPurchased: Bool
+    ) -> TopProducts {
+        guard let row = row(of: customer) else { return TopProducts(status: .unknownCustomer) }
+        guard let affinity else { return TopProducts(status: .modelNotFitted) }
+        guard affinity.purchasedCount(customer: row) > 0 else {
+            return TopProducts(status: .tooLittleHistory)
+        }
+        let entries = affinity.topProducts(
+            customer: row, count: count, excludesPurchased: excludesPurchased)
+        return TopProducts(status: .ok, products: entries)
+    }
+
+    /// Customers with the highest scores for a product; nil where it is unknown or no affinity
+    /// model is served.
+    /// - Parameter excludesPurchasers: leaves out those who have bought it already.
+    package func topCustomers(
+        product: EntityID, count: Int, excludesPurchasers: Bool
+    ) -> [TopList.Entry]? {
+        guard let affinity, let row = affinity.productRow(product) else { return nil }
+        return affinity.topCustomers(
+            product: row, count: count, excludesPurchasers: excludesPurchasers)
+    }
+}
+
+/// The answer to "which products for this customer".
+package struct TopProducts: Sendable, Equatable {
+    package var status: ScoreStatus
+    /// Rows of products, best first; empty where the status is not ok.
+    package var products: [TopList.Entry]
+
+    package init(status: ScoreStatus, products: [TopList.Entry] = []) {
+        self.status = status
+        self.products = products
+    }
+}
+
+extension ServingSnapshot {
+    private static func read(
+        _ path: String, maximumByteCount: Int
+    ) throws(EngineError) -> [UInt8] {
+        let file = try map(path)
+        guard file.byteCount <= maximumByteCount else {
+            throw .damagedSnapshot(
+                path: path, byteOffset: maximumByteCount,
+                reason: "\(file.byteCount) bytes, at most \(maximumByteCount)")
+        }
+        return file.withBytes { $0.lanes(at: 0, count: $0.byteCount) ?? [] }
+    }
+
+    private static func map(_ path: String) throws(EngineError) -> MappedFile {
+        do throws(StoreError) { return try MappedFile(path: path) } catch { throw .store(error) }
+    }
+
+    private static func verifySize(
+        _ file: SnapshotDescriptor.File, _ folder: String
+    ) throws(EngineError) {
+        let path = folder + "/" + file.name
+        let byteCount = try map(path).byteCount
+        guard byteCount == file.byteCount else {
+            throw .damagedSnapshot(
+                path: path, byteOffset: min(byteCount, file.byteCount),
+                reason: "\(byteCount) bytes, \(file.byteCount) were written")
+        }
+    }
+
+    private static func verifyChecksum(
+        _ file: SnapshotDescriptor.File, _ folder: String
+    ) throws(EngineError) {
+        let path = folder + "/" + file.name
+        let checksum = try map(path).withBytes { CRC32C.checksum($0) }
+        guard checksum == file.checksum else {
+            throw .damagedSnapshot(
+                path: path, byteOffset: 0, reason: "the file's checksum is not the stored one")
+        }
+    }
+
+    private static func readSegments(_ folder: String) throws(EngineError) -> [SegmentTable] {
+        let path = folder + "/" + SnapshotWriter.segmentsName
+        let bytes = try read(path, maximumByteCount: SnapshotDescriptor.maximumByteCount)
+        do {
+            return try JSONDecoder().decode([SegmentTable].self, from: Data(bytes))
+        } catch {
+            throw .damagedSnapshot(path: path, byteOffset: 0, reason: "unreadable: \(error)")
+        }
+    }
+}

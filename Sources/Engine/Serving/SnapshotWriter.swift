@@ -1,0 +1,130 @@
+import ColumnStore
+import Foundation
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Writes a generation's folder.
+///
+/// ```
+/// gen-000001/
+///   lookup.arr      row strip, customer ids, id index      ArrayFile "patron.lookup"
+///   affinity.arr    factors, who bought what, product ids  ArrayFile "patron.affinity", optional
+///   segments.json   segment tables
+///   SNAPSHOT        descriptor: sizes and checksums of the others
+/// ```
+/// All files are written and synced in a folder of another name, which is then renamed: a folder
+/// called `gen-…` is always whole. Making it current is the manifest's business.
+package enum SnapshotWriter {
+    static let lookupName = "lookup.arr"
+    static let lookupKind = "patron.lookup"
+    static let segmentsName = "segments.json"
+
+    /// `gen-000042`.
+    package static func folderName(generation: Int) -> String {
+        let digits = String(generation)
+        return "gen-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+
+    /// Writes the generation into `folder`, which is made if it is not there.
+    /// - Returns: where the new generation lies.
+    /// - Throws: `invalidSnapshotContents`, `snapshotExists`, `store`; the folder is then as
+    ///   before.
+    @discardableResult
+    package static func write(
+        _ contents: SnapshotContents, into folder: String
+    ) throws(EngineError) -> SnapshotLocation {
+        try contents.validate()
+        let name = folderName(generation: contents.generation)
+        let path = folder + "/" + name
+        guard !FileManager.default.fileExists(atPath: path) else {
+            throw .snapshotExists(path: path)
+        }
+        do throws(StoreError) {
+            try makeFolder(folder)
+            let temporary = "\(folder)/.\(name).\(getpid()).tmp"
+            try? FileManager.default.removeItem(atPath: temporary)
+            try makeFolder(temporary)
+            do throws(StoreError) {
+                try writeFiles(contents, into: temporary)
+                guard rename(temporary, path) == 0 else {
+                    throw .system(SystemError(code: errno, operation: "rename", path: path))
+                }
+            } catch {
+                try? FileManager.default.removeItem(atPath: temporary)
+                throw error
+            }
+            try syncFolder(folder)
+        } catch {
+            throw .store(error)
+        }
+        return SnapshotLocation(generation: contents.generation, folder: path)
+    }
+
+    private static func makeFolder(_ path: String) throws(StoreError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw .system(SystemError(code: errno, operation: "mkdir", path: path))
+        }
+    }
+
+    private static func writeFiles(
+        _ contents: SnapshotContents, into folder: String
+    ) throws(StoreError) {
+        var files = [try writeLookup(contents, into: folder)]
+        if let affinity = contents.affinity {
+            let (byteCount, checksum) = try AffinityFile.write(
+                affinity, customerCount: contents.customerIDs.count,
+                to: folder + "/" + AffinityFile.name)
+            files.append(.init(name: AffinityFile.name, byteCount: byteCount, checksum: checksum))
+        }
+        files.append(try write(json: contents.segments, as: segmentsName, into: folder))
+        let descriptor = SnapshotDescriptor(
+            generation: contents.generation, asOf: contents.asOf, currency: contents.currency,
+            customerCount: contents.customerIDs.count,
+            productCount: contents.affinity?.productIDs.count ?? 0, models: contents.models,
+            columnDescriptions: contents.columns.map(\.description), files: files)
+        try AtomicFile.write(
+            try descriptor.encoded(), to: folder + "/" + SnapshotDescriptor.fileName)
+    }
+
+    private static func writeLookup(
+        _ contents: SnapshotContents, into folder: String
+    ) throws(StoreError) -> SnapshotDescriptor.File {
+        var writer = ArrayFileWriter(kind: lookupKind)
+        try RowStrip.add(
+            status: contents.status, columns: contents.columns.map(\.stripColumn), to: &writer)
+        try IDIndex.add(contents.customerIDs, to: &writer)
+        let (byteCount, checksum) = try writer.write(to: folder + "/" + lookupName)
+        return .init(name: lookupName, byteCount: byteCount, checksum: checksum)
+    }
+
+    private static func write(
+        json value: some Encodable, as name: String, into folder: String
+    ) throws(StoreError) -> SnapshotDescriptor.File {
+        let bytes = try SnapshotDescriptor.json(value)
+        let file = try AtomicFile(path: folder + "/" + name)
+        try file.write(bytes)
+        let result = SnapshotDescriptor.File(
+            name: name, byteCount: file.byteCount, checksum: file.checksum)
+        try file.commit()
+        return result
+    }
+}
+
+extension ScoreColumn {
+    fileprivate var stripColumn: StripColumn {
+        let stripValues: StripColumn.Values =
+            switch values {
+            case .int32(let values): .int32(values)
+            case .float32(let values): .float32(values)
+            case .float64(let values): .float64(values)
+            }
+        return StripColumn(id: id, name: name, unit: unit, values: stripValues, validity: valid)
+    }
+}

@@ -1,0 +1,155 @@
+import ByteCoding
+package import ColumnStore
+package import Features
+import Foundation
+
+/// A folder that holds a company's history, models and snapshots.
+///
+/// ```
+/// patron.yaml       the plan
+/// ORIGIN            the folder that the plan's relative file names start from
+/// LOCK              held by the command that changes the workspace
+/// MANIFEST          what belongs to the current state; replaced whole by an atomic rename
+/// purchases/ customers/ products/   segment files, one an ingested file
+/// models/           model files, one a version
+/// snapshots/        one folder a generation: what `score` writes and `publish` makes current
+/// rejects/          the lines that were left out, one file an ingest
+/// ```
+///
+/// Every command writes new files under new names first and then commits one manifest that names
+/// them, so a crash at any instant leaves the previous or the next state.
+package final class Workspace {
+    package let folder: String
+    package let plan: Plan
+    /// The state of the last commit.
+    package private(set) var manifest: Manifest
+    /// Held while the value lives, where it was opened for changes.
+    private let lock: FolderLock?
+    /// The history of the segments that `manifest` names, once read.
+    private var loadedHistory: (segments: [String], history: PurchaseHistory)?
+    var loadedFeatures: (key: FeatureKey, table: FeatureTable)?
+
+    package enum Access: Sendable {
+        /// Reads the state of now; a commit of another process does not change it.
+        case reading
+        /// Takes the lock: one process at a time.
+        case writing
+    }
+
+    /// Makes a workspace of a new or empty folder.
+    /// - Parameter planPath: is checked, then copied as `patron.yaml`.
+    package static func create(folder: String, planPath: String) throws(EngineError) {
+        let text = try readText(planPath)
+        _ = try parsePlan(text, planPath)
+        let files = FileManager.default
+        var isFolder: ObjCBool = false
+        if files.fileExists(atPath: folder, isDirectory: &isFolder) {
+            guard isFolder.boolValue else {
+                throw .workspaceExists(path: folder, reason: "is a file")
+            }
+            let contents = (try? files.contentsOfDirectory(atPath: folder)) ?? []
+            if contents.contains("MANIFEST") {
+                throw .workspaceExists(path: folder, reason: "is a workspace already")
+            }
+            guard contents.isEmpty else {
+                throw .workspaceExists(path: folder, reason: "is not empty")
+            }
+        }
+        try createFolder(folder)
+        let lock = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try FolderLock(folder: folder)
+        }
+        defer { withExtendedLifetime(lock) {} }
+        for name in ["purchases", "customers", "products", "models", "snapshots", "rejects"] {
+            try createFolder("\(folder)/\(name)")
+        }
+        let origin = URL(fileURLWithPath: planPath).deletingLastPathComponent().path
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            try AtomicFile.write(Array(text.utf8), to: "\(folder)/patron.yaml")
+            try AtomicFile.write(Array(origin.utf8), to: "\(folder)/ORIGIN")
+            try Manifest().commit(to: folder)
+        }
+    }
+
+    package init(folder: String, access: Access) throws(EngineError) {
+        guard FileManager.default.fileExists(atPath: "\(folder)/MANIFEST") else {
+            throw .notAWorkspace(path: folder)
+        }
+        self.folder = folder
+        lock =
+            access == .reading
+            ? nil
+            : try mapErrors(EngineError.store) { () throws(StoreError) in
+                try FolderLock(folder: folder)
+            }
+        let planPath = "\(folder)/patron.yaml"
+        plan = try Self.readPlan(planPath)
+        manifest = try Self.loadManifest(folder)
+    }
+
+    /// The plan of a file, checked.
+    package static func readPlan(_ path: String) throws(EngineError) -> Plan {
+        try parsePlan(try readText(path), path)
+    }
+
+    private static func parsePlan(_ text: String, _ path: String) throws(EngineError) -> Plan {
+        try mapErrors(EngineError.plan) { () throws(PlanError) in
+            try Plan(parsing: text, path: path)
+        }
+    }
+
+    /// The state that the folder's manifest describes now.
+    static func loadManifest(_ folder: String) throws(EngineError) -> Manifest {
+        let manifest = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try Manifest.load(from: folder)
+        }
+        guard let manifest else { throw .notAWorkspace(path: folder) }
+        return manifest
+    }
+
+    /// Makes `next` the current state.
+    func commit(_ changed: Manifest) throws(EngineError) {
+        precondition(lock != nil, "a workspace opened for reading is not changed")
+        var next = changed
+        next.revision = manifest.revision + 1
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            try next.commit(to: folder)
+        }
+        manifest = next
+    }
+
+    /// All purchase lines, read once.
+    package func history() throws(EngineError) -> PurchaseHistory {
+        let segments = manifest.purchaseSegments.map(\.file)
+        if let loadedHistory, loadedHistory.segments == segments { return loadedHistory.history }
+        guard !segments.isEmpty else { throw .noPurchases(workspace: folder) }
+        let history = try PurchaseSegments.read(
+            segments.map { "\(folder)/\($0)" }, grossMarginRate: plan.grossMarginRate)
+        loadedHistory = (segments, history)
+        return history
+    }
+
+    /// The plan's files, from the folder that its relative names start from.
+    func sourcePaths(_ files: [String]) throws(EngineError) -> [String] {
+        let origin = try readText("\(folder)/ORIGIN")
+        return files.map { $0.hasPrefix("/") ? $0 : "\(origin)/\($0)" }
+    }
+}
+
+func readText(_ path: String) throws(EngineError) -> String {
+    let file = try mapErrors(EngineError.store) { () throws(StoreError) in
+        try MappedFile(path: path)
+    }
+    let bytes: [UInt8]? = file.withBytes { $0.lanes(at: 0, count: $0.byteCount) }
+    return String(decoding: bytes ?? [], as: UTF8.self)
+}
+
+func createFolder(_ path: String) throws(EngineError) {
+    do {
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true)
+    } catch {
+        throw .store(
+            .system(SystemError(code: errno, operation: "create the folder", path: path)))
+    }
+}

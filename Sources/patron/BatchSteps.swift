@@ -1,0 +1,145 @@
+import Engine
+import Ingest
+import Units
+
+/// A pipeline step with its time, as printed and as JSON.
+struct IngestStep: Encodable {
+    var seconds: Double
+    var linesPerSecond: Double
+    var summary: IngestSummary
+
+    var text: String {
+        var lines: [String] = []
+        for report in summary.reports {
+            lines.append(
+                "\(report.path): \(report.lineCount.grouped) lines, "
+                    + "\(report.acceptedCount.grouped) taken"
+                    + (report.returnCount > 0 ? " (\(report.returnCount.grouped) returns)" : ""))
+            for reason in report.reasonCounts.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+                let count = report.reasonCounts[reason] ?? 0
+                lines.append("  left out, \(reason.rawValue): \(count.grouped)")
+            }
+        }
+        if summary.reports.isEmpty { lines.append("nothing new to ingest") }
+        if let path = summary.rejectsPath { lines.append("left-out lines are listed in \(path)") }
+        lines.append(
+            "ingested in \(seconds.decimals(2)) s, \(Int(linesPerSecond).grouped) lines/s")
+        return lines.joined(separator: "\n")
+    }
+}
+
+struct TrainStep: Encodable {
+    var seconds: Double
+    var summary: TrainSummary
+
+    var text: String {
+        var lines = summary.models.map { card in
+            "\(card.name) version \(card.version): \(card.headline)"
+                + card.warnings.map { "\n  warning: \($0)" }.joined()
+        }
+        for (name, reason) in summary.notFitted.sorted(by: { $0.key < $1.key }) {
+            lines.append("warning: \(name) not fitted: \(reason)")
+        }
+        lines.append(
+            "trained on \(summary.customerCount.grouped) customers as of \(summary.asOf) in "
+                + "\(seconds.decimals(2)) s")
+        return lines.joined(separator: "\n")
+    }
+}
+
+struct ScoreStep: Encodable {
+    var seconds: Double
+    var customersPerSecond: Double
+    var bytesPerCustomer: Double
+    var summary: ScoreSummary
+
+    var text: String {
+        var text =
+            "generation \(summary.generation): \(summary.customerCount.grouped) customers as of "
+            + "\(summary.asOf) scored in \(seconds.decimals(2)) s "
+            + "(\(Int(customersPerSecond).grouped) customers/s), "
+            + "\(bytesPerCustomer.decimals(0)) bytes a customer"
+        if !summary.missingModels.isEmpty {
+            text += "\n  without \(summary.missingModels.joined(separator: ", ")): not trained"
+        }
+        return text
+    }
+}
+
+extension Workspace {
+    func timedIngest(
+        _ files: IngestFiles, again: Bool = false, skipKnown: Bool = false, rejects: String? = nil
+    ) throws -> IngestStep {
+        let (seconds, summary) = try timed {
+            try ingest(
+                files, again: again, skipKnown: skipKnown, rejectsPath: rejects,
+                report: Terminal.progress)
+        }
+        Terminal.endProgress()
+        let lines = summary.reports.reduce(0) { $0 + $1.lineCount }
+        return IngestStep(
+            seconds: seconds, linesPerSecond: Double(lines) / max(seconds, 1e-9),
+            summary: summary)
+    }
+
+    func timedTrain(
+        asOf: CalendarDay?, only: [String]? = nil, threads: Int
+    ) throws -> TrainStep {
+        let (seconds, summary) = try timed {
+            try train(asOf: asOf, only: only, threadCount: threads, report: Terminal.progress)
+        }
+        Terminal.endProgress()
+        return TrainStep(seconds: seconds, summary: summary)
+    }
+
+    func timedScore(asOf: CalendarDay?, csvPath: String?, threads: Int) throws -> ScoreStep {
+        let (seconds, summary) = try timed {
+            try score(
+                asOf: asOf, csvPath: csvPath, threadCount: threads, report: Terminal.progress)
+        }
+        Terminal.endProgress()
+        let count = Double(max(1, summary.customerCount))
+        return ScoreStep(
+            seconds: seconds, customersPerSecond: count / max(seconds, 1e-9),
+            bytesPerCustomer: Double(summary.byteCount) / count, summary: summary)
+    }
+}
+
+extension ModelCard {
+    /// The fit's main numbers in one line.
+    var headline: String {
+        func number(_ name: String, _ decimals: Int) -> String {
+            "\(name) \((diagnostics[name] ?? 0).decimals(decimals))"
+        }
+        switch algorithm {
+        case "als":
+            return ["factorCount", "iterations", "productCount"].map { number($0, 0) }
+                .joined(separator: ", ") + ", " + number("loss", 6)
+        case "kmeans":
+            return number("clusterCount", 0) + ", " + number("inertia", 1) + ", "
+                + number("iterations", 0)
+        default:
+            let names = ["r", "alpha", "a", "b", "p", "q", "v"].filter {
+                diagnostics[$0] != nil
+            }
+            return names.map { number($0, 5) }.joined(separator: ", ") + ", "
+                + number("logLikelihood", 3)
+        }
+    }
+
+    /// The whole card for people.
+    var text: String {
+        var lines = [
+            "\(name) version \(version) (\(algorithm))",
+            "  as of \(asOf), \(data.customerCount.grouped) customers, "
+                + "\(data.lineCount.grouped) purchase lines, currency \(currency), seed \(seed)",
+            "  convention: \(conventionText)",
+            "  plan: \(planHash)",
+        ]
+        for (name, value) in diagnostics.sorted(by: { $0.key < $1.key }) {
+            lines.append("  \(name) = \(value)")
+        }
+        lines += warnings.map { "  warning: \($0)" }
+        return lines.joined(separator: "\n")
+    }
+}

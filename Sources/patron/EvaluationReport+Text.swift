@@ -1,0 +1,56 @@
+import Engine
+import Models
+
+extension EvaluationReport {
+    var text: String {
+        var lines = [
+            "fitted as of \(asOf) on \(customerCount.grouped) customers, checked on the "
+                + "\(horizon) after it"
+        ]
+        if let purchases {
+            var table = TextTable([
+                "orders", "expected>", "actual>", "MAE>", "RMSE>", "AUC (buys again)>",
+            ])
+            func add(_ name: String, _ summary: HoldoutSummary) {
+                table.add([
+                    name, summary.expectedPurchases.decimals(1),
+                    summary.actualPurchases.decimals(0), summary.meanAbsoluteError.decimals(5),
+                    summary.rootMeanSquareError.decimals(5),
+                    summary.areaUnderROC.map { $0.decimals(4) } ?? "",
+                ])
+            }
+            add("BG/NBD", purchases)
+            if let naivePurchases { add("past rate", naivePurchases) }
+            lines.append(table.text)
+            var bins = TextTable([
+                "repeat purchases so far", "customers>", "expected a customer>",
+                "actual a customer>",
+            ])
+            for bin in purchases.bins {
+                bins.add([
+                    bin.repeatPurchaseCount == 7 ? "7 and more" : "\(bin.repeatPurchaseCount)",
+                    bin.customerCount.grouped, bin.expectedPurchases.decimals(4),
+                    bin.actualPurchases.decimals(4),
+                ])
+            }
+            lines.append(bins.text)
+        }
+        let expected = expectedRevenue.map { Int($0.rounded()).grouped } ?? "not fitted"
+        lines.append(
+            "revenue: expected \(expected), actual \(Int(actualRevenue.rounded()).grouped)")
+        if let affinity, let mostPopular {
+            var table = TextTable(["new products", "recall>", "precision>", "NDCG>", "customers>"])
+            for (name, summary) in [("affinity", affinity), ("most popular", mostPopular)] {
+                table.add([
+                    name, summary.recall.decimals(4), summary.precision.decimals(4),
+                    summary.ndcg.decimals(4), summary.customerCount.grouped,
+                ])
+            }
+            lines.append(table.text)
+        }
+        for (name, reason) in notFitted.sorted(by: { $0.key < $1.key }) {
+            lines.append("\(name) not fitted: \(reason)")
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,97 @@
+import ColumnStore
+import Engine
+import Foundation
+import Ingest
+import Models
+import PatronClient
+import Server
+import Synthetic
+
+/// An error of a lower module as the command line reports it.
+struct Failure {
+    /// What, where, and what to do.
+    let text: String
+    /// 1 failed, 65 bad input data, 69 unavailable, 74 input/output.
+    let code: Int32
+
+    /// Nil for errors of the argument parser, which it reports itself.
+    init?(_ error: any Error) {
+        switch error {
+        case let error as EngineError:
+            self.init(error.description, Self.code(error))
+        case let error as ServerError:
+            self.init(error.description, Self.code(error))
+        case let error as PatronError:
+            self.init(error.description, Self.code(error))
+        case let error as SyntheticError:
+            self.init(error.description, Self.code(error))
+        case let error as CommandError:
+            self.init(error.text, error.code)
+        default:
+            return nil
+        }
+    }
+
+    private init(_ text: String, _ code: Int32) {
+        self.text = text
+        self.code = code
+    }
+
+    private static let failed: Int32 = 1
+    private static let badData: Int32 = 65
+    private static let unavailable: Int32 = 69
+    private static let inputOutput: Int32 = 74
+
+    private static func code(_ error: EngineError) -> Int32 {
+        switch error {
+        case .ingest(.system): inputOutput
+        case .store(let error): code(error)
+        case .noSnapshot: unavailable
+        case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .snapshotExists,
+            .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
+            failed
+        case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
+            .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .plan:
+            badData
+        }
+    }
+
+    private static func code(_ error: StoreError) -> Int32 {
+        switch error {
+        case .locked: unavailable
+        case .system: inputOutput
+        case .checksumMismatch, .corrupt, .limitExceeded, .missingPart, .notAStoreFile,
+            .truncated, .unknownField, .unsupportedVersion:
+            badData
+        case .invalidInput: failed
+        }
+    }
+
+    private static func code(_ error: ServerError) -> Int32 {
+        switch error {
+        case .addressInUse, .bindFailed, .nothingPublished: unavailable
+        case .insecureBind: failed
+        case .snapshot(let error): code(error)
+        }
+    }
+
+    private static func code(_ error: PatronError) -> Int32 {
+        switch error {
+        case .cannotConnect, .connectionClosed, .deadlinePassed, .goingAway: unavailable
+        case .malformedAnswer, .mixedIDs, .refused, .requestTooLarge: failed
+        }
+    }
+
+    private static func code(_ error: SyntheticError) -> Int32 {
+        switch error {
+        case .parameter: 64
+        default: inputOutput
+        }
+    }
+}
+
+/// What a command itself finds wrong.
+struct CommandError: Error {
+    let text: String
+    let code: Int32
+}

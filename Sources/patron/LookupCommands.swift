@@ -1,0 +1,328 @@
+import ArgumentParser
+import Engine
+import Foundation
+import Logging
+import PatronClient
+import Server
+import Units
+
+/// Where look-ups are answered: a running server, or this process from a workspace.
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: "A running server, HOST:PORT.")
+    var connect: String?
+    @Option(help: "Answer from this workspace, without a running server.")
+    var workspace: String?
+
+    func validate() throws {
+        guard (connect == nil) != (workspace == nil) else {
+            throw ValidationError("give either --connect HOST:PORT or --workspace WS")
+        }
+    }
+
+    /// Runs `body` on a connection. A workspace is served by a server of this process on a free
+    /// loopback port, so that there is one way to an answer.
+    func withConnection<Result: Sendable>(
+        _ body: (PatronConnection) async throws -> Result
+    ) async throws -> Result {
+        if let connect {
+            let endpoint = try Endpoint(parsing: connect)
+            return try await Self.ask(endpoint.host, endpoint.port, body)
+        }
+        let folder = workspace ?? ""
+        _ = try Workspace.currentSnapshot(folder)
+        var logger = Logger(label: "patron") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .warning
+        let server = try await PatronServer.start(
+            ServerConfiguration(loopCount: 1, drainDelay: .zero),
+            source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
+            logger: logger)
+        let running = Task { try await server.run() }
+        do {
+            let result = try await Self.ask("127.0.0.1", server.address.port ?? 0, body)
+            running.cancel()
+            _ = try? await running.value
+            return result
+        } catch {
+            running.cancel()
+            _ = try? await running.value
+            throw error
+        }
+    }
+
+    private static func ask<Result: Sendable>(
+        _ host: String, _ port: Int, _ body: (PatronConnection) async throws -> Result
+    ) async throws -> Result {
+        let connection = try await PatronConnection.connect(
+            host: host, port: port, clientName: "patron command line")
+        do {
+            let result = try await body(connection)
+            await connection.close()
+            return result
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+}
+
+struct Lookup: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what is known of customers.")
+
+    @Argument(help: "Ids of customers.")
+    var ids: [String]
+    @Option(parsing: .upToNextOption, help: "Names of the columns; all by default.")
+    var columns: [String] = []
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    struct Answer: Encodable, Sendable {
+        struct Customer: Encodable, Sendable {
+            var id: String
+            var status: String
+            var values: [String: Double]
+        }
+        var generation: UInt64
+        var asOf: String
+        var currency: String
+        var customers: [Customer]
+        /// In the order of the columns.
+        var columns: [Column]
+
+        struct Column: Encodable, Sendable {
+            var id: UInt16
+            var name: String
+            var unit: String
+        }
+    }
+
+    func run() async throws {
+        let (ids, wanted) = (ids, columns)
+        let answer = try await connection.withConnection { connection in
+            try await Self.ask(connection, ids, wanted)
+        }
+        try output.print(answer) { answer in
+            var table = TextTable(["customer"] + answer.customers.map { $0.id + ">" })
+            table.add(["status"] + answer.customers.map(\.status))
+            for column in answer.columns {
+                let unit = column.unit.isEmpty ? "" : " (\(column.unit))"
+                table.add(
+                    [column.name + unit]
+                        + answer.customers.map { customer in
+                            customer.values[column.name].map(Self.readable) ?? "-"
+                        })
+            }
+            return table.text
+                + "\ngeneration \(answer.generation), as of \(answer.asOf), \(answer.currency)"
+        }
+    }
+
+    private static func readable(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15
+            ? String(Int(value)) : value.decimals(abs(value) < 10 ? 4 : 2)
+    }
+
+    private static func ask(
+        _ connection: PatronConnection, _ ids: [String], _ wanted: [String]
+    ) async throws -> Answer {
+        let description = try await connection.describe()
+        let known = description.columns
+        let chosen =
+            try wanted.isEmpty
+            ? known
+            : wanted.map { name in
+                guard let column = known.first(where: { $0.name == name }) else {
+                    throw CommandError(
+                        text: "there is no column \(name); there are "
+                            + known.map(\.name).joined(separator: ", "),
+                        code: 64)
+                }
+                return column
+            }
+        let customers = try ids.map {
+            try identifier($0, description.customerIDKind, "customer")
+        }
+        let found = try await connection.lookup(customers, columns: chosen.map(\.id))
+        let rows = ids.indices.map { row in
+            var values: [String: Double] = [:]
+            for column in chosen {
+                values[column.name] = found.column(column.id)?.number(row)
+            }
+            return Answer.Customer(id: ids[row], status: "\(found.status[row])", values: values)
+        }
+        return Answer(
+            generation: found.snapshot.generation,
+            asOf: CalendarDay(daysSince1970: found.snapshot.asOfDay).description,
+            currency: found.snapshot.currency, customers: rows,
+            columns: chosen.map { Answer.Column(id: $0.id, name: $0.name, unit: $0.unit) })
+    }
+}
+
+/// An id as the server holds them.
+func identifier(
+    _ text: String, _ kind: PatronIDKind?, _ what: String
+) throws -> PatronID {
+    guard kind == .integer else { return .text(text) }
+    guard let value = Int64(text) else {
+        throw CommandError(
+            text: "\(what) ids are whole numbers here, '\(text)' is not one", code: 64)
+    }
+    return .integer(value)
+}
+
+/// What the two top commands print.
+struct TopAnswer: Encodable, Sendable {
+    struct Entry: Encodable, Sendable {
+        var id: String
+        var score: Float
+    }
+    var of: String
+    var status: String
+    var generation: UInt64
+    var asOf: String
+    var entries: [Entry]
+
+    init(_ result: TopResult, of id: String) {
+        of = id
+        status = "\(result.status)"
+        generation = result.snapshot.generation
+        asOf = CalendarDay(daysSince1970: result.snapshot.asOfDay).description
+        entries = result.entries.map { Entry(id: $0.id.description, score: $0.score) }
+    }
+
+    func text(_ what: String) -> String {
+        guard !entries.isEmpty else { return "\(of): \(status)" }
+        var table = TextTable(["rank>", what, "score>"])
+        for (rank, entry) in entries.enumerated() {
+            table.add(["\(rank + 1)", entry.id, Double(entry.score).decimals(4)])
+        }
+        return table.text
+    }
+}
+
+struct TopOptions: ParsableArguments {
+    @Option(help: "How many.")
+    var count = 10
+    @Flag(help: "Also what the customer has bought already.")
+    var includePurchased = false
+
+    func validate() throws {
+        guard count >= 1 else { throw ValidationError("--count is at least 1, not \(count)") }
+    }
+}
+
+struct TopProducts: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the products with the highest affinity for a customer.")
+
+    @Argument(help: "Id of the customer.")
+    var customer: String
+    @OptionGroup var top: TopOptions
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let (customer, top) = (customer, top)
+        let answer = try await connection.withConnection { connection in
+            let kind = try await connection.describe().customerIDKind
+            let result = try await connection.topProducts(
+                customer: try identifier(customer, kind, "customer"), count: top.count,
+                excludingPurchased: !top.includePurchased)
+            return TopAnswer(result, of: customer)
+        }
+        try output.print(answer) { $0.text("product") }
+    }
+}
+
+struct TopCustomers: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the customers with the highest affinity for a product.")
+
+    @Argument(help: "Id of the product.")
+    var product: String
+    @OptionGroup var top: TopOptions
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let (product, top) = (product, top)
+        let answer = try await connection.withConnection { connection in
+            let kind = try await connection.describe().productIDKind
+            let result = try await connection.topCustomers(
+                product: try identifier(product, kind, "product"), count: top.count,
+                excludingPurchased: !top.includePurchased)
+            return TopAnswer(result, of: product)
+        }
+        try output.print(answer) { $0.text("customer") }
+    }
+}
+
+struct Segments: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show the segments.")
+
+    @Option(help: "Only this segmentation.")
+    var segmentation: String?
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    struct Row: Encodable, Sendable {
+        var segmentation: String
+        var number: Int
+        var name: String
+        var customerCount: Int
+        var customerShare: Double?
+        var revenue: Double?
+        var revenueShare: Double?
+        var meanLifetimeValue: Double?
+        var meanChurnProbability: Double?
+    }
+
+    func run() async throws {
+        let segmentation = segmentation
+        let rows = try await connection.withConnection { connection in
+            try await connection.segments(of: segmentation).segments.map { segment in
+                Row(
+                    segmentation: segment.segmentation, number: segment.number,
+                    name: segment.name, customerCount: segment.customerCount,
+                    customerShare: segment.customerShare, revenue: segment.revenue,
+                    revenueShare: segment.revenueShare,
+                    meanLifetimeValue: segment.meanLifetimeValue,
+                    meanChurnProbability: segment.meanChurnProbability)
+            }
+        }
+        try output.print(rows) { rows in
+            var table = TextTable([
+                "segmentation", "no>", "name", "customers>", "share>", "revenue>", "share>",
+                "mean lifetime value>", "mean churn>",
+            ])
+            func percent(_ share: Double?) -> String {
+                share.map { ($0 * 100).decimals(1) + " %" } ?? ""
+            }
+            for row in rows {
+                table.add([
+                    row.segmentation, "\(row.number)", row.name, row.customerCount.grouped,
+                    percent(row.customerShare),
+                    row.revenue.map { Int($0.rounded()).grouped } ?? "",
+                    percent(row.revenueShare), row.meanLifetimeValue.map { $0.decimals(2) } ?? "",
+                    row.meanChurnProbability.map { $0.decimals(3) } ?? "",
+                ])
+            }
+            return table.text
+        }
+    }
+}
+
+struct Selftest: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Derive published numbers again in this binary and compare.")
+
+    @Flag(help: "Print every number, not only the summary.")
+    var verbose = false
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let report = SelftestReport()
+        try output.print(report) { $0.text(verbose: verbose) }
+        guard report.failedCount == 0 else { throw ExitCode(1) }
+    }
+}

@@ -1,0 +1,51 @@
+import ArgumentParser
+
+@main
+struct Patron: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "patron",
+        abstract: "A customer-value model server: segments, lifetime value, churn and affinity.",
+        discussion: """
+            A workspace is a folder: `patron init WS --plan patron.yaml` makes one, `patron run WS` \
+            ingests, trains, scores and publishes, `patron serve WS` answers look-ups.
+
+            Exit codes: 0 done, 1 failed, 64 wrong usage, 65 bad input data, 69 unavailable, \
+            74 input/output error.
+            """,
+        version: "patron 0.1.0",
+        groupedSubcommands: [
+            CommandGroup(name: "Data", subcommands: [Generate.self, Init.self, PlanCommand.self]),
+            CommandGroup(
+                name: "Batch",
+                subcommands: [
+                    Ingest.self, Train.self, Score.self, Publish.self, Run.self, Models.self,
+                    Prune.self, Evaluate.self,
+                ]),
+            CommandGroup(
+                name: "Serving",
+                subcommands: [
+                    Serve.self, Lookup.self, TopProducts.self, TopCustomers.self, Segments.self,
+                ]),
+            CommandGroup(name: "Verification", subcommands: [Selftest.self]),
+        ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let code as ExitCode {
+            exit(withError: code)
+        } catch {
+            if let failure = Failure(error) {
+                Terminal.writeError("error: \(failure.text)")
+                exit(withError: ExitCode(failure.code))
+            }
+            // Usage errors and requests for help: the argument parser knows how to say them.
+            exit(withError: error)
+        }
+    }
+}
