@@ -1,0 +1,111 @@
+import ByteCoding
+import Foundation
+import Wire
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A plain socket, to send what no client would. It waits by asking again: a blocking call would
+/// hold one of the few threads that all tests share.
+final class RawConnection {
+    private let descriptor: Int32
+    private var received: [UInt8] = []
+
+    init(port: Int) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port).bigEndian)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var one: Int32 = 1
+        setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else { throw POSIXError(.ECONNREFUSED) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// How many of the bytes were taken; fewer where the server does not read.
+    @discardableResult
+    func send(_ bytes: [UInt8], waits: Bool = true) -> Int {
+        var sent = 0
+        while sent < bytes.count {
+            let flags = Int32(MSG_NOSIGNAL) | (waits ? 0 : Int32(MSG_DONTWAIT))
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, flags)
+            }
+            if count <= 0 { break }
+            sent += count
+        }
+        return sent
+    }
+
+    /// The next frame; nil at the end of the stream, or where nothing comes for 10 s.
+    func receive() async throws -> (header: FrameHeader, response: Response)? {
+        while true {
+            let bytes = received
+            if case .frame(let frame) = try scanFrame(
+                bytes.span.bytes, maximumLength: WireLimits.largestFrameBytes)
+            {
+                let payload = bytes.span.bytes.extracting(frame.payloadRange)
+                let body = payload.extracting(try frame.open(payload).bodyRange)
+                let response = try Response(decoding: body, of: frame.header)
+                received.removeFirst(frame.range.count)
+                return (frame.header, response)
+            }
+            guard let more = try await read(), !more.isEmpty else { return nil }
+            received += more
+        }
+    }
+
+    /// Whether the server ends the stream, without sending anything more.
+    func isEnded() async throws -> Bool {
+        let more = try await read()
+        return received.isEmpty && more == []
+    }
+
+    /// What has arrived; empty at the end of the stream, nil where nothing comes for 10 s.
+    private func read() async throws -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        for _ in 0..<10_000 {
+            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            if count >= 0 { return Array(buffer[..<count]) }
+            guard errno == EAGAIN || errno == EINTR else { return [] }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        return nil
+    }
+
+    func sayHello(maximumFrameBytes: UInt32 = 16 << 20) async throws {
+        send(
+            frame(.hello(HelloRequest(maximumFrameBytes: maximumFrameBytes, clientName: "raw")), 1))
+        guard case .hello? = try await receive()?.response else { throw POSIXError(.EPROTO) }
+    }
+}
+
+func frame(_ request: Request, _ requestID: UInt32, deadlineMilliseconds: UInt32 = 0) -> [UInt8] {
+    var writer = ByteWriter()
+    request.encodeFrame(
+        requestID: requestID, deadlineMilliseconds: deadlineMilliseconds, into: &writer)
+    return writer.bytes
+}
+
+/// A frame with its header changed, and the header's checksum made right again.
+func frame(_ request: Request, _ requestID: UInt32, changing change: (inout [UInt8]) -> Void)
+    -> [UInt8]
+{
+    var bytes = frame(request, requestID)
+    change(&bytes)
+    var checksum = ByteWriter()
+    checksum.append(CRC32C.checksum(Array(bytes[..<28])))
+    bytes.replaceSubrange(28..<32, with: checksum.bytes)
+    return bytes
+}

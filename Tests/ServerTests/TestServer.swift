@@ -1,0 +1,159 @@
+import ByteCoding
+import Engine
+import Foundation
+import Logging
+import PatronClient
+import Server
+import ServiceLifecycle
+import Synchronization
+import Units
+
+/// 1,000 customers (ids 1000, 1007, …), 20 products. Column 10 tells the generation and the row
+/// that a value comes from; column 2 is missing where the status is not ok.
+func sampleContents(
+    generation: Int = 1, customerCount: Int = 1_000, textIDs: Bool = false, hasAffinity: Bool = true
+) -> SnapshotContents {
+    let rows = 0..<customerCount
+    let productCount = 20
+    let factorCount = 4
+    var offsets = [0]
+    var products: [Int32] = []
+    for row in rows {
+        if row != 3 { products += [Int32(row % productCount)] }
+        offsets.append(products.count)
+    }
+    let affinity = AffinityContents(
+        factorCount: factorCount,
+        customerFactors: (0..<customerCount * factorCount).map { Float($0 % 13) / 8 },
+        productIDs: .texts(TextArray((0..<productCount).map { "P\($0)" })),
+        productFactors: (0..<productCount * factorCount).map { Float($0 % 7) / 8 },
+        purchasedOffsets: offsets, purchasedProducts: products)
+    return SnapshotContents(
+        generation: generation, asOf: CalendarDay(daysSince1970: 10_134), currency: "GBP",
+        models: [ModelReference(name: "lifetime", version: 2, checksum: 7)],
+        customerIDs: textIDs
+            ? .texts(TextArray(rows.map { "C\(10_000 + $0)" }))
+            : .integers(rows.map { Int64(1_000 + 7 * $0) }),
+        status: rows.map { $0 % 10 == 9 ? 2 : 0 },
+        columns: [
+            ScoreColumn(
+                id: 2, name: "probabilityAlive", unit: "probability",
+                values: .float64(rows.map { Double($0) / 1_024 }),
+                valid: rows.map { $0 % 10 != 9 }),
+            ScoreColumn(
+                id: 10, name: "revenue", unit: "GBP", description: "All purchases",
+                values: .float64(rows.map { revenue(row: $0, generation: generation) })),
+            ScoreColumn(
+                id: 13, name: "valueSegment", unit: "segment",
+                values: .int32(rows.map { Int32($0 % 5) })),
+            ScoreColumn(
+                id: 300, name: "promotionShare", unit: "",
+                values: .float32(rows.map { Float($0 % 4) / 4 })),
+        ],
+        affinity: hasAffinity ? affinity : nil,
+        segments: [
+            SegmentTable(
+                segmentation: "behaviour",
+                segments: [.init(number: 0, name: "morning", customerCount: 1_000, revenue: 8)]),
+            SegmentTable(
+                segmentation: "value",
+                segments: [
+                    .init(
+                        number: 0, name: "low", customerCount: 750, revenue: 2,
+                        meanLifetimeValue: 1.5, meanChurnProbability: 0.5),
+                    .init(number: 1, name: "high", customerCount: 250, revenue: 6),
+                ]),
+        ])
+}
+
+func revenue(row: Int, generation: Int) -> Double { Double(generation) + Double(row) / 1_024 }
+
+/// Quick to notice a publish and to stop.
+func testConfiguration(
+    _ change: (inout ServerConfiguration) -> Void = { _ in }
+) -> ServerConfiguration {
+    var configuration = ServerConfiguration(
+        snapshotPollInterval: .milliseconds(10), drainDelay: .milliseconds(20),
+        drainTimeout: .seconds(5))
+    change(&configuration)
+    return configuration
+}
+
+/// Runs a server on a free port of loopback while `body` runs, then drains it.
+func withServer(
+    _ configuration: ServerConfiguration = testConfiguration(),
+    _ contents: SnapshotContents = sampleContents(),
+    _ body: (TestServer) async throws -> Void
+) async throws {
+    let folder = FileManager.default.temporaryDirectory
+        .appendingPathComponent("patron-test-\(UUID().uuidString)", isDirectory: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let server = try await TestServer(configuration, contents, folder: folder.path)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask { try await server.run() }
+        do {
+            try await body(server)
+        } catch {
+            await server.shutDown()
+            throw error
+        }
+        await server.shutDown()
+        try await tasks.waitForAll()
+    }
+}
+
+/// A server over a folder of snapshots; what is current stands in memory instead of a manifest.
+final class TestServer: Sendable {
+    let server: PatronServer
+    let folder: String
+    private let current: CurrentLocation
+    private let services: ServiceGroup
+
+    init(
+        _ configuration: ServerConfiguration, _ contents: SnapshotContents, folder: String
+    ) async throws {
+        let current = CurrentLocation(try SnapshotWriter.write(contents, into: folder))
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        server = try await PatronServer.start(
+            configuration, source: { () throws(EngineError) in current.get() }, logger: logger)
+        self.folder = folder
+        self.current = current
+        services = ServiceGroup(services: [server], logger: logger)
+    }
+
+    var port: Int { server.port }
+
+    func run() async throws { try await services.run() }
+
+    /// What SIGTERM does.
+    func shutDown() async { await services.triggerGracefulShutdown() }
+
+    func connect(defaultDeadline: Duration? = .seconds(20)) async throws -> PatronConnection {
+        try await PatronConnection.connect(
+            host: "127.0.0.1", port: port, defaultDeadline: defaultDeadline)
+    }
+
+    /// Writes a generation and makes it current; `damage` gets its folder in between.
+    func publish(
+        _ contents: SnapshotContents, damage: (String) throws -> Void = { _ in }
+    ) throws {
+        let location = try SnapshotWriter.write(contents, into: folder)
+        try damage(location.folder)
+        current.set(location)
+    }
+
+    func waitForGeneration(_ generation: Int) async throws {
+        for _ in 0..<1_000 where server.generation != generation {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}
+
+final class CurrentLocation: Sendable {
+    private let location: Mutex<SnapshotLocation?>
+
+    init(_ location: SnapshotLocation?) { self.location = Mutex(location) }
+
+    func get() -> SnapshotLocation? { location.withLock { $0 } }
+    func set(_ new: SnapshotLocation?) { location.withLock { $0 = new } }
+}
