@@ -163,14 +163,18 @@ private struct PendingIngest {
         for path in written { try? FileManager.default.removeItem(atPath: path) }
     }
 
-    /// Whether the content was ingested before and is to be left out.
+    /// Whether the content was ingested before and is to be left out. Only a file of the size of
+    /// an earlier one is read for it; what cannot be opened is reported by the reader.
     /// - Throws: `.alreadyIngested` where that is not wanted.
     private func isKnown(_ path: String) throws(EngineError) -> Bool {
-        // A file that cannot be opened is reported by the reader, in its words.
-        guard let file = try? MappedFile(path: path) else { return false }
-        let hash = file.withBytes { ContentHash.hash($0) }
-        guard !again, let earlier = manifest.sources.first(where: { $0.contentHash == hash })
+        let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
+        guard !again, manifest.sources.contains(where: { $0.byteCount == size }),
+            let file = try? MappedFile(path: path)
         else { return false }
+        let hash = file.withBytes { ContentHash.hash($0) }
+        guard let earlier = manifest.sources.first(where: { $0.contentHash == hash }) else {
+            return false
+        }
         if skipKnown { return true }
         throw .alreadyIngested(path: path, earlier: earlier.name)
     }

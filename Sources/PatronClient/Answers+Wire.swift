@@ -1,0 +1,129 @@
+import ByteCoding
+import Wire
+
+extension EntityID {
+    init(_ id: PatronID) {
+        switch id {
+        case .integer(let value): self = .integer(value)
+        case .text(let value): self = .text(value)
+        }
+    }
+}
+
+extension PatronID {
+    init(_ id: EntityID) {
+        switch id {
+        case .integer(let value): self = .integer(value)
+        case .text(let value): self = .text(value)
+        }
+    }
+}
+
+extension PatronIDKind {
+    init(_ kind: IDKind) {
+        switch kind {
+        case .integer: self = .integer
+        case .text: self = .text
+        }
+    }
+}
+
+extension CustomerStatus {
+    init(_ number: Int) {
+        switch UInt8(exactly: number).flatMap(ScoreStatus.init(rawValue:)) {
+        case .ok: self = .ok
+        case .unknownCustomer: self = .unknownCustomer
+        case .tooLittleHistory: self = .tooLittleHistory
+        case .onlyReturns: self = .onlyReturns
+        case .modelNotFitted: self = .modelNotFitted
+        case .notEligible: self = .notEligible
+        case nil: self = .other(number)
+        }
+    }
+}
+
+extension SnapshotInfo {
+    init(_ stamp: SnapshotStamp) {
+        self.init(
+            generation: stamp.generation, asOfDay: Int(stamp.asOfDay), currency: stamp.currency,
+            models: stamp.models.map {
+                Model(name: $0.name, version: $0.version, checksum: $0.checksum)
+            })
+    }
+}
+
+extension Description {
+    init(_ answer: DescribeResponse) {
+        self.init(
+            snapshot: SnapshotInfo(answer.stamp), customerCount: Int(answer.customerCount),
+            productCount: Int(answer.productCount),
+            customerIDKind: answer.customerIDKind.map(PatronIDKind.init),
+            productIDKind: answer.productIDKind.map(PatronIDKind.init),
+            columns: answer.columns.map {
+                Column(
+                    id: $0.id.rawValue, name: $0.name, unit: $0.unit, description: $0.description)
+            })
+    }
+}
+
+extension ScoreValues {
+    init(_ column: WireColumn) {
+        let lanes: Lanes =
+            switch column.values {
+            case .int32(let values): .int32(values)
+            case .int64(let values): .int64(values)
+            case .float32(let values): .float32(values)
+            case .float64(let values): .float64(values)
+            case .text(let values): .text(values.strings)
+            }
+        let valid = column.validity.map { bitmap in (0..<bitmap.count).map { bitmap[$0] } }
+        self.init(id: column.id.rawValue, lanes: lanes, valid: valid)
+    }
+}
+
+extension LookupResult {
+    init(_ answer: TableAnswer) {
+        var status = [CustomerStatus](repeating: .ok, count: answer.table.rowCount)
+        if case .int32(let numbers)? = answer.table[.rowStatus]?.values {
+            status = numbers.map { CustomerStatus(Int($0)) }
+        }
+        self.init(
+            snapshot: SnapshotInfo(answer.stamp), status: status,
+            columns: answer.table.columns.filter { $0.id != .rowStatus }.map(ScoreValues.init))
+    }
+}
+
+extension TopResult {
+    init(_ answer: TableAnswer) throws(PatronError) {
+        guard let ids = answer.table[.entityID]?.ids,
+            case .float32(let scores)? = answer.table[.score]?.values
+        else { throw .malformedAnswer(reason: "ids or scores are missing") }
+        self.init(
+            snapshot: SnapshotInfo(answer.stamp),
+            status: CustomerStatus(Int(answer.table.subjectStatus)),
+            entries: scores.indices.map { Entry(id: PatronID(ids[$0]), score: scores[$0]) })
+    }
+}
+
+extension SegmentsResult {
+    init(_ answer: TableAnswer) throws(PatronError) {
+        let table = answer.table
+        guard let segmentations = table[.segmentation], let numbers = table[.segmentID],
+            let counts = table[.segmentCustomerCount]
+        else { throw .malformedAnswer(reason: "a column of the segments is missing") }
+        self.init(
+            snapshot: SnapshotInfo(answer.stamp),
+            segments: (0..<table.rowCount).map { row in
+                Segment(
+                    segmentation: segmentations.text(row) ?? "",
+                    number: Int(numbers.number(row) ?? 0),
+                    name: table[.segmentName]?.text(row) ?? "",
+                    customerCount: Int(counts.number(row) ?? 0),
+                    customerShare: table[.segmentCustomerShare]?.number(row),
+                    revenue: table[.segmentRevenue]?.number(row),
+                    revenueShare: table[.segmentRevenueShare]?.number(row),
+                    meanLifetimeValue: table[.segmentMeanLifetimeValue]?.number(row),
+                    meanChurnProbability: table[.segmentMeanChurnProbability]?.number(row))
+            })
+    }
+}

@@ -1,0 +1,148 @@
+/// The id of a customer or a product, of the kind that `Description` names.
+public enum PatronID: Hashable, Sendable, CustomStringConvertible {
+    case integer(Int64)
+    case text(String)
+
+    public var description: String {
+        switch self {
+        case .integer(let value): String(value)
+        case .text(let value): value
+        }
+    }
+}
+
+public enum PatronIDKind: Sendable, Equatable {
+    case integer, text
+}
+
+/// The snapshot that an answer comes from.
+public struct SnapshotInfo: Sendable, Equatable {
+    public struct Model: Sendable, Equatable {
+        public var name: String
+        public var version: UInt32
+        /// CRC-32C of the model's file.
+        public var checksum: UInt32
+    }
+
+    public var generation: UInt64
+    /// Days from 1970-01-01 to the last day whose purchases count.
+    public var asOfDay: Int
+    /// ISO 4217 code of every amount of money.
+    public var currency: String
+    public var models: [Model]
+}
+
+/// Why a customer has no score. Numbers of newer servers are `other`.
+public enum CustomerStatus: Hashable, Sendable {
+    case ok, unknownCustomer, tooLittleHistory, onlyReturns, modelNotFitted, notEligible
+    case other(Int)
+}
+
+/// What the server has.
+public struct Description: Sendable, Equatable {
+    public struct Column: Sendable, Equatable {
+        /// What a look-up names it by.
+        public var id: UInt16
+        public var name: String
+        /// A currency code, `days`, `probability` …; empty for a bare number.
+        public var unit: String
+        public var description: String
+    }
+
+    public var snapshot: SnapshotInfo
+    public var customerCount: Int
+    public var productCount: Int
+    /// Nil where there are none.
+    public var customerIDKind: PatronIDKind?
+    public var productIDKind: PatronIDKind?
+    public var columns: [Column]
+}
+
+/// One column of a look-up's answer.
+public struct ScoreValues: Sendable, Equatable {
+    public enum Lanes: Sendable, Equatable {
+        case int32([Int32])
+        case int64([Int64])
+        case float32([Float])
+        case float64([Double])
+        case text([String])
+    }
+
+    public var id: UInt16
+    /// A value a row; 0 or an empty text where it has none.
+    public var lanes: Lanes
+    /// Which rows have a value; nil: all.
+    public var valid: [Bool]?
+
+    /// The value of a row as a number; nil where it has none or is a text.
+    public func number(_ row: Int) -> Double? {
+        guard valid?[row] ?? true else { return nil }
+        switch lanes {
+        case .int32(let values): return Double(values[row])
+        case .int64(let values): return Double(values[row])
+        case .float32(let values): return Double(values[row])
+        case .float64(let values): return values[row]
+        case .text: return nil
+        }
+    }
+
+    /// The value of a row as text; nil where it has none.
+    public func text(_ row: Int) -> String? {
+        guard valid?[row] ?? true else { return nil }
+        switch lanes {
+        case .int32(let values): return String(values[row])
+        case .int64(let values): return String(values[row])
+        case .float32(let values): return String(values[row])
+        case .float64(let values): return String(values[row])
+        case .text(let values): return values[row]
+        }
+    }
+}
+
+/// The answer to a look-up: a row an id, in the order of the ids.
+public struct LookupResult: Sendable, Equatable {
+    public var snapshot: SnapshotInfo
+    /// Why a row has no scores, or ok.
+    public var status: [CustomerStatus]
+    public var columns: [ScoreValues]
+
+    /// The column of that id; nil where the answer has none.
+    public func column(_ id: UInt16) -> ScoreValues? { columns.first { $0.id == id } }
+}
+
+/// The best products of a customer, or customers of a product.
+public struct TopResult: Sendable, Equatable {
+    public struct Entry: Sendable, Equatable {
+        public var id: PatronID
+        /// Comparable within one answer only.
+        public var score: Float
+    }
+
+    public var snapshot: SnapshotInfo
+    /// Why there are no entries, or ok.
+    public var status: CustomerStatus
+    /// Best first.
+    public var entries: [Entry]
+}
+
+/// The segments of one segmentation or of all.
+public struct SegmentsResult: Sendable, Equatable {
+    public struct Segment: Sendable, Equatable {
+        public var segmentation: String
+        /// What the segmentation's score column holds.
+        public var number: Int
+        public var name: String
+        public var customerCount: Int
+        /// Of the customers of its segmentation, 0 … 1.
+        public var customerShare: Double?
+        /// In the snapshot's currency.
+        public var revenue: Double?
+        /// Of the revenue of its segmentation.
+        public var revenueShare: Double?
+        public var meanLifetimeValue: Double?
+        public var meanChurnProbability: Double?
+    }
+
+    public var snapshot: SnapshotInfo
+    public var segments: [Segment]
+}

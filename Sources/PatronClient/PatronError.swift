@@ -1,0 +1,62 @@
+/// Why a request has no answer.
+public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
+    case cannotConnect(host: String, port: Int, reason: String)
+    /// The connection ended before the answer came. All operations only read: they can be
+    /// repeated on a new connection.
+    case connectionClosed(reason: String)
+    /// The client's own deadline; the server may still be working on the request.
+    case deadlinePassed
+    /// The server said GOAWAY: connect again.
+    case goingAway(reason: String)
+    /// The server sent something that is not its protocol; the connection is closed.
+    case malformedAnswer(reason: String)
+    /// Integer and text ids in one look-up.
+    case mixedIDs
+    /// The server answered with a status other than ok.
+    case refused(Refusal)
+    /// The request is larger than the server accepts.
+    case requestTooLarge(byteCount: Int, limit: Int)
+
+    /// A status other than ok, in the server's words.
+    public struct Refusal: Sendable, Equatable {
+        /// The number; protocol/WIRE.md, "Status".
+        public var status: UInt32
+        /// The number's name there.
+        public var name: String
+        public var text: String
+        public var hint: String
+        /// The pause that the server asks for before another try.
+        public var retryAfter: Duration?
+
+        public init(
+            status: UInt32, name: String, text: String, hint: String, retryAfter: Duration?
+        ) {
+            self.status = status
+            self.name = name
+            self.text = text
+            self.hint = hint
+            self.retryAfter = retryAfter
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .cannotConnect(let host, let port, let reason):
+            "cannot connect to \(host):\(port): \(reason); is the server running there?"
+        case .connectionClosed(let reason):
+            "the connection ended: \(reason); connect again"
+        case .deadlinePassed:
+            "no answer before the deadline"
+        case .goingAway(let reason):
+            "the server is going away: \(reason); connect again"
+        case .malformedAnswer(let reason):
+            "the server's answer cannot be read: \(reason)"
+        case .mixedIDs:
+            "integer and text ids in one look-up: use the kind that describe names"
+        case .refused(let refusal):
+            "\(refusal.text) (\(refusal.name))\(refusal.hint.isEmpty ? "" : ": \(refusal.hint)")"
+        case .requestTooLarge(let byteCount, let limit):
+            "the request takes \(byteCount) bytes, the server accepts \(limit): split it"
+        }
+    }
+}

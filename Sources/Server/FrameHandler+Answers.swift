@@ -1,0 +1,274 @@
+import ByteCoding
+import ColumnStore
+import Engine
+import NIOCore
+import Wire
+
+/// Why a request is refused, as the client is told.
+struct Refusal: Error {
+    let status: Status
+    var body: ErrorBody
+
+    /// A pause that lets what was too much pass.
+    private static let retryAfterMilliseconds: UInt32 = 100
+
+    var meta: [MetaItem] {
+        switch status.statusClass {
+        case .overloaded, .unavailable: [.retryAfterMilliseconds(Self.retryAfterMilliseconds)]
+        default: []
+        }
+    }
+
+    init(_ status: Status, _ text: String, hint: String = "") {
+        self.status = status
+        body = ErrorBody(text: text, hint: hint)
+    }
+
+    init(_ error: WireError) {
+        status = error.status
+        body = ErrorBody(error)
+    }
+}
+
+extension FrameHandler {
+    /// Answers one frame into the loop's writer, or hands it to the scan threads.
+    func answer(_ frame: Frame, _ payload: RawSpan) {
+        let header = frame.header
+        do throws(Refusal) {
+            let bodyRange = try open(frame, payload)
+            try answer(header, payload.extracting(bodyRange))
+        } catch {
+            refuse(header, error)
+        }
+    }
+
+    /// Where the body of the frame lies, if it is a request that may be sent now.
+    private func open(_ frame: Frame, _ payload: RawSpan) throws(Refusal) -> Range<Int> {
+        let header = frame.header
+        guard !header.isResponse, header.opcode != .goAway else {
+            throw Refusal(.wrongDirection(opcode: header.rawOpcode))
+        }
+        guard hasGreeted || header.opcode == .hello else {
+            throw Refusal(
+                .helloRequired, "\(header.opcode?.name ?? "a request") before HELLO",
+                hint: "begin with HELLO")
+        }
+        do throws(WireError) {
+            return try frame.open(payload).bodyRange
+        } catch {
+            throw Refusal(error)
+        }
+    }
+
+    private func answer(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
+        if header.opcode == .lookup, loop.phase != .refusing {
+            loop.counters.lookups += 1
+            try answerLookup(header, body)
+            return
+        }
+        let request: Request
+        do throws(WireError) {
+            request = try Request(decoding: body, of: header, limits: shared.limits.wire)
+        } catch {
+            throw Refusal(error)
+        }
+        loop.counters.otherRequests += 1
+        if loop.phase == .refusing, header.opcode != .ping {
+            throw Refusal(.draining, "the server is stopping", hint: "connect again")
+        }
+        let served = loop.served
+        switch request {
+        case .hello(let hello):
+            try greet(header, hello)
+        case .ping(let ping):
+            respond(
+                .ping(PingResponse(token: ping.token, generation: served.generation)), header)
+        case .describe:
+            respond(.describe(served.description), header)
+        case .segments(let request):
+            respond(.segments(try segmentsAnswer(served, request)), header)
+        case .topProducts(let request):
+            try scan(header) { () throws(Refusal) in
+                .topProducts(try topProductsAnswer(served, request))
+            }
+        case .topCustomers(let request):
+            try scan(header) { () throws(Refusal) in
+                .topCustomers(try topCustomersAnswer(served, request))
+            }
+        case .lookup:
+            preconditionFailure("look-ups are answered above or refused")
+        }
+    }
+
+    // MARK: Operations
+
+    private func greet(_ header: FrameHeader, _ hello: HelloRequest) throws(Refusal) {
+        guard !hasGreeted else {
+            throw Refusal(.unexpectedHello, "HELLO twice on one connection")
+        }
+        let negotiation: Negotiation
+        do throws(WireError) {
+            negotiation = try Negotiation(of: hello)
+        } catch {
+            throw Refusal(error)
+        }
+        hasGreeted = true
+        peerFrameByteCount = Int(hello.maximumFrameBytes)
+        let limits = shared.limits
+        var response = HelloResponse(serverName: "patron")
+        response.version = negotiation.version
+        response.activeFeatures = negotiation.features
+        response.maximumFrameBytes = UInt32(clamping: limits.wire.frameBytes)
+        response.maximumLookupIDs = UInt32(clamping: limits.wire.lookupIDs)
+        response.maximumInFlight = UInt32(clamping: limits.inFlightPerConnection)
+        response.idleMilliseconds = UInt32(
+            clamping: TimeAmount(limits.idleTimeout).nanoseconds / 1_000_000)
+        response.generation = loop.served.generation
+        response.asOfDay = loop.served.stamp.asOfDay
+        respond(.hello(response), header)
+        if loop.phase == .goingAway { sendGoAway() }
+    }
+
+    /// The fast path: allocates nothing a request but what naming columns takes.
+    private func answerLookup(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
+        let served = loop.served
+        let customers = served.snapshot.customers
+        let fields: [LookupField]
+        do throws(WireError) {
+            let layout = try LookupLayout(body, limits: shared.limits.wire)
+            loop.counters.lookupIDs += layout.idCount
+            fields = try served.fields(layout, body)
+            if (layout.idKind == .text) == customers.holdsTexts {
+                try loop.scratch.find(layout, body, in: customers, limits: shared.limits.wire)
+            } else {
+                loop.scratch.rows = []
+            }
+        } catch {
+            throw Refusal(error)
+        }
+        let rowCount = loop.scratch.rows.count
+        guard rowCount > 0 else {
+            throw Refusal(
+                .wrongIDKind, "customer ids are \(customers.holdsTexts ? "texts" : "integers")",
+                hint: "DESCRIBE tells the kind of the ids")
+        }
+        let byteCount =
+            FrameHeader.byteCount + served.stampBytes.count
+            + LookupAnswer.maximumByteCount(rowCount: rowCount, fields: fields)
+        guard byteCount <= peerFrameByteCount else { throw tooLarge(byteCount) }
+        let frame = loop.output.beginFrame(
+            rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit, requestID: header.requestID,
+            aux: Status.ok.rawValue)
+        loop.output.append(lanes: served.stampBytes)
+        LookupAnswer(strip: served.snapshot.strip, fields: fields)
+            .write(&loop.scratch, bodyStart: frame.bodyStart, into: &loop.output)
+        loop.output.finishFrame(frame)
+    }
+
+    // MARK: Scans
+
+    /// Makes an answer on the scan threads and sends it when it is ready.
+    private func scan(
+        _ header: FrameHeader, _ make: @escaping @Sendable () throws(Refusal) -> Response
+    ) throws(Refusal) {
+        guard !openScans.contains(header.requestID) else {
+            throw Refusal(.requestIDInUse, "request id \(header.requestID) is still open")
+        }
+        guard openScans.count < shared.limits.inFlightPerConnection else {
+            throw Refusal(
+                .tooManyInFlight, "\(openScans.count) requests are open on this connection",
+                hint: "wait for answers")
+        }
+        let deadline =
+            header.deadlineMilliseconds == 0
+            ? NIODeadline.distantFuture
+            : .now() + .milliseconds(Int64(header.deadlineMilliseconds))
+        let limit = peerFrameByteCount
+        let eventLoop = loop.eventLoop
+        let handler = NIOLoopBound(self, eventLoop: eventLoop)
+        let generation = loop.served.generation
+        let isQueued = shared.scans.submit {
+            let response: Response
+            do throws(Refusal) {
+                guard NIODeadline.now() < deadline else {
+                    throw Refusal(.deadlinePassed, "the deadline passed in the queue")
+                }
+                response = try make()
+            } catch {
+                var refusal = error
+                refusal.body.generation = generation
+                response = Self.failure(header, refusal)
+            }
+            let bytes = Self.encode(response, header, limit: limit)
+            eventLoop.execute { handler.value.finishScan(header.requestID, bytes) }
+        }
+        guard isQueued else {
+            throw Refusal(
+                .tooManyInFlight, "too many requests wait for a scan thread", hint: "try later")
+        }
+        openScans.insert(header.requestID)
+    }
+
+    private func finishScan(_ requestID: UInt32, _ bytes: [UInt8]) {
+        openScans.remove(requestID)
+        guard let context, !isClosing else { return }
+        context.writeAndFlush(
+            wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
+        closeIfDrained()
+    }
+
+    // MARK: Encoding
+
+    private static func failure(_ header: FrameHeader, _ refusal: Refusal) -> Response {
+        .failure(
+            rawOpcode: header.rawOpcode & ~Opcode.responseBit, refusal.status, refusal.body)
+    }
+
+    private static func encode(
+        _ response: Response, _ header: FrameHeader, limit: Int
+    ) -> [UInt8] {
+        var writer = ByteWriter()
+        let length = response.encodeFrame(requestID: header.requestID, into: &writer)
+        if length > limit {
+            writer.removeAll()
+            failure(header, tooLarge(length, limit))
+                .encodeFrame(requestID: header.requestID, into: &writer)
+        }
+        return writer.bytes
+    }
+
+    private func respond(_ response: Response, _ header: FrameHeader) {
+        let start = loop.output.count
+        let length = response.encodeFrame(requestID: header.requestID, into: &loop.output)
+        if length > peerFrameByteCount {
+            loop.output.truncate(to: start)
+            refuse(header, tooLarge(length))
+        }
+    }
+
+    private func refuse(_ header: FrameHeader, _ refusal: Refusal) {
+        loop.counters.failedRequests += 1
+        if refusal.status.closesConnection {
+            loop.counters.protocolErrors += 1
+            shared.logger.warning(
+                "connection closed: the protocol was broken",
+                metadata: ["peer": "\(peerName)", "error": "\(refusal.body.text)"])
+            endConnection(refusal.status, refusal.body)
+            return
+        }
+        var refusal = refusal
+        refusal.body.generation = loop.served.generation
+        Self.failure(header, refusal)
+            .encodeFrame(requestID: header.requestID, meta: refusal.meta, into: &loop.output)
+    }
+
+    private func tooLarge(_ byteCount: Int) -> Refusal {
+        Self.tooLarge(byteCount, peerFrameByteCount)
+    }
+
+    private static func tooLarge(_ byteCount: Int, _ limit: Int) -> Refusal {
+        Refusal(
+            .answerTooLarge, "the answer takes \(byteCount) bytes, the client accepts \(limit)",
+            hint: "ask for fewer ids or columns")
+    }
+}

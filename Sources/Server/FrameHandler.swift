@@ -1,0 +1,280 @@
+import ByteCoding
+import Engine
+import NIOCore
+import Wire
+
+/// One connection: finds frames in whatever pieces the bytes arrive, answers them, and ends the
+/// connection where the protocol says so. Everything happens on the connection's event loop.
+///
+/// Answers of one read are encoded into the loop's writer and leave as one buffer. TOP requests
+/// run on the scan threads and are answered when they are done, so later look-ups overtake them.
+final class FrameHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    let shared: ServerShared
+    let loop: LoopState
+    /// Nil before the channel is active and after it is inactive.
+    var context: ChannelHandlerContext?
+    /// Bytes of a frame that is not complete yet.
+    private var partial: ByteBuffer?
+    /// When the first of them arrived.
+    private var partialSince = NIODeadline.distantFuture
+    /// Bytes of its whole frame as far as known.
+    private var partialByteCount = 0
+    private var acceptedAt = NIODeadline.now()
+    private var lastActivity = NIODeadline.now()
+    private var unwritableSince: NIODeadline?
+    /// Set when the last frame for the client is written: what still arrives is discarded.
+    private var closingSince: NIODeadline?
+    private var isAdmitted = false
+    /// Whether HELLO has succeeded.
+    var hasGreeted = false
+    /// The largest `length` field that the client accepts.
+    var peerFrameByteCount = WireLimits.frameBytesBeforeHello
+    /// Request ids on the scan threads.
+    var openScans: Set<UInt32> = []
+
+    /// How long a client may take to read the last frame and close.
+    private static let lingerTime = TimeAmount.seconds(1)
+
+    init(shared: ServerShared, loop: LoopState) {
+        self.shared = shared
+        self.loop = loop
+    }
+
+    var isClosing: Bool { closingSince != nil }
+
+    // MARK: Channel events
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.context = context
+        acceptedAt = loop.now
+        lastActivity = loop.now
+        isAdmitted = shared.admitConnection()
+        loop.add(self)
+        if isAdmitted {
+            context.fireChannelActive()
+            return
+        }
+        loop.counters.refusedConnections += 1
+        shared.logger.warning(
+            "connection refused: too many are open",
+            metadata: ["peer": "\(peerName)", "limit": "\(shared.limits.connectionCount)"])
+        endConnection(
+            .tooManyConnections, "too many connections are open",
+            hint: "try again later, or raise the limit")
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if let partial, partial.readableBytes > 0, !isClosing {
+            shared.logger.debug(
+                "connection ended within a frame",
+                metadata: ["peer": "\(peerName)", "bytes": "\(partial.readableBytes)"])
+        }
+        partial = nil
+        self.context = nil
+        loop.remove(self)
+        shared.releaseConnection()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        shared.logger.debug(
+            "connection failed", metadata: ["peer": "\(peerName)", "error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        // A client that does not take its answers gets no new ones: its requests stay in the
+        // socket until it has read.
+        let isWritable = context.channel.isWritable
+        unwritableSince = isWritable ? nil : loop.now
+        try? context.channel.syncOptions?.setOption(.autoRead, value: isWritable)
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.flush()
+        context.fireChannelReadComplete()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var incoming = unwrapInboundIn(data)
+        guard !isClosing else { return }
+        lastActivity = loop.now
+        if var joined = partial.take() {
+            joined.writeBuffer(&incoming)
+            readFrames(of: joined)
+        } else {
+            partialSince = loop.now
+            readFrames(of: incoming)
+        }
+        send()
+    }
+
+    // MARK: Frames
+
+    private func readFrames(of buffer: ByteBuffer) {
+        let bytes = buffer.readableBytesSpan
+        var offset = 0
+        do throws(WireError) {
+            while offset < bytes.byteCount, !isClosing {
+                let maximumLength =
+                    hasGreeted
+                    ? shared.limits.wire.frameBytes : WireLimits.frameBytesBeforeHello
+                switch try scanFrame(bytes, from: offset, maximumLength: maximumLength) {
+                case .frame(let frame):
+                    answer(frame, bytes.extracting(frame.payloadRange))
+                    offset = frame.range.upperBound
+                    partialSince = loop.now
+                case .needMore(let byteCount):
+                    keep(buffer, from: offset, expecting: byteCount - offset)
+                    return
+                }
+            }
+        } catch {
+            endConnection(error, buffer)
+        }
+    }
+
+    /// Keeps the bytes from `offset` on until the rest of their frame arrives.
+    private func keep(_ buffer: ByteBuffer, from offset: Int, expecting byteCount: Int) {
+        var rest = buffer
+        rest.moveReaderIndex(forwardBy: offset)
+        partialByteCount = byteCount
+        // The header's checksum was right and its length within the limit, so the size is real.
+        if byteCount > rest.capacity {
+            rest.discardReadBytes()
+            rest.reserveCapacity(minimumWritableBytes: byteCount - rest.readableBytes)
+        }
+        partial = rest
+    }
+
+    /// Hands the answers encoded so far to the channel; they leave with the next flush.
+    func send() {
+        guard loop.output.count > 0 else { return }
+        defer { loop.output.removeAll() }
+        guard let context else { return }
+        let buffer = context.channel.allocator.buffer(bytes: loop.output.bytes)
+        context.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    // MARK: Ends
+
+    func sendGoAway() {
+        guard hasGreeted, !isClosing else { return }
+        Response.goAway(
+            .draining,
+            GoAway(
+                graceMilliseconds: UInt32(clamping: shared.drainMilliseconds),
+                reason: ErrorBody(
+                    text: "the server is stopping", hint: "connect again",
+                    generation: loop.served.generation))
+        ).encodeFrame(requestID: 0, into: &loop.output)
+        send()
+        context?.flush()
+    }
+
+    /// While the server stops: ends the connection when nothing of it is in flight.
+    func closeIfDrained() {
+        guard loop.phase == .refusing, openScans.isEmpty, !isClosing else { return }
+        startClosing()
+    }
+
+    func close() {
+        context?.close(promise: nil)
+    }
+
+    /// Called at every tick.
+    func closeIfLate(_ now: NIODeadline) {
+        let limits = shared.limits
+        if let closingSince {
+            if now - closingSince > Self.lingerTime { close() }
+        } else if let unwritableSince {
+            if now - unwritableSince > TimeAmount(limits.writeStallTimeout) {
+                shared.logger.warning(
+                    "connection closed: answers are not read", metadata: ["peer": "\(peerName)"])
+                close()
+            }
+        } else if !hasGreeted, now - acceptedAt > TimeAmount(limits.handshakeTimeout) {
+            shared.logger.info(
+                "connection closed: no HELLO in time", metadata: ["peer": "\(peerName)"])
+            endConnection(.handshakeTimeout, "no HELLO in time")
+        } else if partial != nil, now - partialSince > patience {
+            shared.logger.info(
+                "connection closed: a frame took too long", metadata: ["peer": "\(peerName)"])
+            endConnection(.peerTooSlow, "a frame was not complete in time")
+        } else if openScans.isEmpty, now - lastActivity > TimeAmount(limits.idleTimeout) {
+            endConnection(
+                .idleTimeout, "nothing was sent for too long", hint: "send PING when idle")
+        }
+    }
+
+    /// How long the frame that has begun may take.
+    private var patience: TimeAmount {
+        TimeAmount(shared.limits.frameTimeout)
+            + .seconds(Int64(partialByteCount / shared.limits.minimumBytesPerSecond))
+    }
+
+    /// Ends the connection after bytes that cannot be understood.
+    private func endConnection(_ error: WireError, _ buffer: ByteBuffer) {
+        loop.counters.protocolErrors += 1
+        var metadata = ["peer": "\(peerName)", "error": "\(error)"]
+        if case .badMagic = error {
+            metadata["looksLike"] = foreignProtocol(buffer) ?? "unknown"
+        }
+        shared.logger.warning(
+            "connection closed: not a valid frame",
+            metadata: .init(uniqueKeysWithValues: metadata.map { ($0, .string($1)) }))
+        endConnection(error.status, ErrorBody(error))
+    }
+
+    /// Ends the connection for a reason that GOAWAY carries.
+    func endConnection(_ status: Status, _ text: String, hint: String = "") {
+        endConnection(status, ErrorBody(text: text, hint: hint))
+    }
+
+    func endConnection(_ status: Status, _ body: ErrorBody) {
+        var reason = body
+        reason.generation = loop.served.generation
+        Response.goAway(status, GoAway(graceMilliseconds: 0, reason: reason))
+            .encodeFrame(requestID: 0, into: &loop.output)
+        send()
+        startClosing()
+    }
+
+    /// Says that nothing more comes, and waits a moment for the client to close: closing at once,
+    /// with bytes of the client unread, would reset the connection and lose the last answer.
+    private func startClosing() {
+        guard !isClosing, let context else { return }
+        closingSince = loop.now
+        partial = nil
+        context.flush()
+        context.close(mode: .output, promise: nil)
+    }
+
+    var peerName: String { context?.remoteAddress.map { "\($0)" } ?? "unknown" }
+}
+
+/// What the first bytes of a connection that does not speak this protocol look like.
+private func foreignProtocol(_ buffer: ByteBuffer) -> String? {
+    let bytes = Array(buffer.readableBytesView.prefix(8))
+    if bytes.starts(with: [0x16, 0x03]) { return "TLS" }
+    let text = String(decoding: bytes, as: UTF8.self)
+    for method in ["GET ", "POST", "HEAD", "PUT ", "OPTI", "PRI "] where text.hasPrefix(method) {
+        return "HTTP"
+    }
+    if text.hasPrefix("*") || text.hasPrefix("PING") { return "RESP (Redis)" }
+    if text.hasPrefix("SSH-") { return "SSH" }
+    return nil
+}
+
+extension TimeAmount {
+    /// Saturates at about 292 years.
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        self = .nanoseconds(overflow ? .max : product + attoseconds / 1_000_000_000)
+    }
+}

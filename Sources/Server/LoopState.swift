@@ -1,0 +1,90 @@
+import ByteCoding
+import NIOCore
+
+/// What the connections of one event loop share. Touched on that loop only, so that a request is
+/// answered without a lock or an atomic operation: a new generation arrives as a task of the loop.
+final class LoopState {
+    enum Phase {
+        case serving
+        /// GOAWAY is sent; requests that crossed it on the way are still answered.
+        case goingAway
+        /// New requests are refused, connections close when nothing is in flight.
+        case refusing
+    }
+
+    let eventLoop: any EventLoop
+    private(set) var served: ServedSnapshot
+    private(set) var phase = Phase.serving
+    /// The time of the latest tick: timeouts need no clock reading a request.
+    private(set) var now = NIODeadline.now()
+    /// Where a look-up works and where answers are encoded; kept to save the allocations. Both
+    /// are in use only within one call of a connection.
+    var scratch = LookupScratch()
+    var output = ByteWriter()
+    var counters = ServerCounters()
+    private var connections: [ObjectIdentifier: FrameHandler] = [:]
+
+    static let tickInterval = TimeAmount.milliseconds(100)
+
+    init(eventLoop: any EventLoop, served: ServedSnapshot) {
+        self.eventLoop = eventLoop
+        self.served = served
+    }
+
+    func add(_ connection: FrameHandler) {
+        connections[ObjectIdentifier(connection)] = connection
+        counters.acceptedConnections += 1
+    }
+
+    func remove(_ connection: FrameHandler) {
+        connections[ObjectIdentifier(connection)] = nil
+    }
+
+    func move(to served: ServedSnapshot) {
+        self.served = served
+    }
+
+    func tick() {
+        now = .now()
+        for connection in connections.values { connection.closeIfLate(now) }
+    }
+
+    /// Tells every client to send nothing new.
+    func goAway() {
+        phase = .goingAway
+        for connection in connections.values { connection.sendGoAway() }
+    }
+
+    func refuseNewWork() {
+        phase = .refusing
+        for connection in connections.values { connection.closeIfDrained() }
+    }
+
+    func closeAll() {
+        for connection in connections.values { connection.close() }
+    }
+}
+
+/// What the event loops counted since the start.
+package struct ServerCounters: Sendable, Equatable {
+    package var acceptedConnections = 0
+    package var refusedConnections = 0
+    package var lookups = 0
+    package var lookupIDs = 0
+    package var otherRequests = 0
+    /// Requests answered with another status than ok.
+    package var failedRequests = 0
+    package var protocolErrors = 0
+
+    static func + (a: ServerCounters, b: ServerCounters) -> ServerCounters {
+        var sum = a
+        sum.acceptedConnections += b.acceptedConnections
+        sum.refusedConnections += b.refusedConnections
+        sum.lookups += b.lookups
+        sum.lookupIDs += b.lookupIDs
+        sum.otherRequests += b.otherRequests
+        sum.failedRequests += b.failedRequests
+        sum.protocolErrors += b.protocolErrors
+        return sum
+    }
+}

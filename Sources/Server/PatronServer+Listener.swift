@@ -1,0 +1,79 @@
+import NIOCore
+import NIOPosix
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+extension PatronServer {
+    /// The address to bind, refused where it is not loopback and nothing guards it.
+    static func resolve(
+        _ configuration: ServerConfiguration
+    ) async throws(ServerError) -> SocketAddress {
+        let name = "\(configuration.host):\(configuration.port)"
+        guard (0...65_535).contains(configuration.port) else {
+            throw .bindFailed(address: name, reason: "a port is between 0 and 65535")
+        }
+        let address: SocketAddress
+        do {
+            address = try SocketAddress.makeAddressResolvingHost(
+                configuration.host, port: configuration.port)
+        } catch {
+            throw .bindFailed(address: name, reason: "the host name is unknown")
+        }
+        guard configuration.allowInsecure || address.isLoopback else {
+            throw .insecureBind(address: name)
+        }
+        return address
+    }
+
+    static func listen(
+        _ address: SocketAddress, _ shared: ServerShared, _ group: MultiThreadedEventLoopGroup
+    ) async throws(ServerError) -> any Channel {
+        let output = shared.limits.pendingOutputByteCount
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1_024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(
+                .writeBufferWaterMark,
+                value: ChannelOptions.Types.WriteBufferWaterMark(low: output / 4, high: output)
+            )
+            .childChannelInitializer { channel in
+                guard let state = shared.loopState(of: channel.eventLoop) else {
+                    return channel.close()
+                }
+                return channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        FrameHandler(shared: shared, loop: state))
+                }
+            }
+        do {
+            return try await bootstrap.bind(to: address).get()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw .addressInUse(address: name(of: address))
+        } catch {
+            throw .bindFailed(address: name(of: address), reason: "\(error)")
+        }
+    }
+
+    static func name(of address: SocketAddress) -> String {
+        let host = address.ipAddress ?? "?"
+        let port = address.port.map(String.init) ?? "?"
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+}
+
+extension SocketAddress {
+    /// Whether only this machine can reach it.
+    var isLoopback: Bool {
+        switch self {
+        case .v4: ipAddress?.hasPrefix("127.") ?? false
+        case .v6: ipAddress == "::1"
+        case .unixDomainSocket: true
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import Engine
+import Wire
+
+/// A snapshot with what every answer from it repeats, encoded once.
+struct ServedSnapshot: Sendable {
+    let snapshot: ServingSnapshot
+    let stamp: SnapshotStamp
+    /// The stamp as it opens the body of an answer.
+    let stampBytes: [UInt8]
+    /// The body of the answer to DESCRIBE.
+    let description: DescribeResponse
+    /// All columns, in the order in which a LOOKUP that names none gets them.
+    let fields: [LookupField]
+
+    init(_ snapshot: ServingSnapshot) {
+        self.snapshot = snapshot
+        stamp = SnapshotStamp(
+            generation: UInt64(snapshot.generation),
+            asOfDay: Int32(clamping: snapshot.asOf.daysSince1970), currency: snapshot.currency,
+            models: snapshot.models.map {
+                SnapshotStamp.Model(
+                    name: $0.name, version: UInt32(clamping: $0.version), checksum: $0.checksum)
+            })
+        stampBytes = stamp.encoded
+        fields = snapshot.columns.indices.map { LookupField($0, snapshot.columns[$0]) }
+        let descriptions = snapshot.descriptor.columnDescriptions
+        description = DescribeResponse(
+            stamp: stamp, customerCount: UInt64(snapshot.customerCount),
+            productCount: UInt64(snapshot.productCount),
+            customerIDKind: snapshot.customers.holdsTexts ? .text : .integer,
+            productIDKind: snapshot.affinity.map { $0.productIDsAreTexts ? .text : .integer },
+            columns: snapshot.columns.indices.map { index in
+                let column = snapshot.columns[index]
+                return DescribeResponse.Column(
+                    id: ColumnID(rawValue: column.id), name: column.name,
+                    type: LookupField(index, column).type, unit: column.unit,
+                    description: descriptions[index])
+            })
+    }
+
+    var generation: UInt64 { stamp.generation }
+
+    /// The columns that a look-up asks for.
+    func fields(_ layout: LookupLayout, _ body: RawSpan) throws(WireError) -> [LookupField] {
+        guard layout.columnCount > 0 else { return fields }
+        var chosen: [LookupField] = []
+        chosen.reserveCapacity(layout.columnCount)
+        for position in 0..<layout.columnCount {
+            let id = layout.column(position, body)
+            if let index = snapshot.columnIndex(id: id.rawValue) {
+                chosen.append(fields[index])
+            } else if !layout.leavesOutUnknownColumns {
+                throw .unknownColumn(id: id.rawValue, byteOffset: 8 + position * 2)
+            }
+        }
+        return chosen
+    }
+}

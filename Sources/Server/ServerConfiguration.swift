@@ -1,0 +1,70 @@
+package import Engine
+package import Wire
+
+/// Tells where the current generation lies; nil where nothing is published yet. Called from one
+/// thread at a time, every `ServerConfiguration.snapshotPollInterval`.
+package typealias SnapshotSource = @Sendable () throws(EngineError) -> SnapshotLocation?
+
+/// Everything a server is started with.
+package struct ServerConfiguration: Sendable {
+    /// A host name or an IPv4 or IPv6 address.
+    package var host: String
+    /// 0 takes a free one.
+    package var port: Int
+    /// Event loops: more serve more connections at once, at the cost of more context switches.
+    /// At least 1.
+    package var loopCount: Int
+    /// Threads for TOP_PRODUCTS and TOP_CUSTOMERS, which look-ups never wait for. At least 1.
+    package var scanThreadCount: Int
+    /// Lets an address other than loopback be served without tokens.
+    package var allowInsecure: Bool
+    package var limits: ServerLimits
+    /// How soon after a publish the server moves to the new generation.
+    package var snapshotPollInterval: Duration
+    /// How long after GOAWAY new requests are still answered.
+    package var drainDelay: Duration
+    /// How long requests in flight may take to finish after that.
+    package var drainTimeout: Duration
+
+    package init(
+        host: String = "127.0.0.1", port: Int = 0, loopCount: Int = 2, scanThreadCount: Int = 1,
+        allowInsecure: Bool = false, limits: ServerLimits = ServerLimits(),
+        snapshotPollInterval: Duration = .milliseconds(200),
+        drainDelay: Duration = .milliseconds(200), drainTimeout: Duration = .seconds(30)
+    ) {
+        self.host = host
+        self.port = port
+        self.loopCount = loopCount
+        self.scanThreadCount = scanThreadCount
+        self.allowInsecure = allowInsecure
+        self.limits = limits
+        self.snapshotPollInterval = snapshotPollInterval
+        self.drainDelay = drainDelay
+        self.drainTimeout = drainTimeout
+    }
+}
+
+/// What one client may ask of the server. The defaults are those of protocol/WIRE.md.
+package struct ServerLimits: Sendable, Equatable {
+    /// Frame size, ids and columns a LOOKUP, results a TOP request, and what decoding may take.
+    package var wire = WireLimits.standard
+    /// Requests not answered yet, a connection.
+    package var inFlightPerConnection = 1_024
+    /// Scans waiting for a thread, over all connections.
+    package var queuedScanCount = 4_096
+    package var connectionCount = 10_000
+    /// From accept to a HELLO that succeeded.
+    package var handshakeTimeout: Duration = .seconds(3)
+    /// From the first byte of a frame to the end of its header; its body may take as long again
+    /// as `minimumBytesPerSecond` says.
+    package var frameTimeout: Duration = .seconds(10)
+    package var minimumBytesPerSecond = 16 << 10
+    /// Without a frame in either direction.
+    package var idleTimeout: Duration = .seconds(600)
+    /// How long a client may leave answers unread before it is disconnected.
+    package var writeStallTimeout: Duration = .seconds(10)
+    /// Bytes of answers not taken by the client yet; above them the server stops reading.
+    package var pendingOutputByteCount = 1 << 20
+
+    package init() {}
+}

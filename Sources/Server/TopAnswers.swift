@@ -1,0 +1,74 @@
+import ByteCoding
+import Engine
+import Wire
+
+/// Products with the highest scores for a customer: ids and scores, best first.
+func topProductsAnswer(
+    _ served: ServedSnapshot, _ request: TopRequest
+) throws(Refusal) -> TableAnswer {
+    try requireKind(request.id, isText: served.snapshot.customers.holdsTexts, "customer")
+    let top = served.snapshot.topProducts(
+        customer: request.id, count: request.count, excludesPurchased: request.excludesPurchased)
+    switch top.status {
+    case .unknownCustomer:
+        throw Refusal(.unknownCustomer, "no such customer in this snapshot")
+    case .modelNotFitted:
+        throw noAffinity
+    case .ok, .notEligible, .onlyReturns, .tooLittleHistory:
+        break
+    }
+    return answer(served, top.products, status: top.status) { row in
+        served.snapshot.affinity?.productID(row)
+    }
+}
+
+/// Customers with the highest scores for a product: ids and scores, best first.
+func topCustomersAnswer(
+    _ served: ServedSnapshot, _ request: TopRequest
+) throws(Refusal) -> TableAnswer {
+    guard let affinity = served.snapshot.affinity else { throw noAffinity }
+    try requireKind(request.id, isText: affinity.productIDsAreTexts, "product")
+    let top = served.snapshot.topCustomers(
+        product: request.id, count: request.count, excludesPurchasers: request.excludesPurchased)
+    guard let top else { throw Refusal(.unknownProduct, "no such product in this snapshot") }
+    return answer(served, top, status: .ok) { served.snapshot.customers[$0] }
+}
+
+private let noAffinity = Refusal(
+    .notInSnapshot, "this snapshot has no affinity model",
+    hint: "map the product column in the plan, train and publish")
+
+private func requireKind(
+    _ id: EntityID, isText wanted: Bool, _ what: String
+) throws(Refusal) {
+    let isText = if case .text = id { true } else { false }
+    guard isText == wanted else {
+        throw Refusal(
+            .wrongIDKind, "\(what) ids are \(wanted ? "texts" : "integers")",
+            hint: "DESCRIBE tells the kind of the ids")
+    }
+}
+
+private func answer(
+    _ served: ServedSnapshot, _ entries: [TopList.Entry], status: Engine.ScoreStatus,
+    id: (Int) -> EntityID?
+) -> TableAnswer {
+    var integers: [Int64] = []
+    var texts = TextArray()
+    for entry in entries {
+        switch id(entry.row) {
+        case .integer(let value)?: integers.append(value)
+        case .text(let value)?: texts.append(value)
+        case nil: break
+        }
+    }
+    let ids = texts.isEmpty ? IDColumn.integers(integers) : .texts(texts)
+    return TableAnswer(
+        stamp: served.stamp,
+        table: Table(
+            rowCount: ids.count,
+            subjectStatus: Wire.ScoreStatus(rawValue: status.rawValue) ?? .notEligible,
+            columns: [
+                WireColumn(.entityID, ids: ids), WireColumn(.score, .float32(entries.map(\.score))),
+            ]))
+}
