@@ -39,8 +39,14 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOPosix", package: "swift-nio"),
 ]
 
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+/// A module of the package; a `strict` one has no unsafe construct at all, and the compiler sees
+/// to it.
+func module(
+    _ name: String, _ dependencies: [Target.Dependency] = [], strict: Bool = false
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies,
+        swiftSettings: settings + (strict ? [.strictMemorySafety()] : []))
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -66,15 +72,15 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CPlatform"),
         kernels("Kernels"),
-        module("Units"),
+        module("Units", strict: true),
         module("ByteCoding", ["CPlatform"]),
         module("Numerical", ["CPlatform"] + kernelModules),
         module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Units"]),
-        module("Wire", ["ByteCoding"]),
+        module("Wire", ["ByteCoding"], strict: true),
         module("Ingest", ["ByteCoding", "ColumnStore", "Units"]),
         module("Synthetic", ["ByteCoding", "ColumnStore", "Numerical", "Units"]),
-        module("Features", ["ByteCoding", "Numerical", "Units"]),
-        module("Models", ["Numerical", "Units"]),
+        module("Features", ["ByteCoding", "Numerical", "Units"], strict: true),
+        module("Models", ["Numerical", "Units"], strict: true),
         module(
             "Engine",
             [
@@ -88,7 +94,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
-        module("PatronClient", ["ByteCoding", "Wire"] + nio),
+        module("PatronClient", ["ByteCoding", "Wire"] + nio, strict: true),
         .executableTarget(
             name: "patron",
             dependencies: [

@@ -32,6 +32,11 @@ package final class AtomicFile {
         guard !name.isEmpty else {
             throw .invalidInput(path: path, reason: "a file name is needed, not a folder")
         }
+        // A rename would put a file in the place of a device such as /dev/stdout.
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw .invalidInput(path: path, reason: "it is there and is not an ordinary file")
+        }
         self.path = path
         self.folder = folder
         let number = Self.nextNumber.wrappingAdd(1, ordering: .relaxed).newValue

@@ -77,8 +77,13 @@ struct ColumnStage {
     ) throws(StoreError) {
         let bytes = coded.values.bytes
         let offsets = coded.values.offsets
-        // Each distinct text is interned once a batch, not once a row.
+        // Each distinct text is interned once a batch, not once a row. Numbers plus one by code, 0
+        // for those not met yet: an array where the texts are few against the rows, which saves a
+        // hash a row; a dictionary where most of an array would stay empty.
+        var table = [UInt32](
+            repeating: 0, count: coded.values.count <= rows.count ? coded.values.count : 0)
         var numbers: [UInt32: UInt32] = [:]
+        var (lastCode, lastNumber) = (CodedText.missing, UInt32(0))
         for row in rows {
             let code = coded.codes[row]
             let position = codes.count
@@ -87,15 +92,21 @@ struct ColumnStage {
                 codes.append(0)
                 continue
             }
-            if let number = numbers[code] {
-                codes.append(number)
+            // The lines of an order and of a customer come together.
+            if code != lastCode {
+                lastCode = code
+                lastNumber = table.isEmpty ? numbers[code] ?? 0 : table[Int(code)]
+            }
+            if lastNumber > 0 {
+                codes.append(lastNumber - 1)
                 continue
             }
             let start = offsets[Int(code)]
             let end = offsets[Int(code) + 1]
             try check(end - start, path)
             let number = interner.number(of: bytes.span.bytes.extracting(start..<end))
-            numbers[code] = number
+            lastNumber = number + 1
+            if table.isEmpty { numbers[code] = lastNumber } else { table[Int(code)] = lastNumber }
             codes.append(number)
         }
     }

@@ -104,6 +104,9 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var generations: [Generation]
     /// The generation that is served; nil before the first publish.
     package var currentGeneration: Int?
+    /// The column id of every segmentation that was ever scored, by name, 64…65,535; nil before
+    /// the first. No id ever gets another name.
+    package var segmentationColumns: [String: Int]?
 
     /// An empty workspace's.
     package init() {

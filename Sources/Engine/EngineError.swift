@@ -33,6 +33,10 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     /// `publish` without a scored snapshot, or a look-up before the first `publish`.
     case noSnapshot(workspace: String, what: String)
     case notAWorkspace(path: String)
+    /// A fit with a number that is infinite or none.
+    case notFinite(model: String)
+    /// `train` on data that gives none of the plan's models; why, by name.
+    case nothingFitted(reasons: [String: String])
     case plan(PlanError)
     /// The folder of that generation is there already.
     case snapshotExists(path: String)
@@ -90,6 +94,12 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             "\(workspace): \(what)"
         case .notAWorkspace(let path):
             "\(path): is not a workspace: `patron init \(path) --plan patron.yaml` makes one"
+        case .notFinite(let model):
+            "\(model): the fit is not finite: look for extreme amounts in the data"
+        case .nothingFitted(let reasons):
+            "no model can be fitted on this data\n"
+                + reasons.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)" }
+                .joined(separator: "\n")
         case .plan(let error):
             error.description
         case .snapshotExists(let path):
@@ -110,8 +120,15 @@ extension EngineError {
     /// Whether the data, not a file or a setting, is why a model cannot be fitted.
     var isAboutTheData: Bool {
         switch self {
-        case .model, .noFeatures, .noProducts: true
+        case .model, .noFeatures, .noProducts, .notFinite: true
         default: false
         }
+    }
+
+    /// The description without the model's name in front, for lists that name it themselves.
+    func reason(of model: String) -> String {
+        let prefix = "\(model): "
+        let text = description
+        return text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text
     }
 }

@@ -62,21 +62,26 @@ package struct QuadratureRule: Sendable, Equatable {
     ///   - beta: above 0.
     package static func gaussJacobi(count: Int, alpha: Double, beta: Double) -> QuadratureRule {
         precondition(count >= 1 && alpha > 0 && beta > 0)
-        let sum = alpha + beta - 2
-        var diagonal = [alpha / (alpha + beta)]
+        let sum = alpha + beta
+        var diagonal = [alpha / sum]
         var offDiagonal: [Double] = []
         for i in 1..<max(count, 1) + 1 where i < count {
             let n = Double(i)
-            let even = 2 * n + sum
-            diagonal.append((2 * n * (n + 1 + sum) + sum * alpha) / (even * (even + 2)))
-            // At i = 1 the factors (1 + sum) cancel; dividing by them would fail where
-            // alpha + beta = 1.
-            let square =
-                i == 1
-                ? alpha * beta / (even * even * (even + 1))
-                : n * (n + beta - 1) * (n + alpha - 1) * (n + sum)
+            // Integers first: alpha + beta − 2 would lose all digits of a tiny sum.
+            let even = 2 * (n - 1) + sum
+            // At i = 1 factors of alpha + beta cancel; dividing by them would fail where the sum
+            // is 1 or its square underflows.
+            if i == 1 {
+                diagonal.append((2 * (beta / sum) + alpha) / (sum + 2))
+                offDiagonal.append((alpha / sum * (beta / sum) / (sum + 1)).squareRoot())
+            } else {
+                let numerator = 2 * (n * (n - 1) - alpha) + (2 * n + alpha) * sum
+                diagonal.append(numerator / (even * (even + 2)))
+                let square =
+                    n * (n - 1 + beta) * (n - 1 + alpha) * (n - 2 + sum)
                     / (even * even * (even + 1) * (even - 1))
-            offDiagonal.append(square.squareRoot())
+                offDiagonal.append(square.squareRoot())
+            }
         }
         let (values, first) = symmetricTridiagonalEigen(
             diagonal: diagonal, offDiagonal: offDiagonal)

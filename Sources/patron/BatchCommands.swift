@@ -119,12 +119,12 @@ struct Run: ParsableCommand {
         }
         let (seconds, parts) = try timed {
             let ingest = try workspace.timedIngest(IngestFiles(), skipKnown: true)
-            output.say(ingest.text)
+            try output.say(ingest.text)
             let train = try workspace.timedTrain(asOf: day.asOf, threads: threads.threads)
-            output.say(train.text)
+            try output.say(train.text)
             let score = try workspace.timedScore(
                 asOf: day.asOf, csvPath: out, threads: threads.threads)
-            output.say(score.text)
+            try output.say(score.text)
             return (ingest, train, score, try workspace.publish())
         }
         let result = Result(
@@ -144,11 +144,14 @@ struct Models: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
+        struct Result: Encodable {
+            var models: [ModelCard]
+        }
         let cards = try Workspace(folder: workspace, access: .reading).modelCards()
-        try output.print(cards) { cards in
-            cards.isEmpty
+        try output.print(Result(models: cards)) { result in
+            result.models.isEmpty
                 ? "no models yet: patron train \(workspace)"
-                : cards.map(\.text).joined(separator: "\n\n")
+                : result.models.map(\.text).joined(separator: "\n\n")
         }
     }
 }
@@ -178,7 +181,8 @@ struct Evaluate: ParsableCommand {
 
     @Argument(help: "The workspace.")
     var workspace: String
-    @OptionGroup var day: AsOfOption
+    @Option(help: "Last day that the fit may know, yyyy-MM-dd.", transform: AsOfOption.day)
+    var asOf: CalendarDay
     @Option(
         help: "How far ahead the predictions are checked, such as 39w.",
         transform: { text in
@@ -192,9 +196,6 @@ struct Evaluate: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        guard let asOf = day.asOf else {
-            throw ValidationError("--as-of is needed: the day that the fit may know")
-        }
         let workspace = try Workspace(folder: workspace, access: .reading)
         let report = try workspace.evaluate(
             asOf: asOf, horizon: horizon, threadCount: threads.threads)

@@ -22,8 +22,10 @@ struct IngestStep: Encodable {
         }
         if summary.reports.isEmpty { lines.append("nothing new to ingest") }
         if let path = summary.rejectsPath { lines.append("left-out lines are listed in \(path)") }
-        lines.append(
-            "ingested in \(seconds.decimals(2)) s, \(Int(linesPerSecond).grouped) lines/s")
+        if !summary.reports.isEmpty {
+            lines.append(
+                "ingested in \(seconds.decimals(2)) s, \(Int(linesPerSecond).grouped) lines/s")
+        }
         return lines.joined(separator: "\n")
     }
 }
@@ -61,6 +63,12 @@ struct ScoreStep: Encodable {
             + "\(bytesPerCustomer.decimals(0)) bytes a customer"
         if !summary.missingModels.isEmpty {
             text += "\n  without \(summary.missingModels.joined(separator: ", ")): not trained"
+        }
+        if !summary.modelsOfOtherPlans.isEmpty {
+            text +=
+                "\n  note: the plan has changed since "
+                + "\(summary.modelsOfOtherPlans.joined(separator: ", ")) was trained; "
+                + "patron train applies the change"
         }
         return text
     }
@@ -137,7 +145,8 @@ extension ModelCard {
             "  plan: \(planHash)",
         ]
         for (name, value) in diagnostics.sorted(by: { $0.key < $1.key }) {
-            lines.append("  \(name) = \(value)")
+            let whole = Int(exactly: value).map(String.init)
+            lines.append("  \(name) = \(whole ?? String(value))")
         }
         lines += warnings.map { "  warning: \($0)" }
         return lines.joined(separator: "\n")

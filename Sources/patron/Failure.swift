@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import Ingest
 import Models
+import Numerical
 import PatronClient
 import Server
 import Synthetic
@@ -25,6 +26,8 @@ struct Failure {
             self.init(error.description, Self.code(error))
         case let error as SyntheticError:
             self.init(error.description, Self.code(error))
+        case let error as ISAError:
+            self.init("\(ISALevel.environmentName): \(error)", Self.usage)
         case let error as CommandError:
             self.init(error.text, error.code)
         default:
@@ -38,6 +41,7 @@ struct Failure {
     }
 
     private static let failed: Int32 = 1
+    private static let usage: Int32 = 64
     private static let badData: Int32 = 65
     private static let unavailable: Int32 = 69
     private static let inputOutput: Int32 = 74
@@ -45,13 +49,15 @@ struct Failure {
     private static func code(_ error: EngineError) -> Int32 {
         switch error {
         case .ingest(.system): inputOutput
+        case .ingest(.rejectsFile(let error)): code(error)
         case .store(let error): code(error)
         case .noSnapshot: unavailable
         case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .snapshotExists,
             .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
             failed
         case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
-            .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .plan:
+            .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .notFinite,
+            .nothingFitted, .plan:
             badData
         }
     }
@@ -84,7 +90,7 @@ struct Failure {
 
     private static func code(_ error: SyntheticError) -> Int32 {
         switch error {
-        case .parameter: 64
+        case .parameter: usage
         default: inputOutput
         }
     }

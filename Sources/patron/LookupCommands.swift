@@ -191,12 +191,14 @@ struct TopAnswer: Encodable, Sendable {
     }
 
     func text(_ what: String) -> String {
-        guard !entries.isEmpty else { return "\(of): \(status)" }
+        guard !entries.isEmpty else {
+            return "\(of): \(status) (generation \(generation), as of \(asOf))"
+        }
         var table = TextTable(["rank>", what, "score>"])
         for (rank, entry) in entries.enumerated() {
             table.add(["\(rank + 1)", entry.id, Double(entry.score).decimals(4)])
         }
-        return table.text
+        return table.text + "\ngeneration \(generation), as of \(asOf)"
     }
 }
 
@@ -277,10 +279,18 @@ struct Segments: AsyncParsableCommand {
         var meanChurnProbability: Double?
     }
 
+    struct Answer: Encodable, Sendable {
+        var generation: UInt64
+        var asOf: String
+        var currency: String
+        var segments: [Row]
+    }
+
     func run() async throws {
         let segmentation = segmentation
-        let rows = try await connection.withConnection { connection in
-            try await connection.segments(of: segmentation).segments.map { segment in
+        let answer = try await connection.withConnection { connection in
+            let result = try await connection.segments(of: segmentation)
+            let rows = result.segments.map { segment in
                 Row(
                     segmentation: segment.segmentation, number: segment.number,
                     name: segment.name, customerCount: segment.customerCount,
@@ -289,8 +299,12 @@ struct Segments: AsyncParsableCommand {
                     meanLifetimeValue: segment.meanLifetimeValue,
                     meanChurnProbability: segment.meanChurnProbability)
             }
+            return Answer(
+                generation: result.snapshot.generation,
+                asOf: CalendarDay(daysSince1970: result.snapshot.asOfDay).description,
+                currency: result.snapshot.currency, segments: rows)
         }
-        try output.print(rows) { rows in
+        try output.print(answer) { answer in
             var table = TextTable([
                 "segmentation", "no>", "name", "customers>", "share>", "revenue>", "share>",
                 "mean lifetime value>", "mean churn>",
@@ -298,7 +312,7 @@ struct Segments: AsyncParsableCommand {
             func percent(_ share: Double?) -> String {
                 share.map { ($0 * 100).decimals(1) + " %" } ?? ""
             }
-            for row in rows {
+            for row in answer.segments {
                 table.add([
                     row.segmentation, "\(row.number)", row.name, row.customerCount.grouped,
                     percent(row.customerShare),
@@ -308,6 +322,7 @@ struct Segments: AsyncParsableCommand {
                 ])
             }
             return table.text
+                + "\ngeneration \(answer.generation), as of \(answer.asOf), \(answer.currency)"
         }
     }
 }

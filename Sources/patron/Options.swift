@@ -12,13 +12,13 @@ struct OutputOptions: ParsableArguments {
         if json {
             try Terminal.writeJSON(value)
         } else {
-            Terminal.write(text(value))
+            try Terminal.write(text(value))
         }
     }
 
     /// A line for people, left out where the output is for machines.
-    func say(_ text: String) {
-        if !json { Terminal.write(text) }
+    func say(_ text: String) throws {
+        if !json { try Terminal.write(text) }
     }
 }
 
@@ -36,13 +36,15 @@ struct ThreadOptions: ParsableArguments {
 struct AsOfOption: ParsableArguments {
     @Option(
         help: "Last day whose purchases count, yyyy-MM-dd; by default the plan's, else the last.",
-        transform: { text in
-            guard let day = CalendarDay(parsing: text) else {
-                throw ValidationError("--as-of takes a day such as 1997-09-30, not '\(text)'")
-            }
-            return day
-        })
+        transform: day)
     var asOf: CalendarDay?
+
+    @Sendable static func day(_ text: String) throws -> CalendarDay {
+        guard let day = CalendarDay(parsing: text) else {
+            throw ValidationError("--as-of takes a day such as 1997-09-30, not '\(text)'")
+        }
+        return day
+    }
 }
 
 /// Seconds that `work` took, and its result.

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Foundation
+import Numerical
 
 @main
 struct Patron: AsyncParsableCommand {
@@ -30,7 +32,12 @@ struct Patron: AsyncParsableCommand {
         ])
 
     static func main() async {
+        // Past the file-size limit a write then fails like one on a full disk: with a message, and
+        // without leftovers.
+        signal(SIGXFSZ, SIG_IGN)
         do {
+            // A level that this machine lacks is a wrong setting, not a reason to crash later.
+            _ = try ISALevel.choose(forced: ISALevel.forcedByEnvironment)
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

@@ -2,23 +2,24 @@ import Foundation
 
 /// What the command line prints: results on standard output, everything else on standard error.
 enum Terminal {
-    static func write(_ text: String) {
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    static func write(_ text: String) throws {
+        try write(Data((text + "\n").utf8))
     }
 
+    /// A message that nobody can be told about is dropped, here and below.
     static func writeError(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
     /// A line about progress; only where somebody watches.
     static func progress(_ text: String) {
         guard isatty(STDERR_FILENO) != 0 else { return }
-        FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K\(text)".utf8))
     }
 
     static func endProgress() {
         guard isatty(STDERR_FILENO) != 0 else { return }
-        FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K".utf8))
     }
 
     /// One JSON object a line, keys sorted.
@@ -27,7 +28,17 @@ enum Terminal {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var bytes = try encoder.encode(value)
         bytes.append(UInt8(ascii: "\n"))
-        FileHandle.standardOutput.write(bytes)
+        try write(bytes)
+    }
+
+    /// A full disk behind `> file` is an error like any other; `FileHandle.write(_:)` would trap.
+    private static func write(_ bytes: Data) throws {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: bytes)
+        } catch {
+            throw CommandError(
+                text: "standard output: \(error.localizedDescription)", code: 74)
+        }
     }
 }
 

@@ -55,14 +55,14 @@ extension Workspace {
             try evaluateLifetime(models, fitting, outcome, horizon, into: &report)
         } catch {
             guard error.isAboutTheData else { throw error }
-            report.notFitted["lifetime"] = error.description
+            report.notFitted["lifetime"] = error.reason(of: "lifetime")
         }
         do throws(EngineError) {
             let model = try fitting.affinity()
             try evaluateAffinity(model, fitting, through: end, into: &report)
         } catch {
             guard error.isAboutTheData else { throw error }
-            report.notFitted["affinity"] = error.description
+            report.notFitted["affinity"] = error.reason(of: "affinity")
         }
         return report
     }

@@ -152,34 +152,36 @@ struct ModelFitting {
     }
 
     /// `high revenue, low daysSinceLastPurchase`: the two features whose scaled centroid lies
-    /// farthest from the middle of all segments, the second only where it is half as far.
+    /// farthest from the middle of all segments, the second only where it is half as far. Segments
+    /// of equal names get the next features too, until they differ.
     private func segmentNames(of model: SegmentationModel) -> [String] {
-        let d = model.featureNames.count
-        let k = model.segmentCount
-        var middle = [Double](repeating: 0, count: d)
+        let d = model.featureCount
         let total = Double(max(1, model.sizes.reduce(0, +)))
-        for segment in 0..<k {
-            for j in 0..<d {
-                middle[j] +=
-                    Double(model.centroids[segment * d + j]) * Double(model.sizes[segment]) / total
+        let middle = (0..<d).map { j in
+            model.sizes.enumerated().reduce(0.0) { sum, segment in
+                sum + Double(model.centroids[segment.offset * d + j])
+                    * Double(segment.element) / total
             }
         }
-        var names: [String] = []
-        for segment in 0..<k {
+        func name(_ segment: Int, featureCount: Int) -> String {
             let distances = (0..<d).map { Double(model.centroids[segment * d + $0]) - middle[$0] }
             let order = (0..<d).sorted {
                 abs(distances[$0]) == abs(distances[$1])
                     ? $0 < $1 : abs(distances[$0]) > abs(distances[$1])
             }
-            let first = order[0]
-            guard abs(distances[first]) > 1e-6 else {
-                names.append("everybody")
-                continue
+            let farthest = abs(distances[order[0]])
+            guard farthest > 1e-6 else { return "everybody" }
+            let least = featureCount == 2 ? farthest / 2 : 0
+            return order.prefix(featureCount).filter { abs(distances[$0]) >= least }
+                .map { (distances[$0] > 0 ? "high " : "low ") + model.featureNames[$0] }
+                .joined(separator: ", ")
+        }
+        var names = (0..<model.segmentCount).map { name($0, featureCount: 2) }
+        for featureCount in 3..<max(3, min(d, 5) + 1) {
+            let counts = Dictionary(grouping: names, by: \.self).mapValues(\.count)
+            for segment in names.indices where counts[names[segment]] ?? 0 > 1 {
+                names[segment] = name(segment, featureCount: featureCount)
             }
-            names.append(
-                order.prefix(2).filter { abs(distances[$0]) >= abs(distances[first]) / 2 }
-                    .map { (distances[$0] > 0 ? "high " : "low ") + model.featureNames[$0] }
-                    .joined(separator: ", "))
         }
         return names
     }

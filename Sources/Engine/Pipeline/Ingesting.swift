@@ -70,6 +70,7 @@ extension Workspace {
                 try pending.addPurchases(path, rejects)
             }
             try keepRejects()
+            pending.keepNumberOfRejects()
         } catch {
             pending.removeFiles()
             // The list is what the user needs to mend the file or the mapping.
@@ -112,14 +113,15 @@ private struct PendingIngest {
     mutating func addPurchases(
         _ path: String, _ rejects: RejectsWriter
     ) throws(EngineError) {
-        guard try !isKnown(path) else { return }
+        guard try !isKnown(path, "purchases") else { return }
         let plan = workspace.plan
         let (lines, report) = try mapErrors(EngineError.ingest) { () throws(IngestError) in
             try readPurchases(
                 path: path, mapping: plan.sources.purchases.mapping, clock: plan.clock,
                 rejects: rejects)
         }
-        try checkKind(of: lines.customerIDs, against: manifest.purchaseSegments, column: "customer")
+        try checkKind(of: lines.customerIDs, against: manifest.purchaseSegments, "customer")
+        try checkKind(of: lines.customerIDs, against: manifest.customerSegments, "id")
         if lines.count > 0 {
             let file = nextFile("purchases")
             let segment = try PurchaseSegments.write(lines, to: "\(workspace.folder)/\(file)")
@@ -132,7 +134,7 @@ private struct PendingIngest {
     mutating func addEntities(
         _ path: String, _ kind: EntityKind, _ rejects: RejectsWriter
     ) throws(EngineError) {
-        guard try !isKnown(path) else { return }
+        guard try !isKnown(path, kind.rawValue) else { return }
         let plan = workspace.plan
         guard let source = kind == .customers ? plan.sources.customers : plan.sources.products
         else {
@@ -140,6 +142,13 @@ private struct PendingIngest {
         }
         let (table, report) = try mapErrors(EngineError.ingest) { () throws(IngestError) in
             try readEntities(path: path, mapping: source.mapping, rejects: rejects)
+        }
+        switch kind {
+        case .customers:
+            try checkKind(of: table.ids, against: manifest.customerSegments, "id")
+            try checkKind(of: table.ids, against: manifest.purchaseSegments, "customer")
+        case .products:
+            try checkKind(of: table.ids, against: manifest.productSegments, "id", of: "product")
         }
         if table.count > 0 {
             let file = nextFile(kind.rawValue)
@@ -163,16 +172,24 @@ private struct PendingIngest {
         for path in written { try? FileManager.default.removeItem(atPath: path) }
     }
 
-    /// Whether the content was ingested before and is to be left out. Only a file of the size of
-    /// an earlier one is read for it; what cannot be opened is reported by the reader.
+    /// An ingest that took no line, but listed some, uses up its number, so that the next one does
+    /// not write over the list.
+    mutating func keepNumberOfRejects() {
+        if summary.rejectsPath != nil, written.isEmpty { manifest.nextFileNumber += 1 }
+    }
+
+    /// Whether the content was ingested before as the same kind and is to be left out. Only a file
+    /// of the size of an earlier one is read for it; what cannot be opened is reported by the
+    /// reader.
     /// - Throws: `.alreadyIngested` where that is not wanted.
-    private func isKnown(_ path: String) throws(EngineError) -> Bool {
+    private func isKnown(_ path: String, _ kind: String) throws(EngineError) -> Bool {
         let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
-        guard !again, manifest.sources.contains(where: { $0.byteCount == size }),
-            let file = try? MappedFile(path: path)
-        else { return false }
+        let candidates = manifest.sources.filter { $0.kind == kind && $0.byteCount == size }
+        guard !again, !candidates.isEmpty, let file = try? MappedFile(path: path) else {
+            return false
+        }
         let hash = file.withBytes { ContentHash.hash($0) }
-        guard let earlier = manifest.sources.first(where: { $0.contentHash == hash }) else {
+        guard let earlier = candidates.first(where: { $0.contentHash == hash }) else {
             return false
         }
         if skipKnown { return true }
@@ -202,9 +219,11 @@ private struct PendingIngest {
                 acceptedCount: report.acceptedCount))
     }
 
-    /// The ids of one workspace are all integers or all texts.
+    /// The customer ids of one workspace are all integers or all texts, and so are its product
+    /// ids: what is committed cannot be taken back, so a mixture is refused here.
     private func checkKind(
-        of ids: IDColumn, against earlier: [Manifest.Segment], column: String
+        of ids: IDColumn, against earlier: [Manifest.Segment], _ column: String,
+        of table: String = "customer"
     ) throws(EngineError) {
         guard ids.count > 0, let first = earlier.first else { return }
         let path = "\(workspace.folder)/\(first.file)"
@@ -212,7 +231,7 @@ private struct PendingIngest {
             try SegmentReader(path: path).schema.first { $0.name == column }?.type
         }
         let isText = if case .texts = ids { true } else { false }
-        if let type, (type == .text) != isText { throw .idKindMismatch(table: column) }
+        if let type, (type == .text) != isText { throw .idKindMismatch(table: table) }
     }
 }
 

@@ -96,7 +96,7 @@ enum ModelStore {
             bytes = [UInt8](try encoder.encode(Contents(card: card, model: model)))
         } catch {
             // Only a number that is not finite cannot be encoded: a fit that must not be kept.
-            throw .damagedModel(path: path, reason: "the fit of \(card.name) is not finite")
+            throw .notFinite(model: card.name)
         }
         var writer = ArrayFileWriter(kind: "model", card: bytes)
         arrays(&writer)

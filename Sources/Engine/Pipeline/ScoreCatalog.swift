@@ -36,9 +36,47 @@ enum ScoreCatalog {
             case .valueTier: "value_tier"
             }
         }
+
+        /// One line for DESCRIBE.
+        var description: String {
+            switch self {
+            case .repeatPurchaseCount: "orders after the first"
+            case .ageAtLastPurchaseDays: "days from the first to the last order"
+            case .observedAgeDays: "days from the first order to the as-of day"
+            case .daysSinceLastPurchase: "days from the last order to the as-of day"
+            case .meanOrderValue: "mean revenue of the repeat orders, returns not deducted"
+            case .revenue: "revenue so far, returns deducted"
+            case .margin: "margin so far, returns deducted"
+            case .probabilityAlive:
+                "probability of still being a customer; 1 before a repeat order by construction"
+            case .expectedPurchases: "expected orders in the lifetime horizon"
+            case .expectedOrderValue: "expected revenue of a future order"
+            case .lifetimeValue: "discounted value of the expected orders in the horizon"
+            case .churnProbability: "1 - probability of an order in the churn horizon"
+            case .simpleLifetimeValue: "monthly revenue x gross margin x expected duration"
+            case .valueTier: "1 highest to 4 lowest, by longevity and days since the last order"
+            }
+        }
     }
 
-    /// The id of the first segmentation's column; the others follow in the order of their names.
-    static let firstSegmentationID: UInt16 = 64
-    static let maximumSegmentationCount = 1_000
+    /// Columns of segmentations have the ids from here on.
+    static let firstSegmentationID = 64
+
+    /// The column ids of all segmentations that were ever scored: those known, and the next free
+    /// ones for new names. A name keeps its id when others come, go or are renamed, so a client
+    /// that remembers an id never reads another segmentation under it.
+    static func segmentationIDs(
+        _ names: [String], known: [String: Int]
+    ) throws(EngineError) -> [String: Int] {
+        var ids = known
+        var next = (known.values.max() ?? firstSegmentationID - 1) + 1
+        for name in names where ids[name] == nil {
+            ids[name] = next
+            next += 1
+        }
+        guard next <= Int(UInt16.max) + 1 else {
+            throw .invalidSnapshotContents(reason: "no column id is left for a segmentation")
+        }
+        return ids
+    }
 }

@@ -19,6 +19,8 @@ package struct ScoreSummary: Codable, Sendable {
     package var byteCount: Int
     /// Models of the plan that were not trained: their columns are left out.
     package var missingModels: [String]
+    /// Models that were trained before the plan's last change.
+    package var modelsOfOtherPlans: [String]
 }
 
 extension Workspace {
@@ -35,8 +37,13 @@ extension Workspace {
         let asOf = try asOfDay(requested)
         report("computing features as of \(asOf)")
         let table = try features(asOf: asOf, threadCount: threadCount)
+        var next = manifest
+        let segmentationIDs = try ScoreCatalog.segmentationIDs(
+            plan.segmentations.map(\.name), known: manifest.segmentationColumns ?? [:])
+        next.segmentationColumns = segmentationIDs.isEmpty ? nil : segmentationIDs
         var scoring = Scoring(
-            workspace: self, table: table, history: try history(), threadCount: threadCount)
+            workspace: self, table: table, history: try history(),
+            segmentationIDs: segmentationIDs, threadCount: threadCount)
         report("scoring \(table.rowCount) customers")
         try scoring.run()
         guard !scoring.models.isEmpty else { throw .modelMissing(name: plan.modelNames[0]) }
@@ -55,10 +62,13 @@ extension Workspace {
         }
         let location = try SnapshotWriter.write(contents, into: "\(folder)/snapshots")
         let scores = ScoreFile(contents: contents, topProducts: scoring.topProducts)
-        try scores.writeSegment(to: "\(location.folder)/scores.seg")
-        if let csvPath { try scores.writeCSV(to: csvPath) }
-
-        var next = manifest
+        do throws(EngineError) {
+            try scores.writeSegment(to: "\(location.folder)/scores.seg")
+            if let csvPath { try scores.writeCSV(to: csvPath) }
+        } catch {
+            try? FileManager.default.removeItem(atPath: location.folder)
+            throw error
+        }
         next.generations.append(
             Manifest.Generation(number: generation, folder: "snapshots/\(folderName)"))
         try commit(next)
@@ -67,7 +77,8 @@ extension Workspace {
         return ScoreSummary(
             generation: generation, asOf: asOf.description, customerCount: table.rowCount,
             statusCounts: statusCounts, columns: contents.columns.map(\.name),
-            byteCount: folderByteCount(location.folder), missingModels: scoring.missing)
+            byteCount: folderByteCount(location.folder), missingModels: scoring.missing,
+            modelsOfOtherPlans: scoring.otherPlans)
     }
 
     /// Makes a scored generation the one that is served.
@@ -137,14 +148,31 @@ extension Workspace {
             segments.map(\.file) + next.models.map(\.file) + next.generations.map(\.folder))
         var summary = PruneSummary(removed: [], byteCount: 0)
         for part in ["purchases", "customers", "products", "models", "snapshots"] {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)"))
-            for name in (names ?? []).sorted() where !named.contains("\(part)/\(name)") {
-                summary.byteCount += folderByteCount("\(folder)/\(part)/\(name)")
-                try removeItem("\(folder)/\(part)/\(name)")
-                summary.removed.append("\(part)/\(name)")
+            try remove(from: part, into: &summary) { !named.contains($0) }
+        }
+        // The manifest and the lists of rejects are nobody's part; what a killed command had not
+        // finished of them is.
+        for part in [".", "rejects"] {
+            try remove(from: part, into: &summary) { path in
+                let name = path.split(separator: "/").last ?? ""
+                return name.hasPrefix(".") && name.hasSuffix(".tmp")
             }
         }
         return summary
+    }
+
+    /// Removes the items of a folder of the workspace that `isGarbage` says are, by relative path.
+    private func remove(
+        from part: String, into summary: inout PruneSummary, where isGarbage: (String) -> Bool
+    ) throws(EngineError) {
+        let names = try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)")
+        for name in (names ?? []).sorted() {
+            let path = part == "." ? name : "\(part)/\(name)"
+            guard isGarbage(path) else { continue }
+            summary.byteCount += folderByteCount("\(folder)/\(path)")
+            try removeItem("\(folder)/\(path)")
+            summary.removed.append(path)
+        }
     }
 
     private func removeItem(_ path: String) throws(EngineError) {
@@ -180,21 +208,26 @@ struct Scoring {
     let workspace: Workspace
     let table: FeatureTable
     let history: PurchaseHistory
+    /// The column id of every segmentation, by name.
+    let segmentationIDs: [String: Int]
     let threadCount: Int
     private(set) var columns: [ScoreColumn] = []
     private(set) var segments: [SegmentTable] = []
     private(set) var models: [ModelReference] = []
     private(set) var missing: [String] = []
+    private(set) var otherPlans: [String] = []
     private(set) var affinity: AffinityContents?
     /// Rows of products, best first, of every customer; empty without an affinity model.
     private(set) var topProducts: [[TopN.Entry]] = []
 
     init(
-        workspace: Workspace, table: FeatureTable, history: PurchaseHistory, threadCount: Int
+        workspace: Workspace, table: FeatureTable, history: PurchaseHistory,
+        segmentationIDs: [String: Int], threadCount: Int
     ) {
         self.workspace = workspace
         self.table = table
         self.history = history
+        self.segmentationIDs = segmentationIDs
         self.threadCount = threadCount
     }
 
@@ -204,8 +237,8 @@ struct Scoring {
     mutating func run() throws(EngineError) {
         addHistoryColumns()
         let lifetime = try scoreLifetime()
-        for (index, segmentation) in plan.segmentations.enumerated() {
-            try scoreSegmentation(segmentation, index: index, lifetime: lifetime)
+        for segmentation in plan.segmentations {
+            try scoreSegmentation(segmentation, lifetime: lifetime)
         }
         try scoreAffinity()
         columns.sort { $0.id < $1.id }
@@ -226,6 +259,7 @@ struct Scoring {
             throw .modelFromTheFuture(
                 name: name, trainedAsOf: read.card.asOf, asOf: table.asOf.description)
         }
+        if read.card.planHash != plan.hash { otherPlans.append(name) }
         models.append(
             ModelReference(name: name, version: entry.version, checksum: entry.checksum))
         return read
@@ -251,7 +285,8 @@ struct Scoring {
         let flags = valid.flatMap { $0.allSatisfy(\.self) ? nil : $0 }
         columns.append(
             ScoreColumn(
-                id: column.rawValue, name: column.name, unit: unit, values: values, valid: flags))
+                id: column.rawValue, name: column.name, unit: unit,
+                description: column.description, values: values, valid: flags))
     }
 
     private mutating func scoreLifetime() throws(EngineError) -> LifetimeScores? {
@@ -298,10 +333,12 @@ struct Scoring {
     }
 
     private mutating func scoreSegmentation(
-        _ settings: Plan.Segmentation, index: Int, lifetime: LifetimeScores?
+        _ settings: Plan.Segmentation, lifetime: LifetimeScores?
     ) throws(EngineError) {
         let name = "segmentation.\(settings.name)"
-        guard let fitted = try model(FittedSegmentation.self, name)?.model else { return }
+        guard let columnID = segmentationIDs[settings.name],
+            let fitted = try model(FittedSegmentation.self, name)?.model
+        else { return }
         let valid = eligible
         let rows = valid.indices.filter { valid[$0] }
         var inputs: [FeatureColumn] = []
@@ -326,8 +363,10 @@ struct Scoring {
                 settings.name, fitted.segmentNames, firstNumber: 0, of: numbers, lifetime))
         columns.append(
             ScoreColumn(
-                id: ScoreCatalog.firstSegmentationID + UInt16(index),
+                id: UInt16(columnID),
                 name: "\(settings.name)_segment", unit: "segment",
+                description: "segment of \(settings.name), k-means on "
+                    + settings.features.joined(separator: ", "),
                 values: .int32(numbers.map { max(0, $0) }),
                 valid: valid.allSatisfy(\.self) ? nil : valid))
     }

@@ -83,7 +83,6 @@ extension Workspace {
         var summary = TrainSummary(
             asOf: asOf.description, customerCount: table.rowCount, models: [], notFitted: [:])
         var paths: [String] = []
-        var firstFailure: EngineError?
         do throws(EngineError) {
             for name in only ?? plan.modelNames {
                 report("fitting \(name)")
@@ -101,16 +100,16 @@ extension Workspace {
                     summary.models.append(card)
                 } catch {
                     guard only == nil, error.isAboutTheData else { throw error }
-                    summary.notFitted[name] = error.description
-                    firstFailure = firstFailure ?? error
+                    summary.notFitted[name] = error.reason(of: name)
                 }
             }
-            if summary.models.isEmpty, let firstFailure { throw firstFailure }
-            try commit(next)
         } catch {
             for path in paths { try? FileManager.default.removeItem(atPath: path) }
             throw error
         }
+        if summary.models.isEmpty { throw .nothingFitted(reasons: summary.notFitted) }
+        // Not with the above: a commit that fails in its last sync may have named the files.
+        try commit(next)
         return summary
     }
 

@@ -20,6 +20,14 @@ extension PlanParser {
             return nil
         }
         guard let source = parsePurchases(purchases) else { return nil }
+        if let setting = section["customers"], let customers,
+            customers.mapping.id.kind != source.mapping.customerID.kind
+        {
+            reader.report(
+                .contradiction, at: setting.position,
+                "\(setting.name).id and \(purchases.name).columns.customerID differ in type",
+                hint: "give both `type: integer` or both `type: text`")
+        }
         return Plan.Sources(purchases: source, customers: customers, products: products)
     }
 

@@ -72,9 +72,8 @@ package final class Workspace {
     }
 
     package init(folder: String, access: Access) throws(EngineError) {
-        guard FileManager.default.fileExists(atPath: "\(folder)/MANIFEST") else {
-            throw .notAWorkspace(path: folder)
-        }
+        // Before the lock, which would leave its file in a folder that is no workspace.
+        _ = try Self.loadManifest(folder)
         self.folder = folder
         lock =
             access == .reading

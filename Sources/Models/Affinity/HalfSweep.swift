@@ -11,6 +11,9 @@ struct HalfSweep {
     private static let gramRows = 4096
     /// Entries that are gathered at a time: at 64 factors the panel is 32 KiB.
     private static let panelRows = 128
+    /// How often the diagonal of a system that rounding has made indefinite is raised, 16-fold each
+    /// time from one unit in the last place of the largest entry: the last is 1 % of it.
+    private static let maximumShifts = 5
 
     private let factorCount: Int
     private let width: Int
@@ -79,11 +82,21 @@ struct HalfSweep {
             for row in rows {
                 let entries = matrix.entries(of: row)
                 system.start(base)
-                if !entries.isEmpty {
+                // More factors than rows on the other side leave λ alone on part of the diagonal,
+                // where the rounding of a large Gram matrix can swallow it. Without any λ the
+                // system has no unique solution and is refused.
+                var shift = smallestPivot
+                var attempts = solver.regularization > 0 ? Self.maximumShifts : 0
+                while !entries.isEmpty {
                     solver.add(entries, matrix, coefficients, others, &panel, &system)
-                    let solvable = solver.kernels.solvePositiveDefinite(
+                    let isSolved = solver.kernels.solvePositiveDefinite(
                         &system.matrix, &system.rightSide, smallestPivot: smallestPivot)
-                    if !solvable { return (failedRow: row, factors: solutions) }
+                    if isSolved { break }
+                    if attempts == 0 { return (failedRow: row, factors: solutions) }
+                    attempts -= 1
+                    shift *= 16
+                    system.start(base)
+                    for j in 0..<solver.factorCount { system.matrix[j * width + j] += shift }
                 }
                 solutions.append(contentsOf: system.rightSide)
             }

@@ -15,6 +15,10 @@ package import Numerical
 /// Source: Y. Hu, Y. Koren, C. Volinsky, "Collaborative filtering for implicit feedback datasets",
 /// 2008, section 4.
 package enum ImplicitALS {
+    /// Largest regularization and confidence: the sums of single-precision products of factors
+    /// with these stay finite.
+    package static let largestWeight = 1e15
+
     package struct Parameters: Sendable, Equatable, Codable {
         /// 1 ... 512. More: closer fit, cost of a sweep grows with its square.
         package var factorCount: Int = 32
@@ -50,13 +54,13 @@ package enum ImplicitALS {
                 throw .outOfRange(
                     what: "factorCount", actual: Double(factorCount), allowed: "1 ... 512")
             }
-            guard regularization >= 0 && regularization.isFinite else {
+            guard (0...ImplicitALS.largestWeight).contains(regularization) else {
                 throw .outOfRange(
-                    what: "regularization", actual: regularization, allowed: "at least 0")
+                    what: "regularization", actual: regularization, allowed: "0 ... 1e15")
             }
-            guard confidenceWeight >= 0 && confidenceWeight.isFinite else {
+            guard (0...ImplicitALS.largestWeight).contains(confidenceWeight) else {
                 throw .outOfRange(
-                    what: "confidenceWeight", actual: confidenceWeight, allowed: "at least 0")
+                    what: "confidenceWeight", actual: confidenceWeight, allowed: "0 ... 1e15")
             }
             guard iterations >= 1 else {
                 throw .outOfRange(
@@ -75,15 +79,16 @@ package enum ImplicitALS {
     ///     a preference with confidence 1.
     ///   - initialItemFactors: `[itemCount × factorCount]` to start from instead of drawn ones.
     /// - Throws: `noRows` for a matrix without entries; `outOfRange`; `nonFiniteValue`;
-    ///   `singularSystem` where regularization is too small for a row's system to be solved in
-    ///   single precision.
+    ///   `singularSystem` where regularization is 0 and a row's system cannot be solved in single
+    ///   precision. With any regularization above 0 such a system is given the least more of it
+    ///   that it needs (see `HalfSweep`).
     /// - Complexity: O(entries × factors² + (users + items) × factors³) a sweep.
     package static func fit(
         _ purchases: SparseMatrix, _ parameters: Parameters, initialItemFactors: [Float]? = nil,
         kernels: KernelTable = .current
     ) throws(ModelError) -> FittedALS {
         try parameters.check()
-        try checkValues(purchases)
+        try checkValues(purchases, confidenceWeight: parameters.confidenceWeight)
         guard purchases.valueCount > 0 else { throw .noRows(model: "affinity") }
         let transposed = purchases.transposed()
         let solver = HalfSweep(parameters, kernels)
@@ -125,7 +130,7 @@ package enum ImplicitALS {
             throw .countMismatch(
                 what: "products", actual: purchases.columnCount, expected: fitted.itemCount)
         }
-        try checkValues(purchases)
+        try checkValues(purchases, confidenceWeight: fitted.parameters.confidenceWeight)
         var parameters = fitted.parameters
         parameters.threadCount = threadCount
         try parameters.check()
@@ -135,7 +140,9 @@ package enum ImplicitALS {
             try solver.solve(purchases, against: items, what: "customer factors"))
     }
 
-    private static func checkValues(_ purchases: SparseMatrix) throws(ModelError) {
+    private static func checkValues(
+        _ purchases: SparseMatrix, confidenceWeight: Double
+    ) throws(ModelError) {
         for row in 0..<purchases.rowCount {
             for i in purchases.entries(of: row) {
                 let value = purchases.values[i]
@@ -147,6 +154,11 @@ package enum ImplicitALS {
                     throw .outOfRange(
                         what: "a purchase count of row \(row)", actual: Double(value),
                         allowed: "at least 0; leave returns out")
+                }
+                guard confidenceWeight * Double(value) <= largestWeight else {
+                    throw .outOfRange(
+                        what: "confidenceWeight times a purchase count of row \(row)",
+                        actual: confidenceWeight * Double(value), allowed: "at most 1e15")
                 }
             }
         }

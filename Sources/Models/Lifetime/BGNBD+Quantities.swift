@@ -24,7 +24,7 @@ extension FittedBGNBD {
         precondition(x >= 0 && tx >= 0 && tx <= age)
         guard x > 0 else { return 1 }
         let shape = r + Double(x)
-        let d = log(a / (b + Double(x) - 1)) + shape * log((alpha + age) / (alpha + tx))
+        let d = log(a / (b + Double(x - 1))) + shape * log((alpha + age) / (alpha + tx))
         // exp overflows to infinity for customers long gone, and 1 / infinity is the right 0.
         return 1 / (1 + exp(d))
     }
@@ -111,6 +111,6 @@ extension FittedBGNBD {
                 if ratio < 1 && term < 1e-17 * tail * (1 - ratio) { break }
             }
         }
-        return alive + exp(logBeta) * a / (b + Double(count) - 1) * tail
+        return alive + exp(logBeta) * a / (b + Double(count - 1)) * tail
     }
 }

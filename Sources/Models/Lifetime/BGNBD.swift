@@ -150,7 +150,7 @@ package struct FittedBGNBD: Codable, Equatable, Sendable {
         let shape = r + Double(x)
         let alive = r * log(alpha) - shape * log(alpha + age)
         guard x > 0 else { return alive }
-        let d = log(a / (b + Double(x) - 1)) + shape * log((alpha + age) / (alpha + tx))
+        let d = log(a / (b + Double(x - 1))) + shape * log((alpha + age) / (alpha + tx))
         return alive + max(d, 0) + log1p(exp(-abs(d)))
             + GammaDifferences(argument: r, maximumCount: x).value(x)
             + GammaDifferences(argument: b, maximumCount: x).value(x)

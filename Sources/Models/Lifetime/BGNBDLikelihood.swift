@@ -90,7 +90,8 @@ package struct BGNBDLikelihood: Sendable {
             self.x = x
             shape = r + Double(x)
             guard x > 0 else { return }
-            let denominator = b + Double(x) - 1
+            // x − 1 first: at x = 1 a small b keeps its digits.
+            let denominator = b + Double(x - 1)
             logOdds = log(a / denominator)
             dA = 1 / a
             dB = -1 / denominator

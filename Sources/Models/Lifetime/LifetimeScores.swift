@@ -35,7 +35,8 @@ package struct LifetimeScores: Sendable, Equatable {
         package init() {}
     }
 
-    /// 0 ok; 5 (not eligible) where the history contradicts itself; otherwise as given.
+    /// 0 ok; 5 (not eligible) where the history contradicts itself or its value is beyond all
+    /// numbers; otherwise as given.
     package var status: [UInt8]
     /// In 0...1; 1 for customers without repeat purchase by the model's construction.
     package var probabilityAlive: [Double]
@@ -116,7 +117,7 @@ package struct LifetimeScores: Sendable, Equatable {
         }
         let alive = column { scorer.probabilityAlive($0) }
         let orderValue = spend.map { _ in column { scorer.expectedOrderValue($0) } }
-        return LifetimeScores(
+        var scores = LifetimeScores(
             status: statuses,
             probabilityAlive: alive,
             expectedPurchases: column { alive[$0] * outlooks.expected[Int(codes[$0])] },
@@ -125,6 +126,25 @@ package struct LifetimeScores: Sendable, Equatable {
             lifetimeValue: orderValue.map { value in
                 column { alive[$0] * outlooks.discounted[Int(codes[$0])] * value[$0] * ratio }
             })
+        scores.refuseNonFinite()
+        return scores
+    }
+
+    /// Products of values near the largest double overflow: such a row gets a status, not infinity.
+    private mutating func refuseNonFinite() {
+        for row in status.indices where status[row] == 0 {
+            let isFinite =
+                probabilityAlive[row].isFinite && expectedPurchases[row].isFinite
+                && churnProbability[row].isFinite && expectedOrderValue?[row].isFinite ?? true
+                && lifetimeValue?[row].isFinite ?? true
+            if isFinite { continue }
+            status[row] = Self.notEligible
+            probabilityAlive[row] = 0
+            expectedPurchases[row] = 0
+            churnProbability[row] = 0
+            expectedOrderValue?[row] = 0
+            lifetimeValue?[row] = 0
+        }
     }
 }
 
@@ -187,7 +207,7 @@ private struct RowScorer: Sendable {
         let count = Double(x[row])
         let d = (model.r + count) * (logAges[Int(age[row])] - logAges[Int(tx[row])])
         // Odds a / (b+x−1) · e^d of having dropped out; none without a repeat purchase.
-        return count > 0 ? 1 / (1 + model.a / (model.b + count - 1) * exp(d)) : 1
+        return count > 0 ? 1 / (1 + model.a / (model.b + (count - 1)) * exp(d)) : 1
     }
 
     func expectedOrderValue(_ row: Int) -> Double {

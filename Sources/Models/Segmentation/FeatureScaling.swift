@@ -61,7 +61,8 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
             case .none:
                 centres.append(0)
                 factors.append(1)
-                missingCoordinates.append(Float(centre))
+                missingCoordinates.append(
+                    Float(min(max(centre, -largestCoordinate), largestCoordinate)))
             case .zScore, .logZScore, .robust:
                 centres.append(centre)
                 factors.append(spread > 0 ? 1 / spread : 0)
@@ -105,9 +106,15 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
         return matrix
     }
 
-    /// The coordinate of one raw value.
+    /// Farther out than this every coordinate is held, so that no square or sum of squares
+    /// overflows: a value that the fit never saw may be any number of deviations away.
+    package static let largestCoordinate = 1e15
+
+    /// The coordinate of one raw value, in ±`largestCoordinate`.
     package func coordinate(_ value: Float, _ feature: Int) -> Float {
-        Float((Self.transformed(Double(value), kind) - centres[feature]) * factors[feature])
+        let coordinate =
+            (Self.transformed(Double(value), kind) - centres[feature]) * factors[feature]
+        return Float(min(max(coordinate, -Self.largestCoordinate), Self.largestCoordinate))
     }
 
     /// The raw value of a coordinate; of a constant column its centre.

@@ -60,7 +60,8 @@ package enum KMeans {
     ///   - initialCentroids: `[clusterCount × featureCount]` row-major to start from instead of a
     ///     seeding (then one restart).
     /// - Throws: `noRows`; `tooFewRows` for fewer rows than clusters; `tooFewDistinctRows` where
-    ///   fewer than `clusterCount` rows differ; `nonFiniteValue`; `outOfRange`.
+    ///   fewer than `clusterCount` rows differ in single precision; `nonFiniteValue`; `outOfRange`.
+    ///   No cluster of a fit is empty.
     /// - Complexity: O(rows × features × clusters) an iteration; the seeding costs about
     ///   2 + ln(clusters) iterations.
     package static func fit(
@@ -85,10 +86,15 @@ package enum KMeans {
         }
         let origin = raw.isFarFromOrigin ? raw.means : nil
         let centred = origin.map { points.subtracting($0, threadCount: parameters.threadCount) }
+        let moments = centred.map { Moments($0, threadCount: parameters.threadCount) } ?? raw
+        let meanSquare = moments.squareSum / Double(points.rowCount)
+        guard meanSquare == 0 || meanSquare >= 1e-30 else {
+            throw .outOfRange(
+                what: "the mean square of the features", actual: meanSquare,
+                allowed: "at least 1e-30, or single precision underflows; scale the features")
+        }
         var run = LloydRun(
-            points: centred ?? points, parameters: parameters,
-            moments: centred.map { Moments($0, threadCount: parameters.threadCount) } ?? raw,
-            kernels: kernels)
+            points: centred ?? points, parameters: parameters, moments: moments, kernels: kernels)
         if let initialCentroids {
             let expected = parameters.clusterCount * points.featureCount
             guard initialCentroids.count == expected else {
@@ -100,16 +106,27 @@ package enum KMeans {
                     what: "initial centroids", row: bad / points.featureCount,
                     column: bad % points.featureCount)
             }
+            guard let largest = initialCentroids.map(abs).max(), largest <= 1e15 else {
+                throw .outOfRange(
+                    what: "initial centroids", actual: Double(initialCentroids.map(abs).max() ?? 0),
+                    allowed: "at most 1e15, or single precision overflows")
+            }
             let start = origin.map { shift(initialCentroids, by: $0, sign: -1) }
-            return run.iterate(from: start ?? initialCentroids).shifted(to: origin)
+            return try run.iterate(from: start ?? initialCentroids).shifted(to: origin)
         }
         var best: FittedKMeans?
+        var failure = ModelError.noRows(model: "k-means")
         for restart in 0..<parameters.restarts {
             var random = SeededRandom(seed: parameters.seed, stream: UInt64(restart))
-            let fitted = run.iterate(from: try run.seed(&random))
-            if fitted.inertia < best?.inertia ?? .infinity { best = fitted }
+            do {
+                let fitted = try run.iterate(from: try run.seed(&random))
+                if fitted.inertia < best?.inertia ?? .infinity { best = fitted }
+            } catch {
+                // Another start may still find as many clusters.
+                failure = error
+            }
         }
-        guard let best else { preconditionFailure("bounded features have a finite inertia") }
+        guard let best else { throw failure }
         return best.shifted(to: origin)
     }
 
@@ -211,6 +228,9 @@ struct Moments {
     let squareSum: Double
     /// Whether the distance from the origin would cost the comparison `x·c - |c|²/2` its digits.
     let isFarFromOrigin: Bool
+    /// Squared distance of the mean from the origin, in variances, that counts as far: two more
+    /// bits of every product are then lost.
+    static let farRatio = 16.0
 
     init(_ points: FeatureMatrix, threadCount: Int) {
         let d = points.featureCount
@@ -247,6 +267,6 @@ struct Moments {
         means = (0..<d).map { Float(sums[$0] / n) }
         meanVariance = variance / Double(d)
         squareSum = sums[d...].reduce(0, +)
-        isFarFromOrigin = squaredMean > 16 * variance
+        isFarFromOrigin = squaredMean > Self.farRatio * variance
     }
 }

@@ -5,6 +5,8 @@ struct LloydRun {
     /// Rows of a chunk: 128 blocks. Large enough that merging the chunks' centroid sums is small
     /// beside the assignment, small enough to balance 100k rows over a few threads.
     static let chunkRows = 128 * FeatureMatrix.blockRowCount
+    /// Most assignments spent on filling clusters that are empty after the last iteration.
+    private static let maximumRefillRounds = 16
 
     /// What a chunk owns.
     fileprivate struct Chunk: Sendable {
@@ -53,7 +55,9 @@ struct LloydRun {
     }
 
     /// Lloyd's iterations from `[clusterCount × featureCount]` centroids.
-    mutating func iterate(from start: [Float]) -> FittedKMeans {
+    /// - Throws: `tooFewDistinctRows` where a cluster stays empty whatever row it is moved to: single
+    ///   precision cannot tell as many rows apart.
+    mutating func iterate(from start: [Float]) throws(ModelError) -> FittedKMeans {
         var centroids = start
         var inertias: [Double] = []
         var converged = false
@@ -77,8 +81,28 @@ struct LloydRun {
             converged = parameters.tolerance > 0 && shift <= parameters.tolerance * meanVariance
         }
         // The last movement may have changed assignments: what is returned belongs to `centroids`.
-        _ = assign(to: centroids)
+        // It may have emptied a cluster too, which then moves like any other empty one. All empty
+        // ones move to different rows at once, so a few rounds fill them wherever rows differ.
+        var rounds = 0
+        while true {
+            _ = assign(to: centroids)
+            let occupied = occupiedClusterCount()
+            if occupied == parameters.clusterCount { break }
+            guard rounds < Self.maximumRefillRounds else {
+                throw .tooFewDistinctRows(
+                    model: "k-means", actual: occupied, needed: parameters.clusterCount)
+            }
+            rounds += 1
+            centroids = movedCentroids(from: centroids)
+        }
         return fitted(centroids, inertias, converged)
+    }
+
+    /// Clusters with at least one row, after an assignment.
+    private func occupiedClusterCount() -> Int {
+        (0..<parameters.clusterCount).count { cluster in
+            chunks.contains { $0.counts[cluster] > 0 }
+        }
     }
 
     /// Greedy k-means++: each further centroid is the best of 2 + ln(k) rows that are drawn with a
@@ -171,23 +195,31 @@ struct LloydRun {
         return moved
     }
 
-    /// The rows farthest from their centroids, never the last one of a cluster.
+    /// The rows farthest from their centroids: no two alike, none that lies on its centroid (nothing
+    /// would be gained), never the last one of a cluster. Fewer than `count` where there are not
+    /// as many.
     private func farthestRows(_ centroids: [Float], _ counts: [Int64], _ count: Int) -> [Int] {
         var rows: [(distance: Double, row: Int)] = []
         for chunk in chunks {
             for row in chunk.rows {
                 let label = Int(chunk.labels[row - chunk.rows.lowerBound])
-                rows.append((squaredDistance(points, row, centroids, label), row))
+                let distance = squaredDistance(points, row, centroids, label)
+                if distance > 0 { rows.append((distance, row)) }
             }
         }
         rows.sort { $0.distance != $1.distance ? $0.distance > $1.distance : $0.row < $1.row }
         var left = counts
         var farthest: [Int] = []
-        for (_, row) in rows where farthest.count < count {
+        var chosen: Set<[Float]> = []
+        for (_, row) in rows {
+            if farthest.count == count { break }
             let donor = Int(label(of: row))
             if left[donor] <= 1 { continue }
+            let values = points.row(row)
+            if chosen.contains(values) { continue }
             left[donor] -= 1
             farthest.append(row)
+            chosen.insert(values)
         }
         return farthest
     }

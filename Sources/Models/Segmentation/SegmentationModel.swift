@@ -99,11 +99,27 @@ package struct SegmentationModel: Sendable, Equatable, Codable {
         let fitted = FittedKMeans(
             clusterCount: segmentCount, featureCount: featureCount, centroids: centroids,
             assignments: [], sizes: sizes, inertia: inertia, inertiaPerIteration: [],
-            converged: converged, origin: nil)
+            converged: converged, origin: origin)
         let segments = fitted.assign(points, threadCount: threadCount)
         return Assignment(
             segments: segments,
             distances: fitted.distances(points, assignments: segments, threadCount: threadCount))
+    }
+
+    /// What is subtracted before rows and centroids are compared: the mean of the fit's rows where
+    /// it lies so far from 0 that the comparison would lose its digits (unscaled years, amounts,
+    /// coordinates); else nil, as in the fit.
+    private var origin: [Float]? {
+        let rows = Double(max(1, sizes.reduce(0, +)))
+        var means = [Double](repeating: 0, count: featureCount)
+        for segment in 0..<segmentCount {
+            for j in 0..<featureCount {
+                means[j] +=
+                    Double(centroids[segment * featureCount + j]) * Double(sizes[segment]) / rows
+            }
+        }
+        let squaredMean = means.reduce(0) { $0 + $1 * $1 }
+        return squaredMean > Moments.farRatio * totalInertia / rows ? means.map(Float.init) : nil
     }
 
     private static func ranking(_ fitted: FittedKMeans, _ order: Order) -> [Int] {
