@@ -38,4 +38,17 @@ import Testing
             #expect(rule.weights.allSatisfy { $0 >= 0 })
         }
     }
+
+    /// Parameters next to 0, where α + β − 2 has no digit of them left.
+    @Test(arguments: [1e-200, 1e-30, 1e-9, 0.5, 1])
+    func gaussJacobiWithTinyParameters(size: Double) {
+        for (alpha, beta) in [(size, size), (size, 2), (2, size), (size, 1 - size / 2)] {
+            let rule = QuadratureRule.gaussJacobi(count: 16, alpha: alpha, beta: beta)
+            #expect(rule.nodes.allSatisfy { $0 > 0 && $0 <= 1 })
+            let sum = rule.weights.reduce(0, +)
+            let mean = zip(rule.nodes, rule.weights).map(*).reduce(0, +)
+            #expect(abs(sum - 1) < 1e-13)
+            #expect(abs(mean - alpha / (alpha + beta)) < 1e-13)
+        }
+    }
 }

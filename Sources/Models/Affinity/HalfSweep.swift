@@ -66,10 +66,6 @@ struct HalfSweep {
         _ matrix: SparseMatrix, against others: [Float], what: String
     ) throws(ModelError) -> [Float] {
         let base = regularizedGram(others)
-        // A pivot this far below the largest diagonal entry has no correct digit left.
-        var largest: Float = 0
-        for j in 0..<factorCount { largest = max(largest, base[j * width + j]) }
-        let smallestPivot = largest * Float.ulpOfOne
         let coefficients = Coefficients(matrix, alpha)
         let (solver, width) = (self, width)
         let solved = parallelMap(
@@ -82,19 +78,22 @@ struct HalfSweep {
             for row in rows {
                 let entries = matrix.entries(of: row)
                 system.start(base)
-                // More factors than rows on the other side leave λ alone on part of the diagonal,
-                // where the rounding of a large Gram matrix can swallow it. Without any λ the
-                // system has no unique solution and is refused.
-                var shift = smallestPivot
+                // More factors than rows on the other side, or one very large confidence, leave λ
+                // alone on part of the diagonal, where the rounding of the rest can swallow it.
+                // Without any λ the system has no unique solution and is refused.
+                var shift: Float = 0
                 var attempts = solver.regularization > 0 ? Self.maximumShifts : 0
                 while !entries.isEmpty {
                     solver.add(entries, matrix, coefficients, others, &panel, &system)
+                    // A pivot this far below the largest diagonal entry has no correct digit left.
+                    let smallestPivot =
+                        system.fillPadding(after: solver.factorCount) * Float.ulpOfOne
                     let isSolved = solver.kernels.solvePositiveDefinite(
                         &system.matrix, &system.rightSide, smallestPivot: smallestPivot)
                     if isSolved { break }
                     if attempts == 0 { return (failedRow: row, factors: solutions) }
                     attempts -= 1
-                    shift *= 16
+                    shift = 16 * max(shift, smallestPivot)
                     system.start(base)
                     for j in 0..<solver.factorCount { system.matrix[j * width + j] += shift }
                 }
@@ -132,16 +131,10 @@ struct HalfSweep {
         }
     }
 
-    /// YᵀY + λ I, upper triangle, with ones on the padding's diagonal.
+    /// YᵀY + λ I, upper triangle; zero in the padding.
     private func regularizedGram(_ factors: [Float]) -> [Float] {
         var matrix = gram(factors).map { Float($0) }
-        for j in 0..<width {
-            if j < factorCount {
-                matrix[j * width + j] += regularization
-            } else {
-                matrix[j * width + j] = 1
-            }
-        }
+        for j in 0..<factorCount { matrix[j * width + j] += regularization }
         return matrix
     }
 
@@ -219,6 +212,17 @@ struct HalfSweep {
         init(width: Int) {
             matrix = [Float](repeating: 0, count: width * width)
             rightSide = [Float](repeating: 0, count: width)
+        }
+
+        /// Puts the largest diagonal entry of the first `count` rows on the diagonal of the padding,
+        /// which then passes for a pivot whatever the magnitude of the factors.
+        /// - Returns: that entry.
+        mutating func fillPadding(after count: Int) -> Float {
+            let width = rightSide.count
+            var largest: Float = 0
+            for j in 0..<count { largest = max(largest, matrix[j * width + j]) }
+            for j in count..<width { matrix[j * width + j] = largest }
+            return largest
         }
 
         mutating func start(_ base: [Float]) {

@@ -156,7 +156,8 @@ package struct FittedKMeans: Sendable, Equatable {
 
     package var iterations: Int { inertiaPerIteration.count }
 
-    /// The nearest centroid of each row; the fit's own points give its own assignments.
+    /// The nearest centroid of each row; the fit's own points give its own assignments, but for rows
+    /// whose distances to two centroids differ by less than the rounding of the coordinates.
     /// - Precondition: `points` has the fit's feature count and is finite.
     package func assign(
         _ points: FeatureMatrix, threadCount: Int, kernels: KernelTable = .current

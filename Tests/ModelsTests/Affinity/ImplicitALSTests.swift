@@ -210,4 +210,51 @@ import Testing
             try ImplicitALS.foldIn(wide, into: fitted, threadCount: 1)
         }
     }
+
+    /// More factors than products and far more customers: the customers' Gram matrix has no full
+    /// rank, and its rounding is larger than the regularization.
+    @Test func fewProductsManyFactorsAndLittleRegularization() throws {
+        let matrix = purchases(users: 30_000, items: 6, entries: 90_000)
+        let fitted = try ImplicitALS.fit(
+            matrix, .init(factorCount: 32, regularization: 1e-6, iterations: 4, threadCount: 2))
+        #expect(fitted.userFactors.allSatisfy { $0.isFinite })
+        #expect(fitted.itemFactors.allSatisfy { $0.isFinite })
+        for (before, after) in zip(
+            fitted.lossPerIteration, fitted.lossPerIteration.dropFirst())
+        {
+            #expect(after <= before + 1e-5)
+        }
+    }
+
+    @Test func oneRowOneColumnAndStoredZeros() throws {
+        let parameters = ImplicitALS.Parameters(factorCount: 8, iterations: 3)
+        let row = SparseMatrix(
+            rowCount: 1, columnCount: 5, rows: [0, 0], columns: [1, 3], values: [1, 0])
+        for matrix in [row, row.transposed()] {
+            let fitted = try ImplicitALS.fit(matrix, parameters)
+            #expect((fitted.userFactors + fitted.itemFactors).allSatisfy { $0.isFinite })
+            #expect(fitted.lossPerIteration.allSatisfy { $0.isFinite && $0 >= 0 })
+        }
+        let cold = try ImplicitALS.foldIn(
+            SparseMatrix(rowCount: 2, columnCount: 5, rows: [], columns: [], values: []),
+            into: try ImplicitALS.fit(row, parameters), threadCount: 1)
+        #expect(cold == [Float](repeating: 0, count: 16))
+    }
+
+    @Test(arguments: [Float(1e6), 1e12, 1e30])
+    func hugePurchaseCounts(value: Float) throws {
+        let matrix = SparseMatrix(
+            rowCount: 3, columnCount: 4, rows: [0, 1, 1, 2], columns: [0, 0, 2, 3],
+            values: [value, 1, value, 2])
+        do throws(ModelError) {
+            let fitted = try ImplicitALS.fit(matrix, .init(factorCount: 4))
+            #expect((fitted.userFactors + fitted.itemFactors).allSatisfy { $0.isFinite })
+        } catch {
+            guard case .outOfRange = error else {
+                Issue.record("\(error)")
+                return
+            }
+            #expect(value > 1e13)
+        }
+    }
 }

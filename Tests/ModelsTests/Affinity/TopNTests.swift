@@ -82,4 +82,23 @@ import Testing
         let eligible = [false, true, true, false, true]
         #expect(mostPopular(purchases, count: 9, eligible: eligible).map(\.item) == [1, 2, 4])
     }
+
+    @Test func everythingExcludedMoreThanThereAreAndTies() {
+        let items = TopN(itemFactors: [1, 1, 1, -2, 1], itemCount: 5, factorCount: 1)
+        let all = SparseMatrix(
+            rowCount: 2, columnCount: 5, rows: [0, 0, 0, 0, 0, 1], columns: [0, 1, 2, 3, 4, 1],
+            values: [Float](repeating: 1, count: 6))
+        let answers = items.top(
+            .max, queryFactors: [1, 1], excluding: all, threadCount: 1)
+        #expect(answers[0].isEmpty)
+        #expect(answers[1].map(\.item) == [0, 2, 4, 3])
+        #expect(
+            items.top(
+                3, queryFactors: [0], eligible: [Bool](repeating: false, count: 5), threadCount: 1
+            ) == [[]])
+        // Zero factors: every score ties at 0, the lowest indices win.
+        #expect(items.top(2, queryFactors: [0], threadCount: 1)[0].map(\.item) == [0, 1])
+        let none = TopN(itemFactors: [], itemCount: 0, factorCount: 3)
+        #expect(none.top(4, queryFactors: [1, 2, 3], threadCount: 2) == [[]])
+    }
 }
