@@ -55,8 +55,9 @@ extension SnapshotInfo {
 extension Description {
     init(_ answer: DescribeResponse) {
         self.init(
-            snapshot: SnapshotInfo(answer.stamp), customerCount: Int(answer.customerCount),
-            productCount: Int(answer.productCount),
+            snapshot: SnapshotInfo(answer.stamp),
+            customerCount: Int(clamping: answer.customerCount),
+            productCount: Int(clamping: answer.productCount),
             customerIDKind: answer.customerIDKind.map(PatronIDKind.init),
             productIDKind: answer.productIDKind.map(PatronIDKind.init),
             columns: answer.columns.map {
@@ -116,14 +117,26 @@ extension SegmentsResult {
             segments: (0..<table.rowCount).map { row in
                 Segment(
                     segmentation: segmentations.text(row) ?? "",
-                    number: Int(numbers.number(row) ?? 0),
+                    number: numbers.integer(row),
                     name: table[.segmentName]?.text(row) ?? "",
-                    customerCount: Int(counts.number(row) ?? 0),
+                    customerCount: counts.integer(row),
                     customerShare: table[.segmentCustomerShare]?.number(row),
                     revenue: table[.segmentRevenue]?.number(row),
                     revenueShare: table[.segmentRevenueShare]?.number(row),
                     meanLifetimeValue: table[.segmentMeanLifetimeValue]?.number(row),
                     meanChurnProbability: table[.segmentMeanChurnProbability]?.number(row))
             })
+    }
+}
+
+extension WireColumn {
+    /// The integer of a row; 0 where there is none. Not by way of a double, which holds numbers
+    /// that no integer can.
+    fileprivate func integer(_ row: Int) -> Int {
+        switch values {
+        case .int32(let values): Int(values[row])
+        case .int64(let values): Int(values[row])
+        case .float32, .float64, .text: 0
+        }
     }
 }

@@ -35,7 +35,7 @@ public final class PatronConnection: Sendable {
     /// Connects and says HELLO.
     /// - Parameters:
     ///   - clientName: name and version of the calling software, for the server's log.
-    ///   - timeout: for connecting and the server's answer together.
+    ///   - timeout: for connecting, and again for the server's answer.
     ///   - defaultDeadline: of requests that name none; nil waits for ever.
     public static func connect(
         host: String, port: Int, clientName: String = "patron-swift",
@@ -187,7 +187,8 @@ public final class PatronConnection: Sendable {
         _ handler: NIOLoopBound<ClientHandler>
     ) async throws(PatronError) -> Reply {
         var writer = ByteWriter()
-        let milliseconds = deadline.map { TimeAmount($0).nanoseconds / 1_000_000 } ?? 0
+        // 0 would mean that there is no deadline.
+        let milliseconds = deadline.map { max(1, TimeAmount($0).nanoseconds / 1_000_000) } ?? 0
         let length = request.encodeFrame(
             requestID: id, deadlineMilliseconds: UInt32(clamping: milliseconds), into: &writer)
         guard length <= limit else { throw .requestTooLarge(byteCount: length, limit: limit) }

@@ -53,11 +53,21 @@ extension FrameHandler {
                 .helloRequired, "\(header.opcode?.name ?? "a request") before HELLO",
                 hint: "begin with HELLO")
         }
+        let range: Range<Int>
         do throws(WireError) {
-            return try frame.open(payload).bodyRange
+            range = try frame.open(payload).bodyRange
         } catch {
             throw Refusal(error)
         }
+        let requestID = header.requestID
+        guard requestID != 0 else {
+            throw Refusal(.valueOutOfRange, "request id 0", hint: "0 is for GOAWAY: begin with 1")
+        }
+        // Of any operation: two answers with one id could not be told apart.
+        guard openScans.isEmpty || !openScans.contains(requestID) else {
+            throw Refusal(.requestIDInUse, "request id \(requestID) is still open")
+        }
+        return range
     }
 
     private func answer(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
@@ -152,10 +162,11 @@ extension FrameHandler {
                 .wrongIDKind, "customer ids are \(customers.holdsTexts ? "texts" : "integers")",
                 hint: "DESCRIBE tells the kind of the ids")
         }
-        let byteCount =
-            FrameHeader.byteCount + served.stampBytes.count
-            + LookupAnswer.maximumByteCount(rowCount: rowCount, fields: fields)
-        guard byteCount <= peerFrameByteCount else { throw tooLarge(byteCount) }
+        let length =
+            FrameHeader.countedBytes
+            + LookupAnswer.maximumByteCount(
+                stampByteCount: served.stampBytes.count, rowCount: rowCount, fields: fields)
+        guard length <= peerFrameByteCount else { throw tooLarge(length) }
         let frame = loop.output.beginFrame(
             rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit, requestID: header.requestID,
             aux: Status.ok.rawValue)
@@ -171,9 +182,6 @@ extension FrameHandler {
     private func scan(
         _ header: FrameHeader, _ make: @escaping @Sendable () throws(Refusal) -> Response
     ) throws(Refusal) {
-        guard !openScans.contains(header.requestID) else {
-            throw Refusal(.requestIDInUse, "request id \(header.requestID) is still open")
-        }
         guard openScans.count < shared.limits.inFlightPerConnection else {
             throw Refusal(
                 .tooManyInFlight, "\(openScans.count) requests are open on this connection",
@@ -187,7 +195,7 @@ extension FrameHandler {
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         let generation = loop.served.generation
-        let isQueued = shared.scans.submit {
+        let isQueued = shared.scans.submit(scanTicket) {
             let response: Response
             do throws(Refusal) {
                 guard NIODeadline.now() < deadline else {
@@ -212,8 +220,8 @@ extension FrameHandler {
     private func finishScan(_ requestID: UInt32, _ bytes: [UInt8]) {
         openScans.remove(requestID)
         guard let context, !isClosing else { return }
-        context.writeAndFlush(
-            wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
+        write(bytes)
+        context.flush()
         closeIfDrained()
     }
 

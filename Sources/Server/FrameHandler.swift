@@ -16,15 +16,26 @@ final class FrameHandler: ChannelInboundHandler {
     let loop: LoopState
     /// Nil before the channel is active and after it is inactive.
     var context: ChannelHandlerContext?
-    /// Bytes of a frame that is not complete yet.
+    /// Bytes of a frame that is not complete yet, or of frames that wait in `isHeld`.
     private var partial: ByteBuffer?
+    /// Whether `partial` waits for the client to take its answers.
+    private var isHeld = false
     /// When the first of them arrived.
     private var partialSince = NIODeadline.distantFuture
     /// Bytes of its whole frame as far as known.
     private var partialByteCount = 0
     private var acceptedAt = NIODeadline.now()
     private var lastActivity = NIODeadline.now()
-    private var unwritableSince: NIODeadline?
+    /// Bytes of answers given to the channel so far.
+    private var writtenByteCount = 0
+    /// How many of them the client's socket had taken at the latest tick.
+    private var takenByteCount = 0
+    /// When that number last grew, or the first byte began to wait.
+    private var takenAt = NIODeadline.now()
+    /// Whether bytes were waiting at the latest tick or have been written since.
+    private var hasOutput = false
+    /// Whether the server ever stopped reading because the client did not take its answers.
+    private var hasWaited = false
     /// Set when the last frame for the client is written: what still arrives is discarded.
     private var closingSince: NIODeadline?
     private var isAdmitted = false
@@ -34,9 +45,16 @@ final class FrameHandler: ChannelInboundHandler {
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
     /// Request ids on the scan threads.
     var openScans: Set<UInt32> = []
+    /// Tells the scan threads when nobody waits for their answers any more.
+    let scanTicket = ScanTicket()
 
-    /// How long a client may take to read the last frame and close.
+    /// How long a client may take to close after it was sent the last frame.
     private static let lingerTime = TimeAmount.seconds(1)
+    /// How long nothing arrives from a client that has nothing more to send.
+    private static let quietTime = LoopState.tickInterval * 2
+    /// Answers of one read are handed over in pieces of about this size, so that a client that
+    /// does not take them is noticed before all of its requests are answered.
+    private static let outputPieceByteCount = 64 << 10
 
     init(shared: ServerShared, loop: LoopState) {
         self.shared = shared
@@ -74,8 +92,9 @@ final class FrameHandler: ChannelInboundHandler {
         }
         partial = nil
         self.context = nil
+        scanTicket.cancel()
         loop.remove(self)
-        shared.releaseConnection()
+        if isAdmitted { shared.releaseConnection() }
         context.fireChannelInactive()
     }
 
@@ -88,10 +107,32 @@ final class FrameHandler: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         // A client that does not take its answers gets no new ones: its requests stay in the
         // socket until it has read.
-        let isWritable = context.channel.isWritable
-        unwritableSince = isWritable ? nil : loop.now
-        try? context.channel.syncOptions?.setOption(.autoRead, value: isWritable)
+        if context.channel.isWritable {
+            // Not at once: this may be in the middle of a flush, and other connections have their
+            // turn first.
+            let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+            loop.eventLoop.execute { handler.value.resume() }
+        } else {
+            hasWaited = true
+            try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+        }
         context.fireChannelWritabilityChanged()
+    }
+
+    /// Goes on with the requests that waited for the client to take its answers.
+    private func resume() {
+        guard let context, !isClosing, context.channel.isWritable else { return }
+        // The time in which the server did not read is not the client's.
+        partialSince = loop.now
+        lastActivity = loop.now
+        if isHeld, let rest = partial.take() {
+            isHeld = false
+            readFrames(of: rest)
+            send()
+            context.flush()
+        }
+        guard !isHeld, !isClosing, context.channel.isWritable else { return }
+        try? context.channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -105,6 +146,10 @@ final class FrameHandler: ChannelInboundHandler {
         lastActivity = loop.now
         if var joined = partial.take() {
             joined.writeBuffer(&incoming)
+            if isHeld {
+                partial = joined
+                return
+            }
             readFrames(of: joined)
         } else {
             partialSince = loop.now
@@ -120,6 +165,12 @@ final class FrameHandler: ChannelInboundHandler {
         var offset = 0
         do throws(WireError) {
             while offset < bytes.byteCount, !isClosing {
+                if loop.output.count >= Self.outputPieceByteCount { send() }
+                guard context?.channel.isWritable ?? false else {
+                    isHeld = true
+                    keep(buffer, from: offset, expecting: 0)
+                    return
+                }
                 let maximumLength =
                     hasGreeted
                     ? shared.limits.wire.frameBytes : WireLimits.frameBytesBeforeHello
@@ -143,11 +194,9 @@ final class FrameHandler: ChannelInboundHandler {
         var rest = buffer
         rest.moveReaderIndex(forwardBy: offset)
         partialByteCount = byteCount
-        // The header's checksum was right and its length within the limit, so the size is real.
-        if byteCount > rest.capacity {
-            rest.discardReadBytes()
-            rest.reserveCapacity(minimumWritableBytes: byteCount - rest.readableBytes)
-        }
+        // No room is made for the rest: anybody can announce 16 MiB on thousands of connections.
+        // The buffer doubles as the bytes arrive.
+        if offset > 0 { rest.discardReadBytes() }
         partial = rest
     }
 
@@ -155,9 +204,19 @@ final class FrameHandler: ChannelInboundHandler {
     func send() {
         guard loop.output.count > 0 else { return }
         defer { loop.output.removeAll() }
+        write(loop.output.bytes)
+    }
+
+    /// Hands bytes to the channel; they leave with the next flush.
+    func write(_ bytes: [UInt8]) {
         guard let context else { return }
-        let buffer = context.channel.allocator.buffer(bytes: loop.output.bytes)
-        context.write(wrapOutboundOut(buffer), promise: nil)
+        if !hasOutput {
+            hasOutput = true
+            takenAt = loop.now
+        }
+        writtenByteCount += bytes.count
+        context.write(
+            wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
     }
 
     // MARK: Ends
@@ -176,9 +235,14 @@ final class FrameHandler: ChannelInboundHandler {
         context?.flush()
     }
 
-    /// While the server stops: ends the connection when nothing of it is in flight.
+    /// While the server stops: ends the connection when nothing of it is in flight. Requests that
+    /// wait, here or in the socket, for the client to take its answers are in flight too.
     func closeIfDrained() {
-        guard loop.phase == .refusing, openScans.isEmpty, !isClosing else { return }
+        guard loop.phase == .refusing, openScans.isEmpty, partial == nil, !isClosing,
+            context?.channel.isWritable ?? true
+        else { return }
+        // What such a client sent while the server did not read is only now read.
+        guard !hasWaited || loop.now - lastActivity > Self.quietTime else { return }
         startClosing()
     }
 
@@ -187,28 +251,53 @@ final class FrameHandler: ChannelInboundHandler {
     }
 
     /// Called at every tick.
-    func closeIfLate(_ now: NIODeadline) {
+    func closeIfLate(_ tick: NIODeadline) {
         let limits = shared.limits
-        if let closingSince {
-            if now - closingSince > Self.lingerTime { close() }
-        } else if let unwritableSince {
-            if now - unwritableSince > TimeAmount(limits.writeStallTimeout) {
-                shared.logger.warning(
-                    "connection closed: answers are not read", metadata: ["peer": "\(peerName)"])
+        // What happened since the last tick carries that tick's time: nobody is cut off early.
+        let now = tick - LoopState.tickInterval
+        if isStalled(now) {
+            // Nothing is said: it would not be read either.
+            shared.logger.warning(
+                "connection closed: answers are not read", metadata: ["peer": "\(peerName)"])
+            close()
+        } else if let since = closingSince {
+            if hasOutput {
+                closingSince = now
+            } else if now - since > Self.lingerTime {
                 close()
             }
         } else if !hasGreeted, now - acceptedAt > TimeAmount(limits.handshakeTimeout) {
             shared.logger.info(
                 "connection closed: no HELLO in time", metadata: ["peer": "\(peerName)"])
             endConnection(.handshakeTimeout, "no HELLO in time")
-        } else if partial != nil, now - partialSince > patience {
+        } else if !(context?.channel.isWritable ?? false) {
+            // The server does not read, so the client cannot be late.
+        } else if partial != nil, !isHeld, now - partialSince > patience {
             shared.logger.info(
                 "connection closed: a frame took too long", metadata: ["peer": "\(peerName)"])
             endConnection(.peerTooSlow, "a frame was not complete in time")
-        } else if openScans.isEmpty, now - lastActivity > TimeAmount(limits.idleTimeout) {
+        } else if openScans.isEmpty, !hasOutput,
+            now - lastActivity > TimeAmount(limits.idleTimeout)
+        {
             endConnection(
                 .idleTimeout, "nothing was sent for too long", hint: "send PING when idle")
+        } else {
+            closeIfDrained()
         }
+    }
+
+    /// Whether answers wait and the client's socket has taken no byte of them for too long. A
+    /// client that reads slowly but steadily is not cut off.
+    private func isStalled(_ now: NIODeadline) -> Bool {
+        guard hasOutput, let context else { return false }
+        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let taken = writtenByteCount - waiting
+        if taken > takenByteCount || waiting == 0 {
+            takenByteCount = taken
+            takenAt = now
+        }
+        hasOutput = waiting > 0
+        return now - takenAt > TimeAmount(shared.limits.writeStallTimeout)
     }
 
     /// How long the frame that has begun may take.

@@ -65,13 +65,21 @@ struct LookupAnswer {
     let strip: RowStrip
     let fields: [LookupField]
 
-    /// More than the table can take, in bytes: checked against the peer's limit before anything
-    /// is written.
-    static func maximumByteCount(rowCount: Int, fields: [LookupField]) -> Int {
-        let lanes = fields.reduce(4) { $0 + $1.byteCount } * rowCount
-        let bitmaps = (fields.count + 1) * (rowCount / 8 + 128)
-        return TableWriter.headerBytes + (fields.count + 1) * TableWriter.descriptorBytes + lanes
-            + bitmaps
+    /// What the body takes at most: with a bitmap in every column and no column of many rows
+    /// constant. Checked against the peer's limit before anything is written, so that the work
+    /// that a request may cause does not depend on luck.
+    static func maximumByteCount(
+        stampByteCount: Int, rowCount: Int, fields: [LookupField]
+    ) -> Int {
+        let directory =
+            stampByteCount + TableWriter.headerBytes
+            + (fields.count + 1) * TableWriter.descriptorBytes
+        if rowCount == 1 { return directory }
+        func aligned(_ byteCount: Int) -> Int { (byteCount + 63) & ~63 }
+        let bitmap = aligned((rowCount + 7) / 8)
+        return fields.reduce(aligned(directory) + aligned(rowCount * 4)) {
+            $0 + bitmap + aligned(rowCount * $1.byteCount)
+        }
     }
 
     /// - Parameter scratch: with the rows found.

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOPosix
 
@@ -27,6 +28,29 @@ extension PatronServer {
             throw .insecureBind(address: name)
         }
         return address
+    }
+
+    /// Lets the process open as many files as the connections need, and returns how many
+    /// connections there may be. Without files left, a connection could not even be refused: it
+    /// would wait in the kernel while the listener spins.
+    static func makeRoom(forConnections count: Int, _ logger: Logger) -> Int {
+        // For snapshots, event loops, the standard streams and connections that are being refused.
+        let reserve = 256
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0 else { return count }
+        let wanted = rlim_t(count + reserve)
+        if limit.rlim_cur < wanted {
+            limit.rlim_cur = min(wanted, limit.rlim_max)
+            // The open-file limit of the process stays as it is where this fails.
+            if setrlimit(resource, &limit) != 0 { _ = getrlimit(resource, &limit) }
+        }
+        guard limit.rlim_cur < wanted else { return count }
+        let room = max(1, Int(limit.rlim_cur) - reserve)
+        logger.warning(
+            "fewer connections than configured: the process may not open more files",
+            metadata: ["connections": "\(room)", "openFileLimit": "\(limit.rlim_cur)"])
+        return room
     }
 
     static func listen(

@@ -4,11 +4,13 @@ package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import UnixSignals
 
 /// Answers look-ups over TCP from the current snapshot; moves to a new generation while serving.
 ///
 /// `start` binds, `run` serves until its task is cancelled or a graceful shutdown begins, then
-/// drains: no new connections, GOAWAY to the open ones, requests in flight finish, all close.
+/// drains: no new connections, GOAWAY to the open ones, requests in flight finish, all close. A
+/// SIGTERM or SIGINT that arrives while it drains ends it at once.
 package final class PatronServer: Service {
     /// Where it listens, with the port that was chosen for port 0.
     package let address: SocketAddress
@@ -46,15 +48,17 @@ package final class PatronServer: Service {
         _ configuration: ServerConfiguration, source: @escaping SnapshotSource, logger: Logger
     ) async throws(ServerError) -> PatronServer {
         let address = try await resolve(configuration)
+        var limits = configuration.limits
+        limits.connectionCount = makeRoom(forConnections: limits.connectionCount, logger)
         let scans = ScanQueue(
             threadCount: configuration.scanThreadCount,
-            capacity: configuration.limits.queuedScanCount)
+            capacity: limits.queuedScanCount)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.loopCount)
         do throws(ServerError) {
-            let snapshot = try await firstSnapshot(source, scans)
+            let snapshot = try await firstSnapshot(source)
             let shared = await ServerShared(
-                configuration: configuration, logger: logger, scans: scans, group: group,
-                snapshot: snapshot)
+                configuration: configuration, limits: limits, logger: logger, scans: scans,
+                group: group, snapshot: snapshot)
             shared.startTicks()
             let listener = try await listen(address, shared, group)
             logger.info(
@@ -96,12 +100,19 @@ package final class PatronServer: Service {
         logger.info("draining", metadata: ["connections": "\(shared.connectionCount())"])
         try? await listener.close()
         shared.onEveryLoop { $0.goAway() }
-        try? await Task.sleep(for: configuration.drainDelay)
-        shared.onEveryLoop { $0.refuseNewWork() }
-        let clock = ContinuousClock()
-        let deadline = clock.now + configuration.drainTimeout
-        while shared.connectionCount() > 0, clock.now < deadline, !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(5))
+        await withTaskGroup { tasks in
+            tasks.addTask { await self.finishWork() }
+            let hastening = configuration.hasteningSignals
+            if !hastening.isEmpty {
+                tasks.addTask {
+                    for await signal in await UnixSignalsSequence(trapping: hastening) {
+                        self.logger.warning("stopping at once", metadata: ["signal": "\(signal)"])
+                        break
+                    }
+                }
+            }
+            await tasks.next()
+            tasks.cancelAll()
         }
         if shared.connectionCount() > 0 {
             // A cancelled task asked for no drain, so there is nothing to warn of.
@@ -125,11 +136,22 @@ package final class PatronServer: Service {
             ])
     }
 
+    /// Returns when no connection is open any more, the time is over, or its task is cancelled.
+    private func finishWork() async {
+        try? await Task.sleep(for: configuration.drainDelay)
+        shared.onEveryLoop { $0.refuseNewWork() }
+        let clock = ContinuousClock()
+        let deadline = clock.now + configuration.drainTimeout
+        while shared.connectionCount() > 0, clock.now < deadline, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     private static func firstSnapshot(
-        _ source: @escaping SnapshotSource, _ scans: ScanQueue
+        _ source: @escaping SnapshotSource
     ) async throws(ServerError) -> ServingSnapshot {
         let opened: Result<ServingSnapshot?, EngineError>?
-        opened = try? await scans.run {
+        opened = try? await NIOThreadPool.singleton.runIfActive {
             Result { () throws(EngineError) -> ServingSnapshot? in
                 guard let location = try source() else { return nil }
                 return try ServingSnapshot(location)

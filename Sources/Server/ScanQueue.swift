@@ -14,9 +14,10 @@ final class ScanQueue: Sendable {
         pool.start()
     }
 
-    /// Runs `work` as soon as a thread is free, in order of submission.
+    /// Runs `work` as soon as a thread is free, in order of submission, unless the ticket is
+    /// cancelled by then.
     /// - Returns: false, without taking the work, where `capacity` others wait already.
-    func submit(_ work: @escaping @Sendable () -> Void) -> Bool {
+    func submit(_ ticket: ScanTicket, _ work: @escaping @Sendable () -> Void) -> Bool {
         if waitingCount.wrappingAdd(1, ordering: .relaxed).oldValue >= capacity {
             waitingCount.wrappingSubtract(1, ordering: .relaxed)
             return false
@@ -24,18 +25,22 @@ final class ScanQueue: Sendable {
         pool.submit { state in
             self.waitingCount.wrappingSubtract(1, ordering: .relaxed)
             // Cancelled only when the server has closed all connections: nobody waits any more.
-            if case .active = state { work() }
+            if case .active = state, !ticket.isCancelled { work() }
         }
         return true
-    }
-
-    /// Runs blocking work for a task.
-    func run<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value
-    {
-        try await pool.runIfActive(work)
     }
 
     func shutdown() async {
         try? await pool.shutdownGracefully()
     }
+}
+
+/// What the scans of one connection have in common: they are not worth running once it is closed.
+/// Without this, a client that asks and leaves would keep the threads from everybody else.
+final class ScanTicket: Sendable {
+    private let cancelled = Atomic<Bool>(false)
+
+    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+
+    func cancel() { cancelled.store(true, ordering: .relaxed) }
 }

@@ -1,8 +1,9 @@
 import Engine
 import Wire
 
-/// A snapshot with what every answer from it repeats, encoded once.
-struct ServedSnapshot: Sendable {
+/// A snapshot with what every answer from it repeats, encoded once. A class, because a request
+/// that holds on to it then counts one reference instead of one a member.
+final class ServedSnapshot: Sendable {
     let snapshot: ServingSnapshot
     let stamp: SnapshotStamp
     /// The stamp as it opens the body of an answer.

@@ -1,7 +1,8 @@
 package import Engine
+package import UnixSignals
 package import Wire
 
-/// Tells where the current generation lies; nil where nothing is published yet. Called from one
+/// Tells where the current generation lies; nil where nothing is published yet. Called by one
 /// thread at a time, every `ServerConfiguration.snapshotPollInterval`.
 package typealias SnapshotSource = @Sendable () throws(EngineError) -> SnapshotLocation?
 
@@ -25,6 +26,8 @@ package struct ServerConfiguration: Sendable {
     package var drainDelay: Duration
     /// How long requests in flight may take to finish after that.
     package var drainTimeout: Duration
+    /// Signals of the process that end a drain at once. Several servers of one process share them.
+    package var hasteningSignals: [UnixSignal] = [.sigterm, .sigint]
 
     package init(
         host: String = "127.0.0.1", port: Int = 0, loopCount: Int = 2, scanThreadCount: Int = 1,
@@ -61,9 +64,11 @@ package struct ServerLimits: Sendable, Equatable {
     package var minimumBytesPerSecond = 16 << 10
     /// Without a frame in either direction.
     package var idleTimeout: Duration = .seconds(600)
-    /// How long a client may leave answers unread before it is disconnected.
+    /// How long a client may take no byte of the answers that wait for it before it is
+    /// disconnected.
     package var writeStallTimeout: Duration = .seconds(10)
-    /// Bytes of answers not taken by the client yet; above them the server stops reading.
+    /// Bytes of answers not taken by the client yet; above them the server answers and reads no
+    /// more of its requests.
     package var pendingOutputByteCount = 1 << 20
 
     package init() {}

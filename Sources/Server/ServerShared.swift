@@ -20,10 +20,10 @@ final class ServerShared: Sendable {
     private let loopIndices: [ObjectIdentifier: Int]
 
     init(
-        configuration: ServerConfiguration, logger: Logger, scans: ScanQueue,
-        group: any EventLoopGroup, snapshot: ServingSnapshot
+        configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
+        scans: ScanQueue, group: any EventLoopGroup, snapshot: ServingSnapshot
     ) async {
-        limits = configuration.limits
+        self.limits = limits
         drainMilliseconds =
             TimeAmount(configuration.drainDelay + configuration.drainTimeout).nanoseconds
             / 1_000_000
@@ -53,10 +53,12 @@ final class ServerShared: Sendable {
 
     func connectionCount() -> Int { openConnections.load(ordering: .relaxed) }
 
-    /// Counts a new connection; false where there are too many already.
+    /// Counts a new connection; false, without counting it, where there are too many already.
     func admitConnection() -> Bool {
         let before = openConnections.wrappingAdd(1, ordering: .relaxed).oldValue
-        return before < limits.connectionCount
+        if before < limits.connectionCount { return true }
+        releaseConnection()
+        return false
     }
 
     func releaseConnection() {
@@ -72,6 +74,8 @@ final class ServerShared: Sendable {
     /// Returns when every loop answers from the new snapshot.
     func move(to snapshot: ServingSnapshot) async {
         let served = ServedSnapshot(snapshot)
+        // One after the other: two loops may answer from two generations for a moment, but each
+        // connection lives on one loop.
         for loop in loops {
             try? await loop.eventLoop.submit { loop.value.move(to: served) }.get()
         }

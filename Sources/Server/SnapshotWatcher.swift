@@ -1,8 +1,10 @@
+import ColumnStore
 import Engine
 import Logging
+import NIOPosix
 
-/// Looks for a new generation and moves the server to it. One that cannot be opened is refused
-/// once, with its error in the log, and the previous one keeps serving.
+/// Looks for another current generation, newer or (after a rollback) older, and moves the server to
+/// it. One that is damaged is refused once, with its error in the log, and the served one stays.
 struct SnapshotWatcher: Sendable {
     let source: SnapshotSource
     let interval: Duration
@@ -10,7 +12,7 @@ struct SnapshotWatcher: Sendable {
 
     private enum Outcome: Sendable {
         case unchanged
-        case older(SnapshotLocation)
+        case stillRefused
         case opened(ServingSnapshot)
         case refused(SnapshotLocation, EngineError)
         case unknown(EngineError)
@@ -24,17 +26,16 @@ struct SnapshotWatcher: Sendable {
             do { try await Task.sleep(for: interval) } catch { return }
             switch await look(current: shared.generation.load(ordering: .acquiring), refused) {
             case .unchanged:
+                // Refused once does not mean for ever: the files may be restored before the
+                // manifest names them again.
+                (refused, complaint) = (nil, nil)
+            case .stillRefused:
                 complaint = nil
-            case .older(let location):
-                refused = location
-                shared.logger.error(
-                    "the current generation is older than the served one; start the server anew",
-                    metadata: ["generation": "\(location.generation)"])
             case .opened(let snapshot):
                 (refused, complaint) = (nil, nil)
                 await shared.move(to: snapshot)
                 shared.logger.info(
-                    "moved to a new generation",
+                    "moved to another generation",
                     metadata: [
                         "generation": "\(snapshot.generation)", "asOf": "\(snapshot.asOf)",
                         "customers": "\(snapshot.customerCount)",
@@ -42,37 +43,39 @@ struct SnapshotWatcher: Sendable {
             case .refused(let location, let error):
                 refused = location
                 shared.logger.error(
-                    "new generation refused, the previous one keeps serving",
+                    "generation refused, the served one stays",
                     metadata: ["generation": "\(location.generation)", "error": "\(error)"])
             case .unknown(let error):
-                // Logged once, not five times a second.
+                // Looked at again, but logged once, not five times a second.
                 if complaint != error {
                     complaint = error
                     shared.logger.error(
-                        "cannot tell the current generation", metadata: ["error": "\(error)"])
+                        "cannot open the current generation, the served one stays",
+                        metadata: ["error": "\(error)"])
                 }
             }
         }
     }
 
     private func look(current: Int, _ refused: SnapshotLocation?) async -> Outcome {
-        let outcome = try? await shared.scans.run { [source] in
+        // Not on the scan threads: a publish does not wait behind a thousand scans.
+        let outcome = try? await NIOThreadPool.singleton.runIfActive { [source] in
             let location: SnapshotLocation?
             do throws(EngineError) { location = try source() } catch {
                 return Outcome.unknown(error)
             }
-            guard let location, location.generation != current, location != refused else {
-                return .unchanged
-            }
-            // A client never sees the generation of its answers go back.
-            guard location.generation > current else { return .older(location) }
+            guard let location, location.generation != current else { return .unchanged }
+            if location == refused { return .stillRefused }
             do throws(EngineError) {
                 return .opened(try ServingSnapshot(location))
+            } catch .store(.system(let error)) {
+                // No more open files, no memory: the snapshot may be sound and is tried again.
+                return .unknown(.store(.system(error)))
             } catch {
                 return .refused(location, error)
             }
         }
-        // Only a server that is shutting down has no thread to look with.
+        // The pool runs as long as the process.
         return outcome ?? .unchanged
     }
 }

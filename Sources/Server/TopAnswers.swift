@@ -17,7 +17,8 @@ func topProductsAnswer(
     case .ok, .notEligible, .onlyReturns, .tooLittleHistory:
         break
     }
-    return answer(served, top.products, status: top.status) { row in
+    let areTexts = served.snapshot.affinity?.productIDsAreTexts ?? false
+    return answer(served, top.products, status: top.status, idsAreTexts: areTexts) { row in
         served.snapshot.affinity?.productID(row)
     }
 }
@@ -31,7 +32,8 @@ func topCustomersAnswer(
     let top = served.snapshot.topCustomers(
         product: request.id, count: request.count, excludesPurchasers: request.excludesPurchased)
     guard let top else { throw Refusal(.unknownProduct, "no such product in this snapshot") }
-    return answer(served, top, status: .ok) { served.snapshot.customers[$0] }
+    let customers = served.snapshot.customers
+    return answer(served, top, status: .ok, idsAreTexts: customers.holdsTexts) { customers[$0] }
 }
 
 private let noAffinity = Refusal(
@@ -51,7 +53,7 @@ private func requireKind(
 
 private func answer(
     _ served: ServedSnapshot, _ entries: [TopList.Entry], status: Engine.ScoreStatus,
-    id: (Int) -> EntityID?
+    idsAreTexts: Bool, id: (Int) -> EntityID?
 ) -> TableAnswer {
     var integers: [Int64] = []
     var texts = TextArray()
@@ -62,7 +64,7 @@ private func answer(
         case nil: break
         }
     }
-    let ids = texts.isEmpty ? IDColumn.integers(integers) : .texts(texts)
+    let ids = idsAreTexts ? IDColumn.texts(texts) : .integers(integers)
     return TableAnswer(
         stamp: served.stamp,
         table: Table(

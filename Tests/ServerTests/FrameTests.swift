@@ -1,4 +1,5 @@
 import ByteCoding
+import Engine
 import Foundation
 import PatronClient
 import Testing
@@ -170,6 +171,44 @@ import Wire
                 try await raw.receive()?.header.requestID,
             ]
             #expect(order == [3, 4, 2])
+        }
+    }
+
+    @Test func oneCustomerOfManyColumnsFitsTheSmallestFrame() async throws {
+        var contents = sampleContents()
+        contents.columns += (0..<90).map { index in
+            ScoreColumn(
+                id: UInt16(400 + index), name: "c\(index)", unit: "",
+                values: .int32((0..<1_000).map { Int32($0 + index) }))
+        }
+        try await withServer(testConfiguration(), contents) { server in
+            let raw = try RawConnection(port: server.port)
+            try await raw.sayHello(maximumFrameBytes: 4_096)
+            raw.send(frame(Self.lookup, 2))
+            let answer = try await raw.receive()
+            guard case .lookup(let table)? = answer?.response else {
+                Issue.record("\(String(describing: answer?.header.status))")
+                return
+            }
+            #expect(table.table.columns.count == 1 + 4 + 90)
+        }
+    }
+
+    @Test func anEmptyListKeepsTheKindOfItsIDs() async throws {
+        try await withServer { server in
+            let raw = try RawConnection(port: server.port)
+            try await raw.sayHello()
+            // Customer 3 bought nothing; the products have texts for ids.
+            raw.send(
+                frame(
+                    .topProducts(
+                        TopRequest(id: .integer(id(3)), count: 5, excludesPurchased: false)), 2))
+            guard case .topProducts(let answer)? = try await raw.receive()?.response else {
+                Issue.record("no answer")
+                return
+            }
+            #expect(answer.table.rowCount == 0)
+            #expect(answer.table[.entityID]?.values.type == .text)
         }
     }
 

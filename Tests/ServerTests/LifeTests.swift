@@ -5,7 +5,14 @@ import Logging
 import PatronClient
 import Server
 import Testing
+import UnixSignals
 import Wire
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// Start, new generations, limits and the end of a server.
 @Suite struct LifeTests {
@@ -54,6 +61,14 @@ import Wire
             #expect(try await connection.ping() == 1)
             let answer = try await connection.lookup([.integer(id(1))])
             #expect(answer.snapshot.generation == 1)
+            // The manifest goes back, the files are restored, and the manifest goes on again.
+            server.announce(
+                SnapshotLocation(generation: 1, folder: server.folder + "/gen-000001"))
+            try await Task.sleep(for: .milliseconds(100))
+            try FileManager.default.removeItem(atPath: server.folder + "/gen-000002")
+            try server.publish(sampleContents(generation: 2))
+            try await server.waitForGeneration(2)
+            #expect(try await connection.ping() == 2)
             try server.publish(sampleContents(generation: 3))
             try await server.waitForGeneration(3)
             #expect(try await connection.ping() == 3)
@@ -61,12 +76,33 @@ import Wire
         }
     }
 
-    @Test func anOlderGenerationIsNotServed() async throws {
+    @Test func aRollbackIsFollowed() async throws {
         try await withServer(testConfiguration(), sampleContents(generation: 4)) { server in
+            let connection = try await server.connect()
+            #expect(try await connection.ping() == 4)
             try server.publish(sampleContents(generation: 3))
-            try await Task.sleep(for: .milliseconds(60))
-            #expect(server.server.generation == 4)
+            try await server.waitForGeneration(3)
+            #expect(try await connection.ping() == 3)
+            let answer = try await connection.lookup([.integer(id(1))], columns: [10])
+            #expect(answer.snapshot.generation == 3)
+            #expect(answer.columns[0].number(0) == revenue(row: 1, generation: 3))
+            try server.publish(sampleContents(generation: 5))
+            try await server.waitForGeneration(5)
+            #expect(try await connection.ping() == 5)
             #expect(server.server.endpoint == "127.0.0.1:\(server.port)")
+            await connection.close()
+        }
+    }
+
+    @Test func aGenerationThatCannotBeOpenedYetIsTriedAgain() async throws {
+        try await withServer { server in
+            server.announce(
+                SnapshotLocation(generation: 2, folder: server.folder + "/gen-000002"))
+            try await Task.sleep(for: .milliseconds(60))
+            #expect(server.server.generation == 1)
+            try SnapshotWriter.write(sampleContents(generation: 2), into: server.folder)
+            try await server.waitForGeneration(2)
+            #expect(server.server.generation == 2)
         }
     }
 
@@ -118,6 +154,62 @@ import Wire
                 for try await count in tasks { #expect(count == nil || count == 9) }
             }
         }
+    }
+
+    @Test func answersThatWaitForTheClientSurviveTheDrain() async throws {
+        let configuration = testConfiguration {
+            $0.limits.pendingOutputByteCount = 64 << 10
+            $0.drainTimeout = .seconds(20)
+        }
+        try await withServer(configuration) { server in
+            let raw = try RawConnection(port: server.port, receiveBytes: 4_096)
+            try await raw.sayHello()
+            let requestIDs = UInt32(2)..<4_002
+            raw.send(requestIDs.flatMap { frame(.describe, $0) })
+            #expect(try await raw.receive()?.header.requestID == 2)
+            await server.shutDown()
+            // Longer than the delay and than a client gets to close: what it has asked stays.
+            try await Task.sleep(for: .milliseconds(1_500))
+            var answered: [UInt32] = [2]
+            var toldToGo = 0
+            while let header = try await raw.receive()?.header {
+                if header.opcode == .goAway {
+                    toldToGo += 1
+                    continue
+                }
+                #expect(header.status == .ok || header.status == .draining)
+                answered.append(header.requestID)
+            }
+            // Counted, because an array of four thousand is no message.
+            #expect(answered.count == requestIDs.count)
+            #expect(Set(answered).count == requestIDs.count)
+            #expect(toldToGo == 1)
+        }
+    }
+
+    @Test func aSecondSignalEndsTheDrain() async throws {
+        // Keeps the signal from ending the tests, whatever the server does.
+        let signals = await UnixSignalsSequence(trapping: .sigusr1)
+        let configuration = testConfiguration {
+            $0.drainDelay = .seconds(60)
+            $0.hasteningSignals = [.sigusr1]
+        }
+        try await withServer(configuration) { server in
+            let raw = try RawConnection(port: server.port)
+            try await raw.sayHello()
+            await server.shutDown()
+            #expect(try await raw.receive()?.header.status == .draining)
+            let sender = Task {
+                while !Task.isCancelled {
+                    kill(getpid(), SIGUSR1)
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+            }
+            // Far earlier than after the minute of the delay.
+            #expect(try await raw.isEnded())
+            sender.cancel()
+        }
+        withExtendedLifetime(signals) {}
     }
 
     @Test func aCancelledServerEndsAtOnce() async throws {
@@ -186,7 +278,7 @@ import Wire
         let configuration = testConfiguration {
             $0.limits.handshakeTimeout = .seconds(1)
             $0.limits.frameTimeout = .milliseconds(300)
-            $0.limits.idleTimeout = .milliseconds(1_200)
+            $0.limits.idleTimeout = .seconds(3)
         }
         try await withServer(configuration) { server in
             let silent = try RawConnection(port: server.port)
@@ -231,15 +323,19 @@ import Wire
             try await raw.sayHello()
             let scan = Request.topCustomers(
                 TopRequest(id: .text("P1"), count: 5, excludesPurchased: false))
-            raw.send(frame(scan, 2) + frame(scan, 2) + frame(scan, 3) + frame(scan, 4))
+            let lookup = Request.lookup(LookupRequest(ids: .integers([id(7)])))
+            raw.send(
+                frame(scan, 2) + frame(scan, 2) + frame(lookup, 2) + frame(scan, 3)
+                    + frame(scan, 4) + frame(lookup, 0))
             var statuses: [UInt32: [Status]] = [:]
-            for _ in 0..<4 {
+            for _ in 0..<6 {
                 let header = try #require(try await raw.receive()).header
                 statuses[header.requestID, default: []].append(header.status)
             }
-            #expect(statuses[2] == [.requestIDInUse, .ok])
+            #expect(statuses[2] == [.requestIDInUse, .requestIDInUse, .ok])
             #expect(statuses[3] == [.ok])
             #expect(statuses[4] == [.tooManyInFlight])
+            #expect(statuses[0] == [.valueOutOfRange])
             // The client keeps to the limit by itself.
             let connection = try await server.connect()
             try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -283,6 +379,27 @@ import Wire
             try await Task.sleep(for: .milliseconds(600))
             #expect(deaf.send([0], waits: false) == 0)
             await other.close()
+        }
+    }
+
+    @Test func aSlowReaderGetsEveryAnswer() async throws {
+        let configuration = testConfiguration {
+            $0.limits.pendingOutputByteCount = 64 << 10
+            $0.limits.writeStallTimeout = .seconds(1)
+        }
+        try await withServer(configuration) { server in
+            let raw = try RawConnection(port: server.port, receiveBytes: 4_096)
+            try await raw.sayHello()
+            // 32 bytes a request, more than a thousand an answer: the server must stop in the
+            // middle of what it has read, and go on later.
+            let requestIDs = UInt32(2)..<3_002
+            raw.send(requestIDs.flatMap { frame(.describe, $0) })
+            for requestID in requestIDs {
+                #expect(try await raw.receive()?.header.requestID == requestID)
+                if requestID % 30 == 0 { try await Task.sleep(for: .milliseconds(20)) }
+            }
+            raw.send(frame(.ping(PingRequest(token: 1)), 2))
+            #expect(try await raw.receive()?.header.status == .ok)
         }
     }
 

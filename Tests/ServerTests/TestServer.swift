@@ -75,6 +75,10 @@ func testConfiguration(
     var configuration = ServerConfiguration(
         snapshotPollInterval: .milliseconds(10), drainDelay: .milliseconds(20),
         drainTimeout: .seconds(5))
+    // All tests share the machine: only the tests of a time limit may depend on one.
+    configuration.limits.handshakeTimeout = .seconds(60)
+    // The process is shared too, and with it its signals.
+    configuration.hasteningSignals = []
     change(&configuration)
     return configuration
 }
@@ -141,6 +145,9 @@ final class TestServer: Sendable {
         try damage(location.folder)
         current.set(location)
     }
+
+    /// Makes a generation current, whether it is there or not.
+    func announce(_ location: SnapshotLocation) { current.set(location) }
 
     func waitForGeneration(_ generation: Int) async throws {
         for _ in 0..<1_000 where server.generation != generation {

@@ -79,6 +79,22 @@ struct MessagesTests {
         #expect(body.count == 8 + 8 + 16)
     }
 
+    @Test(arguments: [2, 3, 15, 16, 17, 18, 1_024])
+    func aColumnNamedTwiceIsFound(count: Int) throws {
+        var columns = (0..<count).map { ColumnID(rawValue: UInt16($0 + 1)) }
+        func layout() throws -> LookupLayout {
+            var writer = ByteWriter()
+            LookupRequest(ids: .integers([5]), columns: columns).encode(into: &writer)
+            return try LookupLayout(writer.bytes.span.bytes)
+        }
+        #expect(try layout().columnCount == count)
+        columns[count - 1] = columns[count / 2 - 1]
+        #expect(
+            throws: WireError.duplicateColumn(
+                id: columns[count - 1].rawValue, byteOffset: 8 + (count - 1) * 2)
+        ) { try layout() }
+    }
+
     @Test func limitsHoldBeforeTheBytesArrive() throws {
         var limits = WireLimits()
         limits.lookupIDs = 2

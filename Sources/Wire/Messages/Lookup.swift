@@ -72,7 +72,8 @@ package struct LookupLayout: Sendable, Equatable {
     package let idCount: Int
     let idsOffset: Int
 
-    /// Checks counts against `limits` and the body's size; allocates only where columns are named.
+    /// Checks counts against `limits` and the body's size; allocates only where more than 16
+    /// columns are named.
     package init(_ body: RawSpan, limits: WireLimits = .standard) throws(WireError) {
         idKind = try readIDKind(body, at: 0)
         leavesOutUnknownColumns = try readOptions(body, at: 1) & 1 == 1
@@ -94,15 +95,23 @@ package struct LookupLayout: Sendable, Equatable {
         case .text:
             try body.requireBytes(.ids, at: idsOffset, count: (idCount + 1) * 4)
         }
-        if columnCount > 1 {
-            var seen: Set<ColumnID> = []
+        if let index = firstRepeatedColumn(body) {
+            throw .duplicateColumn(id: column(index, body).rawValue, byteOffset: 8 + index * 2)
+        }
+    }
+
+    /// The first column that stands before already.
+    private func firstRepeatedColumn(_ body: RawSpan) -> Int? {
+        // Up to here comparing all with all is quicker than a set, and allocates nothing.
+        if columnCount <= 16 {
             for index in 0..<columnCount {
                 let id = column(index, body)
-                guard seen.insert(id).inserted else {
-                    throw .duplicateColumn(id: id.rawValue, byteOffset: 8 + index * 2)
-                }
+                for other in 0..<index where column(other, body) == id { return index }
             }
+            return nil
         }
+        var seen: Set<ColumnID> = []
+        return (0..<columnCount).first { !seen.insert(column($0, body)).inserted }
     }
 
     /// Column `index`, 0 … columnCount - 1.
