@@ -93,6 +93,7 @@ let package = Package(
                 "ByteCoding", "ColumnStore", "Engine", "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ] + nio),
         module("PatronClient", ["ByteCoding", "Wire"] + nio, strict: true),
         .executableTarget(
@@ -105,6 +106,12 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
+        .executableTarget(
+            name: "ModelLoop", dependencies: ["Models", "Numerical", "Units"],
+            path: "Benchmarks/ModelLoop", swiftSettings: settings),
+        .executableTarget(
+            name: "LookupLoop", dependencies: ["ByteCoding", "Wire"] + nio,
+            path: "Benchmarks/LookupLoop", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         tests("UnitsTests", ["Units"]),
         tests("ByteCodingTests", ["ByteCoding"]),
@@ -125,6 +132,7 @@ let package = Package(
                 "ByteCoding", "Engine", "PatronClient", "Server", "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ] + nio),
         tests(
             "EndToEndTests",

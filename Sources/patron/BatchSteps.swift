@@ -66,8 +66,8 @@ struct ScoreStep: Encodable {
         }
         if !summary.modelsOfOtherPlans.isEmpty {
             text +=
-                "\n  note: the plan has changed since "
-                + "\(summary.modelsOfOtherPlans.joined(separator: ", ")) was trained; "
+                "\n  note: the plan has changed since the training of "
+                + "\(summary.modelsOfOtherPlans.joined(separator: ", ")); "
                 + "patron train applies the change"
         }
         return text

@@ -17,6 +17,7 @@ struct ConnectionOptions: ParsableArguments {
         guard (connect == nil) != (workspace == nil) else {
             throw ValidationError("give either --connect HOST:PORT or --workspace WS")
         }
+        if let connect { _ = try Endpoint(parsing: connect) }
     }
 
     /// Runs `body` on a connection. A workspace is served by a server of this process on a free

@@ -27,6 +27,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
+        _ = try Endpoint(parsing: listen)
         guard (1...64).contains(loops) else {
             throw ValidationError("--loops is between 1 and 64, not \(loops)")
         }

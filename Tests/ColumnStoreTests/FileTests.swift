@@ -49,12 +49,25 @@ import Testing
         #expect(folder.names == ["a"])
     }
 
-    @Test func failingRenameLeavesThePreviousState() throws {
+    /// A rename over `/dev/stdout` would take it away from everybody.
+    @Test func onlyOrdinaryFilesAreReplaced() throws {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(
-            atPath: folder.file("taken"), withIntermediateDirectories: false)
+            atPath: folder.file("folder"), withIntermediateDirectories: false)
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("link"), withDestinationPath: "/dev/stdout")
+        for path in [folder.file("folder"), folder.file("link"), "/dev/null"] {
+            #expect(throws: StoreError.self) { try AtomicFile(path: path) }
+        }
+        #expect(folder.names.sorted() == ["folder", "link"])
+    }
+
+    @Test func failingRenameLeavesThePreviousState() throws {
+        let folder = try TemporaryFolder()
         let file = try AtomicFile(path: folder.file("taken"))
         try file.write([1])
+        try FileManager.default.createDirectory(
+            atPath: folder.file("taken"), withIntermediateDirectories: false)
         #expect(throws: StoreError.self) { try file.commit() }
         #expect(folder.names == ["taken"])
         #expect(throws: StoreError.self) { try AtomicFile(path: folder.file("")) }

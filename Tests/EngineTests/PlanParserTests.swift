@@ -272,6 +272,15 @@ private func problems(_ text: String) -> [PlanError.Problem] {
         #expect(found.map(\.line) == [7, 8, 13])
     }
 
+    @Test func customersAndPurchasesNeedIDsOfOneType() {
+        let text =
+            PlanTexts.minimal
+            + "\n  customers: {id: {column: c, type: integer}, attributes: {age: number}}"
+        let found = problems(text)
+        #expect(found.map(\.kind) == [.contradiction])
+        #expect(found.first?.hint.contains("type: integer") ?? false)
+    }
+
     @Test func entityProblems() {
         let text =
             PlanTexts.minimal + """

@@ -120,6 +120,7 @@ private struct PendingIngest {
                 path: path, mapping: plan.sources.purchases.mapping, clock: plan.clock,
                 rejects: rejects)
         }
+        guard try !isKnown(report, "purchases") else { return }
         try checkKind(of: lines.customerIDs, against: manifest.purchaseSegments, "customer")
         try checkKind(of: lines.customerIDs, against: manifest.customerSegments, "id")
         if lines.count > 0 {
@@ -143,6 +144,7 @@ private struct PendingIngest {
         let (table, report) = try mapErrors(EngineError.ingest) { () throws(IngestError) in
             try readEntities(path: path, mapping: source.mapping, rejects: rejects)
         }
+        guard try !isKnown(report, kind.rawValue) else { return }
         switch kind {
         case .customers:
             try checkKind(of: table.ids, against: manifest.customerSegments, "id")
@@ -189,9 +191,19 @@ private struct PendingIngest {
             return false
         }
         let hash = file.withBytes { ContentHash.hash($0) }
-        guard let earlier = candidates.first(where: { $0.contentHash == hash }) else {
-            return false
-        }
+        return try isKnown(path, hash, kind)
+    }
+
+    /// The same of what was read: a pipe has no size to go by before.
+    private func isKnown(_ report: IngestReport, _ kind: String) throws(EngineError) -> Bool {
+        try isKnown(report.path, report.contentHash, kind)
+    }
+
+    private func isKnown(
+        _ path: String, _ hash: UInt64, _ kind: String
+    ) throws(EngineError) -> Bool {
+        let earlier = manifest.sources.first { $0.kind == kind && $0.contentHash == hash }
+        guard !again, let earlier else { return false }
         if skipKnown { return true }
         throw .alreadyIngested(path: path, earlier: earlier.name)
     }

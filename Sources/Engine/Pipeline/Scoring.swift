@@ -435,6 +435,11 @@ struct Scoring {
         ).top(
             plan.affinity.topProductCount, queryFactors: customerFactors,
             excluding: plan.affinity.excludePurchased ? matrix : nil, threadCount: threadCount)
+        // Who bought none of the model's products has no factors: every product would score 0, and
+        // the first ones in the list would look like a choice. The server says tooLittleHistory.
+        for row in 0..<matrix.rowCount where matrix.rowOffsets[row] == matrix.rowOffsets[row + 1] {
+            topProducts[row] = []
+        }
     }
 }
 

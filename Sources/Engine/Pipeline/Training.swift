@@ -179,11 +179,22 @@ extension Workspace {
 
     /// The cards of all model versions, oldest first.
     package func modelCards() throws(EngineError) -> [ModelCard] {
-        var cards: [ModelCard] = []
-        for model in manifest.models {
-            cards.append(try ModelStore.readCard(from: "\(folder)/\(model.file)"))
+        var models = manifest.models
+        while true {
+            do throws(EngineError) {
+                var cards: [ModelCard] = []
+                for model in models {
+                    cards.append(try ModelStore.readCard(from: "\(folder)/\(model.file)"))
+                }
+                return cards
+            } catch {
+                // A prune since this workspace was opened: the manifest of now names what is there.
+                let now = try Self.loadManifest(folder).models
+                guard case .store(.system(let system)) = error, system.isMissingFile, now != models
+                else { throw error }
+                models = now
+            }
         }
-        return cards
     }
 }
 

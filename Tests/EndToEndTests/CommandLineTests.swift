@@ -1,0 +1,112 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `patron` in the folder of the test bundle; nil where it was not built.
+private let program: String? = {
+    let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+    let path = folder.appendingPathComponent("patron").path
+    return FileManager.default.isExecutableFile(atPath: path) ? path : nil
+}()
+
+/// The built program, where it lies beside the tests: exit codes and what goes to which stream.
+@Suite(.enabled(if: program != nil, "patron is not built beside the tests"))
+struct CommandLineTests {
+
+    private struct Outcome {
+        var code: Int32
+        var output: String
+        var errors: String
+    }
+
+    /// Runs the program; its output goes to files, so that no pipe can fill up.
+    private func patron(
+        _ arguments: [String], in folder: URL, output: String? = nil
+    ) throws -> Outcome {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try #require(program))
+        process.arguments = arguments
+        process.currentDirectoryURL = folder
+        let paths = [output ?? folder.sub("stdout"), folder.sub("stderr")]
+        for path in paths where output != path {
+            _ = FileManager.default.createFile(atPath: path, contents: nil)
+        }
+        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: paths[0]))
+        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: paths[1]))
+        try process.run()
+        process.waitUntilExit()
+        func text(_ path: String) throws -> String {
+            try output == path ? "" : String(contentsOfFile: path, encoding: .utf8)
+        }
+        return Outcome(
+            code: process.terminationStatus, output: try text(paths[0]),
+            errors: try text(paths[1]))
+    }
+
+    @Test func everyCommandPrintsOneObject() throws {
+        try withTemporaryFolder { folder in
+            let commands = [
+                "generate data --customers 300 --days 300 --products 40",
+                "plan check data/patron.yaml", "init ws --plan data/patron.yaml", "ingest ws",
+                "train ws", "score ws --out scores.csv", "publish ws", "run ws", "models ws",
+                "prune ws", "evaluate ws --as-of 2024-06-01 --horizon 8w",
+                "lookup 10000001 1 --workspace ws", "top-products 10000001 --workspace ws",
+                "top-customers P000001 --workspace ws", "segments --workspace ws", "selftest",
+            ]
+            for command in commands {
+                let words = command.split(separator: " ").map(String.init) + ["--json"]
+                let outcome = try patron(words, in: folder)
+                #expect(outcome.code == 0, "\(command): \(outcome.errors)")
+                #expect(outcome.output.split(separator: "\n").count == 1, "\(command)")
+                let object = try? JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                #expect(object is [String: Any], "\(command): \(outcome.output)")
+                #expect(outcome.errors.isEmpty, "\(command): \(outcome.errors)")
+            }
+        }
+    }
+
+    @Test func exitCodes() throws {
+        try withTemporaryFolder { folder in
+            try folder.write("customer,time,amount\na,2020-01-01,nan\n", as: "purchases.csv")
+            try folder.write(barePlan, as: "patron.yaml")
+            try folder.write(barePlan + "\nchurns: {}\n", as: "wrong.yaml")
+            let cases: [(command: String, code: Int32, words: String)] = [
+                ("--help", 0, ""),
+                ("frobnicate", 64, "frobnicate"),
+                ("train", 64, "workspace"),
+                ("evaluate ws --horizon 4w", 64, "--as-of"),
+                ("evaluate ws --as-of soon --horizon 4w", 64, "1997-09-30"),
+                ("lookup 1", 64, "--workspace"),
+                ("plan check wrong.yaml", 65, "wrong.yaml:9:1"),
+                ("plan check none.yaml", 74, "none.yaml"),
+                ("init ws --plan patron.yaml", 0, ""),
+                ("init ws --plan patron.yaml", 1, "already"),
+                ("run ws", 65, "unparseableNumber"),
+                ("train ws", 65, "patron ingest"),
+                ("publish ws", 69, "patron score"),
+                ("segments --workspace ws", 69, "published"),
+                ("ingest ws --rejects none/rejects.csv", 74, "none/rejects.csv"),
+                ("models none", 1, "patron init"),
+            ]
+            for (command, code, words) in cases {
+                let arguments = command.split(separator: " ").map(String.init)
+                let outcome = try patron(arguments, in: folder)
+                #expect(outcome.code == code, "\(command): \(outcome.errors)")
+                let isSaid = words.isEmpty || outcome.errors.contains(words)
+                #expect(isSaid, "\(command): \(outcome.errors)")
+                #expect(code == 0 || outcome.output.isEmpty, "\(command): \(outcome.output)")
+            }
+        }
+    }
+
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full")))
+    func aFullDiskBehindTheOutputIsAnError() throws {
+        try withTemporaryFolder { folder in
+            for arguments in [["selftest"], ["selftest", "--json"]] {
+                let outcome = try patron(arguments, in: folder, output: "/dev/full")
+                #expect(outcome.code == 74)
+                #expect(outcome.errors.contains("standard output"))
+            }
+        }
+    }
+}
