@@ -48,7 +48,10 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
             lower the class count or add features
             """
         case .tooFewRows(let model, let actual, let needed):
-            "\(model): \(needed) rows are needed, there are \(actual)"
+            """
+            \(model): \(needed) rows are needed, there are \(actual); use a longer history \
+            or, for segments, a smaller clusterCount
+            """
         }
     }
 }
