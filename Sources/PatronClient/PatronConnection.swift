@@ -58,7 +58,11 @@ public final class PatronConnection: Sendable {
                     }
                 }
         } catch {
-            throw .cannotConnect(host: host, port: port, reason: "\(error)")
+            let cause = (error as? NIOConnectionError).flatMap { attempts in
+                attempts.connectionErrors.first?.error ?? attempts.dnsAError
+                    ?? attempts.dnsAAAAError
+            }
+            throw .cannotConnect(host: host, port: port, reason: "\(cause ?? error)")
         }
         do throws(PatronError) {
             let reply = try await exchange(
