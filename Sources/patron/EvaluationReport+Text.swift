@@ -39,7 +39,9 @@ extension EvaluationReport {
         lines.append(
             "revenue: expected \(expected), actual \(Int(actualRevenue.rounded()).grouped)")
         if let affinity, let mostPopular {
-            var table = TextTable(["new products", "recall>", "precision>", "NDCG>", "customers>"])
+            var table = TextTable([
+                "new products", "recall@\(topProductCount)>", "precision>", "NDCG>", "customers>",
+            ])
             for (name, summary) in [("affinity", affinity), ("most popular", mostPopular)] {
                 table.add([
                     name, summary.recall.decimals(4), summary.precision.decimals(4),

@@ -17,6 +17,8 @@ package struct EvaluationReport: Codable, Sendable {
     /// Expected and actual value in the horizon, undiscounted revenue; nil as above.
     package var expectedRevenue: Double?
     package var actualRevenue: Double
+    /// How many products a customer the two below rank: the k of recall@k, precision@k, NDCG@k.
+    package var topProductCount: Int
     /// Products first bought in the horizon, found among the top products; nil as above.
     package var affinity: RankingSummary?
     /// The same for the most popular products, those bought already left out as well.
@@ -49,7 +51,8 @@ extension Workspace {
             plan: plan, history: history, table: table, threadCount: threadCount)
         var report = EvaluationReport(
             asOf: asOf.description, horizon: horizon.description, customerCount: table.rowCount,
-            actualRevenue: outcome.revenue.reduce(0, +), notFitted: [:])
+            actualRevenue: outcome.revenue.reduce(0, +),
+            topProductCount: plan.affinity.topProductCount, notFitted: [:])
         do throws(EngineError) {
             let models = try fitting.lifetime()
             try evaluateLifetime(models, fitting, outcome, horizon, into: &report)

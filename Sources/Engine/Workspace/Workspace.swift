@@ -131,7 +131,7 @@ package final class Workspace {
     /// The plan's files, from the folder that its relative names start from.
     func sourcePaths(_ files: [String]) throws(EngineError) -> [String] {
         let origin = try readText("\(folder)/ORIGIN")
-        return files.map { $0.hasPrefix("/") ? $0 : "\(origin)/\($0)" }
+        return files.map { Plan.path(of: $0, besidePlan: "\(origin)/patron.yaml") }
     }
 }
 

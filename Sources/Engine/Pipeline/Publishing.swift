@@ -1,0 +1,126 @@
+import ColumnStore
+import Foundation
+
+extension Workspace {
+    /// Makes a scored generation the one that is served.
+    /// - Parameter generation: nil for the newest.
+    /// - Returns: its number. The snapshot is opened, and so verified, first.
+    @discardableResult
+    package func publish(generation: Int? = nil) throws(EngineError) -> Int {
+        guard let newest = manifest.generations.last else {
+            throw .noSnapshot(
+                workspace: folder, what: "nothing is scored yet: run `patron score` first")
+        }
+        let number = generation ?? newest.number
+        guard let chosen = manifest.generations.first(where: { $0.number == number }) else {
+            let known = manifest.generations.map { String($0.number) }.joined(separator: ", ")
+            throw .noSnapshot(
+                workspace: folder, what: "there is no generation \(number); there are \(known)")
+        }
+        _ = try ServingSnapshot(
+            SnapshotLocation(generation: number, folder: "\(folder)/\(chosen.folder)"))
+        var next = manifest
+        next.currentGeneration = number
+        try commit(next)
+        return number
+    }
+
+    /// Where the generation lies that is served now; nil before the first publish. Reads the
+    /// manifest anew, so that a running server sees a publish.
+    package static func currentSnapshot(
+        _ folder: String
+    ) throws(EngineError) -> SnapshotLocation? {
+        let manifest = try loadManifest(folder)
+        guard let number = manifest.currentGeneration,
+            let generation = manifest.generations.first(where: { $0.number == number })
+        else { return nil }
+        return SnapshotLocation(generation: number, folder: "\(folder)/\(generation.folder)")
+    }
+
+    /// What `prune` removed.
+    package struct PruneSummary: Codable, Sendable {
+        package var removed: [String]
+        package var byteCount: Int
+    }
+
+    /// Removes what nothing refers to any more: generations older than the current one, model
+    /// versions that are neither the latest nor behind a kept generation, and files that no
+    /// manifest names (left by an interrupted command).
+    package func prune() throws(EngineError) -> PruneSummary {
+        var next = manifest
+        let oldest = manifest.currentGeneration ?? 0
+        next.generations.removeAll { $0.number < oldest }
+        var kept: Set<String> = []
+        for generation in next.generations {
+            let snapshot = try ServingSnapshot(
+                SnapshotLocation(
+                    generation: generation.number, folder: "\(folder)/\(generation.folder)"))
+            for model in snapshot.models { kept.insert("\(model.name) \(model.version)") }
+        }
+        let latest = Dictionary(
+            next.models.map { ($0.name, $0.version) }, uniquingKeysWith: max)
+        next.models.removeAll {
+            latest[$0.name] != $0.version && !kept.contains("\($0.name) \($0.version)")
+        }
+        // The manifest first: a file that goes before its name is gone would be damage.
+        if next != manifest { try commit(next) }
+        let segments = next.purchaseSegments + next.customerSegments + next.productSegments
+        let named = Set(
+            segments.map(\.file) + next.models.map(\.file) + next.generations.map(\.folder))
+        var summary = PruneSummary(removed: [], byteCount: 0)
+        for part in ["purchases", "customers", "products", "models", "snapshots"] {
+            try remove(from: part, into: &summary) { !named.contains($0) }
+        }
+        // The manifest and the lists of rejects are nobody's part; what a killed command had not
+        // finished of them is.
+        for part in [".", "rejects"] {
+            try remove(from: part, into: &summary) { path in
+                let name = path.split(separator: "/").last ?? ""
+                return name.hasPrefix(".") && name.hasSuffix(".tmp")
+            }
+        }
+        return summary
+    }
+
+    /// Removes the items of a folder of the workspace that `isGarbage` says are, by relative path.
+    private func remove(
+        from part: String, into summary: inout PruneSummary, where isGarbage: (String) -> Bool
+    ) throws(EngineError) {
+        let names = try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)")
+        for name in (names ?? []).sorted() {
+            let path = part == "." ? name : "\(part)/\(name)"
+            guard isGarbage(path) else { continue }
+            summary.byteCount += folderByteCount("\(folder)/\(path)")
+            try removeItem("\(folder)/\(path)")
+            summary.removed.append(path)
+        }
+    }
+
+    /// Removes a file or a folder with all in it.
+    func removeItem(_ path: String) throws(EngineError) {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            throw .store(.system(SystemError(code: errno, operation: "remove", path: path)))
+        }
+    }
+}
+
+/// Bytes of a file, or of all files below a folder.
+func folderByteCount(_ path: String) -> Int {
+    let files = FileManager.default
+    func size(_ path: String) -> Int {
+        (try? files.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+    }
+    var isFolder: ObjCBool = false
+    guard files.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+        return size(path)
+    }
+    let names = (try? files.subpathsOfDirectory(atPath: path)) ?? []
+    return names.reduce(0) { sum, name in
+        var isFolder: ObjCBool = false
+        let full = "\(path)/\(name)"
+        let exists = files.fileExists(atPath: full, isDirectory: &isFolder)
+        return sum + (exists && !isFolder.boolValue ? size(full) : 0)
+    }
+}
