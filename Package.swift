@@ -7,6 +7,8 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
+    // For properties of our own that return a Span.
+    .enableExperimentalFeature("Lifetimes"),
 ]
 
 /// The kernels are optimised in debug builds too, and compiled once per instruction-set level from

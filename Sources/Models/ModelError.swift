@@ -19,6 +19,8 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooFewDistinctRows(model: String, actual: Int, needed: Int)
     /// More classes than rows.
     case tooFewRows(model: String, actual: Int, needed: Int)
+    /// A source of rows failed while it was read.
+    case unreadable(what: String, reason: String)
 
     package var description: String {
         switch self {
@@ -52,6 +54,8 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
             \(model): \(needed) rows are needed, there are \(actual); use a longer history \
             or, for segments, a smaller clusterCount
             """
+        case .unreadable(let what, let reason):
+            "\(what) cannot be read: \(reason)"
         }
     }
 }

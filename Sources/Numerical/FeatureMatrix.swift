@@ -13,7 +13,7 @@ package struct FeatureMatrix: Sendable, Equatable {
     package let rowCount: Int
     package let featureCount: Int
     /// `[blockCount × featureCount × 64]`.
-    package private(set) var storage: [Float]
+    package private(set) var storage: AlignedFloats
 
     package var blockCount: Int { Self.blockCount(rowCount) }
 
@@ -22,8 +22,7 @@ package struct FeatureMatrix: Sendable, Equatable {
         precondition(rowCount >= 0 && featureCount >= 0)
         self.rowCount = rowCount
         self.featureCount = featureCount
-        storage = [Float](
-            repeating: 0,
+        storage = AlignedFloats(
             count: Self.blockCount(rowCount) * Self.blockRowCount * featureCount)
     }
 

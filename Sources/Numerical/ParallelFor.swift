@@ -35,6 +35,38 @@ package func parallelFor(
     }
 }
 
+/// `parallelFor` with memory that a thread keeps from chunk to chunk, so that a pass allocates
+/// nothing: runs on `scratches.count` threads (at least 1), each with one element of its own.
+///
+/// Which chunks meet in which element depends on timing: a result may depend on the element's
+/// memory, never on what an earlier chunk left there.
+package func parallelFor<Scratch: Sendable>(
+    count: Int, chunkSize: Int, scratches: inout [Scratch],
+    _ body: @Sendable (inout Scratch, _ chunkIndex: Int, _ rows: Range<Int>) -> Void
+) {
+    precondition(count >= 0 && chunkSize >= 1 && !scratches.isEmpty)
+    let chunkCount = (count + chunkSize - 1) / chunkSize
+    let workers = min(scratches.count, chunkCount)
+    let cursor = Atomic<Int>(0)
+    scratches.withUnsafeMutableBufferPointer { buffer in
+        // Worker i touches element i alone, and the buffer outlives the loop.
+        nonisolated(unsafe) let base = buffer
+        @Sendable func work(_ worker: Int) {
+            while true {
+                let chunk = cursor.wrappingAdd(1, ordering: .relaxed).oldValue
+                if chunk >= chunkCount { return }
+                let rows = chunk * chunkSize..<min(count, (chunk + 1) * chunkSize)
+                body(&base[worker], chunk, rows)
+            }
+        }
+        if workers > 1 {
+            DispatchQueue.concurrentPerform(iterations: workers) { work($0) }
+        } else if workers == 1 {
+            work(0)
+        }
+    }
+}
+
 /// Fills `output` in parallel: each chunk gets its own slice of it to write.
 /// - Parameters:
 ///   - output: `[rowCount × rowWidth]`, row-major; its count must be a multiple of `rowWidth`.
@@ -44,18 +76,38 @@ package func parallelFill<Element: Sendable>(
     _ output: inout [Element], rowWidth: Int = 1, chunkRows: Int, threadCount: Int,
     _ body: @Sendable (_ rows: Range<Int>, _ slice: inout MutableSpan<Element>) -> Void
 ) {
-    precondition(rowWidth >= 1 && output.count % rowWidth == 0)
-    let rowCount = output.count / rowWidth
     output.withUnsafeMutableBufferPointer { buffer in
-        // Chunks are disjoint slices of one buffer that outlives the loop: no two threads share
-        // an element.
-        nonisolated(unsafe) let base = buffer
-        parallelFor(count: rowCount, chunkSize: chunkRows, threadCount: threadCount) { _, rows in
-            let part = UnsafeMutableBufferPointer(
-                rebasing: base[rows.lowerBound * rowWidth..<rows.upperBound * rowWidth])
-            var slice = part.mutableSpan
-            body(rows, &slice)
-        }
+        fill(
+            buffer, rowWidth: rowWidth, chunkRows: chunkRows, threadCount: threadCount, body)
+    }
+}
+
+/// `parallelFill` of aligned values.
+package func parallelFill(
+    _ output: inout AlignedFloats, rowWidth: Int = 1, chunkRows: Int, threadCount: Int,
+    _ body: @Sendable (_ rows: Range<Int>, _ slice: inout MutableSpan<Float>) -> Void
+) {
+    output.withUnsafeMutableBufferPointer { buffer in
+        fill(
+            buffer, rowWidth: rowWidth, chunkRows: chunkRows, threadCount: threadCount, body)
+    }
+}
+
+private func fill<Element: Sendable>(
+    _ buffer: UnsafeMutableBufferPointer<Element>, rowWidth: Int, chunkRows: Int,
+    threadCount: Int, _ body: @Sendable (Range<Int>, inout MutableSpan<Element>) -> Void
+) {
+    precondition(rowWidth >= 1 && buffer.count % rowWidth == 0)
+    // Chunks are disjoint slices of one buffer that outlives the loop: no two threads share an
+    // element.
+    nonisolated(unsafe) let base = buffer
+    parallelFor(
+        count: buffer.count / rowWidth, chunkSize: chunkRows, threadCount: threadCount
+    ) { _, rows in
+        let part = UnsafeMutableBufferPointer(
+            rebasing: base[rows.lowerBound * rowWidth..<rows.upperBound * rowWidth])
+        var slice = part.mutableSpan
+        body(rows, &slice)
     }
 }
 

@@ -2,6 +2,11 @@ import Numerical
 import Testing
 
 @Suite struct FeatureMatrixTests {
+    private func nonZeroCount(_ matrix: FeatureMatrix) -> Int {
+        let values = matrix.storage.span
+        return values.indices.count { values[$0] != 0 }
+    }
+
     @Test(arguments: [0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129])
     func keepsValuesAndZeroesPadding(n: Int) {
         for d in [1, 2, 5] {
@@ -13,9 +18,9 @@ import Testing
             let columns = (0..<d).map { j in (0..<n).map { rowMajor[$0 * d + j] } }
             #expect(FeatureMatrix(columns: columns) == matrix)
             #expect(matrix.storage.count == matrix.blockCount * 64 * d)
-            #expect(matrix.storage.filter { $0 != 0 }.count == n * d)
+            #expect(nonZeroCount(matrix) == n * d)
             let shifted = matrix.subtracting([Float](repeating: 2, count: d), threadCount: 2)
-            #expect(shifted.storage.filter { $0 == 0 }.count >= matrix.storage.count - n * d)
+            #expect(nonZeroCount(shifted) <= n * d)
             if n > 0 { #expect(shifted[n - 1, d - 1] == matrix[n - 1, d - 1] - 2) }
         }
     }
