@@ -4,6 +4,7 @@ package struct KernelTable: Sendable {
     package let level: ISALevel
 
     let rowKernels: RowKernels
+    let elementaryKernels: ElementaryKernels
     let vectorKernels: VectorKernels
     let normalKernels: NormalKernels
 
@@ -24,6 +25,7 @@ package struct KernelTable: Sendable {
         precondition(ISALevel.available.contains(level), "the machine lacks \(level.rawValue)")
         self.level = level
         rowKernels = RowKernels(level)
+        elementaryKernels = ElementaryKernels(level)
         vectorKernels = VectorKernels(level)
         normalKernels = NormalKernels(level)
     }

@@ -93,7 +93,7 @@ import Testing
     /// machine. Every weak function of the wide modules must therefore carry their name.
     @Test(arguments: ["KernelsAVX2", "KernelsAVX512"])
     func wideModulesShareNoCode(module: String) throws {
-        for file in ["Accumulate", "Lanes", "Normal", "RowTiles", "Vector"] {
+        for file in ["Accumulate", "Elementary", "Lanes", "Normal", "RowTiles", "Vector"] {
             guard let path = object(module, file), let text = try run("nm", [path]) else {
                 return
             }
