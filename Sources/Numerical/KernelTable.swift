@@ -7,6 +7,8 @@ package struct KernelTable: Sendable {
     let elementaryKernels: ElementaryKernels
     let vectorKernels: VectorKernels
     let normalKernels: NormalKernels
+    let limitKernels: LimitKernels
+    let transposeKernels: TransposeKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -28,5 +30,7 @@ package struct KernelTable: Sendable {
         elementaryKernels = ElementaryKernels(level)
         vectorKernels = VectorKernels(level)
         normalKernels = NormalKernels(level)
+        limitKernels = LimitKernels(level)
+        transposeKernels = TransposeKernels(level)
     }
 }

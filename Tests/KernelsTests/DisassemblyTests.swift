@@ -42,6 +42,15 @@ import Testing
         return path
     }
 
+    /// The files of a module, by their object files.
+    private func objectNames(of module: String) -> [String] {
+        let folder = Self.buildFolder?.appendingPathComponent("\(module).build")
+        let names = folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0.path) }
+        return (names ?? []).filter { $0.hasSuffix(".swift.o") }.map {
+            String($0.dropLast(".swift.o".count))
+        }.sorted()
+    }
+
     /// Each backward jump closes a loop; returned are the innermost ones that multiply.
     private func multiplyingLoops(_ disassembly: String) -> [[Substring]] {
         var lines: [(address: Int, text: Substring)] = []
@@ -68,7 +77,7 @@ import Testing
         return loops
     }
 
-    @Test(arguments: [("RowTiles", 16), ("Normal", 16)])
+    @Test(arguments: [("RowTiles", 16), ("Normal", 16), ("Limits", 12)])
     func hotLoopsAreWideAndStayInRegisters(file: String, fusedCount: Int) throws {
         guard let path = object("KernelsAVX512", file),
             let text = try run("objdump", ["-d", "--no-show-raw-insn", path])
@@ -93,7 +102,7 @@ import Testing
     /// machine. Every weak function of the wide modules must therefore carry their name.
     @Test(arguments: ["KernelsAVX2", "KernelsAVX512"])
     func wideModulesShareNoCode(module: String) throws {
-        for file in ["Accumulate", "Elementary", "Lanes", "Normal", "RowTiles", "Vector"] {
+        for file in objectNames(of: module) {
             guard let path = object(module, file), let text = try run("nm", [path]) else {
                 return
             }
