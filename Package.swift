@@ -97,11 +97,12 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ] + nio),
+        module("Lab", ["ByteCoding", "CLZ4", "ColumnStore", "Models", "Numerical"]),
         module("PatronClient", ["ByteCoding", "Wire"] + nio, strict: true),
         .executableTarget(
             name: "patron",
             dependencies: [
-                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models",
+                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Lab", "Models",
                 "Numerical", "PatronClient", "Server", "Synthetic", "Units",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -125,6 +126,7 @@ let package = Package(
         tests("SyntheticTests", ["Numerical", "Synthetic", "Units"]),
         tests("FeaturesTests", ["ByteCoding", "Features", "Ingest", "Numerical", "Units"]),
         tests("ModelsTests", ["Models", "Numerical", "Units"]),
+        tests("LabTests", ["ByteCoding", "ColumnStore", "Lab", "Models", "Numerical"]),
         tests(
             "EngineTests",
             ["ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models", "Units"]),
@@ -139,7 +141,7 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models",
+                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Lab", "Models",
                 "Numerical", "PatronClient", "Server", "Synthetic", "Units",
                 .product(name: "Logging", package: "swift-log"),
             ]),

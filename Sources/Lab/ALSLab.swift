@@ -1,0 +1,171 @@
+import Models
+import Numerical
+
+/// `patron lab als`: a factorization of a sparse matrix.
+package enum ALSLab {
+    package enum Solver: String, CaseIterable, Sendable {
+        /// The exact solution of every row.
+        case cholesky
+        /// A few steps of conjugate gradients a row.
+        case cg
+        /// Exact in one block of factors after the other.
+        case subspace
+    }
+
+    package struct Options: Sendable {
+        /// `[rowCount + 1]`, integers.
+        package var offsetsPath: String
+        /// Column indices, integers, ascending within a row.
+        package var indicesPath: String
+        /// Values, at least 0.
+        package var valuesPath: String
+        /// Columns; nil: one more than the largest index.
+        package var itemCount: Int?
+        package var factorCount: Int = 64
+        package var regularization: Double = 0.05
+        package var confidenceWeight: Double = 1
+        package var iterations: Int
+        package var solver: Solver = .cholesky
+        package var seed: UInt64 = 1
+        /// `[itemCount × factorCount]`, '<f4', to start from; nil: drawn from the seed.
+        package var itemStartPath: String?
+        package var userFactorsOutput: String?
+        package var itemFactorsOutput: String?
+
+        package init(
+            offsetsPath: String, indicesPath: String, valuesPath: String, iterations: Int
+        ) {
+            self.offsetsPath = offsetsPath
+            self.indicesPath = indicesPath
+            self.valuesPath = valuesPath
+            self.iterations = iterations
+        }
+
+        /// Everything that the command line sets of the model's parameters, in one place.
+        func parameters(_ setting: LabSetting) -> ImplicitALS.Parameters {
+            ImplicitALS.Parameters(
+                factorCount: factorCount, regularization: regularization,
+                confidenceWeight: confidenceWeight, iterations: iterations, seed: seed,
+                threadCount: setting.threadCount)
+        }
+    }
+
+    /// Reads, fits and writes.
+    /// - Throws: `LabError` for arrays that cannot be used.
+    package static func run(
+        _ options: Options, _ setting: LabSetting
+    ) throws(LabError) -> LabReport {
+        guard options.solver == .cholesky else {
+            throw .notBuilt(option: "--solver \(options.solver.rawValue)", choices: "cholesky")
+        }
+        let roofline = try setting.rooflinePath.map(Roofline.init(path:))
+        let userOutput = try options.userFactorsOutput.map(NumPyOutput.init)
+        let itemOutput = try options.itemFactorsOutput.map(NumPyOutput.init)
+        let (input, loadSeconds) = try timed { () throws(LabError) in try read(options) }
+        let (matrix, layoutSeconds) = timed { input.pattern.matrix(values: input.values) }
+        let parameters = options.parameters(setting)
+        let kernels = setting.kernels
+        var samples: [Double] = []
+        var result: FittedALS?
+        for _ in 0..<setting.repeatCount {
+            do throws(ModelError) {
+                let (fitted, seconds) = try timed { () throws(ModelError) in
+                    try ImplicitALS.fit(
+                        matrix, parameters, initialItemFactors: input.start, kernels: kernels)
+                }
+                samples.append(seconds)
+                result = fitted
+            } catch {
+                throw .model(path: options.valuesPath, error)
+            }
+        }
+        guard let fitted = result else { preconditionFailure("at least one run") }
+        try userOutput?.write(
+            fitted.userFactors, shape: [fitted.userCount, fitted.factorCount])
+        try itemOutput?.write(
+            fitted.itemFactors, shape: [fitted.itemCount, fitted.factorCount])
+        return report(
+            fitted, matrix, options, setting, roofline, loadSeconds, layoutSeconds, samples)
+    }
+
+    private struct Input {
+        let pattern: SparseInput.Pattern
+        let values: [Float]
+        let start: [Float]?
+    }
+
+    private static func read(_ options: Options) throws(LabError) -> Input {
+        let pattern = try SparseInput.pattern(
+            offsetsPath: options.offsetsPath, indicesPath: options.indicesPath,
+            columnCount: options.itemCount)
+        let values = try SparseInput.values(
+            options.valuesPath, of: pattern, indicesPath: options.indicesPath)
+        guard let path = options.itemStartPath else {
+            return Input(pattern: pattern, values: values, start: nil)
+        }
+        let file = try NumPyFile(path)
+        try file.requireAxes(2, "items and factors")
+        guard file.shape == [pattern.columnCount, options.factorCount] else {
+            throw .mismatch(
+                path: path, found: "the shape \(file.shape)",
+                expected: "[\(pattern.columnCount), \(options.factorCount)] is needed for",
+                other: "--factors \(options.factorCount) and the columns of \(options.indicesPath)")
+        }
+        let start = try file.floats()
+        try file.requireFinite(start)
+        return Input(pattern: pattern, values: values, start: start)
+    }
+
+    private static func report(
+        _ fitted: FittedALS, _ matrix: SparseMatrix, _ options: Options, _ setting: LabSetting,
+        _ roofline: Roofline?, _ loadSeconds: Double, _ layoutSeconds: Double, _ samples: [Double]
+    ) -> LabReport {
+        var hash = ResultHash()
+        hash.add(fitted.userFactors)
+        hash.add(fitted.itemFactors)
+        let seconds = median(samples)
+        let perIteration = seconds / Double(options.iterations)
+        var report = LabReport()
+        report.add("rows", .integer(matrix.rowCount))
+        report.add("columns", .integer(matrix.columnCount))
+        report.add("values", .integer(matrix.valueCount))
+        report.add("factors", .integer(options.factorCount))
+        report.add("solver", .text(options.solver.rawValue))
+        report.add(setting, samples: samples, as: "fit_seconds")
+        report.add("load_seconds", .number(loadSeconds))
+        report.add("layout_seconds", .number(layoutSeconds))
+        report.add("fit_seconds", .number(seconds))
+        report.add("iterations", .integer(options.iterations))
+        report.add("seconds_per_iteration", .number(perIteration))
+        report.add("loss", .numbers(fitted.lossPerIteration))
+        if options.solver == .cholesky {
+            let demand = exactDemand(matrix, factorCount: options.factorCount)
+            report.add("gflops", .number(demand.operations / perIteration / 1e9))
+            report.add(demand, seconds: perIteration, roofline, setting)
+        }
+        report.add("hash", .text(hash.text))
+        return report
+    }
+
+    /// One iteration of the exact solver: both sides' half-sweeps, without the loss.
+    private static func exactDemand(_ matrix: SparseMatrix, factorCount: Int) -> Demand {
+        let f = Double(factorCount)
+        let entries = Double(matrix.valueCount)
+        let rows = Double(matrix.rowCount + matrix.columnCount)
+        // An entry adds half a symmetric outer product; a row's system is factorized by a third of
+        // f³ and solved twice by triangles; the common Gram matrix is one more outer product a row.
+        let operations =
+            2 * entries * f * f + rows * (f * f * f / 3 + 2 * f * f) + rows * f * f
+        let rowBytes = 4 * f
+        return Demand(
+            operations: operations,
+            traffic: [
+                .init(
+                    byteCount: entries * (rowBytes + 8),
+                    workingByteCount: Double(matrix.columnCount) * rowBytes),
+                .init(
+                    byteCount: entries * (rowBytes + 8),
+                    workingByteCount: Double(matrix.rowCount) * rowBytes),
+            ])
+    }
+}

@@ -1,0 +1,171 @@
+import Models
+import Numerical
+
+/// `patron lab kmeans`: a k-means fit of an array of points.
+package enum KMeansLab {
+    package enum Algorithm: String, CaseIterable, Sendable {
+        case lloyd, bounded, auto
+    }
+
+    package struct Options: Sendable {
+        /// `[rowCount × featureCount]`, '<f4'.
+        package var pointsPath: String
+        package var clusterCount: Int
+        /// `[clusterCount × featureCount]`, '<f4', to start from; nil: seed.
+        package var centroidsPath: String?
+        package var seed: UInt64 = 1
+        package var iterations: Int
+        /// Relative to the mean variance of the features; 0: until no row changes its cluster.
+        package var tolerance: Double = 0
+        package var algorithm: Algorithm = .auto
+        /// Where to write the assignments, `[rowCount]` '<i4'.
+        package var labelsOutput: String?
+        /// Where to write the centroids, `[clusterCount × featureCount]` '<f4'.
+        package var centroidsOutput: String?
+
+        package init(pointsPath: String, clusterCount: Int, iterations: Int) {
+            self.pointsPath = pointsPath
+            self.clusterCount = clusterCount
+            self.iterations = iterations
+        }
+
+        /// Everything that the command line sets of the model's parameters, in one place.
+        func parameters(_ setting: LabSetting) -> KMeans.Parameters {
+            KMeans.Parameters(
+                clusterCount: clusterCount, seed: seed, maximumIterations: iterations,
+                tolerance: tolerance, threadCount: setting.threadCount)
+        }
+    }
+
+    /// Reads, fits and writes.
+    /// - Throws: `LabError` for arrays that cannot be used.
+    package static func run(
+        _ options: Options, _ setting: LabSetting
+    ) throws(LabError) -> LabReport {
+        guard options.algorithm != .bounded else {
+            throw .notBuilt(option: "--algorithm bounded", choices: "lloyd, auto")
+        }
+        let roofline = try setting.rooflinePath.map(Roofline.init(path:))
+        let kernels = setting.kernels
+        let labelsOutput = try options.labelsOutput.map(NumPyOutput.init)
+        let centroidsOutput = try options.centroidsOutput.map(NumPyOutput.init)
+        let (input, loadSeconds) = try timed { () throws(LabError) in
+            try read(options, kernels)
+        }
+        let (source, start) = input
+        let (points, layoutSeconds) = timed { source.matrix(threadCount: setting.threadCount) }
+        let parameters = options.parameters(setting)
+        var seedSamples: [Double] = []
+        var fitSamples: [Double] = []
+        var result: FittedKMeans?
+        for _ in 0..<setting.repeatCount {
+            do throws(ModelError) {
+                let (centroids, seedSeconds) = try timed { () throws(ModelError) -> [Float]? in
+                    try Self.centroids(to: points, parameters, given: start, kernels)
+                }
+                let (fitted, fitSeconds) = try timed { () throws(ModelError) in
+                    try KMeans.fit(
+                        points, parameters, initialCentroids: centroids, kernels: kernels)
+                }
+                seedSamples.append(start == nil ? seedSeconds : 0)
+                fitSamples.append(fitSeconds)
+                result = fitted
+            } catch {
+                throw described(error, source)
+            }
+        }
+        guard let fitted = result else { preconditionFailure("at least one run") }
+        try labelsOutput?.write(fitted.assignments, shape: [points.rowCount])
+        try centroidsOutput?.write(
+            fitted.centroids, shape: [fitted.clusterCount, fitted.featureCount])
+        return report(
+            fitted, source, options, setting, roofline,
+            Seconds(load: loadSeconds, layout: layoutSeconds, seed: seedSamples, fit: fitSamples))
+    }
+
+    private struct Seconds {
+        var load: Double
+        var layout: Double
+        var seed: [Double]
+        var fit: [Double]
+    }
+
+    /// Centroids to start from; nil: the fit seeds itself, and its seconds hold the seeding.
+    private static func centroids(
+        to points: FeatureMatrix, _ parameters: KMeans.Parameters, given start: [Float]?,
+        _ kernels: KernelTable
+    ) throws(ModelError) -> [Float]? {
+        start
+    }
+
+    private static func read(
+        _ options: Options, _ kernels: KernelTable
+    ) throws(LabError) -> (NumPyPoints, start: [Float]?) {
+        let points = try NumPyPoints(try NumPyFile(options.pointsPath), kernels: kernels)
+        guard points.rowCount >= options.clusterCount, points.featureCount > 0 else {
+            throw .badArray(
+                path: points.file.path, byteOffset: points.file.header.shapeOffset,
+                found: "the shape \(points.file.shape)",
+                expected: "at least --clusters \(options.clusterCount) rows and one column",
+                advice: "ask for fewer clusters or give more rows")
+        }
+        guard let path = options.centroidsPath else { return (points, nil) }
+        let file = try NumPyFile(path)
+        try file.requireAxes(2, "clusters and features")
+        guard file.shape == [options.clusterCount, points.featureCount] else {
+            throw .mismatch(
+                path: path, found: "the shape \(file.shape)",
+                expected: "[\(options.clusterCount), \(points.featureCount)] is needed for",
+                other: "--clusters \(options.clusterCount) of \(points.file.path)")
+        }
+        let start = try file.floats()
+        try file.requireFinite(start)
+        return (points, start)
+    }
+
+    private static func described(_ error: ModelError, _ points: NumPyPoints) -> LabError {
+        guard case .nonFiniteValue(_, let row, let column) = error, row < points.rowCount,
+            column < points.featureCount
+        else { return .model(path: points.file.path, error) }
+        return points.file.badValue(
+            row * points.featureCount + column, "NaN or infinite", "a finite number")
+    }
+
+    private static func report(
+        _ fitted: FittedKMeans, _ points: NumPyPoints, _ options: Options, _ setting: LabSetting,
+        _ roofline: Roofline?, _ seconds: Seconds
+    ) -> LabReport {
+        var hash = ResultHash()
+        hash.add(fitted.assignments)
+        hash.add(fitted.centroids)
+        let (n, d, k) = (points.rowCount, points.featureCount, fitted.clusterCount)
+        let fitSeconds = median(seconds.fit)
+        let perIteration = fitSeconds / Double(fitted.iterations)
+        // A multiplication and an addition for every row, feature and cluster.
+        let operations = 2 * Double(n) * Double(d) * Double(k)
+        var report = LabReport()
+        report.add("rows", .integer(n))
+        report.add("features", .integer(d))
+        report.add("clusters", .integer(k))
+        report.add("algorithm", .text(options.algorithm.rawValue))
+        report.add(setting, samples: seconds.fit, as: "fit_seconds")
+        report.add("load_seconds", .number(seconds.load))
+        report.add("layout_seconds", .number(seconds.layout))
+        report.add("seed_seconds", .number(median(seconds.seed)))
+        report.add("fit_seconds", .number(fitSeconds))
+        report.add("seconds_per_iteration", .number(perIteration))
+        report.add("iterations", .integer(fitted.iterations))
+        report.add("converged", .truth(fitted.converged))
+        report.add("inertia", .number(fitted.inertia))
+        report.add("gflops", .number(operations / perIteration / 1e9))
+        // Every row is read and its label written.
+        let bytes = Double(n) * Double(4 * d + 4)
+        report.add(
+            Demand(
+                operations: operations,
+                traffic: [.init(byteCount: bytes, workingByteCount: bytes)]),
+            seconds: perIteration, roofline, setting)
+        report.add("hash", .text(hash.text))
+        return report
+    }
+}

@@ -1,0 +1,154 @@
+import Models
+import Numerical
+
+/// `patron lab topn`: the best items of every user.
+package enum TopNLab {
+    package struct Options: Sendable {
+        /// `[userCount × factorCount]`, '<f4'.
+        package var usersPath: String
+        /// `[itemCount × factorCount]`, '<f4'.
+        package var itemsPath: String
+        package var count: Int = 10
+        /// Items that a user must not get, in CSR order: `[userCount + 1]` offsets and indices.
+        package var excludedOffsetsPath: String?
+        package var excludedIndicesPath: String?
+        /// Where to write the items, `[userCount × count]` '<i4', best first; -1 where there are no
+        /// more.
+        package var idsOutput: String?
+        /// Where to write their scores, `[userCount × count]` '<f4'; -inf where there are no more.
+        package var scoresOutput: String?
+
+        package init(usersPath: String, itemsPath: String) {
+            self.usersPath = usersPath
+            self.itemsPath = itemsPath
+        }
+    }
+
+    /// Reads, asks and writes.
+    /// - Throws: `LabError` for arrays that cannot be used.
+    package static func run(
+        _ options: Options, _ setting: LabSetting
+    ) throws(LabError) -> LabReport {
+        let roofline = try setting.rooflinePath.map(Roofline.init(path:))
+        let idsOutput = try options.idsOutput.map(NumPyOutput.init)
+        let scoresOutput = try options.scoresOutput.map(NumPyOutput.init)
+        let (input, loadSeconds) = try timed { () throws(LabError) in try read(options) }
+        let (top, layoutSeconds) = timed {
+            TopN(
+                itemFactors: input.items, itemCount: input.itemCount,
+                factorCount: input.factorCount)
+        }
+        let kernels = setting.kernels
+        var samples: [Double] = []
+        var answers: [[TopN.Entry]] = []
+        for _ in 0..<setting.repeatCount {
+            let (found, seconds) = timed {
+                top.top(
+                    options.count, queryFactors: input.users, excluding: input.excluded,
+                    threadCount: setting.threadCount, kernels: kernels)
+            }
+            samples.append(seconds)
+            answers = found
+        }
+        let (ids, scores) = flat(answers, count: options.count)
+        try idsOutput?.write(ids, shape: [input.userCount, options.count])
+        try scoresOutput?.write(scores, shape: [input.userCount, options.count])
+        var hash = ResultHash()
+        hash.add(ids)
+        hash.add(scores)
+        let seconds = median(samples)
+        let demand = demand(input)
+        var report = LabReport()
+        report.add("users", .integer(input.userCount))
+        report.add("items", .integer(input.itemCount))
+        report.add("factors", .integer(input.factorCount))
+        report.add("count", .integer(options.count))
+        report.add("excluded", .integer(input.excluded?.valueCount ?? 0))
+        report.add(setting, samples: samples, as: "seconds")
+        report.add("load_seconds", .number(loadSeconds))
+        report.add("layout_seconds", .number(layoutSeconds))
+        report.add("seconds", .number(seconds))
+        report.add("users_per_second", .number(Double(input.userCount) / seconds))
+        report.add("gflops", .number(demand.operations / seconds / 1e9))
+        report.add(demand, seconds: seconds, roofline, setting)
+        report.add("hash", .text(hash.text))
+        return report
+    }
+
+    private struct Input {
+        let userCount: Int
+        let itemCount: Int
+        let factorCount: Int
+        let users: [Float]
+        let items: [Float]
+        let excluded: SparseMatrix?
+    }
+
+    private static func read(_ options: Options) throws(LabError) -> Input {
+        let usersFile = try NumPyFile(options.usersPath)
+        let itemsFile = try NumPyFile(options.itemsPath)
+        try usersFile.requireAxes(2, "users and factors")
+        try itemsFile.requireAxes(2, "items and factors")
+        guard usersFile.shape[1] == itemsFile.shape[1] else {
+            throw .mismatch(
+                path: usersFile.path, found: "\(usersFile.shape[1]) factors",
+                expected: "\(itemsFile.shape[1]) are needed", other: "by \(itemsFile.path)")
+        }
+        for file in [usersFile, itemsFile] where file.count == 0 {
+            throw .badArray(
+                path: file.path, byteOffset: file.header.shapeOffset,
+                found: "the shape \(file.shape)", expected: "at least one row and one column",
+                advice: "there is nothing to rank")
+        }
+        let (users, items) = (try usersFile.floats(), try itemsFile.floats())
+        try usersFile.requireFinite(users)
+        try itemsFile.requireFinite(items)
+        return Input(
+            userCount: usersFile.shape[0], itemCount: itemsFile.shape[0],
+            factorCount: usersFile.shape[1], users: users, items: items,
+            excluded: try excluded(options, usersFile, itemCount: itemsFile.shape[0]))
+    }
+
+    private static func excluded(
+        _ options: Options, _ users: NumPyFile, itemCount: Int
+    ) throws(LabError) -> SparseMatrix? {
+        guard let offsets = options.excludedOffsetsPath, let indices = options.excludedIndicesPath
+        else { return nil }
+        let pattern = try SparseInput.pattern(
+            offsetsPath: offsets, indicesPath: indices, columnCount: itemCount)
+        guard pattern.rowCount == users.shape[0] else {
+            throw .mismatch(
+                path: offsets, found: "offsets of \(pattern.rowCount) rows",
+                expected: "\(users.shape[0]) are needed", other: "by \(users.path)")
+        }
+        return pattern.matrix(values: [Float](repeating: 1, count: pattern.columnIndices.count))
+    }
+
+    /// `[userCount × count]` ids and scores.
+    private static func flat(
+        _ answers: [[TopN.Entry]], count: Int
+    ) -> (ids: [Int32], scores: [Float]) {
+        var ids = [Int32](repeating: -1, count: answers.count * count)
+        var scores = [Float](repeating: -.infinity, count: answers.count * count)
+        for (user, entries) in answers.enumerated() {
+            for (rank, entry) in entries.enumerated() {
+                ids[user * count + rank] = entry.item
+                scores[user * count + rank] = entry.score
+            }
+        }
+        return (ids, scores)
+    }
+
+    /// A scalar product for every user and item; the items are read once for 64 users.
+    private static func demand(_ input: Input) -> Demand {
+        let itemBytes = 4 * Double(input.itemCount) * Double(input.factorCount)
+        return Demand(
+            operations: 2 * Double(input.userCount) * Double(input.itemCount)
+                * Double(input.factorCount),
+            traffic: [
+                .init(
+                    byteCount: Double((input.userCount + 63) / 64) * itemBytes,
+                    workingByteCount: itemBytes)
+            ])
+    }
+}
