@@ -2,6 +2,7 @@ import ColumnStore
 import Engine
 import Foundation
 import Ingest
+import Lab
 import Models
 import Numerical
 import PatronClient
@@ -25,6 +26,8 @@ struct Failure {
         case let error as PatronError:
             self.init(error.description, Self.code(error))
         case let error as SyntheticError:
+            self.init(error.description, Self.code(error))
+        case let error as LabError:
             self.init(error.description, Self.code(error))
         case let error as ISAError:
             self.init("\(ISALevel.environmentName): \(error)", Self.usage)
@@ -70,6 +73,15 @@ struct Failure {
             .truncated, .unknownField, .unsupportedVersion:
             badData
         case .invalidInput: failed
+        }
+    }
+
+    private static func code(_ error: LabError) -> Int32 {
+        switch error {
+        case .badArray, .badValue, .mismatch, .model, .roofline: badData
+        case .network: unavailable
+        case .notBuilt: usage
+        case .store(let error): code(error)
         }
     }
 

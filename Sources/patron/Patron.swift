@@ -29,6 +29,8 @@ struct Patron: AsyncParsableCommand {
                     Serve.self, Lookup.self, TopProducts.self, TopCustomers.self, Segments.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Selftest.self]),
+            CommandGroup(
+                name: "Measurement", subcommands: [RooflineCommand.self, LabCommand.self]),
         ])
 
     static func main() async {

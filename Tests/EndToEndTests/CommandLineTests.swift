@@ -2,47 +2,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `patron` in the folder of the test bundle; nil where it was not built.
-private let program: String? = {
-    let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-    let path = folder.appendingPathComponent("patron").path
-    return FileManager.default.isExecutableFile(atPath: path) ? path : nil
-}()
-
 /// The built program, where it lies beside the tests: exit codes and what goes to which stream.
-@Suite(.enabled(if: program != nil, "patron is not built beside the tests"))
+@Suite(.enabled(if: Program.path != nil, "patron is not built beside the tests"))
 struct CommandLineTests {
-
-    private struct Outcome {
-        var code: Int32
-        var output: String
-        var errors: String
-    }
-
-    /// Runs the program; its output goes to files, so that no pipe can fill up.
-    private func patron(
-        _ arguments: [String], in folder: URL, output: String? = nil
-    ) throws -> Outcome {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(program))
-        process.arguments = arguments
-        process.currentDirectoryURL = folder
-        let paths = [output ?? folder.sub("stdout"), folder.sub("stderr")]
-        for path in paths where output != path {
-            _ = FileManager.default.createFile(atPath: path, contents: nil)
-        }
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: paths[0]))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: paths[1]))
-        try process.run()
-        process.waitUntilExit()
-        func text(_ path: String) throws -> String {
-            try output == path ? "" : String(contentsOfFile: path, encoding: .utf8)
-        }
-        return Outcome(
-            code: process.terminationStatus, output: try text(paths[0]),
-            errors: try text(paths[1]))
-    }
-
     @Test func everyCommandPrintsOneObject() throws {
         try withTemporaryFolder { folder in
             let commands = [
@@ -55,7 +17,7 @@ struct CommandLineTests {
             ]
             for command in commands {
                 let words = command.split(separator: " ").map(String.init) + ["--json"]
-                let outcome = try patron(words, in: folder)
+                let outcome = try Program.run(words, in: folder)
                 #expect(outcome.code == 0, "\(command): \(outcome.errors)")
                 #expect(outcome.output.split(separator: "\n").count == 1, "\(command)")
                 let object = try? JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
@@ -90,7 +52,7 @@ struct CommandLineTests {
             ]
             for (command, code, words) in cases {
                 let arguments = command.split(separator: " ").map(String.init)
-                let outcome = try patron(arguments, in: folder)
+                let outcome = try Program.run(arguments, in: folder)
                 #expect(outcome.code == code, "\(command): \(outcome.errors)")
                 let isSaid = words.isEmpty || outcome.errors.contains(words)
                 #expect(isSaid, "\(command): \(outcome.errors)")
@@ -103,7 +65,7 @@ struct CommandLineTests {
     func aFullDiskBehindTheOutputIsAnError() throws {
         try withTemporaryFolder { folder in
             for arguments in [["selftest"], ["selftest", "--json"]] {
-                let outcome = try patron(arguments, in: folder, output: "/dev/full")
+                let outcome = try Program.run(arguments, in: folder, output: "/dev/full")
                 #expect(outcome.code == 74)
                 #expect(outcome.errors.contains("standard output"))
             }

@@ -1,0 +1,279 @@
+import ArgumentParser
+import Lab
+import Numerical
+
+struct LabCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lab",
+        abstract: "Run one model on NumPy arrays, for side-by-side runs with other software.",
+        discussion: """
+            Arrays are little-endian .npy files in C order; nothing is read from or written to a \
+            workspace. Each command prints the seconds of its phases (load: mapping and reading \
+            what is read whole; layout: bringing it into the kernels' order), the threads and the \
+            instruction-set level, and an FNV-1a hash of the result's bytes, which is the same for \
+            any number of threads. With --roofline it also names the limit of the machine that \
+            binds and the share of it that was reached.
+            """,
+        subcommands: [LabKMeans.self, LabALS.self, LabTopN.self])
+}
+
+struct LabOptions: ParsableArguments {
+    @OptionGroup var threads: ThreadOptions
+    @Option(
+        help: "Instruction-set level of everything: scalar, baseline, avx2, avx512 or auto.",
+        transform: level)
+    var isa: ISALevel?
+    @Option(name: .customLong("repeat"), help: "Run the timed part this often; report the median.")
+    var repeatCount = 1
+    @Option(help: "Limits to compare with: a file written by patron roofline --json.")
+    var roofline: String?
+
+    /// "auto" leaves the choice to PATRON_ISA and the machine.
+    @Sendable static func level(_ text: String) throws -> ISALevel {
+        do {
+            return text == "auto" ? KernelTable.current.level : try ISALevel.choose(forced: text)
+        } catch {
+            throw ValidationError("--isa: \(error)")
+        }
+    }
+
+    func validate() throws {
+        guard (1...10_000).contains(repeatCount) else {
+            throw ValidationError("--repeat is between 1 and 10000, not \(repeatCount)")
+        }
+    }
+
+    var setting: LabSetting {
+        LabSetting(
+            threadCount: threads.threads, level: isa ?? KernelTable.current.level,
+            repeatCount: repeatCount, rooflinePath: roofline)
+    }
+}
+
+struct LabKMeans: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kmeans", abstract: "Cluster the rows of an array.",
+        discussion: """
+            Prints load_seconds, layout_seconds, seed_seconds, fit_seconds, seconds_per_iteration, \
+            iterations, inertia and gflops: two operations for each row, feature and cluster of an \
+            iteration, whatever the algorithm skips.
+            """)
+
+    @Option(help: "Points, [rows x features], '<f4'.")
+    var points: String
+    @Option(help: "Number of clusters.")
+    var clusters: Int
+    @Option(
+        name: .customLong("init"), help: "Centroids to start from, [clusters x features], '<f4'.")
+    var start: String?
+    @Option(help: "Seed of the starting centroids; 1 by default.")
+    var seed: UInt64?
+    @Option(help: "Most iterations.")
+    var iterations: Int
+    @Option(
+        help:
+            "Stop when the centroids move by no more than this share of the mean variance; 0: never."
+    )
+    var tolerance = 0.0
+    @Option(help: "lloyd, bounded or auto; all give the same result.")
+    var algorithm = KMeansLab.Algorithm.auto
+    @Option(help: "Write the assignments here, [rows], '<i4'.")
+    var labels: String?
+    @Option(help: "Write the centroids here, [clusters x features], '<f4'.")
+    var centroids: String?
+    @OptionGroup var lab: LabOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        try require("--clusters", clusters, in: 1...4_096)
+        try require("--iterations", iterations, in: 1...1_000_000)
+        guard tolerance >= 0, tolerance.isFinite else {
+            throw ValidationError("--tolerance is at least 0, not \(tolerance)")
+        }
+        guard start == nil || seed == nil else {
+            throw ValidationError("give either --init or --seed")
+        }
+    }
+
+    func run() throws {
+        var options = KMeansLab.Options(
+            pointsPath: points, clusterCount: clusters, iterations: iterations)
+        options.centroidsPath = start
+        options.seed = seed ?? 1
+        options.tolerance = tolerance
+        options.algorithm = algorithm
+        options.labelsOutput = labels
+        options.centroidsOutput = centroids
+        try output.print(try KMeansLab.run(options, lab.setting), text: \.text)
+    }
+}
+
+struct LabALS: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "als",
+        abstract: "Factorize a sparse matrix of purchases by alternating least squares.",
+        discussion: """
+            The matrix is in CSR order: row i has the entries indptr[i] up to indptr[i + 1]. A stored \
+            value r counts with confidence 1 + A r. Prints fit_seconds, seconds_per_iteration and \
+            the loss after each iteration.
+            """)
+
+    @Option(help: "Row offsets, [rows + 1], '<i8' or '<i4'.")
+    var indptr: String
+    @Option(help: "Column indices, ascending within a row, '<i4' or '<i8'.")
+    var indices: String
+    @Option(help: "Values, at least 0, '<f4' or integers.")
+    var data: String
+    @Option(help: "Number of columns; one more than the largest index by default.")
+    var columns: Int?
+    @Option(help: "Number of factors.")
+    var factors: Int
+    @Option(help: "Regularization, not scaled by the number of entries.")
+    var regularization: Double
+    @Option(help: "Confidence weight A of the values.")
+    var confidence: Double
+    @Option(help: "Iterations, each of both sides.")
+    var iterations: Int
+    @Option(help: "cholesky, cg or subspace.")
+    var solver = ALSLab.Solver.cholesky
+    @Option(help: "Item factors to start from, [columns x factors], '<f4'.")
+    var itemInit: String?
+    @Option(help: "Seed of the factors to start from; 1 by default.")
+    var seed: UInt64?
+    @Option(help: "Write the rows' factors here, [rows x factors], '<f4'.")
+    var userFactors: String?
+    @Option(help: "Write the columns' factors here, [columns x factors], '<f4'.")
+    var itemFactors: String?
+    @OptionGroup var lab: LabOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        try require("--factors", factors, in: 1...512)
+        try require("--iterations", iterations, in: 1...1_000_000)
+        if let columns { try require("--columns", columns, in: 1...Int(Int32.max)) }
+        for (name, value) in [("--regularization", regularization), ("--confidence", confidence)] {
+            guard (0...1e15).contains(value) else {
+                throw ValidationError("\(name) is between 0 and 1e15, not \(value)")
+            }
+        }
+        guard itemInit == nil || seed == nil else {
+            throw ValidationError("give either --item-init or --seed")
+        }
+    }
+
+    func run() throws {
+        var options = ALSLab.Options(
+            offsetsPath: indptr, indicesPath: indices, valuesPath: data, iterations: iterations)
+        options.itemCount = columns
+        options.factorCount = factors
+        options.regularization = regularization
+        options.confidenceWeight = confidence
+        options.solver = solver
+        options.itemStartPath = itemInit
+        options.seed = seed ?? 1
+        options.userFactorsOutput = userFactors
+        options.itemFactorsOutput = itemFactors
+        try output.print(try ALSLab.run(options, lab.setting), text: \.text)
+    }
+}
+
+struct LabTopN: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "topn",
+        abstract: "Find the items with the largest scalar products of every user.",
+        discussion: """
+            Best first, ties to the lower item. A user for whom fewer items remain than --count gets \
+            item -1 with score -inf. Prints seconds and users_per_second.
+            """)
+
+    @Option(help: "Users, [users x factors], '<f4'.")
+    var users: String
+    @Option(help: "Items, [items x factors], '<f4'.")
+    var items: String
+    @Option(help: "Items a user.")
+    var count = 10
+    @Option(help: "Offsets of the items that each user must not get, [users + 1], '<i8' or '<i4'.")
+    var excludeIndptr: String?
+    @Option(help: "Those items, ascending for each user, '<i4' or '<i8'.")
+    var excludeIndices: String?
+    @Option(help: "Write the items here, [users x count], '<i4'.")
+    var ids: String?
+    @Option(help: "Write their scores here, [users x count], '<f4'.")
+    var scores: String?
+    @OptionGroup var lab: LabOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        try require("--count", count, in: 1...1_000_000)
+        guard (excludeIndptr == nil) == (excludeIndices == nil) else {
+            throw ValidationError("give both --exclude-indptr and --exclude-indices, or neither")
+        }
+    }
+
+    func run() throws {
+        var options = TopNLab.Options(usersPath: users, itemsPath: items)
+        options.count = count
+        options.excludedOffsetsPath = excludeIndptr
+        options.excludedIndicesPath = excludeIndices
+        options.idsOutput = ids
+        options.scoresOutput = scores
+        try output.print(try TopNLab.run(options, lab.setting), text: \.text)
+    }
+}
+
+extension KMeansLab.Algorithm: ExpressibleByArgument {}
+extension ALSLab.Solver: ExpressibleByArgument {}
+
+private func require(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws {
+    guard range.contains(value) else {
+        throw ValidationError(
+            "\(name) is between \(range.lowerBound) and \(range.upperBound), not \(value)")
+    }
+}
+
+extension LabReport {
+    /// One line a field.
+    var text: String {
+        var table = TextTable(["", ""])
+        for (key, value) in fields {
+            table.add([key.replacing("_", with: " "), value.text])
+        }
+        return table.text.trimmingPrefix("\n").description
+    }
+}
+
+extension LabReport.Value {
+    fileprivate var text: String {
+        switch self {
+        case .integer(let value): value.grouped
+        case .number(let value): value.significant
+        case .numbers(let values): values.map(\.significant).joined(separator: ", ")
+        case .text(let value): value
+        case .truth(let value): value ? "yes" : "no"
+        }
+    }
+}
+
+extension Double {
+    /// With four significant digits or all digits before the point, never with an exponent.
+    var significant: String {
+        let magnitude = abs(self)
+        if magnitude >= 1_000 || magnitude == 0 { return Int(clamping: self).grouped }
+        let digits = max(0, 4 - Int(log10Floor(magnitude)) - 1)
+        return decimals(digits)
+    }
+
+    private func log10Floor(_ value: Double) -> Int {
+        var power = 0
+        var rest = value
+        while rest >= 10 { (rest, power) = (rest / 10, power + 1) }
+        while rest < 1 && power > -12 { (rest, power) = (rest * 10, power - 1) }
+        return power
+    }
+}
+
+extension Int {
+    fileprivate init(clamping value: Double) {
+        self = Int(exactly: value.rounded()) ?? (value < 0 ? .min : .max)
+    }
+}
