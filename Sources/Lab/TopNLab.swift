@@ -15,7 +15,7 @@ package enum TopNLab {
         /// Where to write the items, `[userCount × count]` '<i4', best first; -1 where there are no
         /// more.
         package var idsOutput: String?
-        /// Where to write their scores, `[userCount × count]` '<f4'; -inf where there are no more.
+        /// Where to write their scores, `[userCount × count]` '<f4'; 0 where there are no more.
         package var scoresOutput: String?
 
         package init(usersPath: String, itemsPath: String) {
@@ -129,7 +129,7 @@ package enum TopNLab {
         _ answers: [[TopN.Entry]], count: Int
     ) -> (ids: [Int32], scores: [Float]) {
         var ids = [Int32](repeating: -1, count: answers.count * count)
-        var scores = [Float](repeating: -.infinity, count: answers.count * count)
+        var scores = [Float](repeating: 0, count: answers.count * count)
         for (user, entries) in answers.enumerated() {
             for (rank, entry) in entries.enumerated() {
                 ids[user * count + rank] = entry.item

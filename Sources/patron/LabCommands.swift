@@ -72,7 +72,7 @@ struct LabKMeans: ParsableCommand {
     var iterations: Int
     @Option(
         help:
-            "Stop when the centroids move by no more than this share of the mean variance; 0: never."
+            "Stop when the centroids move by no more than this share of the mean variance; 0: when no row changes its cluster."
     )
     var tolerance = 0.0
     @Option(help: "lloyd, bounded or auto; all give the same result.")
@@ -183,7 +183,7 @@ struct LabTopN: ParsableCommand {
         abstract: "Find the items with the largest scalar products of every user.",
         discussion: """
             Best first, ties to the lower item. A user for whom fewer items remain than --count gets \
-            item -1 with score -inf. Prints seconds and users_per_second.
+            item -1 with score 0. Prints seconds and users_per_second.
             """)
 
     @Option(help: "Users, [users x factors], '<f4'.")

@@ -35,7 +35,7 @@ import Testing
         try withTemporaryFolder { folder in
             let values = values(70, 5)
             let bytes = numPyBytes(
-                "{'descr': '<f4', 'fortran_order': False, 'shape': (70, 5)}",
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (70, 5)} ",
                 data: littleEndian(values), padding: false)
             let file = try NumPyFile(try folder.write(bytes, as: "a.npy"))
             #expect(file.header.dataOffset % 4 != 0)

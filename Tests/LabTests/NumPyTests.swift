@@ -157,7 +157,7 @@ extension URL {
                 name: "negative", bytes: changed("(2, 3)", "(-2, 3)"), offset: 61,
                 words: ["'-'", "size"]),
             Damage(
-                name: "open", bytes: changed("3), }", "3, "), offset: 127,
+                name: "open", bytes: changed("3), }", "3, "), offset: 128,
                 words: ["the end of the header", "size"]),
             Damage(
                 name: "twice", bytes: changed("'shape'", "'descr'"), offset: 51,
