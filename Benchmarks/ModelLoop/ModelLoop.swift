@@ -8,6 +8,7 @@ import Units
 @main struct ModelLoop {
     static let usage = """
         usage: ModelLoop kmeans POINTS.npy CENTROIDS.npy ITERATIONS THREADS LABELS-OUT.npy
+                        [lloyd|bounded|auto]
                ModelLoop als FOLDER FACTORS REGULARIZATION ALPHA ITERATIONS THREADS
                ModelLoop bgnbd FOLDER HORIZON-WEEKS THREADS
         """
@@ -28,7 +29,7 @@ import Units
         let level = try ISALevel.choose(forced: ISALevel.forcedByEnvironment)
         var result: [String: Any]
         switch (arguments.first, arguments.count) {
-        case ("kmeans", 6): result = try kMeans(arguments)
+        case ("kmeans", 6), ("kmeans", 7): result = try kMeans(arguments)
         case ("als", 7): result = try als(arguments)
         case ("bgnbd", 4): result = try bgnbd(arguments)
         default: throw LoopError.usage
@@ -66,9 +67,15 @@ import Units
             FeatureMatrix(
                 rowMajor: values, rowCount: file.shape[0], featureCount: file.shape[1])
         }
-        let parameters = KMeans.Parameters(
+        var parameters = KMeans.Parameters(
             clusterCount: start.shape[0], maximumIterations: try integer(arguments[3]),
             tolerance: 0, threadCount: threadCount)
+        if arguments.count > 6 {
+            guard let algorithm = KMeans.Algorithm(rawValue: arguments[6]) else {
+                throw LoopError.usage
+            }
+            parameters.algorithm = algorithm
+        }
         let (fitted, seconds) = try timed {
             try KMeans.fit(points, parameters, initialCentroids: centroids)
         }

@@ -2,9 +2,9 @@
 // `tileVectors` vectors of rows times 4 broadcast values.
 //
 //   points   [featureCount × 64]   one block, feature-major: lanes are rows
-//   group    [featureCount × 4]    four centroids (or queries), interleaved
+//   group    [featureCount × 4]    four queries, interleaved
 //
-// `Tile` and `Best` are private, and so everything that uses them is in this file: the metadata of a
+// `Tile` is private, and so everything that uses it is in this file: the metadata of a
 // wider type brings copy functions with it (`__swift_memcpy512_16`) that are weak symbols of the
 // same name in every module, and the linker could choose the one with wide instructions for all.
 //
@@ -14,7 +14,7 @@
 #if KERNELS_AVX512 || arch(arm64)
 private let tileVectors = 4
 
-/// Sixteen accumulators: `aRow.centroid`.
+/// Sixteen accumulators: `aRow.query`.
 private struct Tile {
     var a0, a1, a2, a3: Lanes
     var b0, b1, b2, b3: Lanes
@@ -125,49 +125,10 @@ private func store4(
     store(c, output + 2 * laneCount)
     store(d, output + 3 * laneCount)
 }
-
-/// The best value and its index so far, of the tile's rows.
-private struct Best {
-    var a = splat(-.infinity)
-    var b = splat(-.infinity)
-    var c = splat(-.infinity)
-    var d = splat(-.infinity)
-    var indexA = LaneIndices.zero
-    var indexB = LaneIndices.zero
-    var indexC = LaneIndices.zero
-    var indexD = LaneIndices.zero
-
-    @inline(__always)
-    init() {}
-
-    /// Strictly greater, in ascending order: ties stay with the lowest index.
-    @inline(__always)
-    mutating func take(_ tile: Tile, firstIndex: Int32) {
-        (a, indexA) = better(a, indexA, tile.a0, tile.a1, tile.a2, tile.a3, firstIndex)
-        (b, indexB) = better(b, indexB, tile.b0, tile.b1, tile.b2, tile.b3, firstIndex)
-        (c, indexC) = better(c, indexC, tile.c0, tile.c1, tile.c2, tile.c3, firstIndex)
-        (d, indexD) = better(d, indexD, tile.d0, tile.d1, tile.d2, tile.d3, firstIndex)
-    }
-
-    @inline(__always)
-    func write(
-        _ labels: UnsafeMutablePointer<Int32>, _ scores: UnsafeMutablePointer<Float>,
-        rowCount: Int
-    ) {
-        writeBest(a, indexA, labels, scores, rowCount)
-        writeBest(b, indexB, labels + laneCount, scores + laneCount, rowCount - laneCount)
-        writeBest(
-            c, indexC, labels + 2 * laneCount, scores + 2 * laneCount,
-            rowCount - 2 * laneCount)
-        writeBest(
-            d, indexD, labels + 3 * laneCount, scores + 3 * laneCount,
-            rowCount - 3 * laneCount)
-    }
-}
 #else
 private let tileVectors = 2
 
-/// Eight accumulators: `aRow.centroid`.
+/// Eight accumulators: `aRow.query`.
 private struct Tile {
     var a0, a1, a2, a3: Lanes
     var b0, b1, b2, b3: Lanes
@@ -244,108 +205,7 @@ private struct Tile {
         store(b3, output + 3 * blockRowCount + laneCount)
     }
 }
-
-/// The best value and its index so far, of the tile's rows.
-private struct Best {
-    var a = splat(-.infinity)
-    var b = splat(-.infinity)
-    var indexA = LaneIndices.zero
-    var indexB = LaneIndices.zero
-
-    @inline(__always)
-    init() {}
-
-    /// Strictly greater, in ascending order: ties stay with the lowest index.
-    @inline(__always)
-    mutating func take(_ tile: Tile, firstIndex: Int32) {
-        (a, indexA) = better(a, indexA, tile.a0, tile.a1, tile.a2, tile.a3, firstIndex)
-        (b, indexB) = better(b, indexB, tile.b0, tile.b1, tile.b2, tile.b3, firstIndex)
-    }
-
-    @inline(__always)
-    func write(
-        _ labels: UnsafeMutablePointer<Int32>, _ scores: UnsafeMutablePointer<Float>,
-        rowCount: Int
-    ) {
-        writeBest(a, indexA, labels, scores, rowCount)
-        writeBest(b, indexB, labels + laneCount, scores + laneCount, rowCount - laneCount)
-    }
-}
 #endif
-
-/// Compare and replace: `pointwiseMax` on floats is not a vector instruction.
-@inline(__always)
-private func better(
-    _ best: Lanes, _ index: LaneIndices, _ v0: Lanes, _ v1: Lanes, _ v2: Lanes, _ v3: Lanes,
-    _ first: Int32
-) -> (Lanes, LaneIndices) {
-    var best = best
-    var index = index
-    let m0 = v0 .> best
-    best.replace(with: v0, where: m0)
-    index.replace(with: LaneIndices(repeating: first), where: m0)
-    let m1 = v1 .> best
-    best.replace(with: v1, where: m1)
-    index.replace(with: LaneIndices(repeating: first &+ 1), where: m1)
-    let m2 = v2 .> best
-    best.replace(with: v2, where: m2)
-    index.replace(with: LaneIndices(repeating: first &+ 2), where: m2)
-    let m3 = v3 .> best
-    best.replace(with: v3, where: m3)
-    index.replace(with: LaneIndices(repeating: first &+ 3), where: m3)
-    return (best, index)
-}
-
-/// Whole vectors while they fit, then lane by lane.
-@inline(__always)
-private func writeBest(
-    _ best: Lanes, _ index: LaneIndices, _ labels: UnsafeMutablePointer<Int32>,
-    _ scores: UnsafeMutablePointer<Float>, _ rowCount: Int
-) {
-    if rowCount >= laneCount {
-        store(best, scores)
-        UnsafeMutableRawPointer(labels).storeBytes(of: index, as: LaneIndices.self)
-    } else {
-        var lane = 0
-        while lane < rowCount {
-            scores[lane] = best[lane]
-            labels[lane] = index[lane]
-            lane += 1
-        }
-    }
-}
-
-/// Assigns every row to the centroid with the largest `x·c - |c|²/2`, which is the nearest one.
-///
-/// - Parameters:
-///   - points: `[ceil(rowCount / 64)]` blocks of `[featureCount × 64]`, padding zeroed.
-///   - centroids: `[groupCount]` groups of `[featureCount × 4]`.
-///   - offsets: `[groupCount × 4]`: `-|c|²/2`; minus infinity for the padding of the last group.
-///   - labels: `[rowCount]`, out. Ties go to the lowest index.
-///   - scores: `[rowCount]`, out: the largest value; squared distance = `|x|² - 2 score`.
-@inline(never)
-package func assignRows(
-    _ points: UnsafePointer<Float>, _ rowCount: Int, _ featureCount: Int,
-    _ centroids: UnsafePointer<Float>, _ offsets: UnsafePointer<Float>, _ groupCount: Int,
-    _ labels: UnsafeMutablePointer<Int32>, _ scores: UnsafeMutablePointer<Float>
-) {
-    let tileRows = tileVectors * laneCount
-    var row = 0
-    while row < rowCount {
-        let tilePoints =
-            points + (row / blockRowCount) * blockRowCount * featureCount + row % blockRowCount
-        var best = Best()
-        var group = centroids
-        for g in 0..<groupCount {
-            var tile = Tile(offsets + g * groupWidth)
-            tile.addProducts(tilePoints, group, featureCount: featureCount)
-            best.take(tile, firstIndex: Int32(truncatingIfNeeded: g &* groupWidth))
-            group += featureCount * groupWidth
-        }
-        best.write(labels + row, scores + row, rowCount: rowCount - row)
-        row += tileRows
-    }
-}
 
 /// Scalar products of one block of 64 items with every query, and each query's largest one.
 ///

@@ -110,6 +110,10 @@ package struct FeatureMatrix: Sendable, Equatable {
         return shifted
     }
 
+    mutating func withUnsafeMutableStorage(_ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
+        storage.withUnsafeMutableBufferPointer(body)
+    }
+
     /// The first NaN or infinite value in row order; nil where all are finite.
     package func firstNonFinite() -> (row: Int, feature: Int)? {
         let values = storage.span
@@ -129,7 +133,7 @@ package struct FeatureMatrix: Sendable, Equatable {
         return nil
     }
 
-    private static func blockCount(_ rowCount: Int) -> Int {
+    static func blockCount(_ rowCount: Int) -> Int {
         (rowCount + blockRowCount - 1) / blockRowCount
     }
 

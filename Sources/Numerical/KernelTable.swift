@@ -3,6 +3,7 @@
 package struct KernelTable: Sendable {
     package let level: ISALevel
 
+    let clusterKernels: ClusterKernels
     let rowKernels: RowKernels
     let elementaryKernels: ElementaryKernels
     let vectorKernels: VectorKernels
@@ -26,6 +27,7 @@ package struct KernelTable: Sendable {
     package init(_ level: ISALevel) {
         precondition(ISALevel.available.contains(level), "the machine lacks \(level.rawValue)")
         self.level = level
+        clusterKernels = ClusterKernels(level)
         rowKernels = RowKernels(level)
         elementaryKernels = ElementaryKernels(level)
         vectorKernels = VectorKernels(level)

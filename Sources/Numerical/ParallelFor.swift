@@ -67,6 +67,21 @@ package func parallelFor<Scratch: Sendable>(
     }
 }
 
+/// Runs `body` once for every element, which it may change, with memory that a thread keeps from
+/// element to element: one that holds what a part of the data owns, another what a thread needs.
+package func parallelFor<Element: Sendable, Scratch: Sendable>(
+    _ elements: inout [Element], scratches: inout [Scratch],
+    _ body: @Sendable (_ element: inout Element, inout Scratch) -> Void
+) {
+    elements.withUnsafeMutableBufferPointer { buffer in
+        // Every index is handed out once, and the buffer outlives the loop.
+        nonisolated(unsafe) let base = buffer
+        parallelFor(count: base.count, chunkSize: 1, scratches: &scratches) { scratch, index, _ in
+            body(&base[index], &scratch)
+        }
+    }
+}
+
 /// Fills `output` in parallel: each chunk gets its own slice of it to write.
 /// - Parameters:
 ///   - output: `[rowCount × rowWidth]`, row-major; its count must be a multiple of `rowWidth`.

@@ -7,16 +7,6 @@ import KernelsAVX512
 
 /// The kernels that compare rows with a few vectors, of one instruction-set level.
 struct RowKernels: Sendable {
-    let assignRows:
-        @Sendable (
-            UnsafePointer<Float>, Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, Int,
-            UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Float>
-        ) -> Void
-    let accumulateRows:
-        @Sendable (
-            UnsafePointer<Float>, Int, Int, UnsafePointer<Int32>, Int, UnsafeMutablePointer<Double>,
-            UnsafeMutablePointer<Int64>
-        ) -> Void
     let scoreBlock:
         @Sendable (
             UnsafePointer<Float>, Int, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>,
@@ -30,24 +20,16 @@ struct RowKernels: Sendable {
     init(_ level: ISALevel) {
         switch level {
         case .scalar:
-            assignRows = scalarAssignRows
-            accumulateRows = scalarAccumulateRows
             scoreBlock = scalarScoreBlock
             squaredDistancesBlock = scalarSquaredDistancesBlock
         case .baseline:
-            assignRows = Kernels.assignRows
-            accumulateRows = Kernels.accumulateRows
             scoreBlock = Kernels.scoreBlock
             squaredDistancesBlock = Kernels.squaredDistancesBlock
         #if arch(x86_64)
         case .avx2:
-            assignRows = KernelsAVX2.assignRows
-            accumulateRows = KernelsAVX2.accumulateRows
             scoreBlock = KernelsAVX2.scoreBlock
             squaredDistancesBlock = KernelsAVX2.squaredDistancesBlock
         case .avx512:
-            assignRows = KernelsAVX512.assignRows
-            accumulateRows = KernelsAVX512.accumulateRows
             scoreBlock = KernelsAVX512.scoreBlock
             squaredDistancesBlock = KernelsAVX512.squaredDistancesBlock
         #else
@@ -61,65 +43,21 @@ struct RowKernels: Sendable {
 // outlives the call; inputs and outputs cannot overlap because an `inout` is exclusive.
 
 extension KernelTable {
-    ///     origin: centre the features first.
-    package func assign(
-        _ points: FeatureMatrix, rows: Range<Int>, to vectors: VectorGroups,
-        labels: inout MutableSpan<Int32>, scores: inout MutableSpan<Float>
-    ) {
-        precondition(rows.lowerBound % FeatureMatrix.blockRowCount == 0)
-        precondition(rows.lowerBound >= 0 && rows.upperBound <= points.rowCount)
-        precondition(vectors.count > 0 && vectors.featureCount == points.featureCount)
-        precondition(labels.count == rows.count && scores.count == rows.count)
-        if rows.isEmpty { return }
-        points.storage.withUnsafeBufferPointer { storage in
-            vectors.storage.withUnsafeBufferPointer { groups in
-                vectors.offsets.withUnsafeBufferPointer { offsets in
-                    labels.withUnsafeMutableBufferPointer { labels in
-                        scores.withUnsafeMutableBufferPointer { scores in
-                            rowKernels.assignRows(
-                                address(storage) + rows.lowerBound * points.featureCount,
-                                rows.count, points.featureCount, address(groups),
-                                address(offsets), vectors.groupCount, address(labels),
-                                address(scores))
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    ///   - counts: `[labelCount]`, in and out.
-    package func accumulate(
-        _ points: FeatureMatrix, rows: Range<Int>, labels: Span<Int32>,
-        sums: inout [Double], counts: inout [Int64]
-    ) {
-        precondition(rows.lowerBound % FeatureMatrix.blockRowCount == 0)
-        precondition(rows.lowerBound >= 0 && rows.upperBound <= points.rowCount)
-        precondition(labels.count == rows.count)
-        precondition(sums.count == counts.count * points.featureCount)
-        let labelCount = counts.count
-        labels.withUnsafeBufferPointer { labels in
-            var largest: UInt32 = 0
-            // A negative label becomes a huge unsigned one.
-            for label in labels { largest = max(largest, UInt32(bitPattern: label)) }
-            if labels.isEmpty { return }
-            precondition(Int(largest) < labelCount, "a label is out of range")
-            points.storage.withUnsafeBufferPointer { storage in
-                sums.withUnsafeMutableBufferPointer { sums in
-                    counts.withUnsafeMutableBufferPointer { counts in
-                        rowKernels.accumulateRows(
-                            address(storage) + rows.lowerBound * points.featureCount, rows.count,
-                            points.featureCount, address(labels), labelCount, address(sums),
-                            address(counts))
-                    }
-                }
-            }
-        }
-    }
-
+    /// Squared distances of one block's rows to every vector, by differences: exact to rounding
+    /// also where rows and vectors nearly coincide.
+    /// - Parameter distances: `[vectors.groupCount × 4 × 64]`, out: values of padding rows and
     ///   vectors have no meaning.
     package func squaredDistances(
         _ points: FeatureMatrix, block: Int, to vectors: VectorGroups, distances: inout [Float]
+    ) {
+        var span = distances.mutableSpan
+        squaredDistances(points, block: block, to: vectors, distances: &span)
+    }
+
+    /// The same into a slice.
+    package func squaredDistances(
+        _ points: FeatureMatrix, block: Int, to vectors: VectorGroups,
+        distances: inout MutableSpan<Float>
     ) {
         precondition(block >= 0 && block < points.blockCount)
         precondition(vectors.featureCount == points.featureCount)
@@ -138,6 +76,10 @@ extension KernelTable {
         }
     }
 
+    /// Scalar products of one block's items with every query, and each query's largest one.
+    /// - Parameters:
+    ///   - scores: `[queries.groupCount × 4 × 64]`, out.
+    ///   - maxima: `[queries.groupCount × 4]`, out: a query's largest score of the block, where the
     ///     scores of padding rows count.
     package func scores(
         _ items: FeatureMatrix, block: Int, queries: VectorGroups,

@@ -92,23 +92,75 @@ func reals(_ count: Int, stream: Int) -> [Float] {
         }
     }
 
-    @Test(arguments: sizes) func accumulatesTheSame(n: Int) {
+    @Test(arguments: sizes) func movesRowsBetweenSumsTheSame(n: Int) {
         for d in [0, 1, 3, 4, 7, 8, 33] {
             let k = 5
             let points = FeatureMatrix(
-                rowMajor: reals(n * d, stream: n), rowCount: n, featureCount: d)
-            let labels = integers(n, stream: 3, bound: 2).map { Int32($0) + 2 }
-            func sums(_ level: ISALevel) -> ([Double], [Int64]) {
-                var sums = [Double](repeating: 1, count: k * d)
-                var counts = [Int64](repeating: 1, count: k)
-                KernelTable(level).accumulate(
-                    points, rows: 0..<n, labels: labels.span, sums: &sums, counts: &counts)
-                return (sums, counts)
+                rowMajor: integers(n * d, stream: n), rowCount: n, featureCount: d)
+            let starts = [1, 2].map { stream in
+                VectorGroups(
+                    rowMajor: integers(k * d, stream: stream).span, count: k, featureCount: d)
             }
-            let expected = sums(.scalar)
+            func run(_ level: ISALevel) -> ([Int32], ClusterSums, [Int]) {
+                // The kernel must leave what is before and after its rows alone.
+                var labels = [Int32](repeating: -1, count: n + 2)
+                var sums = ClusterSums(clusterCount: k, featureCount: d)
+                var scratch = BlockScratch()
+                var changes: [Int] = []
+                for (pass, vectors) in (starts + starts).enumerated() {
+                    if pass == 3 { sums.clear() }
+                    changes.append(
+                        KernelTable(level).assignAndMove(
+                            points, rows: 0..<n, to: vectors, labels: &labels, at: 1,
+                            recount: pass == 0 || pass == 3, sums: &sums, scratch: &scratch))
+                }
+                return (labels, sums, changes)
+            }
+            let expected = run(.scalar)
+            #expect(expected.0.first == -1 && expected.0.last == -1)
+            #expect(expected.2[0] == n)
             for level in ISALevel.available {
-                // The same additions in the same order: equal to the bit.
-                #expect(sums(level) == expected, "\(level) \(n) \(d)")
+                let actual = run(level)
+                #expect(actual.0 == expected.0, "\(level) \(n) \(d)")
+                #expect(actual.1 == expected.1, "\(level) \(n) \(d)")
+                #expect(actual.2 == expected.2, "\(level) \(n) \(d)")
+            }
+            // The sums are those of the labels.
+            var sums = ClusterSums(clusterCount: k, featureCount: d)
+            for row in 0..<n {
+                let label = Int(expected.0[row + 1])
+                sums.counts[label] += 1
+                for j in 0..<d { sums.values[label * d + j] += Double(points[row, j]) }
+            }
+            #expect(sums == expected.1)
+        }
+    }
+
+    @Test(arguments: sizes) func measuresAssignedDistancesAndMoments(n: Int) {
+        let (d, k) = (6, 3)
+        let rows = integers(n * d, stream: n)
+        let centroids = integers(k * d, stream: 9)
+        let points = FeatureMatrix(rowMajor: rows, rowCount: n, featureCount: d)
+        let labels = (0..<n).map { Int32($0 % k) }
+        for level in ISALevel.available {
+            var distances = [Double](repeating: -1, count: n + 1)
+            KernelTable(level).assignedDistances(
+                points, rows: 0..<n, labels: labels, at: 0, centroids: centroids,
+                distances: &distances)
+            var moments = [Double](repeating: 1, count: 2 * d)
+            KernelTable(level).addMoments(points, rows: 0..<n, &moments)
+            for row in 0..<n {
+                let expected = (0..<d).reduce(0.0) {
+                    let step = Double(rows[row * d + $1] - centroids[row % k * d + $1])
+                    return $0 + step * step
+                }
+                #expect(distances[row] == expected)
+            }
+            #expect(distances[n] == -1)
+            for j in 0..<d {
+                let column = (0..<n).map { Double(rows[$0 * d + j]) }
+                #expect(moments[j] == 1 + column.reduce(0, +))
+                #expect(moments[d + j] == 1 + column.reduce(0) { $0 + $1 * $1 })
             }
         }
     }

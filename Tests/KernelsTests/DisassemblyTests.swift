@@ -77,9 +77,17 @@ import Testing
         return loops
     }
 
-    @Test(arguments: [("RowTiles", 16), ("Normal", 16), ("Limits", 12)])
-    func hotLoopsAreWideAndStayInRegisters(file: String, fusedCount: Int) throws {
-        guard let path = object("KernelsAVX512", file),
+    @Test(arguments: [
+        ("KernelsAVX512", "zmm", "AssignTiles", 16),
+        ("KernelsAVX2", "ymm", "AssignTiles", 12),
+        ("KernelsAVX512", "zmm", "Limits", 12),
+        ("KernelsAVX512", "zmm", "Normal", 16),
+        ("KernelsAVX512", "zmm", "RowTiles", 16),
+    ])
+    func hotLoopsAreWideAndStayInRegisters(
+        module: String, register: String, file: String, fusedCount: Int
+    ) throws {
+        guard let path = object(module, file),
             let text = try run("objdump", ["-d", "--no-show-raw-insn", path])
         else { return }
         if try run("nm", [path])?.contains("__asan_") ?? false {
@@ -88,10 +96,10 @@ import Testing
         }
         let loops = multiplyingLoops(text)
         let widest = loops.map { loop in
-            loop.filter { $0.contains("vfmadd") && $0.contains("zmm") }.count
+            loop.filter { $0.contains("vfmadd") && $0.contains(register) }.count
         }
         #expect(widest.max() ?? 0 >= fusedCount, "\(file): \(widest)")
-        for loop in loops where loop.filter({ $0.contains("zmm") }).count >= fusedCount {
+        for loop in loops where loop.filter({ $0.contains(register) }).count >= fusedCount {
             #expect(!loop.contains { $0.contains("(%rsp") || $0.contains("(%rbp") })
             #expect(!loop.contains { $0.contains("call") })
         }

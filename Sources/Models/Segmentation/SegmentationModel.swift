@@ -71,7 +71,7 @@ package struct SegmentationModel: Sendable, Equatable, Codable {
             featureNames: featureNames, scaling: scaling,
             centroids: ranks.flatMap { fitted.centroids[$0 * d..<($0 + 1) * d] },
             sizes: ranks.map { fitted.sizes[$0] }, inertia: fitted.inertia,
-            totalInertia: totalInertia(points, threadCount: parameters.threadCount),
+            totalInertia: try totalInertia(points, threadCount: parameters.threadCount),
             iterations: fitted.iterations, converged: fitted.converged, parameters: parameters)
         // Not a renumbering of the fit's labels: a tie goes to the lowest number in the new order,
         // as it will whenever the model is applied.
@@ -141,8 +141,10 @@ package struct SegmentationModel: Sendable, Equatable, Codable {
         }
     }
 
-    private static func totalInertia(_ points: FeatureMatrix, threadCount: Int) -> Double {
-        let moments = Moments(points, threadCount: threadCount)
+    private static func totalInertia(
+        _ points: FeatureMatrix, threadCount: Int
+    ) throws(ModelError) -> Double {
+        let moments = try Moments(points, threadCount: threadCount, kernels: .current)
         return moments.meanVariance * Double(points.featureCount) * Double(points.rowCount)
     }
 }
