@@ -10,6 +10,7 @@ package struct KernelTable: Sendable {
     let normalKernels: NormalKernels
     let limitKernels: LimitKernels
     let transposeKernels: TransposeKernels
+    let seedKernels: SeedKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -34,5 +35,6 @@ package struct KernelTable: Sendable {
         normalKernels = NormalKernels(level)
         limitKernels = LimitKernels(level)
         transposeKernels = TransposeKernels(level)
+        seedKernels = SeedKernels(level)
     }
 }

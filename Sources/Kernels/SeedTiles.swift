@@ -1,0 +1,389 @@
+// The inner loops of k-means seeding and of the silhouette: squared distances of a register tile of
+// rows to four vectors, written for one block and group at a time and used from there (1 KiB that
+// stays in the first-level cache). What uses them is in functions of their own: in large ones the
+// optimizer leaves comparisons lane by lane.
+//
+//   points   [featureCount × 64]   one block, feature-major: lanes are rows
+//   group    [featureCount × 4]    four vectors, interleaved
+//
+// By differences, not as |x|² - 2 x·c + |c|²: a row that equals the vector is at distance 0 exactly,
+// no distance is negative, and the error is at most featureCount + 2 roundings of the distance
+// itself. Subtractions run beside the fused multiplies where they have units of their own (Zen 4,
+// NEON), so this costs nothing there; a pass over rows outside the caches waits for memory anyway.
+//
+// All vector types of this file are private to it: see RowTiles.swift.
+
+/// Blocks of a stripe: the rows over which one sum of distances is kept.
+private let stripeBlockCount = 8
+
+#if KERNELS_AVX512 || arch(arm64)
+private let tileVectors = 4
+
+/// The squared distances of four vectors of rows to a group: `rowVector`.
+private struct Tile {
+    var a0 = Lanes.zero, a1 = Lanes.zero, a2 = Lanes.zero, a3 = Lanes.zero
+    var b0 = Lanes.zero, b1 = Lanes.zero, b2 = Lanes.zero, b3 = Lanes.zero
+    var c0 = Lanes.zero, c1 = Lanes.zero, c2 = Lanes.zero, c3 = Lanes.zero
+    var d0 = Lanes.zero, d1 = Lanes.zero, d2 = Lanes.zero, d3 = Lanes.zero
+
+    @inline(__always)
+    init(_ points: UnsafePointer<Float>, _ group: UnsafePointer<Float>, featureCount: Int) {
+        var p = points
+        var g = group
+        for _ in 0..<featureCount {
+            let (x0, x1) = (load(p), load(p + laneCount))
+            let (x2, x3) = (load(p + 2 * laneCount), load(p + 3 * laneCount))
+            let y0 = splat(g[0])
+            a0 = multiplyAdd(a0, x0 - y0, x0 - y0)
+            b0 = multiplyAdd(b0, x1 - y0, x1 - y0)
+            c0 = multiplyAdd(c0, x2 - y0, x2 - y0)
+            d0 = multiplyAdd(d0, x3 - y0, x3 - y0)
+            let y1 = splat(g[1])
+            a1 = multiplyAdd(a1, x0 - y1, x0 - y1)
+            b1 = multiplyAdd(b1, x1 - y1, x1 - y1)
+            c1 = multiplyAdd(c1, x2 - y1, x2 - y1)
+            d1 = multiplyAdd(d1, x3 - y1, x3 - y1)
+            let y2 = splat(g[2])
+            a2 = multiplyAdd(a2, x0 - y2, x0 - y2)
+            b2 = multiplyAdd(b2, x1 - y2, x1 - y2)
+            c2 = multiplyAdd(c2, x2 - y2, x2 - y2)
+            d2 = multiplyAdd(d2, x3 - y2, x3 - y2)
+            let y3 = splat(g[3])
+            a3 = multiplyAdd(a3, x0 - y3, x0 - y3)
+            b3 = multiplyAdd(b3, x1 - y3, x1 - y3)
+            c3 = multiplyAdd(c3, x2 - y3, x2 - y3)
+            d3 = multiplyAdd(d3, x3 - y3, x3 - y3)
+            p += blockRowCount
+            g += groupWidth
+        }
+    }
+
+    /// Writes the tile's rows of each of the four vectors, which are 64 values apart.
+    @inline(__always)
+    func write(_ output: UnsafeMutablePointer<Float>) {
+        store(a0, output + 0 * blockRowCount + 0 * laneCount)
+        store(b0, output + 0 * blockRowCount + 1 * laneCount)
+        store(c0, output + 0 * blockRowCount + 2 * laneCount)
+        store(d0, output + 0 * blockRowCount + 3 * laneCount)
+        store(a1, output + 1 * blockRowCount + 0 * laneCount)
+        store(b1, output + 1 * blockRowCount + 1 * laneCount)
+        store(c1, output + 1 * blockRowCount + 2 * laneCount)
+        store(d1, output + 1 * blockRowCount + 3 * laneCount)
+        store(a2, output + 2 * blockRowCount + 0 * laneCount)
+        store(b2, output + 2 * blockRowCount + 1 * laneCount)
+        store(c2, output + 2 * blockRowCount + 2 * laneCount)
+        store(d2, output + 2 * blockRowCount + 3 * laneCount)
+        store(a3, output + 3 * blockRowCount + 0 * laneCount)
+        store(b3, output + 3 * blockRowCount + 1 * laneCount)
+        store(c3, output + 3 * blockRowCount + 2 * laneCount)
+        store(d3, output + 3 * blockRowCount + 3 * laneCount)
+    }
+}
+#else
+private let tileVectors = 2
+
+/// The squared distances of two vectors of rows to a group: `rowVector`.
+private struct Tile {
+    var a0 = Lanes.zero, a1 = Lanes.zero, a2 = Lanes.zero, a3 = Lanes.zero
+    var b0 = Lanes.zero, b1 = Lanes.zero, b2 = Lanes.zero, b3 = Lanes.zero
+
+    @inline(__always)
+    init(_ points: UnsafePointer<Float>, _ group: UnsafePointer<Float>, featureCount: Int) {
+        var p = points
+        var g = group
+        for _ in 0..<featureCount {
+            let (x0, x1) = (load(p), load(p + laneCount))
+            let y0 = splat(g[0])
+            a0 = multiplyAdd(a0, x0 - y0, x0 - y0)
+            b0 = multiplyAdd(b0, x1 - y0, x1 - y0)
+            let y1 = splat(g[1])
+            a1 = multiplyAdd(a1, x0 - y1, x0 - y1)
+            b1 = multiplyAdd(b1, x1 - y1, x1 - y1)
+            let y2 = splat(g[2])
+            a2 = multiplyAdd(a2, x0 - y2, x0 - y2)
+            b2 = multiplyAdd(b2, x1 - y2, x1 - y2)
+            let y3 = splat(g[3])
+            a3 = multiplyAdd(a3, x0 - y3, x0 - y3)
+            b3 = multiplyAdd(b3, x1 - y3, x1 - y3)
+            p += blockRowCount
+            g += groupWidth
+        }
+    }
+
+    /// Writes the tile's rows of each of the four vectors, which are 64 values apart.
+    @inline(__always)
+    func write(_ output: UnsafeMutablePointer<Float>) {
+        store(a0, output + 0 * blockRowCount + 0 * laneCount)
+        store(b0, output + 0 * blockRowCount + 1 * laneCount)
+        store(a1, output + 1 * blockRowCount + 0 * laneCount)
+        store(b1, output + 1 * blockRowCount + 1 * laneCount)
+        store(a2, output + 2 * blockRowCount + 0 * laneCount)
+        store(b2, output + 2 * blockRowCount + 1 * laneCount)
+        store(a3, output + 3 * blockRowCount + 0 * laneCount)
+        store(b3, output + 3 * blockRowCount + 1 * laneCount)
+    }
+}
+#endif
+
+/// The squared distances of a block's rows to a group, `[4 × 64]`.
+@inline(__always)
+private func writeDistances(
+    _ points: UnsafePointer<Float>, _ featureCount: Int, _ group: UnsafePointer<Float>,
+    _ distances: UnsafeMutablePointer<Float>
+) {
+    var row = 0
+    while row < blockRowCount {
+        let tile = Tile(points + row, group, featureCount: featureCount)
+        tile.write(distances + row)
+        row += tileVectors * laneCount
+    }
+}
+
+@inline(__always)
+private func lower(_ closest: UnsafeMutablePointer<Float>, to distances: Lanes) {
+    var least = load(closest)
+    least.replace(with: distances, where: distances .< least)
+    store(least, closest)
+}
+
+/// Lowers the closest distances of a block to those to one vector, four vectors of rows at a time:
+/// as many sums as a fused multiply-add takes cycles.
+@inline(__always)
+private func lowerBlock(
+    _ points: UnsafePointer<Float>, _ featureCount: Int, _ vector: UnsafePointer<Float>,
+    _ closest: UnsafeMutablePointer<Float>
+) {
+    var row = 0
+    while row < blockRowCount {
+        var (s0, s1, s2, s3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
+        var p = points + row
+        for j in 0..<featureCount {
+            let y = splat(vector[j])
+            let (x0, x1) = (load(p) - y, load(p + laneCount) - y)
+            let (x2, x3) = (load(p + 2 * laneCount) - y, load(p + 3 * laneCount) - y)
+            s0 = multiplyAdd(s0, x0, x0)
+            s1 = multiplyAdd(s1, x1, x1)
+            s2 = multiplyAdd(s2, x2, x2)
+            s3 = multiplyAdd(s3, x3, x3)
+            p += blockRowCount
+        }
+        lower(closest + row, to: s0)
+        lower(closest + row + laneCount, to: s1)
+        lower(closest + row + 2 * laneCount, to: s2)
+        lower(closest + row + 3 * laneCount, to: s3)
+        row += 4 * laneCount
+    }
+}
+
+/// Lowers the distances of a block to four vectors to the closest distances.
+@inline(never)
+private func lowerToClosest(
+    _ distances: UnsafeMutablePointer<Float>, _ closest: UnsafePointer<Float>
+) {
+    var row = 0
+    while row < blockRowCount {
+        let near = load(closest + row)
+        for i in 0..<groupWidth {
+            let target = distances + i * blockRowCount + row
+            var least = load(target)
+            least.replace(with: near, where: near .< least)
+            store(least, target)
+        }
+        row += laneCount
+    }
+}
+
+/// Adds a block's distances to each of four vectors.
+@inline(never)
+private func addSums(
+    of distances: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>
+) {
+    for i in 0..<groupWidth { sums[i] += Double(blockSum(distances + i * blockRowCount)) }
+}
+
+/// `addSums` of rows that count by a weight.
+@inline(never)
+private func addSums(
+    of distances: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ sums: UnsafeMutablePointer<Double>
+) {
+    for i in 0..<groupWidth {
+        var total = Lanes.zero
+        var row = 0
+        while row < blockRowCount {
+            let part = load(distances + i * blockRowCount + row)
+            total = multiplyAdd(total, part, load(weights + row))
+            row += laneCount
+        }
+        sums[i] += Double(horizontalSum(total))
+    }
+}
+
+@inline(__always)
+private func blockSum(_ values: UnsafePointer<Float>) -> Float {
+    var total = load(values)
+    var row = laneCount
+    while row < blockRowCount {
+        total += load(values + row)
+        row += laneCount
+    }
+    return horizontalSum(total)
+}
+
+/// One pass of greedy k-means++: lowers each row's closest distance to that to the centroid chosen
+/// last, and sums what the closest distances would become with each candidate for the next one.
+///
+/// - Parameters:
+///   - points: `[blockCount]` blocks of `[featureCount × 64]`.
+///   - chosen: `[featureCount]`: the centroid chosen last.
+///   - candidates: `[groupCount]` groups of `[featureCount × 4]`.
+///   - weights: `[blockCount × 64]`, or nil where every row counts once.
+///   - scratch: `[4 × 64]`.
+///   - closest: `[blockCount × 64]`, in and out; 0 for padding rows, which then add nothing.
+///   - potentials: `[ceil(blockCount / 8) × groupCount × 4]`, out: a sum for each stripe of 512 rows
+///     and candidate.
+@inline(never)
+package func seedBlocks(
+    _ points: UnsafePointer<Float>, _ blockCount: Int, _ featureCount: Int,
+    _ chosen: UnsafePointer<Float>, _ candidates: UnsafePointer<Float>, _ groupCount: Int,
+    _ weights: UnsafePointer<Float>?, _ scratch: UnsafeMutablePointer<Float>,
+    _ closest: UnsafeMutablePointer<Float>, _ potentials: UnsafeMutablePointer<Double>
+) {
+    let width = groupCount * groupWidth
+    for block in 0..<blockCount {
+        let rows = points + block * blockRowCount * featureCount
+        let near = closest + block * blockRowCount
+        lowerBlock(rows, featureCount, chosen, near)
+        let sums = potentials + block / stripeBlockCount * width
+        if block % stripeBlockCount == 0 { sums.update(repeating: 0, count: width) }
+        var group = candidates
+        for g in 0..<groupCount {
+            writeDistances(rows, featureCount, group, scratch)
+            lowerToClosest(scratch, near)
+            if let weights {
+                addSums(
+                    of: scratch, weights: weights + block * blockRowCount, sums + g * groupWidth)
+            } else {
+                addSums(of: scratch, sums + g * groupWidth)
+            }
+            group += featureCount * groupWidth
+        }
+    }
+}
+
+/// Lowers the closest distances of a block to those to four vectors, and keeps which is nearest.
+/// Strictly smaller, in ascending order: ties stay with the lowest index.
+@inline(never)
+private func takeNearer(
+    _ distances: UnsafePointer<Float>, _ closest: UnsafeMutablePointer<Float>,
+    _ labels: UnsafeMutablePointer<Int32>, _ first: Int32
+) {
+    var row = 0
+    while row < blockRowCount {
+        var best = load(closest + row)
+        var index = UnsafeRawPointer(labels + row).loadUnaligned(as: LaneIndices.self)
+        for i in 0..<groupWidth {
+            let next = load(distances + i * blockRowCount + row)
+            let nearer = next .< best
+            best.replace(with: next, where: nearer)
+            let label = first &+ Int32(truncatingIfNeeded: i)
+            index.replace(with: LaneIndices(repeating: label), where: nearer)
+        }
+        store(best, closest + row)
+        UnsafeMutableRawPointer(labels + row).storeBytes(of: index, as: LaneIndices.self)
+        row += laneCount
+    }
+}
+
+/// Lowers each row's closest distance to that to the nearest of many vectors, and keeps which.
+///
+/// - Parameters:
+///   - points: `[blockCount]` blocks of `[featureCount × 64]`.
+///   - vectors: `[groupCount]` groups of `[featureCount × 4]`; padding repeats a vector.
+///   - firstIndex: the index of the first vector.
+///   - scratch: `[4 × 64]`.
+///   - closest: `[blockCount × 64]`, in and out; 0 for padding rows.
+///   - labels: `[blockCount × 64]`, in and out: the nearest vector's index, ties to the lowest.
+///   - potentials: `[ceil(blockCount / 8)]`, out: the sum of `closest` of each stripe of 512 rows.
+@inline(never)
+package func lowerToNearestBlocks(
+    _ points: UnsafePointer<Float>, _ blockCount: Int, _ featureCount: Int,
+    _ vectors: UnsafePointer<Float>, _ groupCount: Int, _ firstIndex: Int32,
+    _ scratch: UnsafeMutablePointer<Float>, _ closest: UnsafeMutablePointer<Float>,
+    _ labels: UnsafeMutablePointer<Int32>, _ potentials: UnsafeMutablePointer<Double>
+) {
+    for block in 0..<blockCount {
+        let rows = points + block * blockRowCount * featureCount
+        let near = closest + block * blockRowCount
+        let stripe = block / stripeBlockCount
+        if block % stripeBlockCount == 0 { potentials[stripe] = 0 }
+        var group = vectors
+        var index = firstIndex
+        for _ in 0..<groupCount {
+            writeDistances(rows, featureCount, group, scratch)
+            takeNearer(scratch, near, labels + block * blockRowCount, index)
+            group += featureCount * groupWidth
+            index &+= Int32(truncatingIfNeeded: groupWidth)
+        }
+        potentials[stripe] += Double(blockSum(near))
+    }
+}
+
+/// Square roots of finite values of at least 0, within two roundings; 0 of 0. The standard library's
+/// is a loop over the lanes that calls libm for each.
+///
+/// An estimate of 1 / √x from the exponent, two Newton steps on it, one on √x.
+@inline(__always)
+private func squareRoot(_ x: Lanes) -> Lanes {
+    let bits = unsafeBitCast(x, to: LaneIndices.self)
+    let estimate = LaneIndices(repeating: 0x5F37_59DF) &- (bits &>> 1)
+    let half = x * splat(-0.5)
+    let rough = unsafeBitCast(estimate, to: Lanes.self)
+    let better = rough * multiplyAdd(splat(1.5), half * rough, rough)
+    let inverse = better * multiplyAdd(splat(1.5), half * better, better)
+    let root = x * inverse
+    return multiplyAdd(root, multiplyAdd(x, Lanes.zero - root, root), inverse * splat(0.5))
+}
+
+/// Adds the weighted roots of a block's squared distances.
+@inline(never)
+private func addRoots(
+    _ distances: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ sums: UnsafeMutablePointer<Double>
+) {
+    for i in 0..<groupWidth {
+        var total = Lanes.zero
+        var row = 0
+        while row < blockRowCount {
+            let root = squareRoot(load(distances + i * blockRowCount + row))
+            total = multiplyAdd(total, root, load(weights + row))
+            row += laneCount
+        }
+        sums[i] += Double(horizontalSum(total))
+    }
+}
+
+/// Adds the weighted Euclidean distances (not squared) of many rows to each query.
+///
+/// - Parameters:
+///   - points: `[blockCount]` blocks of `[featureCount × 64]`.
+///   - weights: `[blockCount × 64]`; 0 for rows that do not count.
+///   - queries: `[groupCount]` groups of `[featureCount × 4]`.
+///   - scratch: `[4 × 64]`.
+///   - sums: `[groupCount × 4]`, in and out.
+@inline(never)
+package func addDistancesBlocks(
+    _ points: UnsafePointer<Float>, _ blockCount: Int, _ featureCount: Int,
+    _ weights: UnsafePointer<Float>, _ queries: UnsafePointer<Float>, _ groupCount: Int,
+    _ scratch: UnsafeMutablePointer<Float>, _ sums: UnsafeMutablePointer<Double>
+) {
+    for block in 0..<blockCount {
+        let rows = points + block * blockRowCount * featureCount
+        var group = queries
+        for g in 0..<groupCount {
+            writeDistances(rows, featureCount, group, scratch)
+            addRoots(scratch, weights: weights + block * blockRowCount, sums + g * groupWidth)
+            group += featureCount * groupWidth
+        }
+    }
+}
