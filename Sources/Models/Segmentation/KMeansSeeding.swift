@@ -1,142 +1,150 @@
-import Numerical
+package import Numerical
 
 extension KMeans {
-    /// Where the first centroids come from.
-    package enum Seeding: String, Sendable, Equatable, Codable, CaseIterable {
-        /// Greedy k-means++: each further centroid is the best of several drawn rows.
+    /// How the centroids that a fit starts from are found.
+    package enum Seeding: String, Codable, Sendable, CaseIterable {
+        /// Greedy k-means++: one pass over the rows a centroid.
         case greedy
-        /// k-means||: many rows a pass.
+        /// k-means||: a few passes whatever the number of clusters, then greedy k-means++ among the
+        /// candidates.
         case parallel
-        /// By the number of rows.
+        /// By the numbers of rows and clusters; see `KMeansSeeding.Limits`.
         case auto
     }
 }
 
-/// The first centroids of a k-means fit.
-enum KMeansSeeding {
-    /// What a chunk of rows keeps: distances to the nearest centroid so far, and their sums.
-    fileprivate struct Chunk: Sendable {
-        let rows: Range<Int>
-        var closest: [Float]
-        var potentials: [Double] = []
-        var failure: ModelError?
+/// Starting centroids for k-means.
+///
+/// Rows are read chunk by chunk from wherever they lie; what is kept is one float a row (with
+/// `parallel` two) and a chunk of rows a thread. Bit-equal for any thread count.
+package enum KMeansSeeding {
+    /// Where `auto` changes its way.
+    package struct Limits: Sendable, Equatable {
+        /// Most rows for which `auto` seeds greedily whatever the number of clusters.
+        package var greedyRowCount = 1_000_000
+        /// Most clusters for which it does so whatever the number of rows: one pass a centroid is
+        /// then no more work than k-means||.
+        package var greedyClusterCount = 16
+        /// Most rows that are seeded as a whole; above, `MiniBatchStart` works on samples.
+        package var wholeRowCount = 20_000_000
+        package var miniBatch = MiniBatchStart.Sizes()
+        package var parallel = ParallelSeeding.Sizes()
+
+        package init() {}
     }
 
-    /// Greedy k-means++: each further centroid is the best of 2 + ln(k) rows that are drawn with a
-    /// probability proportional to the squared distance to the centroids so far.
-    /// - Returns: `[clusterCount × featureCount]`, row-major.
+    /// Finds starting centroids.
+    /// - Parameters:
+    ///   - points: finite, on comparable scales; at least `clusterCount` rows.
+    ///   - clusterCount: at least 1.
+    ///   - random: moves on by what is drawn.
+    /// - Returns: `[clusterCount × featureCount]` row-major: different rows of `points`, or, from
+    ///   `MiniBatchStart`, means of rows.
+    /// - Throws: `tooFewDistinctRows` where fewer than `clusterCount` rows differ in single
+    ///   precision; `noRows`, `tooFewRows`; `unreadable` from the source.
+    /// - Complexity: `greedy` reads all rows `clusterCount` times and takes rows × features ×
+    ///   clusters × (3 + ln clusters) multiply-adds; `parallel` reads them `roundCount + 1` times
+    ///   and takes rows × features × clusters × `roundCount × oversampling`.
+    package static func centroids(
+        of points: any PointSource, clusterCount: Int, method: KMeans.Seeding,
+        random: inout SeededRandom, threadCount: Int, kernels: KernelTable,
+        limits: Limits = Limits()
+    ) throws(ModelError) -> [Float] {
+        precondition(clusterCount >= 1 && threadCount >= 1)
+        guard points.rowCount > 0, points.featureCount > 0 else { throw .noRows(model: "k-means") }
+        guard points.rowCount >= clusterCount else {
+            throw .tooFewRows(model: "k-means", actual: points.rowCount, needed: clusterCount)
+        }
+        switch method {
+        case .greedy:
+            return try GreedySeeding.centroids(
+                of: points, clusterCount: clusterCount, random: &random, threadCount: threadCount,
+                kernels: kernels)
+        case .parallel:
+            return try ParallelSeeding.centroids(
+                of: points, clusterCount: clusterCount, sizes: limits.parallel, random: &random,
+                threadCount: threadCount, kernels: kernels)
+        case .auto:
+            if points.rowCount > limits.wholeRowCount {
+                return try MiniBatchStart.centroids(
+                    of: points, clusterCount: clusterCount, sizes: limits.miniBatch,
+                    random: &random, threadCount: threadCount, kernels: kernels)
+            }
+            let greedy =
+                points.rowCount <= limits.greedyRowCount
+                || clusterCount <= limits.greedyClusterCount
+            return try centroids(
+                of: points, clusterCount: clusterCount, method: greedy ? .greedy : .parallel,
+                random: &random, threadCount: threadCount, kernels: kernels, limits: limits)
+        }
+    }
+}
+
+/// Greedy k-means++: each further centroid is the best of 2 + ln(k) rows that are drawn with a
+/// probability proportional to the squared distance to the centroids so far.
+///
+/// Source: D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007,
+/// section 2.2; the greedy choice as in their implementation and in scikit-learn.
+enum GreedySeeding {
+    /// Rows drawn for a centroid.
+    static func candidateCount(_ clusterCount: Int) -> Int {
+        // 0.7 is ln 2 rounded up a little, so that 256 clusters give 7.
+        2 + (Int.bitWidth - 1 - clusterCount.leadingZeroBitCount) * 7 / 10
+    }
+
+    /// - Parameter weights: `[rowCount]`, in 0...1, not all 0: how often a row counts, as a share of
+    ///   the most frequent one's; empty: all once.
+    /// - Throws: `tooFewDistinctRows`; `unreadable` from the source.
     static func centroids(
-        of points: any PointSource, clusterCount k: Int, method: KMeans.Seeding,
+        of points: any PointSource, weights: [Float] = [], clusterCount: Int,
         random: inout SeededRandom, threadCount: Int, kernels: KernelTable
     ) throws(ModelError) -> [Float] {
         let d = points.featureCount
-        let candidateCount = 2 + Int(log2Floor(k) * 7 / 10)
-        let chunkRows = chunkRowCount(featureCount: d)
-        var chunks = shards(rowCount: points.rowCount, chunkRows: chunkRows, most: .max).map {
-            Chunk(rows: $0, closest: [Float](repeating: .infinity, count: $0.count))
-        }
-        var scratches = (0..<threadCount).map { _ in
-            FeatureMatrix(rowCount: chunkRows, featureCount: d)
-        }
-        func pass(_ vectors: VectorGroups, takesClosest: Bool) throws(ModelError) {
-            parallelFor(&chunks, scratches: &scratches) { chunk, scratch in
-                do throws(ModelError) {
-                    try points.withRows(chunk.rows, scratch: &scratch) { matrix, place in
-                        chunk.add(matrix, place, vectors, takesClosest, kernels)
-                    }
-                } catch {
-                    chunk.failure = error
-                }
-            }
-            for chunk in chunks { if let failure = chunk.failure { throw failure } }
-        }
-        var scratch = FeatureMatrix(rowCount: 64, featureCount: d)
-        func row(_ index: Int) throws(ModelError) -> [Float] {
-            let first = index / 64 * 64
-            return try points.withRows(
-                first..<min(points.rowCount, first + 64), scratch: &scratch
-            ) { matrix, place in matrix.row(place.lowerBound + index % 64) }
-        }
-        var centroids = try row(random.below(points.rowCount))
-        try pass(
-            VectorGroups(rowMajor: centroids.span, count: 1, featureCount: d), takesClosest: true)
-        for chosen in 1..<max(1, k) {
-            let potential = chunks.reduce(0) { $0 + $1.potentials[0] }
-            guard potential > 0 else {
-                throw .tooFewDistinctRows(model: "k-means", actual: chosen, needed: k)
+        var passes = SeedingPasses(
+            points, weights: weights, threadCount: threadCount, kernels: kernels)
+        var chosen = try passes.row(
+            weights.isEmpty
+                ? random.below(points.rowCount) : draw(weights, at: random.uniform()))
+        var centroids = chosen
+        if clusterCount == 1 { return centroids }
+        // The first pass sums what the first centroid leaves, by taking it for the candidate too.
+        var potentials = try passes.lower(
+            to: chosen, candidates: VectorGroups(rowMajor: chosen.span, count: 1, featureCount: d))
+        var best = 0
+        for have in 1..<clusterCount {
+            let sums = passes.stripeSums(ofCandidate: best)
+            guard sums.total > 0 else {
+                throw .tooFewDistinctRows(model: "k-means", actual: have, needed: clusterCount)
             }
             var candidates: [Float] = []
-            for _ in 0..<candidateCount {
-                candidates += try row(draw(chunks, random.uniform() * potential))
+            let count = candidateCount(clusterCount)
+            for _ in 0..<count {
+                let place = sums.place(of: random.uniform() * sums.total)
+                candidates += try passes.rowValues(at: place, loweredTo: chosen)
             }
-            let groups = VectorGroups(
-                rowMajor: candidates.span, count: candidateCount, featureCount: d)
-            try pass(groups, takesClosest: false)
-            var best = 0
-            var bestPotential = Double.infinity
-            for candidate in 0..<candidateCount {
-                let sum = chunks.reduce(0) { $0 + $1.potentials[candidate] }
-                if sum < bestPotential { (best, bestPotential) = (candidate, sum) }
+            potentials = try passes.lower(
+                to: chosen,
+                candidates: VectorGroups(
+                    rowMajor: candidates.span, count: count, featureCount: d))
+            best = 0
+            for candidate in 1..<count where potentials[candidate] < potentials[best] {
+                best = candidate
             }
-            let row = Array(candidates[best * d..<(best + 1) * d])
-            try pass(
-                VectorGroups(rowMajor: row.span, count: 1, featureCount: d), takesClosest: true)
-            centroids += row
+            chosen = Array(candidates[best * d..<(best + 1) * d])
+            centroids += chosen
         }
         return centroids
     }
 
-    /// The row at which the running sum of the closest squared distances passes `target`.
-    private static func draw(_ chunks: [Chunk], _ target: Double) -> Int {
-        var rest = target
+    /// The row at which the running sum of the weights passes a share of their sum.
+    private static func draw(_ weights: [Float], at share: Double) -> Int {
+        var rest = share * weights.reduce(0) { $0 + Double($1) }
         var last = 0
-        // Rounding must not carry the search past the last row that can be drawn.
-        let lastChunk = chunks.lastIndex { $0.potentials[0] > 0 }
-        for (index, chunk) in chunks.enumerated() {
-            if rest >= chunk.potentials[0] && index != lastChunk {
-                rest -= chunk.potentials[0]
-                continue
-            }
-            for i in chunk.closest.indices where chunk.closest[i] > 0 {
-                last = chunk.rows.lowerBound + i
-                rest -= Double(chunk.closest[i])
-                if rest < 0 { return last }
-            }
+        for row in weights.indices where weights[row] > 0 {
+            last = row
+            rest -= Double(weights[row])
+            if rest < 0 { return row }
         }
         return last
-    }
-
-    /// Floor of the binary logarithm of a positive number.
-    private static func log2Floor(_ value: Int) -> Int {
-        Int.bitWidth - 1 - value.leadingZeroBitCount
-    }
-}
-
-extension KMeansSeeding.Chunk {
-    /// The sums of the closest distances if each vector became a centroid; of one vector that does,
-    /// the closest distances too.
-    fileprivate mutating func add(
-        _ points: FeatureMatrix, _ place: Range<Int>, _ vectors: VectorGroups,
-        _ takesClosest: Bool, _ kernels: KernelTable
-    ) {
-        let size = FeatureMatrix.blockRowCount
-        var distances = [Float](repeating: 0, count: vectors.groupCount * 4 * size)
-        var sums = [Double](repeating: 0, count: vectors.count)
-        for first in stride(from: 0, to: rows.count, by: size) {
-            kernels.squaredDistances(
-                points, block: (place.lowerBound + first) / size, to: vectors,
-                distances: &distances)
-            let count = min(rows.count - first, size)
-            for candidate in 0..<vectors.count {
-                var sum = 0.0
-                for i in 0..<count {
-                    let nearest = min(closest[first + i], distances[candidate * size + i])
-                    sum += Double(nearest)
-                    if takesClosest { closest[first + i] = nearest }
-                }
-                sums[candidate] += sum
-            }
-        }
-        potentials = sums
     }
 }
