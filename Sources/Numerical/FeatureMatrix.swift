@@ -94,6 +94,14 @@ package struct FeatureMatrix: Sendable, Equatable {
         }
     }
 
+    /// Replaces the first rows; those that fill their last block up become zero, later blocks stay.
+    /// - Parameter rows: `[at most rowCount × featureCount]`, row-major.
+    package mutating func pack(_ rows: Span<Float>, kernels: KernelTable) {
+        let featureCount = featureCount
+        var blocks = storage.mutableSpan
+        kernels.pack(rows, featureCount: featureCount, blocks: &blocks)
+    }
+
     /// The matrix with a vector subtracted from every row; padding stays zero.
     package func subtracting(_ origin: [Float], threadCount: Int) -> FeatureMatrix {
         precondition(origin.count == featureCount)

@@ -11,6 +11,7 @@ package struct KernelTable: Sendable {
     let limitKernels: LimitKernels
     let transposeKernels: TransposeKernels
     let seedKernels: SeedKernels
+    let topKernels: TopKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -36,5 +37,6 @@ package struct KernelTable: Sendable {
         limitKernels = LimitKernels(level)
         transposeKernels = TransposeKernels(level)
         seedKernels = SeedKernels(level)
+        topKernels = TopKernels(level)
     }
 }

@@ -84,6 +84,7 @@ import Testing
         ("KernelsAVX512", "zmm", "Normal", 16),
         ("KernelsAVX512", "zmm", "RowTiles", 16),
         ("KernelsAVX512", "zmm", "SeedTiles", 16),
+        ("KernelsAVX512", "zmm", "TopTiles", 16),
     ])
     func hotLoopsAreWideAndStayInRegisters(
         module: String, register: String, file: String, fusedCount: Int
