@@ -106,8 +106,8 @@ import Units
         let (fitted, seconds) = try timed {
             try ImplicitALS.fit(matrix, parameters, initialItemFactors: factors)
         }
-        let (top, topSeconds) = timed {
-            TopN(
+        let (top, topSeconds) = try timed {
+            try TopN(
                 itemFactors: fitted.itemFactors, itemCount: fitted.itemCount,
                 factorCount: fitted.factorCount
             ).top(10, queryFactors: fitted.userFactors, threadCount: threadCount)
@@ -119,7 +119,7 @@ import Units
             fitted.itemFactors, shape: [fitted.itemCount, fitted.factorCount], kind: "<f4",
             to: "\(folder)/our_items.npy")
         try NumPyFile.write(
-            top.flatMap { list in (0..<10).map { $0 < list.count ? list[$0].item : -1 } },
+            top.items,
             shape: [fitted.userCount, 10], kind: "<i4", to: "\(folder)/our_top.npy")
         return [
             "seconds": seconds, "top_seconds": topSeconds, "loss": fitted.lossPerIteration,

@@ -52,13 +52,13 @@ private func requireKind(
 }
 
 private func answer(
-    _ served: ServedSnapshot, _ entries: [TopList.Entry], status: Engine.ScoreStatus,
+    _ served: ServedSnapshot, _ entries: [TopEntry], status: Engine.ScoreStatus,
     idsAreTexts: Bool, id: (Int) -> EntityID?
 ) -> TableAnswer {
     var integers: [Int64] = []
     var texts = TextArray()
     for entry in entries {
-        switch id(entry.row) {
+        switch id(Int(entry.item)) {
         case .integer(let value)?: integers.append(value)
         case .text(let value)?: texts.append(value)
         case nil: break

@@ -127,10 +127,13 @@ extension Workspace {
                 into: FittedALS(parameters: model.parameters, itemFactors: model.productFactors),
                 threadCount: fitting.threadCount)
         }
-        let ranked = TopN(
-            itemFactors: model.productFactors, itemCount: model.products.count,
-            factorCount: model.parameters.factorCount
-        ).top(k, queryFactors: factors, excluding: seen, threadCount: fitting.threadCount)
+        let ranked = try modelErrors("affinity") {
+            () throws(ModelError) in
+            try TopN(
+                itemFactors: model.productFactors, itemCount: model.products.count,
+                factorCount: model.parameters.factorCount
+            ).top(k, queryFactors: factors, excluding: seen, threadCount: fitting.threadCount)
+        }
         // The most popular products are the same for everybody but for what each has bought: the
         // k best of the k + bought first ones.
         let popular = mostPopular(seen, count: seen.columnCount).map(\.item)
@@ -144,7 +147,7 @@ extension Workspace {
             popularRanked.append(Array(popular.lazy.filter { !bought.contains($0) }.prefix(k)))
         }
         report.affinity = RankingMeasure.mean(
-            ranked.map { $0.map(\.item) }, relevant: relevant, k: k)
+            (0..<ranked.queryCount).map { ranked[$0].map(\.item) }, relevant: relevant, k: k)
         report.mostPopular = RankingMeasure.mean(popularRanked, relevant: relevant, k: k)
     }
 }

@@ -6,7 +6,7 @@ import Models
 struct ScoreFile {
     let contents: SnapshotContents
     /// Empty, or product rows of every customer.
-    let topProducts: [[TopN.Entry]]
+    let topProducts: TopLists
 
     /// Columns `id`, `status`, the scores by name, and `top_product_1` … with their scores.
     func writeSegment(to path: String) throws(EngineError) {
@@ -26,9 +26,9 @@ struct ScoreFile {
             columns.append(Column(name: column.name, data: data, validity: column.valid))
         }
         if case .texts(let products)? = contents.affinity?.productIDs {
-            for place in 0..<(topProducts.map(\.count).max() ?? 0) {
-                let codes = topProducts.map { entries in
-                    place < entries.count ? UInt32(entries[place].item) : CodedText.missing
+            for place in 0..<topProducts.largestCount {
+                let codes = (0..<topProducts.queryCount).map { row in
+                    topProducts[row, place].map { UInt32($0.item) } ?? CodedText.missing
                 }
                 let text = CodedText(codes: codes, values: products)
                 columns.append(textColumn("top_product_\(place + 1)", text))
@@ -43,7 +43,7 @@ struct ScoreFile {
     func writeCSV(to path: String) throws(EngineError) {
         try mapErrors(EngineError.store) { () throws(StoreError) in
             let file = try AtomicFile(path: path)
-            let places = topProducts.map(\.count).max() ?? 0
+            let places = topProducts.largestCount
             let header =
                 ["customer_id", "status"] + contents.columns.map(\.name)
                 + (0..<places).map { "top_product_\($0 + 1)" }
@@ -62,11 +62,10 @@ struct ScoreFile {
                 }
                 for place in 0..<places {
                     text += ","
-                    if row < topProducts.count, place < topProducts[row].count,
+                    if let entry = topProducts[row, place],
                         let products = contents.affinity?.productIDs
                     {
-                        text += Self.field(
-                            products[Int(topProducts[row][place].item)].description)
+                        text += Self.field(products[Int(entry.item)].description)
                     }
                 }
                 text += "\n"

@@ -97,7 +97,7 @@ struct Scoring {
     private(set) var otherPlans: [String] = []
     private(set) var affinity: AffinityContents?
     /// Rows of products, best first, of every customer; empty without an affinity model.
-    private(set) var topProducts: [[TopN.Entry]] = []
+    private(set) var topProducts = TopLists.empty
 
     init(
         workspace: Workspace, table: FeatureTable, history: PurchaseHistory,
@@ -308,16 +308,20 @@ struct Scoring {
             factorCount: read.model.factorCount, customerFactors: customerFactors,
             productIDs: .texts(products), productFactors: factors,
             purchasedOffsets: matrix.rowOffsets, purchasedProducts: matrix.columnIndices)
-        topProducts = TopN(
-            itemFactors: factors, itemCount: products.count,
-            factorCount: read.model.factorCount
-        ).top(
-            plan.affinity.topProductCount, queryFactors: customerFactors,
-            excluding: plan.affinity.excludePurchased ? matrix : nil, threadCount: threadCount)
+        topProducts = try modelErrors("affinity") {
+            () throws(ModelError) in
+            try TopN(
+                itemFactors: factors, itemCount: products.count,
+                factorCount: read.model.factorCount
+            ).top(
+                plan.affinity.topProductCount, queryFactors: customerFactors,
+                excluding: plan.affinity.excludePurchased ? matrix : nil,
+                threadCount: threadCount)
+        }
         // Who bought none of the model's products has no factors: every product would score 0, and
         // the first ones in the list would look like a choice. The server says tooLittleHistory.
         for row in 0..<matrix.rowCount where matrix.rowOffsets[row] == matrix.rowOffsets[row + 1] {
-            topProducts[row] = []
+            topProducts.clear(row)
         }
     }
 }

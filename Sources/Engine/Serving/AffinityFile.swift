@@ -1,5 +1,7 @@
 package import ByteCoding
 import ColumnStore
+import Models
+import Numerical
 
 /// The affinity part of a snapshot, memory-mapped: `affinity.arr`.
 ///
@@ -17,6 +19,9 @@ package struct AffinityFile: Sendable {
     private let productFactors: MappedArray<Float>
     private let purchasedOffsets: MappedArray<Int64>
     private let purchasedProducts: MappedArray<Int32>
+    /// The products' factors once more, in the order that look-ups read.
+    private let preparedProducts: TopN
+    private let hasPurchases: Bitmap
 
     package var productCount: Int { products.count }
     package var productIDsAreTexts: Bool { products.holdsTexts }
@@ -55,9 +60,38 @@ package struct AffinityFile: Sendable {
                 "purchasedOffsets", of: Int64.self, shape: [customerCount + 1])
             purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
             products = try IDIndex(reading: file, prefix: Self.indexPrefix)
+            preparedProducts = try Self.prepare(file, productFactors, customerFactors)
+            hasPurchases = purchasedOffsets.withSpan { offsets in
+                var bits = Bitmap(count: customerCount)
+                for row in 0..<customerCount where offsets[row] != offsets[row + 1] {
+                    bits[row] = true
+                }
+                return bits
+            }
             try verify(file, productCount: productCount)
         } catch {
             throw .store(error)
+        }
+    }
+
+    /// - Throws: `corrupt` where factors are such that a score might not be finite.
+    private static func prepare(
+        _ file: ArrayFile, _ products: MappedArray<Float>, _ customers: MappedArray<Float>
+    ) throws(StoreError) -> TopN {
+        do throws(ModelError) {
+            let (productCount, factorCount) = (products.shape[0], products.shape[1])
+            let top = try products.withSpan { factors throws(ModelError) in
+                try TopN(
+                    itemFactors: factors, itemCount: productCount, factorCount: factorCount)
+            }
+            try customers.withSpan { factors throws(ModelError) in
+                try top.checkQueries(factors, threadCount: 1)
+            }
+            return top
+        } catch {
+            throw .corrupt(
+                path: file.path, byteOffset: file.entry("productFactors")?.byteOffset ?? 0,
+                reason: "factors: \(error)")
         }
     }
 
@@ -98,60 +132,47 @@ package struct AffinityFile: Sendable {
     }
 
     /// The `count` products with the highest scores for a customer, best first; ties go to the
-    /// lower row. O(products × factors).
-    func topProducts(customer row: Int, count: Int, excludesPurchased: Bool) -> [TopList.Entry] {
-        var top = TopList(capacity: min(count, productCount))
-        var next = Int(purchasedOffsets[row])
-        let end = excludesPurchased ? Int(purchasedOffsets[row + 1]) : next
-        customerFactors.withRow(row) { customer in
-            productFactors.withSpan { factors in
-                purchasedProducts.withSpan { purchased in
-                    for product in 0..<productCount {
-                        if next < end, Int(purchased[next]) == product {
-                            next += 1
-                            continue
-                        }
-                        let score = dotProduct(
-                            customer, factors, from: product * factorCount, count: factorCount)
-                        top.offer(row: product, score: score)
-                    }
-                }
+    /// lower row. O(products × factors) at most.
+    func topProducts(customer row: Int, count: Int, excludesPurchased: Bool) -> [TopEntry] {
+        let start = Int(purchasedOffsets[row])
+        let end = excludesPurchased ? Int(purchasedOffsets[row + 1]) : start
+        return customerFactors.withRow(row) { customer in
+            purchasedProducts.withSpan { purchased in
+                preparedProducts.top(
+                    count, query: customer, excluding: purchased.extracting(start..<end))
             }
         }
-        return top.sorted
     }
 
     /// The `count` customers with the highest scores for a product, best first; ties go to the
     /// lower row. Customers who bought nothing have no score. Streams over all customers:
     /// O(customers × factors).
-    func topCustomers(product row: Int, count: Int, excludesPurchasers: Bool) -> [TopList.Entry] {
-        var top = TopList(capacity: min(count, customerCount))
-        productFactors.withRow(row) { product in
-            customerFactors.withSpan { factors in
-                purchasedOffsets.withSpan { offsets in
-                    purchasedProducts.withSpan { purchased in
-                        for customer in 0..<customerCount {
-                            let bought = Int(offsets[customer])..<Int(offsets[customer + 1])
-                            if bought.isEmpty { continue }
-                            let score = dotProduct(
-                                product, factors, from: customer * factorCount, count: factorCount)
-                            // Whether the product was bought is the rarer question: few scores
-                            // reach the list, so it is asked only of those.
-                            if top.wouldKeep(row: customer, score: score),
-                                !(excludesPurchasers && contains(purchased, bought, Int32(row)))
-                            {
-                                top.offer(row: customer, score: score)
-                            }
-                        }
-                    }
+    func topCustomers(product row: Int, count: Int, excludesPurchasers: Bool) -> [TopEntry] {
+        let (offsets, purchased) = (purchasedOffsets, purchasedProducts)
+        var isExcluded: (@Sendable (Int, Int) -> Bool)?
+        if excludesPurchasers {
+            isExcluded = { _, customer in
+                let bought = Int(offsets[customer])..<Int(offsets[customer + 1])
+                return purchased.withSpan { Self.contains($0, bought, Int32(row)) }
+            }
+        }
+        return productFactors.withRow(row) { product in
+            customerFactors.withSpan { customers in
+                do throws(ModelError) {
+                    let lists = try TopStream.top(
+                        count, queryFactors: product, itemFactors: customers,
+                        factorCount: factorCount, eligible: hasPurchases, threadCount: 1,
+                        isExcluded: isExcluded)
+                    return Array(lists[0])
+                } catch {
+                    preconditionFailure("the factors were checked when the file was opened")
                 }
             }
         }
-        return top.sorted
     }
 
     /// Binary search in an ascending part of a span.
-    private func contains(_ span: Span<Int32>, _ range: Range<Int>, _ value: Int32) -> Bool {
+    private static func contains(_ span: Span<Int32>, _ range: Range<Int>, _ value: Int32) -> Bool {
         var (low, high) = (range.lowerBound, range.upperBound)
         while low < high {
             let middle = (low + high) / 2
@@ -159,24 +180,4 @@ package struct AffinityFile: Sendable {
         }
         return low < range.upperBound && span[low] == value
     }
-}
-
-/// Σ a[i] · b[start + i]. Eight partial sums let the loop run at the adder's throughput instead of
-/// its latency, and fix the order of summation.
-private func dotProduct(
-    _ a: Span<Float>, _ b: Span<Float>, from start: Int, count: Int
-) -> Float {
-    var sums: InlineArray<8, Float> = [0, 0, 0, 0, 0, 0, 0, 0]
-    var index = 0
-    while index <= count - 8 {
-        for lane in 0..<8 {
-            sums[lane] += a[index + lane] * b[start + index + lane]
-        }
-        index += 8
-    }
-    while index < count {
-        sums[0] += a[index] * b[start + index]
-        index += 1
-    }
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
 }

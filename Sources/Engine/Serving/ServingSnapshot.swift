@@ -1,6 +1,7 @@
 package import ByteCoding
 package import ColumnStore
 import Foundation
+package import Models
 package import Units
 
 /// One generation, opened for serving: immutable, memory-mapped, every checksum verified.
@@ -102,20 +103,23 @@ package final class ServingSnapshot: Sendable {
     /// - Parameter excludesPurchasers: leaves out those who have bought it already.
     package func topCustomers(
         product: EntityID, count: Int, excludesPurchasers: Bool
-    ) -> [TopList.Entry]? {
+    ) -> [TopEntry]? {
         guard let affinity, let row = affinity.productRow(product) else { return nil }
         return affinity.topCustomers(
             product: row, count: count, excludesPurchasers: excludesPurchasers)
     }
 }
 
+/// A row of products or customers and its score.
+package typealias TopEntry = TopN.Entry
+
 /// The answer to "which products for this customer".
 package struct TopProducts: Sendable, Equatable {
     package var status: ScoreStatus
     /// Rows of products, best first; empty where the status is not ok.
-    package var products: [TopList.Entry]
+    package var products: [TopEntry]
 
-    package init(status: ScoreStatus, products: [TopList.Entry] = []) {
+    package init(status: ScoreStatus, products: [TopEntry] = []) {
         self.status = status
         self.products = products
     }

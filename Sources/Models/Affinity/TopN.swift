@@ -1,9 +1,13 @@
 package import Numerical
 
-/// The best products of customers, or the best customers of a product: the largest scalar products
-/// of factors, descending, ties to the lower index.
+/// The items with the largest scalar products of factors: the best products of customers. Exact,
+/// descending, ties to the lower index.
 ///
-/// Prepared once for one side's factors; then any number of rows of the other side can be asked.
+/// Prepared once for the items; then any number of queries can be asked, together or one at a
+/// time. A score is one chain of fused products in the order of the factors, so both ways, every
+/// path and any thread count give the same bits (of one instruction-set level).
+///
+/// For the other direction, few queries against very many items, see `TopStream`.
 package struct TopN: Sendable {
     /// One answer: the item's index and its score.
     package struct Entry: Sendable, Equatable {
@@ -14,141 +18,199 @@ package struct TopN: Sendable {
             self.item = item
             self.score = score
         }
+
+        /// A place that no item has.
+        package static let none = Entry(item: -1, score: 0)
+
+        package func isBefore(_ other: Entry) -> Bool {
+            score > other.score || (score == other.score && item < other.item)
+        }
+    }
+
+    /// The order in which a pass meets the items; it changes the time, never the answer.
+    package enum Path: String, Sendable, CaseIterable {
+        /// The longest items first: a query ends where no item is long enough to reach its
+        /// threshold. Factors fitted to real purchases end after a tenth of the items.
+        case byLength
+        /// In the order of the items, to the last one.
+        case scan
     }
 
     package let itemCount: Int
     package let factorCount: Int
-    /// Items are the lanes: `[itemCount × factorCount]` in blocks of 64.
-    private let items: FeatureMatrix
+    private let items: TopItems
+    /// The longest item.
+    private let longest: Float
 
-    /// - Parameter itemFactors: `[itemCount × factorCount]`, row-major, finite.
-    package init(itemFactors: [Float], itemCount: Int, factorCount: Int) {
+    /// Queries of a chunk: their packed factors and candidates stay in the second-level cache, and
+    /// a block of items in the first-level one for all of them.
+    private static let chunkSize = 128
+
+    /// - Parameters:
+    ///   - itemFactors: `[itemCount × factorCount]`, row-major.
+    ///   - path: `byLength` costs nothing where it does not help: the work a block is the same.
+    /// - Throws: `nonFiniteValue`; `countMismatch`; `outOfRange` for a factor count below 1.
+    /// - Complexity: O(items × (factors + log items)); a copy of the factors is kept.
+    package init(
+        itemFactors: Span<Float>, itemCount: Int, factorCount: Int, path: Path = .byLength,
+        kernels: KernelTable = .current
+    ) throws(ModelError) {
+        try Self.checkShape(
+            itemFactors.count, rowCount: itemCount, factorCount, what: "product factors")
+        let lengths = try Lengths.of(
+            itemFactors, factorCount: factorCount, what: "product factors", threadCount: 1,
+            kernels: kernels)
         self.itemCount = itemCount
         self.factorCount = factorCount
-        items = FeatureMatrix(
-            rowMajor: itemFactors, rowCount: itemCount, featureCount: factorCount)
+        longest = lengths.max() ?? 0
+        items = TopItems(
+            itemFactors, lengths: lengths, factorCount: factorCount, isByLength: path == .byLength)
+    }
+
+    package init(
+        itemFactors: [Float], itemCount: Int, factorCount: Int, path: Path = .byLength
+    ) throws(ModelError) {
+        try self.init(
+            itemFactors: itemFactors.span, itemCount: itemCount, factorCount: factorCount,
+            path: path)
     }
 
     /// The best items of each query.
     /// - Parameters:
-    ///   - queryFactors: `[queryCount × factorCount]`, row-major, finite.
     ///   - count: entries an answer, at least 0; fewer where not enough items remain.
-    ///   - excluding: per query ascending item indices that must not appear (as the rows of a
-    ///     purchases matrix); nil excludes nothing.
-    ///   - eligible: `[itemCount]` flags; nil: all items are.
+    ///   - queryFactors: `[queryCount × factorCount]`, row-major.
+    ///   - excluding: per query the items that must not appear (as the rows of a purchases
+    ///     matrix); nil excludes nothing.
+    ///   - eligible: `[itemCount]`; nil: all items are.
     ///   - threadCount: at least 1; does not change the result.
-    /// - Returns: `[queryCount]` answers.
+    /// - Throws: `nonFiniteValue`; `countMismatch`; `outOfRange` where products of factors are too
+    ///   large for single precision.
+    /// - Complexity: O(queries × items × factors) at most.
+    package func top(
+        _ count: Int, queryFactors: Span<Float>, excluding: SparseMatrix? = nil,
+        eligible: Bitmap? = nil, threadCount: Int, kernels: KernelTable = .current
+    ) throws(ModelError) -> TopLists {
+        precondition(count >= 0 && threadCount >= 1)
+        let queryCount = queryFactors.count / factorCount
+        try Self.checkShape(
+            queryFactors.count, rowCount: queryCount, factorCount, what: "customer factors")
+        try check(excluding, eligible, queryCount: queryCount)
+        let lengths = try Lengths.of(
+            queryFactors, factorCount: factorCount, what: "customer factors",
+            threadCount: threadCount, kernels: kernels)
+        try Lengths.checkProducts(lengths, with: longest)
+        let width = min(count, itemCount)
+        var entries = [Entry](repeating: .none, count: queryCount * width)
+        if entries.isEmpty { return TopLists(queryCount: queryCount, width: width) }
+        var items = items
+        if let eligible, eligible.setCount < itemCount - itemCount / 4 {
+            items = items.compacted(to: eligible)
+        }
+        let pass = TopPass(
+            items: items, allowed: items.allowed(eligible), excluding: excluding, width: width)
+        let chunkSize = min(Self.chunkSize, queryCount)
+        let chunkCount = (queryCount + chunkSize - 1) / chunkSize
+        var scratches = (0..<min(threadCount, chunkCount)).map { _ in
+            TopPass.Scratch(pass, queryCapacity: chunkSize, factorCount: factorCount)
+        }
+        let f = factorCount
+        parallelFill(
+            &entries, rowWidth: width, chunkRows: chunkSize, scratches: &scratches
+        ) { scratch, rows, slice in
+            pass.answer(
+                rows, queryFactors.extracting(rows.lowerBound * f..<rows.upperBound * f),
+                lengths: lengths.span.extracting(rows), &scratch, into: &slice, kernels)
+        }
+        return TopLists(width: width, entries: entries, queryCount: queryCount)
+    }
+
     package func top(
         _ count: Int, queryFactors: [Float], excluding: SparseMatrix? = nil,
-        eligible: [Bool]? = nil, threadCount: Int, kernels: KernelTable = .current
-    ) -> [[Entry]] {
-        precondition(count >= 0 && factorCount > 0 && queryFactors.count % factorCount == 0)
-        let queryCount = queryFactors.count / factorCount
-        precondition(excluding.map { $0.rowCount == queryCount } ?? true)
-        precondition(excluding.map { $0.columnCount == itemCount } ?? true)
+        eligible: Bitmap? = nil, threadCount: Int, kernels: KernelTable = .current
+    ) throws(ModelError) -> TopLists {
+        try top(
+            count, queryFactors: queryFactors.span, excluding: excluding, eligible: eligible,
+            threadCount: threadCount, kernels: kernels)
+    }
+
+    /// Refuses queries that cannot be asked, so that a look-up need not.
+    /// - Parameter factors: `[queryCount × factorCount]`, row-major.
+    /// - Throws: `nonFiniteValue`; `countMismatch`; `outOfRange` where products of factors are too
+    ///   large for single precision.
+    package func checkQueries(
+        _ factors: Span<Float>, threadCount: Int, kernels: KernelTable = .current
+    ) throws(ModelError) {
+        try Self.checkShape(
+            factors.count, rowCount: factors.count / factorCount, factorCount,
+            what: "customer factors")
+        let lengths = try Lengths.of(
+            factors, factorCount: factorCount, what: "customer factors", threadCount: threadCount,
+            kernels: kernels)
+        try Lengths.checkProducts(lengths, with: longest)
+    }
+
+    /// The best items of one query, at look-up time: the same bits as together with others.
+    /// - Parameters:
+    ///   - query: `[factorCount]`, one that `checkQueries` accepts.
+    ///   - excluded: items that must not appear.
+    package func top(
+        _ count: Int, query: Span<Float>, excluding excluded: Span<Int32>,
+        eligible: Bitmap? = nil, kernels: KernelTable = .current
+    ) -> [Entry] {
+        precondition(count >= 0 && query.count == factorCount)
         precondition(eligible.map { $0.count == itemCount } ?? true)
-        if count == 0 { return [[Entry]](repeating: [], count: queryCount) }
-        // 64 queries: a block of items stays in the first-level cache for all of them.
-        let chunks = parallelMap(count: queryCount, chunkSize: 64, threadCount: threadCount) {
-            _, rows in
-            answer(
-                rows, count: count, queryFactors: queryFactors, excluding: excluding,
-                eligible: eligible, kernels: kernels)
-        }
-        return chunks.flatMap { $0 }
-    }
-
-    private func answer(
-        _ rows: Range<Int>, count: Int, queryFactors: [Float], excluding: SparseMatrix?,
-        eligible: [Bool]?, kernels: KernelTable
-    ) -> [[Entry]] {
-        let size = FeatureMatrix.blockRowCount
-        let queries = VectorGroups(
-            rowMajor: queryFactors.span.extracting(
-                rows.lowerBound * factorCount..<rows.upperBound * factorCount),
-            count: rows.count, featureCount: factorCount)
-        var scores = [Float](repeating: 0, count: queries.groupCount * 4 * size)
-        var maxima = [Float](repeating: 0, count: queries.groupCount * 4)
-        var best = rows.map { row in
-            Best(limit: count, excluded: excluding.map { $0.entries(of: row) } ?? 0..<0)
-        }
-        for block in 0..<items.blockCount {
-            kernels.scores(
-                items, block: block, queries: queries, scores: &scores, maxima: &maxima)
-            let first = block * size
-            let width = min(size, itemCount - first)
-            for query in best.indices where maxima[query] > best[query].threshold {
-                best[query].take(
-                    scores.span.extracting(query * size..<query * size + width), first,
-                    excluding?.columnIndices ?? [], eligible)
-            }
-        }
-        return best.map(\.entries)
-    }
-
-    /// The best entries of one query so far, best first. Items arrive in ascending order, so an
-    /// entry enters only above the last one's score: ties stay with the lower index.
-    private struct Best {
-        let limit: Int
-        /// What is left of the query's excluded items.
-        var excluded: Range<Int>
-        var entries: [Entry] = []
-        /// A score must be above it to enter.
-        var threshold = -Float.infinity
-
-        init(limit: Int, excluded: Range<Int>) {
-            self.limit = limit
-            self.excluded = excluded
-            entries.reserveCapacity(min(limit, 1024) + 1)
-        }
-
-        mutating func take(
-            _ scores: Span<Float>, _ first: Int, _ excludedItems: [Int32], _ eligible: [Bool]?
-        ) {
-            for i in scores.indices where scores[i] > threshold {
-                let item = first + i
-                if let eligible, !eligible[item] { continue }
-                if isExcluded(item, excludedItems) { continue }
-                insert(Entry(item: Int32(item), score: scores[i]))
-            }
-        }
-
-        private mutating func isExcluded(_ item: Int, _ items: [Int32]) -> Bool {
-            while !excluded.isEmpty && Int(items[excluded.lowerBound]) < item {
-                excluded = excluded.lowerBound + 1..<excluded.upperBound
-            }
-            return !excluded.isEmpty && Int(items[excluded.lowerBound]) == item
-        }
-
-        private mutating func insert(_ entry: Entry) {
-            var position = entries.count
-            while position > 0 && entries[position - 1].score < entry.score { position -= 1 }
-            entries.insert(entry, at: position)
-            if entries.count > limit { entries.removeLast() }
-            if entries.count == limit, let last = entries.last { threshold = last.score }
+        let length = Lengths.length(query, kernels)
+        precondition(Lengths.areSafe(length, longest), "a query that checkQueries refuses")
+        let width = min(count, itemCount)
+        if width == 0 { return [] }
+        var allowed = items.allowed(eligible)
+        for i in excluded.indices { items.forbid(excluded[i], &allowed, firstWord: 0) }
+        if length == 0 { return items.firstAllowed(width, allowed, firstWord: 0) }
+        var candidates = TopCandidates(queryCapacity: 1, featureCount: factorCount, limit: width)
+        candidates.begin(query, lengths: [length].span)
+        candidates.collectOne(
+            query, items.matrix, blockCount: items.blockCount, ids: items.ids,
+            reaches: items.reaches, allowed: allowed, takesTies: items.isByLength,
+            kernels: kernels)
+        candidates.finish()
+        return (0..<candidates.count(of: 0)).map { place in
+            let entry = candidates.entry(0, place)
+            return Entry(item: entry.id, score: entry.score)
         }
     }
-}
 
-/// The products that most customers bought: the answer for a customer without history, and the
-/// baseline that an affinity model has to beat.
-/// - Parameters:
-///   - purchases: `[userCount × itemCount]`; an item's score is its number of users with an entry.
-///   - count: entries of the answer.
-///   - excluded: ascending item indices that must not appear.
-///   - eligible: `[itemCount]` flags; nil: all items are.
-/// - Returns: best first, ties to the lower index; items that nobody bought do not appear.
-package func mostPopular(
-    _ purchases: SparseMatrix, count: Int, excluding excluded: [Int32] = [],
-    eligible: [Bool]? = nil
-) -> [TopN.Entry] {
-    precondition(count >= 0 && (eligible.map { $0.count == purchases.columnCount } ?? true))
-    var counts = [Int](repeating: 0, count: purchases.columnCount)
-    for item in purchases.columnIndices { counts[Int(item)] += 1 }
-    for item in excluded { counts[Int(item)] = 0 }
-    let items = counts.indices.filter { counts[$0] > 0 && eligible?[$0] ?? true }
-    let sorted = items.sorted { counts[$0] != counts[$1] ? counts[$0] > counts[$1] : $0 < $1 }
-    return sorted.prefix(count).map {
-        TopN.Entry(item: Int32($0), score: Float(counts[$0]))
+    private func check(
+        _ excluding: SparseMatrix?, _ eligible: Bitmap?, queryCount: Int
+    ) throws(ModelError) {
+        if let excluding {
+            guard excluding.rowCount == queryCount else {
+                throw .countMismatch(
+                    what: "customers with exclusions", actual: excluding.rowCount,
+                    expected: queryCount)
+            }
+            guard excluding.columnCount == itemCount else {
+                throw .countMismatch(
+                    what: "products of the exclusions", actual: excluding.columnCount,
+                    expected: itemCount)
+            }
+        }
+        if let eligible, eligible.count != itemCount {
+            throw .countMismatch(
+                what: "eligibility of products", actual: eligible.count, expected: itemCount)
+        }
+    }
+
+    static func checkShape(
+        _ valueCount: Int, rowCount: Int, _ factorCount: Int, what: String
+    ) throws(ModelError) {
+        guard factorCount >= 1 else {
+            throw .outOfRange(
+                what: "factorCount", actual: Double(factorCount), allowed: "at least 1")
+        }
+        guard valueCount == rowCount * factorCount else {
+            throw .countMismatch(
+                what: "values of \(what)", actual: valueCount,
+                expected: max(rowCount, 1) * factorCount)
+        }
     }
 }

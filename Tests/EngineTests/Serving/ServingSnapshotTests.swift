@@ -195,10 +195,10 @@ private func withOpened(
 /// The plain way: score all, sort, take the first.
 private func best(
     _ count: Int, of rows: [Int], _ score: (Int) -> Float
-) -> [TopList.Entry] {
-    let entries = rows.map { TopList.Entry(row: $0, score: score($0)) }
+) -> [TopEntry] {
+    let entries = rows.map { TopEntry(item: Int32($0), score: score($0)) }
     return Array(
-        entries.sorted { ($0.score, $1.row) > ($1.score, $0.row) }.prefix(count))
+        entries.sorted { ($0.score, $1.item) > ($1.score, $0.item) }.prefix(count))
 }
 
 extension AffinityContents {

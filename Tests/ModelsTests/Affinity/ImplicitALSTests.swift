@@ -158,7 +158,7 @@ import Testing
             rowCount: 300, columnCount: 50, rows: rows, columns: columns,
             values: [Float](repeating: 1, count: rows.count))
         let fitted = try ImplicitALS.fit(matrix, .init(factorCount: 5, iterations: 8))
-        let top = TopN(itemFactors: fitted.itemFactors, itemCount: 50, factorCount: 5)
+        let top = try TopN(itemFactors: fitted.itemFactors, itemCount: 50, factorCount: 5)
             .top(10, queryFactors: fitted.userFactors, excluding: matrix, threadCount: 2)
         for user in 0..<300 {
             let remaining = 10 - matrix.entries(of: user).count
