@@ -31,20 +31,69 @@ func keepBest(
     for i in kept..<count {
         let (score, id) = (scores[i], ids[i])
         if kept < limit {
-            var child = kept
-            while child > 0 {
-                let parent = (child &- 1) >> 1
-                if !isWorse(score, id, scores[parent], ids[parent]) { break }
-                (scores[child], ids[child]) = (scores[parent], ids[parent])
-                child = parent
+            if limit <= longestRow {
+                insert(scores, ids, kept, score, id)
+            } else {
+                siftUp(scores, ids, kept, score, id)
             }
-            (scores[child], ids[child]) = (score, id)
             kept &+= 1
         } else if isWorse(scores[0], ids[0], score, id) {
-            siftDown(scores, ids, kept, score, id)
+            if limit <= longestRow {
+                replaceFirst(scores, ids, kept, score, id)
+            } else {
+                siftDown(scores, ids, kept, score, id)
+            }
         }
     }
     return kept
+}
+
+/// Up to here a heap is a row in ascending order, which is a heap too: a few steps to the place of
+/// an entry are one wrong guess of the processor, a way through the levels is one a level.
+private let longestRow = 24
+
+/// Puts an entry into its place in an ascending row with a free place behind it.
+@inline(__always)
+private func insert(
+    _ scores: UnsafeMutablePointer<Float>, _ ids: UnsafeMutablePointer<Int32>, _ count: Int,
+    _ score: Float, _ id: Int32
+) {
+    var place = count
+    while place > 0, isWorse(score, id, scores[place &- 1], ids[place &- 1]) {
+        (scores[place], ids[place]) = (scores[place &- 1], ids[place &- 1])
+        place &-= 1
+    }
+    (scores[place], ids[place]) = (score, id)
+}
+
+/// Puts an entry into its place in an ascending row whose first entry goes.
+@inline(__always)
+private func replaceFirst(
+    _ scores: UnsafeMutablePointer<Float>, _ ids: UnsafeMutablePointer<Int32>, _ count: Int,
+    _ score: Float, _ id: Int32
+) {
+    var place = 0
+    while place &+ 1 < count, isWorse(scores[place &+ 1], ids[place &+ 1], score, id) {
+        (scores[place], ids[place]) = (scores[place &+ 1], ids[place &+ 1])
+        place &+= 1
+    }
+    (scores[place], ids[place]) = (score, id)
+}
+
+/// Lets an entry behind a heap rise.
+@inline(__always)
+private func siftUp(
+    _ scores: UnsafeMutablePointer<Float>, _ ids: UnsafeMutablePointer<Int32>, _ count: Int,
+    _ score: Float, _ id: Int32
+) {
+    var child = count
+    while child > 0 {
+        let parent = (child &- 1) >> 1
+        if !isWorse(score, id, scores[parent], ids[parent]) { break }
+        (scores[child], ids[child]) = (scores[parent], ids[parent])
+        child = parent
+    }
+    (scores[child], ids[child]) = (score, id)
 }
 
 /// Puts an entry in the place of the top one and lets it sink.

@@ -450,6 +450,11 @@ private func appendAbove(
     _ itemIDs: UnsafePointer<Int32>, _ allowed: UInt64, _ count: UnsafeMutablePointer<Int32>,
     _ scores: UnsafeMutablePointer<Float>, _ ids: UnsafeMutablePointer<Int32>
 ) {
+    var largest = load(tile)
+    for v in 1..<vectorCount { largest = larger(largest, load(tile + v &* laneCount)) }
+    var above = LaneIndices.zero
+    above.replace(with: LaneIndices(repeating: 1), where: largest .> splat(threshold))
+    if !isNonzero(above) { return }
     var hits: UInt64 = 0
     for v in 0..<vectorCount {
         hits |= lanesAbove(threshold, tile + v &* laneCount) << UInt64(v &* laneCount)
