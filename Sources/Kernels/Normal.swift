@@ -28,6 +28,67 @@ package func gatherRows(
     }
 }
 
+/// Rows of a panel that stays in the first-level cache (16 KiB) while all tiles read it.
+@inline(__always)
+private func panelRowCount(_ width: Int) -> Int { max(16, 4096 / width) }
+
+/// Floats of scratch that `addWeightedRows` needs.
+package func weightedRowsScratchCount(_ width: Int) -> Int { panelRowCount(width) * (width + 2) }
+
+/// Adds a row's entries to its normal equations `(G + Σ d y yᵀ) x = Σ c y`, with the confidence
+/// c = base + alpha · value and d = c - 1 ≥ 0.
+/// - Parameters:
+///   - rows: `[… × width]`, row-major; `width` a multiple of 16.
+///   - indices, values: `[count]`, the row's entries.
+///   - scratch: `weightedRowsScratchCount` floats.
+///   - matrix: `[width × width]`, in and out; its upper triangle, the rest is undefined.
+///   - rightSide: `[width]`, in and out.
+@inline(never)
+package func addWeightedRows(
+    _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
+    _ values: UnsafePointer<Float>, _ count: Int, _ alpha: Float, _ base: Float,
+    _ scratch: UnsafeMutablePointer<Float>, _ matrix: UnsafeMutablePointer<Float>,
+    _ rightSide: UnsafeMutablePointer<Float>
+) {
+    let panelRows = panelRowCount(width)
+    let scales = scratch + panelRows * width
+    let weights = scales + panelRows
+    var first = 0
+    while first < count {
+        let rowCount = min(panelRows, count - first)
+        weigh(values + first, rowCount, alpha, base, scales, weights)
+        gatherRows(
+            rows, width, indices + first, rowCount, scales, weights, scratch, rightSide)
+        addOuterProducts(scratch, rowCount, width, matrix)
+        first += rowCount
+    }
+}
+
+/// √(c - 1), which makes the update of the matrix a product of a panel with itself, and c.
+@inline(__always)
+private func weigh(
+    _ values: UnsafePointer<Float>, _ count: Int, _ alpha: Float, _ base: Float,
+    _ scales: UnsafeMutablePointer<Float>, _ weights: UnsafeMutablePointer<Float>
+) {
+    var i = 0
+    while i + laneCount <= count {
+        var weight = multiplyAdd(splat(base - 1), splat(alpha), load(values + i))
+        // A confidence of 1 may come out below it by rounding.
+        weight.replace(with: Lanes.zero, where: weight .< Lanes.zero)
+        store(weight.squareRoot(), scales + i)
+        store(weight + splat(1), weights + i)
+        i += laneCount
+    }
+    while i < count {
+        // One lane of the vector form: a row's numbers do not depend on where a panel ends.
+        var weight = multiplyAdd(splat(base - 1), splat(alpha), splat(values[i]))
+        weight.replace(with: Lanes.zero, where: weight .< Lanes.zero)
+        scales[i] = weight.squareRoot()[0]
+        weights[i] = weight[0] + 1
+        i += 1
+    }
+}
+
 /// Adds `panelᵀ panel` to the upper triangle of a square matrix (a symmetric rank-k update).
 ///
 /// Entries below the diagonal are undefined afterwards: whole register tiles are computed.
@@ -39,11 +100,29 @@ package func addOuterProducts(
     _ panel: UnsafePointer<Float>, _ count: Int, _ width: Int,
     _ matrix: UnsafeMutablePointer<Float>
 ) {
+    let panelRows = panelRowCount(width)
+    var first = 0
+    while first < count {
+        let rowCount = min(panelRows, count - first)
+        addPanel(panel + first * width, rowCount, width, matrix)
+        first += rowCount
+    }
+}
+
+@inline(__always)
+private func addPanel(
+    _ panel: UnsafePointer<Float>, _ count: Int, _ width: Int,
+    _ matrix: UnsafeMutablePointer<Float>
+) {
     var row = 0
     while row < width {
-        // The first vector that reaches the diagonal of the tile's first row.
         var column = row / laneCount * laneCount
         #if KERNELS_AVX512
+        if column < row {
+            // The lower half of a diagonal block of 16: its left half is below the diagonal.
+            outerTile8xHalf(panel + row, panel + row, count, width, matrix, row, row)
+            column += laneCount
+        }
         while column + 2 * laneCount <= width {
             outerTile8x2(panel + row, panel + column, count, width, matrix, row, column)
             column += 2 * laneCount
@@ -93,6 +172,54 @@ private func outerTile8x1(
 }
 
 #if KERNELS_AVX512
+@inline(__always)
+private func loadHalf(_ source: UnsafePointer<Float>) -> SIMD8<Float> {
+    UnsafeRawPointer(source).loadUnaligned(as: SIMD8<Float>.self)
+}
+
+@inline(__always)
+private func storeHalf(_ value: SIMD8<Float>, _ target: UnsafeMutablePointer<Float>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: value, as: SIMD8<Float>.self)
+}
+
+@inline(__always)
+private func splatHalf(_ value: Float) -> SIMD8<Float> { SIMD8(repeating: value) }
+
+/// Eight rows by half a vector of columns.
+@inline(__always)
+private func outerTile8xHalf(
+    _ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>, _ count: Int, _ width: Int,
+    _ matrix: UnsafeMutablePointer<Float>, _ row: Int, _ column: Int
+) {
+    let m = matrix + row * width + column
+    var (s0, s1, s2, s3) = (loadHalf(m), loadHalf(m + width), loadHalf(m + 2 * width), loadHalf(m + 3 * width))
+    let n = m + 4 * width
+    var (s4, s5, s6, s7) = (loadHalf(n), loadHalf(n + width), loadHalf(n + 2 * width), loadHalf(n + 3 * width))
+    var a = left
+    var b = right
+    for _ in 0..<count {
+        let x = loadHalf(b)
+        s0 = s0.addingProduct(splatHalf(a[0]), x)
+        s1 = s1.addingProduct(splatHalf(a[1]), x)
+        s2 = s2.addingProduct(splatHalf(a[2]), x)
+        s3 = s3.addingProduct(splatHalf(a[3]), x)
+        s4 = s4.addingProduct(splatHalf(a[4]), x)
+        s5 = s5.addingProduct(splatHalf(a[5]), x)
+        s6 = s6.addingProduct(splatHalf(a[6]), x)
+        s7 = s7.addingProduct(splatHalf(a[7]), x)
+        a += width
+        b += width
+    }
+    storeHalf(s0, m)
+    storeHalf(s1, m + width)
+    storeHalf(s2, m + 2 * width)
+    storeHalf(s3, m + 3 * width)
+    storeHalf(s4, n)
+    storeHalf(s5, n + width)
+    storeHalf(s6, n + 2 * width)
+    storeHalf(s7, n + 3 * width)
+}
+
 /// Eight rows by two vectors of columns: 16 of the 32 registers.
 @inline(__always)
 private func outerTile8x2(
@@ -212,4 +339,131 @@ package func solvePositiveDefinite(
         j -= 1
     }
     return 1
+}
+
+/// `output = rows · matrix` for a triangular matrix.
+/// - Parameters:
+///   - rows: `[rowCount × width]`, row-major; `width` a multiple of 16.
+///   - matrix: `[width × width]`, row-major, zero in the other triangle.
+///   - isUpper: 1 where the matrix is zero below the diagonal, 0 where it is above.
+///   - output: `[rowCount × width]`, out; not the memory of `rows`.
+@inline(never)
+package func multiplyTriangle(
+    _ rows: UnsafePointer<Float>, _ rowCount: Int, _ width: Int,
+    _ matrix: UnsafePointer<Float>, _ isUpper: Int32, _ output: UnsafeMutablePointer<Float>
+) {
+    var row = 0
+    while row < rowCount {
+        let isWhole = row + 4 <= rowCount
+        var column = 0
+        while column < width {
+            let isWide = column + 2 * laneCount <= width
+            let end = column + (isWide ? 2 : 1) * laneCount
+            let steps = isUpper != 0 ? 0..<end : column..<width
+            let (source, target) = (rows + row * width, output + row * width + column)
+            if isWhole && isWide {
+                triangleTile4x2(source, width, matrix + column, steps, target)
+            } else {
+                for r in 0..<min(4, rowCount - row) {
+                    for c in 0..<(isWide ? 2 : 1) {
+                        triangleTile1x1(
+                            source + r * width, width, matrix + column + c * laneCount, steps,
+                            target + r * width + c * laneCount)
+                    }
+                }
+            }
+            column = end
+        }
+        row += 4
+    }
+}
+
+/// Four rows by two vectors of columns.
+@inline(__always)
+private func triangleTile4x2(
+    _ rows: UnsafePointer<Float>, _ width: Int, _ matrix: UnsafePointer<Float>,
+    _ steps: Range<Int>, _ output: UnsafeMutablePointer<Float>
+) {
+    var (s0, s1, s2, s3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
+    var (t0, t1, t2, t3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
+    let (second, third, fourth) = (rows + width, rows + 2 * width, rows + 3 * width)
+    for f in steps {
+        let x = load(matrix + f * width)
+        let y = load(matrix + f * width + laneCount)
+        let (a0, a1) = (splat(rows[f]), splat(second[f]))
+        s0 = multiplyAdd(s0, a0, x)
+        t0 = multiplyAdd(t0, a0, y)
+        s1 = multiplyAdd(s1, a1, x)
+        t1 = multiplyAdd(t1, a1, y)
+        let (a2, a3) = (splat(third[f]), splat(fourth[f]))
+        s2 = multiplyAdd(s2, a2, x)
+        t2 = multiplyAdd(t2, a2, y)
+        s3 = multiplyAdd(s3, a3, x)
+        t3 = multiplyAdd(t3, a3, y)
+    }
+    store(s0, output)
+    store(t0, output + laneCount)
+    store(s1, output + width)
+    store(t1, output + width + laneCount)
+    store(s2, output + 2 * width)
+    store(t2, output + 2 * width + laneCount)
+    store(s3, output + 3 * width)
+    store(t3, output + 3 * width + laneCount)
+}
+
+/// What the larger tile leaves; the same operations in the same order.
+@inline(__always)
+private func triangleTile1x1(
+    _ row: UnsafePointer<Float>, _ width: Int, _ matrix: UnsafePointer<Float>,
+    _ steps: Range<Int>, _ output: UnsafeMutablePointer<Float>
+) {
+    var sum = Lanes.zero
+    for f in steps { sum = multiplyAdd(sum, splat(row[f]), load(matrix + f * width)) }
+    store(sum, output)
+}
+
+/// Scalar products of one row with the rows of its entries.
+/// - Parameters:
+///   - x: `[width]`, `width` a multiple of 16.
+///   - rows: `[… × width]`, row-major.
+///   - indices: `[count]`.
+///   - scores: `[count]`, out.
+@inline(never)
+package func scoreEntries(
+    _ x: UnsafePointer<Float>, _ rows: UnsafePointer<Float>, _ width: Int,
+    _ indices: UnsafePointer<Int32>, _ count: Int, _ scores: UnsafeMutablePointer<Float>
+) {
+    var i = 0
+    while i + 4 <= count {
+        let p = rows + Int(indices[i]) * width
+        let q = rows + Int(indices[i + 1]) * width
+        let r = rows + Int(indices[i + 2]) * width
+        let s = rows + Int(indices[i + 3]) * width
+        var (a, b, c, d) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
+        var j = 0
+        while j < width {
+            let own = load(x + j)
+            a = multiplyAdd(a, own, load(p + j))
+            b = multiplyAdd(b, own, load(q + j))
+            c = multiplyAdd(c, own, load(r + j))
+            d = multiplyAdd(d, own, load(s + j))
+            j += laneCount
+        }
+        scores[i] = horizontalSum(a)
+        scores[i + 1] = horizontalSum(b)
+        scores[i + 2] = horizontalSum(c)
+        scores[i + 3] = horizontalSum(d)
+        i += 4
+    }
+    while i < count {
+        let p = rows + Int(indices[i]) * width
+        var a = Lanes.zero
+        var j = 0
+        while j < width {
+            a = multiplyAdd(a, load(x + j), load(p + j))
+            j += laneCount
+        }
+        scores[i] = horizontalSum(a)
+        i += 1
+    }
 }

@@ -89,4 +89,49 @@ package func scalarSolvePositiveDefinite(
     return 1
 }
 
+/// Scalar twin of `addWeightedRows`.
+@inline(never)
+package func scalarAddWeightedRows(
+    _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
+    _ values: UnsafePointer<Float>, _ count: Int, _ alpha: Float, _ base: Float,
+    _ scratch: UnsafeMutablePointer<Float>, _ matrix: UnsafeMutablePointer<Float>,
+    _ rightSide: UnsafeMutablePointer<Float>
+) {
+    for i in 0..<count {
+        let row = rows + Int(indices[i]) * width
+        let difference = base - 1 + alpha * values[i]
+        let weight = difference < 0 ? 0 : difference
+        for r in 0..<width {
+            rightSide[r] += (weight + 1) * row[r]
+            for c in r..<width { matrix[r * width + c] += weight * row[r] * row[c] }
+        }
+    }
+}
+
+/// Scalar twin of `multiplyTriangle`.
+@inline(never)
+package func scalarMultiplyTriangle(
+    _ rows: UnsafePointer<Float>, _ rowCount: Int, _ width: Int,
+    _ matrix: UnsafePointer<Float>, _ isUpper: Int32, _ output: UnsafeMutablePointer<Float>
+) {
+    for row in 0..<rowCount {
+        for c in 0..<width {
+            var sum: Float = 0
+            for f in isUpper != 0 ? 0..<c + 1 : c..<width {
+                sum += rows[row * width + f] * matrix[f * width + c]
+            }
+            output[row * width + c] = sum
+        }
+    }
+}
+
+/// Scalar twin of `scoreEntries`.
+@inline(never)
+package func scalarScoreEntries(
+    _ x: UnsafePointer<Float>, _ rows: UnsafePointer<Float>, _ width: Int,
+    _ indices: UnsafePointer<Int32>, _ count: Int, _ scores: UnsafeMutablePointer<Float>
+) {
+    for i in 0..<count { scores[i] = scalarDot(x, rows + Int(indices[i]) * width, width) }
+}
+
 #endif

@@ -12,6 +12,7 @@ package struct KernelTable: Sendable {
     let transposeKernels: TransposeKernels
     let seedKernels: SeedKernels
     let topKernels: TopKernels
+    let fewEntriesKernels: FewEntriesKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -38,5 +39,6 @@ package struct KernelTable: Sendable {
         transposeKernels = TransposeKernels(level)
         seedKernels = SeedKernels(level)
         topKernels = TopKernels(level)
+        fewEntriesKernels = FewEntriesKernels(level)
     }
 }

@@ -74,25 +74,16 @@ package struct SparseMatrix: Sendable, Equatable {
             columnIndices: sortedColumns, values: sortedValues)
     }
 
-    /// The matrix with rows and columns exchanged; O(rows + columns + values).
-    package func transposed() -> SparseMatrix {
-        var offsets = [Int](repeating: 0, count: columnCount + 1)
-        for column in columnIndices { offsets[Int(column) + 1] += 1 }
-        for column in 0..<columnCount { offsets[column + 1] += offsets[column] }
-        var next = offsets
-        var rows = [Int32](repeating: 0, count: valueCount)
-        var transposedValues = [Float](repeating: 0, count: valueCount)
-        for row in 0..<rowCount {
-            for i in entries(of: row) {
-                let column = Int(columnIndices[i])
-                rows[next[column]] = Int32(row)
-                transposedValues[next[column]] = values[i]
-                next[column] += 1
-            }
-        }
-        return SparseMatrix(
-            rowCount: columnCount, columnCount: rowCount, rowOffsets: offsets,
-            columnIndices: rows, values: transposedValues)
+    /// From arrays that are known to meet every condition of the type.
+    init(
+        checkedRowCount rowCount: Int, columnCount: Int, rowOffsets: [Int],
+        columnIndices: [Int32], values: [Float]
+    ) {
+        self.rowCount = rowCount
+        self.columnCount = columnCount
+        self.rowOffsets = rowOffsets
+        self.columnIndices = columnIndices
+        self.values = values
     }
 
     private static func countingSort(keys: [Int32], bound: Int, order: [Int]?) -> [Int] {

@@ -7,6 +7,15 @@ import Testing
         (0..<width).flatMap { r in (r..<width).map { matrix[r * width + $0] } }
     }
 
+    private func solve(
+        _ kernels: KernelTable, _ matrix: inout [Float], _ side: inout [Float]
+    ) -> Bool {
+        var (system, solution) = (AlignedFloats(matrix.span), AlignedFloats(side.span))
+        let isSolved = kernels.solvePositiveDefinite(&system, &solution, smallestPivot: 0)
+        for j in side.indices { side[j] = solution[j] }
+        return isSolved
+    }
+
     @Test(arguments: sizes) func gatherAndOuterProductsAgreeWithScalar(count: Int) {
         for width in [16, 32, 48, 64, 80] {
             let rows = integers(70 * width, stream: width)
@@ -21,8 +30,9 @@ import Testing
                 kernels.gather(
                     rows.span, indices: indices.span, scales: scales.span, weights: weights.span,
                     panel: &panel, rightSide: &side)
+                var target = matrix.mutableSpan
                 kernels.addOuterProducts(
-                    panel.span, rowCount: count, width: width, matrix: &matrix)
+                    panel.span, rowCount: count, width: width, matrix: &target)
                 return (panel, side, upperTriangle(matrix, width))
             }
             let expected = run(.scalar)
@@ -38,8 +48,9 @@ import Testing
     @Test(arguments: [16, 32, 48, 64, 96]) func solvesPositiveDefiniteSystems(width: Int) {
         let panel = reals(2 * width * width, stream: width)
         var system = [Float](repeating: 0, count: width * width)
+        var target = system.mutableSpan
         KernelTable(.scalar).addOuterProducts(
-            panel.span, rowCount: 2 * width, width: width, matrix: &system)
+            panel.span, rowCount: 2 * width, width: width, matrix: &target)
         for j in 0..<width { system[j * width + j] += 1 }
         let solution = reals(width, stream: 99)
         func entry(_ r: Int, _ c: Int) -> Double {
@@ -52,7 +63,7 @@ import Testing
         for r in 0..<width { for c in 0..<r { system[r * width + c] = .nan } }
         for level in ISALevel.available {
             var (matrix, x) = (system, side)
-            #expect(KernelTable(level).solvePositiveDefinite(&matrix, &x, smallestPivot: 0))
+            #expect(solve(KernelTable(level), &matrix, &x))
             // Condition below 100: about two digits of the seven are lost.
             for j in 0..<width { #expect(abs(x[j] - solution[j]) < 1e-4, "\(level) \(j)") }
         }
@@ -65,9 +76,7 @@ import Testing
                     var matrix = [Float](repeating: 0, count: 32 * 32)
                     for j in 0..<32 { matrix[j * 32 + j] = j == position ? pivot : 1 }
                     var side = [Float](repeating: 1, count: 32)
-                    #expect(
-                        !KernelTable(level).solvePositiveDefinite(
-                            &matrix, &side, smallestPivot: 0))
+                    #expect(!solve(KernelTable(level), &matrix, &side))
                 }
             }
         }

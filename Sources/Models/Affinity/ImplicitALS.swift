@@ -3,14 +3,15 @@ package import Numerical
 /// Factors of customers and products from implicit feedback, by alternating least squares.
 ///
 /// With purchases r (≥ 0) of user u and item i, the preference is p = 1 where an entry is stored,
-/// 0 elsewhere, and the confidence c = 1 + `confidenceWeight` · r (the paper's c = 1 + α r; the
-/// Python package `implicit` takes its input as c itself, so the same fit there is
-/// `alpha=1` on data 1 + α r). Minimised is
+/// 0 elsewhere, and the confidence c = 1 + `confidenceWeight` · r (the paper's c = 1 + α r). The
+/// Python package `implicit` takes α r itself for c: the same fit there is `alpha=1` on data
+/// 1 + α r, and its own on data r is `Confidence.alphaR` here. Minimised is
 ///
-///     Σ c (p - x·y)²  over all user-item pairs  +  regularization · (Σ |x|² + Σ |y|²)
+///     Σ c (p - x·y)²  over all user-item pairs  +  Σ λ |x|²  +  Σ λ |y|²
 ///
-/// Each half-sweep solves the exact normal equations of every row by Cholesky,
-/// (YᵀY + Σ (c - 1) y yᵀ + λ I) x = Σ c y, sums over the row's entries. Rows and columns without
+/// with λ of each row by `regularization` and `regularizationExponent`; divided by Σ c over all
+/// pairs it is the loss, as `implicit` computes it. Each half-sweep solves the exact normal
+/// equations of every row (YᵀY + Σ (c - 1) y yᵀ + λ I) x = Σ c y, sums over the row's entries. Rows and columns without
 /// entries get zero factors. The same bytes for any thread count.
 /// Source: Y. Hu, Y. Koren, C. Volinsky, "Collaborative filtering for implicit feedback datasets",
 /// 2008, section 4.
@@ -19,106 +20,65 @@ package enum ImplicitALS {
     /// with these stay finite.
     package static let largestWeight = 1e15
 
-    package struct Parameters: Sendable, Equatable, Codable {
-        /// 1 ... 512. More: closer fit, cost of a sweep grows with its square.
-        package var factorCount: Int = 32
-        /// λ, at least 0; not scaled by the number of entries. Up: smaller factors, smoother.
-        package var regularization: Double = 0.05
-        /// α, at least 0. Up: bought products count more against the not bought ones.
-        package var confidenceWeight: Double = 10
-        /// Sweeps over users and items, at least 1.
-        package var iterations: Int = 10
-        package var seed: UInt64 = 1
-        /// At least 1; does not change the result.
-        package var threadCount: Int = 1
-
-        /// Without the thread count: it changes no result, so it may change no file.
-        private enum CodingKeys: String, CodingKey {
-            case factorCount, regularization, confidenceWeight, iterations, seed
-        }
-
-        package init(
-            factorCount: Int = 32, regularization: Double = 0.05, confidenceWeight: Double = 10,
-            iterations: Int = 10, seed: UInt64 = 1, threadCount: Int = 1
-        ) {
-            self.factorCount = factorCount
-            self.regularization = regularization
-            self.confidenceWeight = confidenceWeight
-            self.iterations = iterations
-            self.seed = seed
-            self.threadCount = threadCount
-        }
-
-        func check() throws(ModelError) {
-            guard (1...512).contains(factorCount) else {
-                throw .outOfRange(
-                    what: "factorCount", actual: Double(factorCount), allowed: "1 ... 512")
-            }
-            guard (0...ImplicitALS.largestWeight).contains(regularization) else {
-                throw .outOfRange(
-                    what: "regularization", actual: regularization, allowed: "0 ... 1e15")
-            }
-            guard (0...ImplicitALS.largestWeight).contains(confidenceWeight) else {
-                throw .outOfRange(
-                    what: "confidenceWeight", actual: confidenceWeight, allowed: "0 ... 1e15")
-            }
-            guard iterations >= 1 else {
-                throw .outOfRange(
-                    what: "iterations", actual: Double(iterations), allowed: "at least 1")
-            }
-            guard threadCount >= 1 else {
-                throw .outOfRange(
-                    what: "threadCount", actual: Double(threadCount), allowed: "at least 1")
-            }
-        }
-    }
-
     /// Fits factors to users' purchases.
     /// - Parameters:
     ///   - purchases: `[userCount × itemCount]`, values finite and at least 0. A stored 0 counts as
     ///     a preference with confidence 1.
     ///   - initialItemFactors: `[itemCount × factorCount]` to start from instead of drawn ones.
+    ///   - initialUserFactors: `[userCount × factorCount]` to start from. The exact solver needs
+    ///     them only where there are no initial item factors: these are then solved for first.
+    ///   - measuresLoss: false leaves `lossPerIteration` empty and saves its pass.
     /// - Throws: `noRows` for a matrix without entries; `outOfRange`; `nonFiniteValue`;
     ///   `singularSystem` where regularization is 0 and a row's system cannot be solved in single
     ///   precision. With any regularization above 0 such a system is given the least more of it
-    ///   that it needs (see `HalfSweep`).
-    /// - Complexity: O(entries × factors² + (users + items) × factors³) a sweep.
+    ///   that it needs (see `ExactSweep`).
+    /// - Complexity: with f factors and n entries of a row, O(n f min(n, f)) a row and half-sweep.
+    ///   Memory: the matrix, its transpose, the factors of both sides and once more the factors of
+    ///   the larger side, all in single precision.
     package static func fit(
         _ purchases: SparseMatrix, _ parameters: Parameters, initialItemFactors: [Float]? = nil,
+        initialUserFactors: [Float]? = nil, measuresLoss: Bool = true,
         kernels: KernelTable = .current
     ) throws(ModelError) -> FittedALS {
         try parameters.check()
-        try checkValues(purchases, confidenceWeight: parameters.confidenceWeight)
+        let weight = try totalWeight(purchases, parameters)
         guard purchases.valueCount > 0 else { throw .noRows(model: "affinity") }
-        let transposed = purchases.transposed()
-        let solver = HalfSweep(parameters, kernels)
-        var items: [Float]
-        if let initialItemFactors {
-            let expected = purchases.columnCount * parameters.factorCount
-            guard initialItemFactors.count == expected else {
-                throw .countMismatch(
-                    what: "initial item factors", actual: initialItemFactors.count,
-                    expected: expected)
+        let transposed = purchases.transposed(threadCount: parameters.threadCount)
+        let sweep = try AnySweep(parameters, kernels)
+        let tables = FactorTables(parameters)
+        var users = try tables.padded(
+            initialUserFactors, rowCount: purchases.rowCount, what: "initial user factors")
+        var items = try tables.padded(
+            initialItemFactors, rowCount: purchases.columnCount, what: "initial item factors")
+        if initialItemFactors == nil {
+            if initialUserFactors == nil {
+                items = tables.drawn(transposed, parameters.seed)
+            } else {
+                try sweep.solve(transposed, against: users, updating: &items, what: itemsName)
             }
-            items = solver.padded(initialItemFactors)
-        } else {
-            items = solver.drawn(transposed, parameters.seed)
         }
-        var users: [Float] = []
         var losses: [Double] = []
-        let weight = totalWeight(purchases, parameters.confidenceWeight)
         for _ in 0..<parameters.iterations {
-            users = try solver.solve(purchases, against: items, what: "customer factors")
-            items = try solver.solve(transposed, against: users, what: "product factors")
-            losses.append(solver.loss(purchases, users: users, items: items) / weight)
+            try sweep.solve(purchases, against: items, updating: &users, what: usersName)
+            try sweep.solve(transposed, against: users, updating: &items, what: itemsName)
+            if measuresLoss {
+                let loss = ALSLoss(parameters, kernels)
+                    .value(purchases, transposed, users: users, items: items)
+                losses.append(loss / weight)
+            }
         }
         return FittedALS(
             parameters: parameters, userCount: purchases.rowCount,
-            itemCount: purchases.columnCount, userFactors: solver.unpadded(users),
-            itemFactors: solver.unpadded(items), lossPerIteration: losses)
+            itemCount: purchases.columnCount, userFactors: tables.unpadded(users),
+            itemFactors: tables.unpadded(items), lossPerIteration: losses)
     }
 
-    /// The factors of customers that were not in the fit: one half-sweep against fixed products.
+    private static let usersName = "customer factors"
+    private static let itemsName = "product factors"
+
+    /// The factors of customers that were not in the fit, or have bought since: one exact
+    /// half-sweep against fixed products, whatever solver the fit used. A customer's factors are
+    /// the same bytes as in a half-sweep over all customers.
     /// - Parameter purchases: `[newUserCount × itemCount]`.
     /// - Returns: `[newUserCount × factorCount]`.
     /// - Throws: as `fit`, and `countMismatch` where the items differ in number.
@@ -130,45 +90,98 @@ package enum ImplicitALS {
             throw .countMismatch(
                 what: "products", actual: purchases.columnCount, expected: fitted.itemCount)
         }
-        try checkValues(purchases, confidenceWeight: fitted.parameters.confidenceWeight)
         var parameters = fitted.parameters
         parameters.threadCount = threadCount
         try parameters.check()
-        let solver = HalfSweep(parameters, kernels)
-        let items = solver.padded(fitted.itemFactors)
-        return solver.unpadded(
-            try solver.solve(purchases, against: items, what: "customer factors"))
+        _ = try totalWeight(purchases, parameters)
+        let tables = FactorTables(parameters)
+        let items = try tables.padded(
+            fitted.itemFactors, rowCount: fitted.itemCount, what: itemsName)
+        var users = AlignedFloats(count: purchases.rowCount * parameters.width)
+        try ExactSweep(parameters, kernels)
+            .solve(purchases, against: items, updating: &users, what: usersName)
+        return tables.unpadded(users)
     }
 
-    private static func checkValues(
-        _ purchases: SparseMatrix, confidenceWeight: Double
-    ) throws(ModelError) {
+    /// Checks every value; Σ c over all pairs, by which the loss is divided.
+    private static func totalWeight(
+        _ purchases: SparseMatrix, _ parameters: Parameters
+    ) throws(ModelError) -> Double {
+        let alpha = parameters.confidenceWeight
+        // The limits of a value in single precision; the exact check names the place.
+        let least = parameters.confidence == .alphaR ? 1.0 : 0
+        let partials = parallelMap(
+            count: purchases.valueCount, chunkSize: 1 << 16, threadCount: parameters.threadCount
+        ) { _, range in
+            var sum = 0.0
+            var isGood = true
+            for value in purchases.values[range] {
+                let weight = alpha * Double(value)
+                sum += weight
+                let isAllowed = value >= 0 && weight >= least && weight <= largestWeight
+                isGood = isGood && isAllowed
+            }
+            return isGood ? sum : .nan
+        }
+        let sum = partials.reduce(0, +)
+        guard sum.isFinite else { throw valueError(purchases, parameters) }
+        return Double(purchases.rowCount) * Double(purchases.columnCount) + sum
+            - (1 - parameters.confidenceBase) * Double(purchases.valueCount)
+    }
+
+    /// The first value that is not allowed.
+    private static func valueError(
+        _ purchases: SparseMatrix, _ parameters: Parameters
+    ) -> ModelError {
         for row in 0..<purchases.rowCount {
             for i in purchases.entries(of: row) {
                 let value = purchases.values[i]
+                let weight = parameters.confidenceWeight * Double(value)
                 guard value.isFinite else {
-                    throw .nonFiniteValue(
+                    return .nonFiniteValue(
                         what: "purchases", row: row, column: Int(purchases.columnIndices[i]))
                 }
                 guard value >= 0 else {
-                    throw .outOfRange(
+                    return .outOfRange(
                         what: "a purchase count of row \(row)", actual: Double(value),
                         allowed: "at least 0; leave returns out")
                 }
-                guard confidenceWeight * Double(value) <= largestWeight else {
-                    throw .outOfRange(
+                let least = parameters.confidence == .alphaR ? 1.0 : 0
+                guard weight >= least && weight <= largestWeight else {
+                    return .outOfRange(
                         what: "confidenceWeight times a purchase count of row \(row)",
-                        actual: confidenceWeight * Double(value), allowed: "at most 1e15")
+                        actual: weight,
+                        allowed: least == 0 ? "at most 1e15" : "1 ... 1e15 as a confidence")
                 }
             }
         }
+        return .outOfRange(
+            what: "the sum of all confidences", actual: .infinity, allowed: "a finite sum")
+    }
+}
+
+/// The half-sweep of the solver that the parameters ask for.
+private enum AnySweep {
+    case exact(ExactSweep)
+
+    init(_ parameters: ImplicitALS.Parameters, _ kernels: KernelTable) throws(ModelError) {
+        switch parameters.solver {
+        case .cholesky: self = .exact(ExactSweep(parameters, kernels))
+        case .conjugateGradient, .subspace:
+            throw .outOfRange(
+                what: "solver \(parameters.solver.rawValue)", actual: 0,
+                allowed: "cholesky; this solver is not available")
+        }
     }
 
-    /// Σ c over all pairs: the loss is divided by it.
-    private static func totalWeight(_ purchases: SparseMatrix, _ alpha: Double) -> Double {
-        var sum = Double(purchases.rowCount) * Double(purchases.columnCount)
-        for value in purchases.values { sum += alpha * Double(value) }
-        return sum
+    func solve(
+        _ matrix: SparseMatrix, against fixed: AlignedFloats, updating rows: inout AlignedFloats,
+        what: String
+    ) throws(ModelError) {
+        switch self {
+        case .exact(let sweep):
+            try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+import Numerical
+
+/// The objective of implicit ALS for given factors.
+struct ALSLoss {
+    /// Entries of a chunk of rows, about.
+    private static let chunkRows = 512
+
+    private let parameters: ImplicitALS.Parameters
+    private let kernels: KernelTable
+
+    init(_ parameters: ImplicitALS.Parameters, _ kernels: KernelTable) {
+        self.parameters = parameters
+        self.kernels = kernels
+    }
+
+    /// Σ c (p - x·y)² + Σ λ |x|² + Σ λ |y|², not yet divided by Σ c.
+    ///
+    /// Over the pairs without an entry it needs no loop: Σ (x·y)² over all pairs is the scalar
+    /// product of XᵀX and YᵀY.
+    func value(
+        _ purchases: SparseMatrix, _ transposed: SparseMatrix, users: AlignedFloats,
+        items: AlignedFloats
+    ) -> Double {
+        let width = parameters.width
+        let tables = FactorTables(parameters)
+        let (left, right) = (tables.gram(users, kernels), tables.gram(items, kernels))
+        var sum = ofEntries(purchases, users: users, items: items)
+        for r in 0..<width {
+            sum += left[r * width + r] * right[r * width + r]
+            for c in r + 1..<width {
+                sum += 2 * left[r * width + c] * right[r * width + c]
+            }
+        }
+        if parameters.regularizationExponent == 0 {
+            for r in 0..<width {
+                sum += parameters.regularization * (left[r * width + r] + right[r * width + r])
+            }
+            return sum
+        }
+        return sum + penalty(users, purchases) + penalty(items, transposed)
+    }
+
+    /// Σ c (1 - x·y)² - (x·y)² over the entries.
+    private func ofEntries(
+        _ matrix: SparseMatrix, users: AlignedFloats, items: AlignedFloats
+    ) -> Double {
+        let (width, kernels) = (parameters.width, kernels)
+        let (alpha, base) = (parameters.confidenceWeight, parameters.confidenceBase)
+        let sums = parallelMap(
+            count: matrix.rowCount, chunkSize: Self.chunkRows,
+            threadCount: parameters.threadCount
+        ) { _, rows in
+            var scores = AlignedFloats(
+                count: rows.reduce(0) { max($0, matrix.entries(of: $1).count) })
+            var sum = 0.0
+            for row in rows {
+                let entries = matrix.entries(of: row)
+                kernels.scoreEntries(
+                    users.span.extracting(row * width..<(row + 1) * width), items.span,
+                    indices: matrix.columnIndices.span.extracting(entries), scores: &scores)
+                let (values, results) = (matrix.values.span, scores.span)
+                for i in entries {
+                    let score = Double(results[i - entries.lowerBound])
+                    let confidence = base + alpha * Double(values[i])
+                    sum += confidence * (1 - score) * (1 - score) - score * score
+                }
+            }
+            return sum
+        }
+        return sums.reduce(0, +)
+    }
+
+    /// Σ λ |x|² of one side whose rows differ in λ.
+    private func penalty(_ table: AlignedFloats, _ matrix: SparseMatrix) -> Double {
+        let (width, kernels, parameters) = (parameters.width, kernels, parameters)
+        let sums = parallelMap(
+            count: matrix.rowCount, chunkSize: Self.chunkRows,
+            threadCount: parameters.threadCount
+        ) { _, rows in
+            var sum = 0.0
+            for row in rows {
+                let x = table.span.extracting(row * width..<(row + 1) * width)
+                sum +=
+                    Double(kernels.dot(x, x))
+                    * parameters.regularization(
+                        entryCount: matrix.entries(of: row).count,
+                        otherCount: matrix.columnCount)
+            }
+            return sum
+        }
+        return sums.reduce(0, +)
+    }
+}
