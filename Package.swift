@@ -20,7 +20,9 @@ func kernels(_ name: String, level: String? = nil, _ machineFlags: [String] = []
         ["-Ounchecked", "-wmo", "-num-threads", "2", "-disable-batch-mode"]
         + machineFlags.flatMap { ["-Xcc", $0] }
     let levelSettings = level.map { [SwiftSetting.define($0)] } ?? []
-    return .target(name: name, swiftSettings: settings + levelSettings + [.unsafeFlags(flags)])
+    return .target(
+        name: name, dependencies: ["CPlatform"],
+        swiftSettings: settings + levelSettings + [.unsafeFlags(flags)])
 }
 
 #if arch(x86_64)

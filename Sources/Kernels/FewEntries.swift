@@ -1,3 +1,5 @@
+import CPlatform
+
 // Rows with fewer entries than factors, `laneCount` of them at once, one a lane.
 //
 // With G = L Lᵀ the part of the normal equations that all rows share and z = L⁻¹ y the whitened rows
@@ -133,16 +135,24 @@ private struct Tile {
     }
 
     /// The Cholesky factor of a diagonal tile, the inverses on its diagonal.
+    /// - Returns: the least of `margin` and the pivots, each less its own entry of `floors`.
     @inline(__always)
-    mutating func factor() {
+    mutating func factor(_ floors: (Lanes, Lanes, Lanes, Lanes), _ margin: Lanes) -> Lanes {
+        var margin = least(margin, a0 - floors.0)
         a0 = reciprocalRoot(a0)
         (b0, c0, d0) = (b0 * a0, c0 * a0, d0 * a0)
-        b1 = reciprocalRoot(multiplyAdd(b1, -b0, b0))
+        b1 = multiplyAdd(b1, -b0, b0)
+        margin = least(margin, b1 - floors.1)
+        b1 = reciprocalRoot(b1)
         (c1, d1) = (multiplyAdd(c1, -c0, b0) * b1, multiplyAdd(d1, -d0, b0) * b1)
-        c2 = reciprocalRoot(multiplyAdd(multiplyAdd(c2, -c0, c0), -c1, c1))
+        c2 = multiplyAdd(multiplyAdd(c2, -c0, c0), -c1, c1)
+        margin = least(margin, c2 - floors.2)
+        c2 = reciprocalRoot(c2)
         d2 = multiplyAdd(multiplyAdd(d2, -d0, c0), -d1, c1) * c2
         d3 = multiplyAdd(multiplyAdd(multiplyAdd(d3, -d0, d0), -d1, d1), -d2, d2)
+        margin = least(margin, d3 - floors.3)
         d3 = reciprocalRoot(d3)
+        return margin
     }
 }
 
@@ -173,8 +183,13 @@ private func addHalf(
 }
 #endif
 
+/// The smaller one; `b` where it is not a number.
 @inline(__always)
-private func reciprocalRoot(_ value: Lanes) -> Lanes { splat(1) / value.squareRoot() }
+private func least(_ a: Lanes, _ b: Lanes) -> Lanes {
+    var result = a
+    result.replace(with: b, where: .!(b .>= a))
+    return result
+}
 
 @inline(__always)
 private func load4(_ source: UnsafePointer<Float>) -> (Lanes, Lanes, Lanes, Lanes) {
@@ -205,14 +220,15 @@ private func store4(
 ///   - alpha, base: the confidence is c = base + alpha · value, and d = c - 1 ≥ 0.
 ///   - scratch: `fewEntriesScratchCount` of the largest count.
 ///   - solutions: `[laneCount × width]`, out: the whitened solutions x'.
-///   - pivots: `[laneCount]`, out: the smallest pivot beside its diagonal entry. Below some ten
-///     units in the last place (or NaN) the solution has no correct digit.
+///   - floor: the share of its diagonal entry that a pivot should have.
+///   - margins: `[laneCount]`, out: the least pivot less `floor` times its diagonal entry, at most
+///     1. A solution whose margin is not above 0 (or NaN) is undefined.
 @inline(never)
 package func solveFewEntries(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
     _ values: UnsafePointer<Float>, _ starts: UnsafePointer<Int>, _ counts: UnsafePointer<Int>,
-    _ alpha: Float, _ base: Float, _ scratch: UnsafeMutablePointer<Float>,
-    _ solutions: UnsafeMutablePointer<Float>, _ pivots: UnsafeMutablePointer<Float>
+    _ alpha: Float, _ base: Float, _ floor: Float, _ scratch: UnsafeMutablePointer<Float>,
+    _ solutions: UnsafeMutablePointer<Float>, _ margins: UnsafeMutablePointer<Float>
 ) {
     var largest = 0
     for lane in 0..<laneCount where counts[lane] > largest { largest = counts[lane] }
@@ -223,7 +239,8 @@ package func solveFewEntries(
     let offsets = UnsafeMutableRawPointer(offsetBits).assumingMemoryBound(to: Int32.self)
     let panel = offsetBits + n * laneCount
     let system = panel + n * panelFactors * laneCount
-    collect(indices, values, starts, counts, n, alpha, base, roots, sides, offsets)
+    collect(rows, width, indices, values, starts, counts, n, roots, offsets)
+    weigh(n, alpha, base, roots, sides)
     var factor = 0
     while factor < width {
         let factorCount = min(panelFactors, width - factor)
@@ -231,38 +248,50 @@ package func solveFewEntries(
         addPanel(panel, factorCount, n, isFirst: factor == 0, system)
         factor += factorCount
     }
-    factorize(system, n, pivots)
+    factorize(system, n, floor, margins)
     substitute(system, n, sides)
     combine(rows, width, offsets, roots, sides, counts, solutions)
 }
 
-/// Entries of all lanes side by side: √d, c / √d and the rows' offsets.
+/// Values and offsets of all lanes side by side, -1 and 0 for the padding.
 @inline(never)
 private func collect(
-    _ indices: UnsafePointer<Int32>, _ values: UnsafePointer<Float>,
-    _ starts: UnsafePointer<Int>, _ counts: UnsafePointer<Int>, _ n: Int, _ alpha: Float,
-    _ base: Float, _ roots: UnsafeMutablePointer<Float>, _ sides: UnsafeMutablePointer<Float>,
+    _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
+    _ values: UnsafePointer<Float>, _ starts: UnsafePointer<Int>, _ counts: UnsafePointer<Int>,
+    _ n: Int, _ collected: UnsafeMutablePointer<Float>,
     _ offsets: UnsafeMutablePointer<Int32>
 ) {
     for lane in 0..<laneCount {
         let (count, start) = (counts[lane], starts[lane])
-        for i in 0..<count {
-            roots[i * laneCount + lane] = values[start + i]
-            offsets[i * laneCount + lane] = indices[start + i]
+        var target = lane
+        for i in start..<start + count {
+            // Also keeps the loop from becoming scatter instructions, which are slow.
+            patron_prefetch_second(rows + Int(indices[i]) * width)
+            collected[target] = values[i]
+            offsets[target] = indices[i]
+            target += laneCount
         }
         for i in count..<n {
-            roots[i * laneCount + lane] = -1
+            collected[i * laneCount + lane] = -1
             offsets[i * laneCount + lane] = 0
         }
     }
+}
+
+/// √d, which takes the values' place, and c / √d.
+@inline(never)
+private func weigh(
+    _ n: Int, _ alpha: Float, _ base: Float, _ roots: UnsafeMutablePointer<Float>,
+    _ sides: UnsafeMutablePointer<Float>
+) {
     for i in 0..<n {
         let value = load(roots + i * laneCount)
         let isPadding = value .< Lanes.zero
         var weight = multiplyAdd(splat(base - 1), splat(alpha), value)
         let confidence = weight + splat(1)
         weight.replace(with: splat(leastWeight), where: weight .< splat(leastWeight))
-        var root = weight.squareRoot()
-        var side = confidence / root
+        let reciprocal = reciprocalRoot(weight)
+        var (root, side) = (weight * reciprocal, confidence * reciprocal)
         root.replace(with: Lanes.zero, where: isPadding)
         side.replace(with: Lanes.zero, where: isPadding)
         store(root, roots + i * laneCount)
@@ -309,26 +338,23 @@ private func addPanel(
     }
 }
 
-/// K = L Lᵀ by columns of tiles; the smallest ratio of a pivot to its diagonal entry.
+/// K = L Lᵀ by columns of tiles; the least pivot less `floor` times its diagonal entry, at most 1.
 @inline(never)
 private func factorize(
-    _ system: UnsafeMutablePointer<Float>, _ n: Int, _ pivots: UnsafeMutablePointer<Float>
+    _ system: UnsafeMutablePointer<Float>, _ n: Int, _ floor: Float,
+    _ margins: UnsafeMutablePointer<Float>
 ) {
     let stride = n * 4 * laneCount
-    var smallest = splat(1)
+    var margin = splat(1)
     for j in 0..<n / 4 {
         let right = system + j * stride
         let diagonal = right + j * 16 * laneCount
         var tile = Tile(diagonal)
-        let (e0, e1, e2, e3) = (tile.a0, tile.b1, tile.c2, tile.d3)
+        let share = splat(floor)
+        let floors = (tile.a0 * share, tile.b1 * share, tile.c2 * share, tile.d3 * share)
         tile.addProducts(right, right, 4 * j, subtract: true)
-        tile.factor()
+        margin = tile.factor(floors, margin)
         tile.write(diagonal)
-        // The pivot is 1 / inverse². A NaN compares false both ways and so is written down.
-        for (entry, inverse) in [(e0, tile.a0), (e1, tile.b1), (e2, tile.c2), (e3, tile.d3)] {
-            let ratio = splat(1) / (entry * inverse * inverse)
-            smallest.replace(with: ratio, where: .!(ratio .>= smallest))
-        }
         var i = j + 1
         while i < n / 4 {
             let left = system + i * stride
@@ -340,7 +366,7 @@ private func factorize(
             i += 1
         }
     }
-    store(smallest, pivots)
+    store(margin, margins)
 }
 
 /// The solution of `L Lᵀ x = b`, in place.
@@ -457,14 +483,22 @@ private func transposeTile(
     _ rows: UnsafePointer<Float>, _ width: Int, _ o: UnsafePointer<Int32>,
     _ r: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ rounds: Int
 ) {
-    var a = scaled(rows, width, o, r, 0), b = scaled(rows, width, o, r, 1)
-    var c = scaled(rows, width, o, r, 2), d = scaled(rows, width, o, r, 3)
-    var e = scaled(rows, width, o, r, 4), f = scaled(rows, width, o, r, 5)
-    var g = scaled(rows, width, o, r, 6), h = scaled(rows, width, o, r, 7)
-    var i = scaled(rows, width, o, r, 8), j = scaled(rows, width, o, r, 9)
-    var k = scaled(rows, width, o, r, 10), l = scaled(rows, width, o, r, 11)
-    var m = scaled(rows, width, o, r, 12), n = scaled(rows, width, o, r, 13)
-    var p = scaled(rows, width, o, r, 14), q = scaled(rows, width, o, r, 15)
+    var a = scaled(rows, width, o, r, 0)
+    var b = scaled(rows, width, o, r, 1)
+    var c = scaled(rows, width, o, r, 2)
+    var d = scaled(rows, width, o, r, 3)
+    var e = scaled(rows, width, o, r, 4)
+    var f = scaled(rows, width, o, r, 5)
+    var g = scaled(rows, width, o, r, 6)
+    var h = scaled(rows, width, o, r, 7)
+    var i = scaled(rows, width, o, r, 8)
+    var j = scaled(rows, width, o, r, 9)
+    var k = scaled(rows, width, o, r, 10)
+    var l = scaled(rows, width, o, r, 11)
+    var m = scaled(rows, width, o, r, 12)
+    var n = scaled(rows, width, o, r, 13)
+    var p = scaled(rows, width, o, r, 14)
+    var q = scaled(rows, width, o, r, 15)
     for _ in 0..<rounds {
         let (aa, bb) = split(a, b)
         let (cc, dd) = split(c, d)
@@ -502,10 +536,14 @@ private func transposeTile(
     _ rows: UnsafePointer<Float>, _ width: Int, _ o: UnsafePointer<Int32>,
     _ r: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ rounds: Int
 ) {
-    var a = scaled(rows, width, o, r, 0), b = scaled(rows, width, o, r, 1)
-    var c = scaled(rows, width, o, r, 2), d = scaled(rows, width, o, r, 3)
-    var e = scaled(rows, width, o, r, 4), f = scaled(rows, width, o, r, 5)
-    var g = scaled(rows, width, o, r, 6), h = scaled(rows, width, o, r, 7)
+    var a = scaled(rows, width, o, r, 0)
+    var b = scaled(rows, width, o, r, 1)
+    var c = scaled(rows, width, o, r, 2)
+    var d = scaled(rows, width, o, r, 3)
+    var e = scaled(rows, width, o, r, 4)
+    var f = scaled(rows, width, o, r, 5)
+    var g = scaled(rows, width, o, r, 6)
+    var h = scaled(rows, width, o, r, 7)
     for _ in 0..<rounds {
         let (aa, bb) = split(a, b)
         let (cc, dd) = split(c, d)
@@ -531,8 +569,10 @@ private func transposeTile(
     _ rows: UnsafePointer<Float>, _ width: Int, _ o: UnsafePointer<Int32>,
     _ r: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ rounds: Int
 ) {
-    var a = scaled(rows, width, o, r, 0), b = scaled(rows, width, o, r, 1)
-    var c = scaled(rows, width, o, r, 2), d = scaled(rows, width, o, r, 3)
+    var a = scaled(rows, width, o, r, 0)
+    var b = scaled(rows, width, o, r, 1)
+    var c = scaled(rows, width, o, r, 2)
+    var d = scaled(rows, width, o, r, 3)
     for _ in 0..<rounds {
         let (aa, bb) = split(a, b)
         let (cc, dd) = split(c, d)

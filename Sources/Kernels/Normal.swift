@@ -1,3 +1,5 @@
+import CPlatform
+
 // The normal equations of one row of alternating least squares. `width` is the factor count
 // rounded up to a multiple of 16; the padding factors are zero.
 
@@ -14,16 +16,43 @@ package func gatherRows(
     _ scales: UnsafePointer<Float>, _ weights: UnsafePointer<Float>,
     _ panel: UnsafeMutablePointer<Float>, _ rightSide: UnsafeMutablePointer<Float>
 ) {
-    for i in 0..<count {
-        let source = rows + Int(indices[i]) * width
-        let target = panel + i * width
-        let (scale, weight) = (splat(scales[i]), splat(weights[i]))
-        var j = 0
-        while j < width {
-            let x = load(source + j)
-            store(x * scale, target + j)
-            store(multiplyAdd(load(rightSide + j), x, weight), rightSide + j)
-            j += laneCount
+    // Blocks of four vectors, whose part of the right side stays in registers: stores to memory
+    // would bound how many rows are on their way at a time.
+    var first = 0
+    while first < width {
+        let side = rightSide + first
+        if first + 4 * laneCount <= width {
+            var (s0, s1) = (load(side), load(side + laneCount))
+            var (s2, s3) = (load(side + 2 * laneCount), load(side + 3 * laneCount))
+            for i in 0..<count {
+                let source = rows + Int(indices[i]) * width + first
+                let target = panel + i * width + first
+                let (scale, weight) = (splat(scales[i]), splat(weights[i]))
+                let (x0, x1) = (load(source), load(source + laneCount))
+                let (x2, x3) = (load(source + 2 * laneCount), load(source + 3 * laneCount))
+                store(x0 * scale, target)
+                store(x1 * scale, target + laneCount)
+                store(x2 * scale, target + 2 * laneCount)
+                store(x3 * scale, target + 3 * laneCount)
+                s0 = multiplyAdd(s0, x0, weight)
+                s1 = multiplyAdd(s1, x1, weight)
+                s2 = multiplyAdd(s2, x2, weight)
+                s3 = multiplyAdd(s3, x3, weight)
+            }
+            store(s0, side)
+            store(s1, side + laneCount)
+            store(s2, side + 2 * laneCount)
+            store(s3, side + 3 * laneCount)
+            first += 4 * laneCount
+        } else {
+            var sum = load(side)
+            for i in 0..<count {
+                let x = load(rows + Int(indices[i]) * width + first)
+                store(x * splat(scales[i]), panel + i * width + first)
+                sum = multiplyAdd(sum, x, splat(weights[i]))
+            }
+            store(sum, side)
+            first += laneCount
         }
     }
 }
@@ -39,16 +68,17 @@ package func weightedRowsScratchCount(_ width: Int) -> Int { panelRowCount(width
 /// c = base + alpha · value and d = c - 1 ≥ 0.
 /// - Parameters:
 ///   - rows: `[… × width]`, row-major; `width` a multiple of 16.
-///   - indices, values: `[count]`, the row's entries.
+///   - indices, values: `[count]`, the row's entries; `indices` may go on for `following` more,
+///     which are the rows that the next calls will read.
 ///   - scratch: `weightedRowsScratchCount` floats.
 ///   - matrix: `[width × width]`, in and out; its upper triangle, the rest is undefined.
 ///   - rightSide: `[width]`, in and out.
 @inline(never)
 package func addWeightedRows(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
-    _ values: UnsafePointer<Float>, _ count: Int, _ alpha: Float, _ base: Float,
-    _ scratch: UnsafeMutablePointer<Float>, _ matrix: UnsafeMutablePointer<Float>,
-    _ rightSide: UnsafeMutablePointer<Float>
+    _ values: UnsafePointer<Float>, _ count: Int, _ following: Int, _ alpha: Float,
+    _ base: Float, _ scratch: UnsafeMutablePointer<Float>,
+    _ matrix: UnsafeMutablePointer<Float>, _ rightSide: UnsafeMutablePointer<Float>
 ) {
     let panelRows = panelRowCount(width)
     let scales = scratch + panelRows * width
@@ -59,8 +89,10 @@ package func addWeightedRows(
         weigh(values + first, rowCount, alpha, base, scales, weights)
         gatherRows(
             rows, width, indices + first, rowCount, scales, weights, scratch, rightSide)
-        addOuterProducts(scratch, rowCount, width, matrix)
         first += rowCount
+        addPanel(
+            scratch, rowCount, width, matrix, rows, indices + first,
+            min(panelRows, count + following - first))
     }
 }
 
@@ -75,7 +107,7 @@ private func weigh(
         var weight = multiplyAdd(splat(base - 1), splat(alpha), load(values + i))
         // A confidence of 1 may come out below it by rounding.
         weight.replace(with: Lanes.zero, where: weight .< Lanes.zero)
-        store(weight.squareRoot(), scales + i)
+        store(squareRoot(weight, reciprocal: reciprocalRoot(weight)), scales + i)
         store(weight + splat(1), weights + i)
         i += laneCount
     }
@@ -83,7 +115,7 @@ private func weigh(
         // One lane of the vector form: a row's numbers do not depend on where a panel ends.
         var weight = multiplyAdd(splat(base - 1), splat(alpha), splat(values[i]))
         weight.replace(with: Lanes.zero, where: weight .< Lanes.zero)
-        scales[i] = weight.squareRoot()[0]
+        scales[i] = squareRoot(weight, reciprocal: reciprocalRoot(weight))[0]
         weights[i] = weight[0] + 1
         i += 1
     }
@@ -104,18 +136,30 @@ package func addOuterProducts(
     var first = 0
     while first < count {
         let rowCount = min(panelRows, count - first)
-        addPanel(panel + first * width, rowCount, width, matrix)
+        let rows = panel + first * width
+        // Nothing is asked for: rows that follow one another come by themselves.
+        let none = UnsafeRawPointer(rows).assumingMemoryBound(to: Int32.self)
+        addPanel(rows, rowCount, width, matrix, rows, none, 0)
         first += rowCount
     }
 }
 
-@inline(__always)
+/// One panel; meanwhile the rows of the next one are asked for. They are anywhere in a table that
+/// may be larger than the caches, so that waiting for them would take as long as the products do.
+@inline(never)
 private func addPanel(
     _ panel: UnsafePointer<Float>, _ count: Int, _ width: Int,
-    _ matrix: UnsafeMutablePointer<Float>
+    _ matrix: UnsafeMutablePointer<Float>, _ rows: UnsafePointer<Float>,
+    _ next: UnsafePointer<Int32>, _ nextCount: Int
 ) {
+    let (blocks, linesPerRow) = (width / 8, width / 16)
     var row = 0
     while row < width {
+        let block = row / 8
+        for i in block * nextCount / blocks..<(block + 1) * nextCount / blocks {
+            let address = rows + Int(next[i]) * width
+            for line in 0..<linesPerRow { patron_prefetch_second(address + line * 16) }
+        }
         var column = row / laneCount * laneCount
         #if KERNELS_AVX512
         if column < row {
@@ -192,9 +236,13 @@ private func outerTile8xHalf(
     _ matrix: UnsafeMutablePointer<Float>, _ row: Int, _ column: Int
 ) {
     let m = matrix + row * width + column
-    var (s0, s1, s2, s3) = (loadHalf(m), loadHalf(m + width), loadHalf(m + 2 * width), loadHalf(m + 3 * width))
+    var (s0, s1, s2, s3) = (
+        loadHalf(m), loadHalf(m + width), loadHalf(m + 2 * width), loadHalf(m + 3 * width)
+    )
     let n = m + 4 * width
-    var (s4, s5, s6, s7) = (loadHalf(n), loadHalf(n + width), loadHalf(n + 2 * width), loadHalf(n + 3 * width))
+    var (s4, s5, s6, s7) = (
+        loadHalf(n), loadHalf(n + width), loadHalf(n + 2 * width), loadHalf(n + 3 * width)
+    )
     var a = left
     var b = right
     for _ in 0..<count {
@@ -290,39 +338,11 @@ package func solvePositiveDefinite(
     _ matrix: UnsafeMutablePointer<Float>, _ rightSide: UnsafeMutablePointer<Float>, _ width: Int,
     _ smallestPivot: Float
 ) -> Int32 {
-    for j in 0..<width {
-        let pivotRow = matrix + j * width
-        let pivot = pivotRow[j]
-        guard pivot > smallestPivot else { return 0 }
-        let scale = 1 / pivot.squareRoot()
-        let aligned = j / laneCount * laneCount
-        // What lies left of the diagonal becomes zero, so that whole vectors can be used below.
-        for c in aligned..<j { pivotRow[c] = 0 }
-        var c = aligned
-        while c < width {
-            store(load(pivotRow + c) * splat(scale), pivotRow + c)
-            c += laneCount
-        }
-        var i = j + 1
-        while i < width {
-            let row = matrix + i * width
-            let factor = splat(-pivotRow[i])
-            var c = i / laneCount * laneCount
-            while c < width {
-                store(multiplyAdd(load(row + c), factor, load(pivotRow + c)), row + c)
-                c += laneCount
-            }
-            i += 1
-        }
-        // Forward substitution goes along: Uᵀ z = b.
-        let z = rightSide[j] * scale
-        let factor = splat(-z)
-        c = aligned
-        while c < width {
-            store(multiplyAdd(load(rightSide + c), factor, load(pivotRow + c)), rightSide + c)
-            c += laneCount
-        }
-        rightSide[j] = z
+    var first = 0
+    while first < width {
+        guard factorFourRows(matrix, rightSide, width, first, smallestPivot) else { return 0 }
+        updateRows(matrix, width, first)
+        first += 4
     }
     var j = width - 1
     while j >= 0 {
@@ -339,6 +359,76 @@ package func solvePositiveDefinite(
         j -= 1
     }
     return 1
+}
+
+/// Rows `first ..< first + 4` of U; forward substitution `Uᵀ z = b` goes along.
+@inline(__always)
+private func factorFourRows(
+    _ matrix: UnsafeMutablePointer<Float>, _ rightSide: UnsafeMutablePointer<Float>,
+    _ width: Int, _ first: Int, _ smallestPivot: Float
+) -> Bool {
+    let aligned = first / laneCount * laneCount
+    for j in first..<first + 4 {
+        let pivotRow = matrix + j * width
+        let pivot = pivotRow[j]
+        guard pivot > smallestPivot else { return false }
+        let scale = 1 / pivot.squareRoot()
+        // What lies left of the diagonal becomes zero, so that whole vectors can be used below.
+        for c in aligned..<j { pivotRow[c] = 0 }
+        let z = rightSide[j] * scale
+        let zFactor = splat(-z)
+        var c = aligned
+        while c < width {
+            let x = load(pivotRow + c) * splat(scale)
+            store(x, pivotRow + c)
+            store(multiplyAdd(load(rightSide + c), zFactor, x), rightSide + c)
+            c += laneCount
+        }
+        rightSide[j] = z
+        for i in j + 1..<first + 4 {
+            let row = matrix + i * width
+            let factor = splat(-pivotRow[i])
+            var c = aligned
+            while c < width {
+                store(multiplyAdd(load(row + c), factor, load(pivotRow + c)), row + c)
+                c += laneCount
+            }
+        }
+    }
+    return true
+}
+
+/// Takes the products of four finished rows of U from all rows below, two at a time: six loads
+/// and two stores to eight products.
+@inline(__always)
+private func updateRows(_ matrix: UnsafeMutablePointer<Float>, _ width: Int, _ first: Int) {
+    let (u0, u1) = (matrix + first * width, matrix + (first + 1) * width)
+    let (u2, u3) = (matrix + (first + 2) * width, matrix + (first + 3) * width)
+    var i = first + 4
+    while i < width {
+        let (upper, lower) = (matrix + i * width, matrix + (i + 1) * width)
+        let (a0, a1, a2, a3) = (splat(-u0[i]), splat(-u1[i]), splat(-u2[i]), splat(-u3[i]))
+        let (b0, b1) = (splat(-u0[i + 1]), splat(-u1[i + 1]))
+        let (b2, b3) = (splat(-u2[i + 1]), splat(-u3[i + 1]))
+        var c = i / laneCount * laneCount
+        while c < width {
+            let (x0, x1) = (load(u0 + c), load(u1 + c))
+            var (s, t) = (load(upper + c), load(lower + c))
+            s = multiplyAdd(s, a0, x0)
+            t = multiplyAdd(t, b0, x0)
+            s = multiplyAdd(s, a1, x1)
+            t = multiplyAdd(t, b1, x1)
+            let (x2, x3) = (load(u2 + c), load(u3 + c))
+            s = multiplyAdd(s, a2, x2)
+            t = multiplyAdd(t, b2, x2)
+            s = multiplyAdd(s, a3, x3)
+            t = multiplyAdd(t, b3, x3)
+            store(s, upper + c)
+            store(t, lower + c)
+            c += laneCount
+        }
+        i += 2
+    }
 }
 
 /// `output = rows · matrix` for a triangular matrix.

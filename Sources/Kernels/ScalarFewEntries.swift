@@ -5,8 +5,8 @@
 package func scalarSolveFewEntries(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
     _ values: UnsafePointer<Float>, _ starts: UnsafePointer<Int>, _ counts: UnsafePointer<Int>,
-    _ alpha: Float, _ base: Float, _ scratch: UnsafeMutablePointer<Float>,
-    _ solutions: UnsafeMutablePointer<Float>, _ pivots: UnsafeMutablePointer<Float>
+    _ alpha: Float, _ base: Float, _ floor: Float, _ scratch: UnsafeMutablePointer<Float>,
+    _ solutions: UnsafeMutablePointer<Float>, _ margins: UnsafeMutablePointer<Float>
 ) {
     for lane in 0..<laneCount {
         let n = counts[lane]
@@ -23,7 +23,7 @@ package func scalarSolveFewEntries(
                 system[i * n + j] = i == j ? 1 + product : product
             }
         }
-        pivots[lane] = scalarFactorize(system, n)
+        margins[lane] = scalarFactorize(system, n, floor)
         for i in 0..<n {
             for j in 0..<i { sides[i] -= system[i * n + j] * sides[j] }
             sides[i] /= system[i * n + i]
@@ -38,8 +38,10 @@ package func scalarSolveFewEntries(
     }
 }
 
-/// The lower Cholesky factor in place; the smallest ratio of a pivot to its diagonal entry.
-private func scalarFactorize(_ system: UnsafeMutablePointer<Float>, _ n: Int) -> Float {
+/// The lower Cholesky factor in place; the least margin of a pivot.
+private func scalarFactorize(
+    _ system: UnsafeMutablePointer<Float>, _ n: Int, _ floor: Float
+) -> Float {
     var smallest: Float = 1
     for i in 0..<n {
         let entry = system[i * n + i]
@@ -47,7 +49,8 @@ private func scalarFactorize(_ system: UnsafeMutablePointer<Float>, _ n: Int) ->
             var sum = system[i * n + j]
             for k in 0..<j { sum -= system[i * n + k] * system[j * n + k] }
             if i == j {
-                if !(sum / entry >= smallest) { smallest = sum / entry }
+                let margin = sum - floor * entry
+                if !(margin >= smallest) { smallest = margin }
                 system[i * n + i] = sum.squareRoot()
             } else {
                 system[i * n + j] = sum / system[j * n + j]

@@ -93,9 +93,9 @@ package func scalarSolvePositiveDefinite(
 @inline(never)
 package func scalarAddWeightedRows(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
-    _ values: UnsafePointer<Float>, _ count: Int, _ alpha: Float, _ base: Float,
-    _ scratch: UnsafeMutablePointer<Float>, _ matrix: UnsafeMutablePointer<Float>,
-    _ rightSide: UnsafeMutablePointer<Float>
+    _ values: UnsafePointer<Float>, _ count: Int, _ following: Int, _ alpha: Float,
+    _ base: Float, _ scratch: UnsafeMutablePointer<Float>,
+    _ matrix: UnsafeMutablePointer<Float>, _ rightSide: UnsafeMutablePointer<Float>
 ) {
     for i in 0..<count {
         let row = rows + Int(indices[i]) * width

@@ -13,8 +13,9 @@ struct FewEntriesKernels: Sendable {
     let solve:
         @Sendable (
             UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>,
-            UnsafePointer<Int>, UnsafePointer<Int>, Float, Float, UnsafeMutablePointer<Float>,
-            UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>
+            UnsafePointer<Int>, UnsafePointer<Int>, Float, Float, Float,
+            UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
+            UnsafeMutablePointer<Float>
         ) -> Void
 
     init(_ level: ISALevel) {
@@ -52,9 +53,9 @@ package struct FewEntriesBatch: Sendable {
     /// `[batch × width]`: the solutions.
     package fileprivate(set) var solutions: AlignedFloats
     fileprivate var whitened: AlignedFloats
-    /// `[batch]`: the smallest pivot beside its diagonal entry, at most 1; NaN or below 1e-6 where
-    /// a solution has no correct digit.
-    package fileprivate(set) var pivots: AlignedFloats
+    /// `[batch]`: not above 0, or NaN, where the pivots of a system have no correct digit; its
+    /// solution is then undefined.
+    package fileprivate(set) var margins: AlignedFloats
     fileprivate var scratch: AlignedFloats
 
     package init(width: Int, kernels: KernelTable) {
@@ -65,7 +66,7 @@ package struct FewEntriesBatch: Sendable {
         counts = starts
         solutions = AlignedFloats(count: batch * width)
         whitened = AlignedFloats(count: batch * width)
-        pivots = AlignedFloats(count: batch)
+        margins = AlignedFloats(count: batch)
         scratch = AlignedFloats(count: 0)
     }
 }
@@ -73,6 +74,9 @@ package struct FewEntriesBatch: Sendable {
 extension KernelTable {
     /// Systems that `solveFewEntries` takes at once.
     package var fewEntriesBatch: Int { fewEntriesKernels.batch }
+
+    /// A pivot is at least 1; below this share of its diagonal entry it has no correct digit.
+    private static let pivotFloor = 16 * Float.ulpOfOne
 
     /// Solves the systems of up to `fewEntriesBatch` rows that have fewer entries than factors.
     ///
@@ -116,11 +120,12 @@ extension KernelTable {
                 values.withUnsafeBufferPointer { values in
                     batch.scratch.withUnsafeMutableBufferPointer { scratch in
                         batch.whitened.withUnsafeMutableBufferPointer { solutions in
-                            batch.pivots.withUnsafeMutableBufferPointer { pivots in
+                            batch.margins.withUnsafeMutableBufferPointer { margins in
                                 kernels.solve(
                                     address(whitened), width, address(indices),
                                     address(values), starts, counts, alpha, base,
-                                    address(scratch), address(solutions), address(pivots))
+                                    Self.pivotFloor, address(scratch), address(solutions),
+                                    address(margins))
                             }
                         }
                     }

@@ -18,7 +18,7 @@ struct NormalKernels: Sendable {
         @Sendable (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, Int, Float) -> Int32
     let addWeightedRows:
         @Sendable (
-            UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>, Int, Float,
+            UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>, Int, Int, Float,
             Float, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
             UnsafeMutablePointer<Float>
         ) -> Void
@@ -137,28 +137,35 @@ extension KernelTable {
     /// Adds entries to a row's normal equations; see the kernel.
     /// - Parameters:
     ///   - rows: `[… × width]` with `width` = `rightSide.count`, a multiple of 16.
+    ///   - indices, values: of all entries of a matrix.
+    ///   - entries: those to add. The rows of the entries after them are asked for meanwhile.
     ///   - scratch: any memory; grown where it is too small.
     package func addWeightedRows(
-        _ rows: Span<Float>, indices: Span<Int32>, values: Span<Float>, alpha: Float,
-        base: Float, scratch: inout AlignedFloats, matrix: inout AlignedFloats,
+        _ rows: Span<Float>, indices: Span<Int32>, values: Span<Float>, entries: Range<Int>,
+        alpha: Float, base: Float, scratch: inout AlignedFloats, matrix: inout AlignedFloats,
         rightSide: inout AlignedFloats
     ) {
         let width = rightSide.count
         precondition(width % 16 == 0 && width > 0 && rows.count % width == 0)
         precondition(values.count == indices.count && matrix.count == width * width)
-        if indices.isEmpty { return }
+        precondition(entries.lowerBound >= 0 && entries.upperBound <= indices.count)
+        if entries.isEmpty { return }
+        let following = min(Self.rowsAhead, indices.count - entries.upperBound)
         let scratchCount = Kernels.weightedRowsScratchCount(width)
         if scratch.count < scratchCount { scratch = AlignedFloats(count: scratchCount) }
         rows.withUnsafeBufferPointer { rows in
             indices.withUnsafeBufferPointer { indices in
-                checkBounds(indices, rows.count / width)
+                let range = entries.lowerBound..<entries.upperBound + following
+                let own = UnsafeBufferPointer(rebasing: indices[range])
+                checkBounds(own, rows.count / width)
                 values.withUnsafeBufferPointer { values in
                     scratch.withUnsafeMutableBufferPointer { scratch in
                         matrix.withUnsafeMutableBufferPointer { matrix in
                             rightSide.withUnsafeMutableBufferPointer { rightSide in
                                 normalKernels.addWeightedRows(
-                                    address(rows), width, address(indices), address(values),
-                                    indices.count, alpha, base, address(scratch),
+                                    address(rows), width, address(own),
+                                    address(values) + entries.lowerBound, entries.count,
+                                    following, alpha, base, address(scratch),
                                     address(matrix), address(rightSide))
                             }
                         }
@@ -167,6 +174,9 @@ extension KernelTable {
             }
         }
     }
+
+    /// Rows that are asked for ahead: a panel at few factors.
+    private static let rowsAhead = 64
 
     /// `output = rows · matrix`, the matrix `[width × width]` upper or lower triangular.
     package func multiplyTriangle(

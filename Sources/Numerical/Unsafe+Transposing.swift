@@ -32,34 +32,47 @@ extension SparseMatrix {
             }
             offsets[column + 1] = offsets[column] + Int(sum)
         }
-        var rows = [Int32](repeating: 0, count: valueCount)
-        var transposedValues = [Float](repeating: 0, count: valueCount)
-        let starts = offsets
-        rows.withUnsafeMutableBufferPointer { rows in
-            transposedValues.withUnsafeMutableBufferPointer { values in
-                // Every entry has its own place in the buffers, which outlive the loop; columns
-                // and rows are in range because every matrix is checked when it is made.
-                nonisolated(unsafe) let (rows, values) = (rows, values)
-                parallelFill(
-                    &positions, rowWidth: max(1, columnCount), chunkRows: 1,
-                    threadCount: threadCount
-                ) { chunks, next in
-                    let chunk = chunks.lowerBound
-                    for row in bounds[chunk]..<bounds[chunk + 1] {
-                        for i in rowOffsets[row]..<rowOffsets[row + 1] {
-                            let column = Int(columnIndices[i])
-                            let target = starts[column] + Int(next[column])
-                            next[column] += 1
-                            rows[target] = Int32(truncatingIfNeeded: row)
-                            values[target] = self.values[i]
-                        }
-                    }
-                }
+        // Not zeroed before they are written: first use of the pages is shared by the threads.
+        var values: [Float] = []
+        let rows = [Int32](unsafeUninitializedCapacity: valueCount) { rows, rowCount in
+            values = [Float](unsafeUninitializedCapacity: valueCount) { values, count in
+                scatter(bounds, offsets, &positions, rows, values, threadCount)
+                count = valueCount
             }
+            rowCount = valueCount
         }
         return SparseMatrix(
             checkedRowCount: columnCount, columnCount: rowCount, rowOffsets: offsets,
-            columnIndices: rows, values: transposedValues)
+            columnIndices: rows, values: values)
+    }
+
+    /// Writes every entry to its place.
+    /// - Parameters:
+    ///   - starts: where each column starts.
+    ///   - positions: where each chunk starts within each column; where it ends, out.
+    private func scatter(
+        _ bounds: [Int], _ starts: [Int], _ positions: inout [Int32],
+        _ rows: UnsafeMutableBufferPointer<Int32>, _ values: UnsafeMutableBufferPointer<Float>,
+        _ threadCount: Int
+    ) {
+        // Every entry has its own place in the buffers, which outlive the loop; columns and rows
+        // are in range because every matrix is checked when it is made.
+        nonisolated(unsafe) let (rows, targets) = (rows, values)
+        parallelFill(
+            &positions, rowWidth: max(1, columnCount), chunkRows: 1, threadCount: threadCount
+        ) { chunks, next in
+            let chunk = chunks.lowerBound
+            let (columns, values) = (columnIndices.span, self.values.span)
+            for row in bounds[chunk]..<bounds[chunk + 1] {
+                for i in rowOffsets[row]..<rowOffsets[row + 1] {
+                    let column = Int(columns[i])
+                    let target = starts[column] + Int(next[column])
+                    next[column] += 1
+                    rows[target] = Int32(truncatingIfNeeded: row)
+                    targets[target] = values[i]
+                }
+            }
+        }
     }
 
     /// First rows of chunks of about equal entries, at most as many as the table of counts holds.

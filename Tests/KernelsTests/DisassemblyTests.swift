@@ -80,6 +80,7 @@ import Testing
     @Test(arguments: [
         ("KernelsAVX512", "zmm", "AssignTiles", 16),
         ("KernelsAVX2", "ymm", "AssignTiles", 12),
+        ("KernelsAVX512", "zmm", "FewEntries", 16),
         ("KernelsAVX512", "zmm", "Limits", 12),
         ("KernelsAVX512", "zmm", "Normal", 16),
         ("KernelsAVX512", "zmm", "RowTiles", 16),

@@ -8,6 +8,13 @@
 #include <stdint.h>
 #include <sys/file.h>
 
+/// Asks for the cache line of an address in the first- or the second-level cache; any address will
+/// do.
+static inline void patron_prefetch_first(const void *address) { __builtin_prefetch(address, 0, 3); }
+static inline void patron_prefetch_second(const void *address) {
+    __builtin_prefetch(address, 0, 2);
+}
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 

@@ -10,9 +10,6 @@ import Numerical
 struct ExactSweep {
     /// Systems of more entries than this leave the second-level cache.
     private static let largestFewEntries = 256
-    /// Below this ratio of a pivot to its diagonal entry a row with few entries is solved as one
-    /// with many, which knows what to do about it.
-    private static let smallestPivotRatio = 16 * Float.ulpOfOne
     /// How often the diagonal of a system that rounding has made indefinite is raised, 16-fold each
     /// time from one unit in the last place of the largest entry: the last is 1 % of it.
     private static let maximumShifts = 5
@@ -139,12 +136,12 @@ struct ExactSweep {
             solveBatch(first..<first + count, matrix, shared, fromWhite, &scratch)
             for index in 0..<count {
                 let row = scratch.order[first + index]
-                let pivot = scratch.few.pivots[index]
-                if pivot > Self.smallestPivotRatio {
+                if scratch.few.margins[index] > 0 {
                     write(
                         scratch.few.solutions.span.extracting(index * width..<(index + 1) * width),
                         row - rows.lowerBound, &slice)
                 } else {
+                    // This way knows what to do about a system without a correct digit.
                     solveMany(row, matrix, shared, &scratch)
                     write(scratch.rightSide.span, row - rows.lowerBound, &slice)
                 }
@@ -220,9 +217,9 @@ struct ExactSweep {
         _ scratch: inout Scratch
     ) {
         kernels.addWeightedRows(
-            fixed.span, indices: matrix.columnIndices.span.extracting(entries),
-            values: matrix.values.span.extracting(entries), alpha: alpha, base: base,
-            scratch: &scratch.panel, matrix: &scratch.matrix, rightSide: &scratch.rightSide)
+            fixed.span, indices: matrix.columnIndices.span, values: matrix.values.span,
+            entries: entries, alpha: alpha, base: base, scratch: &scratch.panel,
+            matrix: &scratch.matrix, rightSide: &scratch.rightSide)
     }
 
     /// Rows with very many entries, in groups whose pieces are summed in parallel and then added

@@ -1,0 +1,21 @@
+/// 1 / √x of each lane for normal x above 0, within 2 units in the last place; finite for 0.
+///
+/// The square root of the standard library is one lane at a time, with a call for each negative
+/// one. Here the exponent is halved as an integer, and three Newton steps take the 3.4 % error of
+/// that to 1e-10.
+@inline(__always)
+func reciprocalRoot(_ x: Lanes) -> Lanes {
+    let bits = unsafeBitCast(x, to: LaneIndices.self)
+    let guess = LaneIndices(repeating: 0x5f37_59df) &- (bits &>> LaneIndices(repeating: 1))
+    var y = unsafeBitCast(guess, to: Lanes.self)
+    let half = x * splat(-0.5)
+    for _ in 0..<3 { y = y * multiplyAdd(splat(1.5), half, y * y) }
+    return y
+}
+
+/// √x from 1 / √x by one more step, which leaves about half a unit in the last place; 0 for 0.
+@inline(__always)
+func squareRoot(_ x: Lanes, reciprocal: Lanes) -> Lanes {
+    let root = x * reciprocal
+    return multiplyAdd(root, reciprocal * splat(0.5), multiplyAdd(x, -root, root))
+}
