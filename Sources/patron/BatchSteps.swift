@@ -124,8 +124,8 @@ extension ModelCard {
             return ["factorCount", "iterations", "productCount"].map { number($0, 0) }
                 .joined(separator: ", ") + ", " + number("loss", 6)
         case "kmeans":
-            return number("clusterCount", 0) + ", " + number("inertia", 1) + ", "
-                + number("iterations", 0)
+            return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
+                + number("inertia", 1) + ", " + number("iterations", 0)
         default:
             let names = ["r", "alpha", "a", "b", "p", "q", "v"].filter {
                 diagnostics[$0] != nil
@@ -148,7 +148,31 @@ extension ModelCard {
             let whole = Int(exactly: value).map(String.init)
             lines.append("  \(name) = \(whole ?? String(value))")
         }
+        lines += clusterCountChoice?.lines ?? []
         lines += warnings.map { "  warning: \($0)" }
         return lines.joined(separator: "\n")
+    }
+}
+
+extension ModelCard.ClusterCountChoice {
+    fileprivate var headline: String {
+        guard let first = trials.first, let last = trials.last else { return "" }
+        return " (of \(first.clusterCount) to \(last.clusterCount) by \(criterion.rawValue))"
+    }
+
+    /// The curve, a line a number of segments.
+    fileprivate var lines: [String] {
+        func text(_ value: Double?, _ decimals: Int) -> String {
+            value.map { $0.decimals(decimals) } ?? "-"
+        }
+        return ["  numbers of segments, silhouettes of \(sampleRowCount.grouped) customers:"]
+            + trials.map { trial in
+                let result =
+                    trial.failure
+                    ?? "inertia \(text(trial.inertia, 1)), "
+                    + "silhouette \(text(trial.silhouette, 4)), "
+                    + "calinskiHarabasz \(text(trial.calinskiHarabasz, 1))"
+                return "    \(trial.clusterCount): \(result)"
+            }
     }
 }

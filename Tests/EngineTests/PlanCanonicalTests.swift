@@ -23,6 +23,12 @@ import Units
         #expect(try Plan(parsing: plan.canonicalText, path: "canonical") == plan)
     }
 
+    /// The names of plans in model cards of earlier versions must stay.
+    @Test func aFixedClusterCountIsWrittenAsBefore() throws {
+        let text = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml").canonicalText
+        #expect(text.contains("\n    clusterCount: 5\n    scaling: zScore\n"))
+    }
+
     @Test func theHashDependsOnEverySettingButNotOnTheWriting() throws {
         let plain = try Plan(parsing: PlanTexts.minimal, path: "a")
         let spelled = try Plan(

@@ -112,6 +112,32 @@ private func problems(_ text: String) -> [PlanError.Problem] {
         #expect(none.segmentations.isEmpty)
     }
 
+    @Test func clusterCountMayBeLeftToTheData() throws {
+        func count(_ text: String) throws -> Plan.ClusterCount? {
+            let segmentation = "segmentations: {a: {features: [revenue], clusterCount: \(text)}}"
+            let plan = try Plan(parsing: PlanTexts.minimal + "\n" + segmentation, path: "")
+            // The choice is a part of the plan's canonical text.
+            #expect(try Plan(parsing: plan.canonicalText, path: "") == plan)
+            return plan.segmentations.first?.clusterCount
+        }
+        func range(_ from: Int, _ to: Int, _ criterion: Plan.ClusterCountCriterion = .silhouette)
+            -> Plan.ClusterCount
+        {
+            var range = Plan.ClusterCountRange()
+            (range.from, range.to, range.criterion) = (from, to, criterion)
+            return .automatic(range)
+        }
+        #expect(try count("7") == 7)
+        #expect(try count("auto") == range(2, 12))
+        #expect(try count("{}") == range(2, 12))
+        #expect(try count("{from: 3}") == range(3, 13))
+        #expect(try count("{from: 20}") == range(20, 30))
+        #expect(try count("{from: 1020}") == range(1_020, 1_024))
+        #expect(
+            try count("{from: 4, to: 9, criterion: calinskiHarabasz}")
+                == range(4, 9, .calinskiHarabasz))
+    }
+
     /// One line added to the minimal plan, whose last line is line 6.
     @Test(
         arguments: [
@@ -143,6 +169,34 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             (
                 "segmentations: {a: {features: [revenue], clusterCount: 0}}", .outOfRange, 7, 56,
                 "1 to 1024"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: automatic}}", .wrongType,
+                7, 56, "auto"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: [3]}}", .wrongType, 7, 56,
+                ""
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: {from: 1}}}", .outOfRange,
+                7, 63, "2 to 1024"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: {from: 5, to: 4}}}",
+                .contradiction, 7, 66, "below"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: {to: 102}}}", .outOfRange,
+                7, 57, "up to 100"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: {criterion: elbow}}}",
+                .unknownValue, 7, 68, "silhouette"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], clusterCount: {form: 3}}}", .unknownKey,
+                7, 57, "did you mean `from`?"
             ),
             (
                 "segmentations: {a: {features: [revenue], scaling: zscore}}", .unknownValue, 7, 51,

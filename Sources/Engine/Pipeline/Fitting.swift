@@ -50,9 +50,12 @@ struct ModelFitting {
         table.history.status.indices.filter { table.history.status[$0] == CustomerHistory.ok }
     }
 
+    /// - Returns: the model, and where its number of segments was left to the data, how they chose.
     func segmentation(
         _ settings: Plan.Segmentation
-    ) throws(EngineError) -> FittedSegmentation {
+    ) throws(EngineError) -> (
+        fitted: FittedSegmentation, choice: ModelCard.ClusterCountChoice?
+    ) {
         let selection = try mapErrors(EngineError.features) { () throws(FeatureError) in
             try table.selection(of: settings.features)
         }
@@ -63,20 +66,46 @@ struct ModelFitting {
         let input = SegmentationInput(
             columns: selection.columnIndices.map { table.columns[$0] }, rows: eligibleRows,
             of: table.rowCount)
-        let model = try modelErrors(name) {
+        var parameters = KMeans.Parameters(
+            seed: plan.seed, restarts: settings.restarts,
+            maximumIterations: settings.maximumIterations, threadCount: threadCount)
+        let (model, choice) = try modelErrors(name) {
             () throws(ModelError) in
-            try SegmentationModel.fit(
+            let choice = try chooseClusterCount(settings, input, &parameters)
+            let fitted = try SegmentationModel.fit(
                 featureNames: input.names, columns: input.columns, valid: input.valid,
-                scaling: settings.scaling.kind,
-                parameters: KMeans.Parameters(
-                    clusterCount: settings.clusterCount, seed: plan.seed,
-                    restarts: settings.restarts, maximumIterations: settings.maximumIterations,
-                    threadCount: threadCount)
-            ).model
+                scaling: settings.scaling.kind, parameters: parameters)
+            return (fitted.model, choice)
         }
-        return FittedSegmentation(
+        let fitted = FittedSegmentation(
             model: model, segmentNames: segmentNames(of: model),
             unavailable: selection.unavailable)
+        return (fitted, choice)
+    }
+
+    /// Sets the number of clusters; where the data are to choose it, says how they did.
+    private func chooseClusterCount(
+        _ settings: Plan.Segmentation, _ input: SegmentationInput,
+        _ parameters: inout KMeans.Parameters
+    ) throws(ModelError) -> ModelCard.ClusterCountChoice? {
+        switch settings.clusterCount {
+        case .fixed(let count):
+            parameters.clusterCount = count
+            return nil
+        case .automatic(let range):
+            let scaling = try FeatureScaling.fit(
+                settings.scaling.kind, columns: input.columns, valid: input.valid)
+            let points = try scaling.apply(
+                columns: input.columns, valid: input.valid, threadCount: threadCount)
+            let outcome = try ClusterCountSearch.search(
+                points,
+                ClusterCountSearch.Parameters(
+                    counts: range.from...range.to, criterion: range.criterion.criterion),
+                fit: parameters)
+            // The model's fit repeats the chosen one: same points, parameters and seed.
+            parameters.clusterCount = outcome.clusterCount
+            return ModelCard.ClusterCountChoice(outcome)
+        }
     }
 
     func lifetime() throws(EngineError) -> LifetimeModels {
@@ -235,6 +264,23 @@ extension Plan.Scaling {
         case .robust: .robust
         case .zScore: .zScore
         }
+    }
+}
+
+extension Plan.ClusterCountCriterion {
+    var criterion: ClusterCountSearch.Criterion {
+        switch self {
+        case .calinskiHarabasz: .calinskiHarabasz
+        case .silhouette: .silhouette
+        }
+    }
+}
+
+extension ModelCard.ClusterCountChoice {
+    init(_ outcome: ClusterCountSearch.Outcome) {
+        self.init(
+            criterion: outcome.criterion, sampleRowCount: outcome.sampleRowCount,
+            trials: outcome.trials)
     }
 }
 

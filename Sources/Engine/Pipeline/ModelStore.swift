@@ -2,7 +2,7 @@ import ByteCoding
 import ColumnStore
 package import Features
 import Foundation
-import Models
+package import Models
 
 /// What a model version was made from and how its fit went: stored in the model file, shown by
 /// `patron models`.
@@ -29,6 +29,16 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var inputs: [ReferenceHistogram]
     /// What a reader should know, such as a fit that did not converge.
     package var warnings: [String]
+    /// Of a segmentation whose number of segments was left to the data.
+    package var clusterCountChoice: ClusterCountChoice?
+
+    /// How each number of segments did, ascending.
+    package struct ClusterCountChoice: Codable, Sendable, Equatable {
+        package var criterion: ClusterCountSearch.Criterion
+        /// Customers that the silhouettes are of.
+        package var sampleRowCount: Int
+        package var trials: [ClusterCountSearch.Trial]
+    }
 
     package struct DataRange: Codable, Sendable, Equatable {
         package var customerCount: Int

@@ -143,13 +143,14 @@ extension Workspace {
         }
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }
-        let fitted = try fitting.segmentation(settings)
+        let (fitted, choice) = try fitting.segmentation(settings)
         var card = card(name, version, "kmeans", fitting)
         card.diagnostics = [
             "clusterCount": Double(fitted.model.segmentCount), "inertia": fitted.model.inertia,
             "iterations": Double(fitted.model.iterations),
         ]
         card.warnings = fitted.unavailable.map { "this data has no feature \($0)" }
+        card.describe(choice, of: fitted.model.segmentCount)
         card.inputs = fitted.model.featureNames.compactMap { fitting.histogram($0) }
         return (card, try ModelStore.write(fitted, card: card, to: path))
     }
@@ -218,6 +219,20 @@ extension ModelFitting {
 }
 
 extension ModelCard {
+    fileprivate mutating func describe(_ choice: ClusterCountChoice?, of clusterCount: Int) {
+        clusterCountChoice = choice
+        guard let best = choice?.trials.first(where: { $0.clusterCount == clusterCount }) else {
+            return
+        }
+        if let silhouette = best.silhouette { diagnostics["silhouette"] = silhouette }
+        if let ratio = best.calinskiHarabasz { diagnostics["calinskiHarabasz"] = ratio }
+        if best.silhouette ?? 0 < ClusterCountSearch.weakSilhouette {
+            warnings.append(
+                "the customers form no clear segments in these features: the silhouette of the "
+                    + "chosen number is below \(ClusterCountSearch.weakSilhouette)")
+        }
+    }
+
     fileprivate mutating func describe(_ models: LifetimeModels) {
         let fit = models.purchases
         diagnostics = [

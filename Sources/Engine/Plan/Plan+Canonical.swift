@@ -116,7 +116,15 @@ private struct CanonicalWriter {
     mutating func add(_ segmentation: Plan.Segmentation) {
         open(1, segmentation.name)
         line(2, "features", list(segmentation.features))
-        line(2, "clusterCount", String(segmentation.clusterCount))
+        switch segmentation.clusterCount {
+        case .fixed(let count):
+            line(2, "clusterCount", String(count))
+        case .automatic(let range):
+            let criterion = range.criterion.rawValue
+            line(
+                2, "clusterCount",
+                "{from: \(range.from), to: \(range.to), criterion: \(criterion)}")
+        }
         line(2, "scaling", segmentation.scaling.rawValue)
         line(2, "restarts", String(segmentation.restarts))
         line(2, "maximumIterations", String(segmentation.maximumIterations))

@@ -77,13 +77,38 @@ extension Plan {
         case none, zScore, logZScore, robust
     }
 
+    /// How many segments a segmentation has.
+    package enum ClusterCount: Sendable, Equatable, ExpressibleByIntegerLiteral {
+        /// 1…1,024.
+        case fixed(Int)
+        /// Chosen at each training.
+        case automatic(ClusterCountRange)
+
+        package init(integerLiteral value: Int) { self = .fixed(value) }
+    }
+
+    /// Numbers of segments to choose from.
+    package struct ClusterCountRange: Sendable, Equatable {
+        /// 2…1,024.
+        package var from = 2
+        /// `from`…1,024, at most 100 of them; each costs a fit.
+        package var to = 12
+        package var criterion = ClusterCountCriterion.silhouette
+
+        package init() {}
+    }
+
+    /// What the numbers of segments are compared by.
+    package enum ClusterCountCriterion: String, Sendable, CaseIterable {
+        case silhouette, calinskiHarabasz
+    }
+
     /// A k-means segmentation.
     package struct Segmentation: Sendable, Equatable {
         package var name: String
         /// Names of features, groups of features or attributes.
         package var features: [String]
-        /// Segments; 1…1,024.
-        package var clusterCount = 5
+        package var clusterCount: ClusterCount = 5
         package var scaling = Scaling.zScore
         /// Independent seedings, of which the one of the least inertia is kept; 1…100.
         package var restarts = 4
@@ -182,6 +207,10 @@ package enum PlanLimits {
     /// Mappings and lists within each other.
     package static let depth = 20
     package static let clusterCount = 1...1_024
+    /// Of a segmentation that chooses its own.
+    package static let automaticClusterCount = 2...1_024
+    /// Numbers of segments that one choice may try.
+    package static let clusterCountTrials = 100
     package static let restarts = 1...100
     package static let maximumIterations = 1...10_000
     package static let factorCount = 1...512

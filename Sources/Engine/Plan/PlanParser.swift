@@ -168,7 +168,7 @@ struct PlanParser {
         let keys = ["features", "clusterCount", "scaling", "restarts", "maximumIterations"]
         guard let section = reader.section(entry, keys: keys) else { return nil }
         var segmentation = Plan.Segmentation(name: entry.key, features: [])
-        if let count = reader.integer(section["clusterCount"], in: PlanLimits.clusterCount) {
+        if let count = parseClusterCount(section["clusterCount"]) {
             segmentation.clusterCount = count
         }
         if let scaling = reader.choice(section["scaling"], of: Plan.Scaling.self) {
@@ -206,6 +206,54 @@ struct PlanParser {
             }
         }
         return segmentation
+    }
+
+    /// A number, `auto`, or a mapping that says more about the choice.
+    private mutating func parseClusterCount(_ setting: PlanReader.Setting?) -> Plan.ClusterCount? {
+        guard let setting else { return nil }
+        guard let scalar = setting.value.scalar else {
+            return parseClusterCountRange(setting).map(Plan.ClusterCount.automatic)
+        }
+        if scalar.string == "auto" { return .automatic(Plan.ClusterCountRange()) }
+        if reader.isPlain(setting.value), Int(scalar.string) == nil {
+            reader.report(
+                .wrongType, at: PlanReader.Position(setting.value.mark),
+                "\(setting.name) needs a whole number or `auto`, found `\(scalar.string)`",
+                hint: "write a number, auto, or {from: 2, to: 12}")
+            return nil
+        }
+        return reader.integer(setting, in: PlanLimits.clusterCount).map(Plan.ClusterCount.fixed)
+    }
+
+    private mutating func parseClusterCountRange(
+        _ setting: PlanReader.Setting
+    ) -> Plan.ClusterCountRange? {
+        guard let section = reader.section(setting, keys: ["from", "to", "criterion"]) else {
+            return nil
+        }
+        var range = Plan.ClusterCountRange()
+        let from = reader.integer(section["from"], in: PlanLimits.automaticClusterCount)
+        let to = reader.integer(section["to"], in: PlanLimits.automaticClusterCount)
+        if let from { range.from = from }
+        // Without an upper end the choice is as wide as the default one.
+        range.to = to ?? min(range.from + 10, PlanLimits.automaticClusterCount.upperBound)
+        if let criterion = reader.choice(
+            section["criterion"], of: Plan.ClusterCountCriterion.self)
+        {
+            range.criterion = criterion
+        }
+        if range.to < range.from {
+            reader.report(
+                .contradiction, at: section["to"]?.position ?? setting.position,
+                "\(setting.name) goes from \(range.from) to \(range.to)",
+                hint: "`to` must not be below `from`")
+        } else if range.to - range.from >= PlanLimits.clusterCountTrials {
+            reader.report(
+                .outOfRange, at: section["to"]?.position ?? setting.position,
+                "\(setting.name) tries \(range.to - range.from + 1) numbers of segments",
+                hint: "allowed: up to \(PlanLimits.clusterCountTrials); each costs a fit")
+        }
+        return range
     }
 
     private mutating func check(
