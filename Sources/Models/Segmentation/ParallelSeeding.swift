@@ -9,9 +9,10 @@ import Numerical
 /// VLDB 2012, algorithm 2.
 package enum ParallelSeeding {
     package struct Sizes: Sendable, Equatable {
-        /// Rounds of drawing, at least 1. More come nearer to the quality of one pass a centroid;
-        /// the paper sees no gain above 5.
-        package var roundCount = 4
+        /// Rounds of drawing, at least 1. More find what lies far from everything else; with 2 the
+        /// inertia after seeding is that of greedy k-means++ on planted mixtures, with 3 below it,
+        /// and the paper sees no gain above 5.
+        package var roundCount = 3
         /// Rows drawn in a round, in clusters; the rounds together should give more than twice as
         /// many candidates as clusters.
         package var oversampling = 2

@@ -89,7 +89,9 @@ struct SeedingPasses {
         }
         var sums = [Double](repeating: 0, count: width)
         for chunk in chunks {
-            for i in chunk.potentials.indices { sums[i % width] += chunk.potentials[i] }
+            for stripe in 0..<chunk.stripeCount {
+                for i in 0..<width { sums[i] += chunk.potentials[stripe * width + i] }
+            }
         }
         return sums
     }
