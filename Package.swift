@@ -114,6 +114,12 @@ let package = Package(
         .executableTarget(
             name: "ModelLoop", dependencies: ["Models", "Numerical", "Units"],
             path: "Benchmarks/ModelLoop", swiftSettings: settings),
+        .target(
+            name: "BenchmarkSuite", dependencies: ["Lab", "Numerical"],
+            path: "Benchmarks/Suite", swiftSettings: settings),
+        .executableTarget(
+            name: "CoreLoop", dependencies: ["BenchmarkSuite", "Lab", "Numerical"],
+            path: "Benchmarks/CoreLoop", swiftSettings: settings),
         .executableTarget(
             name: "LookupLoop", dependencies: ["ByteCoding", "Wire"] + nio,
             path: "Benchmarks/LookupLoop", swiftSettings: settings),
@@ -128,10 +134,14 @@ let package = Package(
         tests("SyntheticTests", ["Numerical", "Synthetic", "Units"]),
         tests("FeaturesTests", ["ByteCoding", "Features", "Ingest", "Numerical", "Units"]),
         tests("ModelsTests", ["Models", "Numerical", "Units"]),
+        tests("BenchmarkSuiteTests", ["BenchmarkSuite", "Lab", "Numerical"]),
         tests("LabTests", ["ByteCoding", "ColumnStore", "Lab", "Models", "Numerical"]),
         tests(
             "EngineTests",
-            ["ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models", "Units"]),
+            [
+                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Models", "Numerical",
+                "Units",
+            ]),
         tests(
             "ServerTests",
             [

@@ -9,7 +9,8 @@
 ///   - body: gets the chunk's rows and the mutable slice of exactly those rows.
 package func parallelSlices<Scratch: Sendable>(
     _ output: inout AlignedFloats, rowWidth: Int, bounds: [Int], scratches: inout [Scratch],
-    _ body: @Sendable (inout Scratch, _ rows: Range<Int>, _ slice: inout MutableSpan<Float>) ->
+    _ body:
+        @Sendable (inout Scratch, _ rows: Range<Int>, _ slice: inout MutableSpan<Float>) ->
         Void
 ) {
     precondition(rowWidth >= 1 && bounds.first == 0)

@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""The SIMD core of Patron beside other software: k-means, matrix factorization and top-N, on one
+machine, the same arrays and the same threads.
+
+    swift build -c release --product patron
+    python3 -m venv .venv-peers && .venv-peers/bin/pip install -r Benchmarks/peers/requirements.txt
+    .venv-peers/bin/python Benchmarks/peers/core.py [--rounds 5] [--only kmeans fit als topn]
+
+The inputs are made once, from fixed seeds, in --folder. Every round runs ours and then each peer
+(A/B/A/B); reported are medians and their ratio, peer seconds / our seconds. Results are compared
+too: a fast wrong answer is no result. Writes Benchmarks/results/<date>-core.{json,md}. `--smoke` uses
+small inputs and writes nothing: it shows in seconds that everything runs.
+"""
+import argparse, datetime, json, os, pathlib, platform, statistics, subprocess, sys, tempfile, time
+import warnings
+
+THREADS = 2
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = str(THREADS)
+warnings.filterwarnings("ignore")
+
+import numpy as np
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REGULARIZATION, CONFIDENCE = 0.05, 1.0
+KMEANS = [(1_000_000, 16, 8), (1_000_000, 32, 64), (1_000_000, 16, 256)]
+FULL = dict(points=KMEANS, users=200_000, items=10_000, entries=8_000_000, asking=20_000)
+SMOKE = dict(
+    points=[(5_000, d, k) for _, d, k in KMEANS], users=2_000, items=500, entries=20_000,
+    asking=300)
+
+
+def make_inputs(folder, size):
+    """Points around 50 centres, a purchase matrix with Zipf-like popularity, random factors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "users_64.npy").exists():
+        return
+    rng = np.random.default_rng(1)
+    for n, d, k in size["points"]:
+        centers = rng.normal(size=(50, d)).astype("f4") * 3
+        points = (centers[rng.integers(0, 50, n)] + rng.normal(size=(n, d))).astype("f4")
+        np.save(folder / f"points_{d}x{k}.npy", points)
+        np.save(folder / f"init_{d}x{k}.npy", points[rng.choice(n, k, replace=False)])
+    users, items, count = size["users"], size["items"], size["entries"]
+    weight = 1 / np.arange(1, items + 1) ** 0.9
+    drawn = (rng.integers(0, users, count), rng.choice(items, count, p=weight / weight.sum()))
+    matrix = sp.csr_matrix((np.ones(count, "f4"), drawn), shape=(users, items))
+    matrix.sum_duplicates()
+    np.save(folder / "indptr.npy", matrix.indptr.astype("i8"))
+    np.save(folder / "indices.npy", matrix.indices.astype("i4"))
+    np.save(folder / "data.npy", matrix.data.astype("f4"))
+    np.save(folder / "items_64.npy", rng.normal(0, 0.1, (items, 64)).astype("f4"))
+    np.save(folder / "users_64.npy", rng.normal(0, 0.1, (size["asking"], 64)).astype("f4"))
+
+
+def timed(work):
+    start = time.perf_counter()
+    value = work()
+    return time.perf_counter() - start, value
+
+
+class Run:
+    """What all jobs share: our binary, the inputs, the rounds and the rows so far."""
+
+    def __init__(self, options, size):
+        self.patron, self.folder, self.size = options.patron, options.inputs, size
+        self.rounds, self.repeat = options.rounds, options.repeat
+        self.rows, self.notes = [], {}
+
+    def lab(self, *arguments):
+        """One run of `patron lab`, its JSON."""
+        command = [self.patron, "lab", *map(str, arguments), "--json"]
+        if self.notes.get("roofline_file"):
+            command += ["--roofline", self.notes["roofline_file"]]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}\n{done.stderr}")
+        return json.loads(done.stdout)
+
+    def add(self, job, ours, peer, peers, target, unit="s", **checks):
+        """One line of the table from all rounds' seconds."""
+        a, b = statistics.median(ours), statistics.median(peers)
+        line = dict(
+            job=job, unit=unit, ours=a, ours_range=[min(ours), max(ours)], peer=peer,
+            theirs=b, theirs_range=[min(peers), max(peers)], ratio=b / a, target=target,
+            rounds=len(ours), checks=checks)
+        self.rows.append(line)
+        print(json.dumps(line), flush=True)
+
+
+def sgemm():
+    """GF/s of OpenBLAS on matrices of 4096 × 4096, the rate that the kernels are held against."""
+    a = np.random.default_rng(0).normal(size=(4096, 4096)).astype("f4")
+    with threadpool_limits(THREADS):
+        seconds = min(timed(lambda: a @ a)[0] for _ in range(5))
+    return 2 * 4096**3 / seconds / 1e9
+
+
+def kmeans(run):
+    """Twenty full iterations from given centroids; seconds an iteration."""
+    import faiss
+    from sklearn.cluster import KMeans
+    faiss.omp_set_num_threads(THREADS)
+    targets = {8: 5, 64: 4, 256: 2}
+    iterations = 20
+    for n, d, k in run.size["points"]:
+        files = run.folder / f"points_{d}x{k}.npy", run.folder / f"init_{d}x{k}.npy"
+        points, start = np.load(files[0]), np.load(files[1])
+        ours, bounded, single, sk, fa = [], [], [], [], []
+        for _ in range(run.rounds):
+            def fit(algorithm, threads):
+                return run.lab(
+                    "kmeans", "--points", files[0], "--clusters", k, "--init", files[1],
+                    "--iterations", iterations, "--tolerance", 0, "--algorithm", algorithm,
+                    "--threads", threads, "--repeat", run.repeat)
+            lloyd, auto, one = fit("lloyd", THREADS), fit("auto", THREADS), fit("lloyd", 1)
+            ours.append(lloyd["fit_seconds"] / lloyd["iterations"])
+            bounded.append(auto["fit_seconds"] / auto["iterations"])
+            single.append(one["fit_seconds"] / one["iterations"])
+            seconds, peer = timed(lambda: KMeans(
+                k, init=start, n_init=1, max_iter=iterations, tol=0, algorithm="lloyd").fit(points))
+            sk.append(seconds / peer.n_iter_)
+            model = faiss.Kmeans(d, k, niter=iterations, max_points_per_centroid=10**9, seed=1)
+            seconds, _ = timed(lambda: model.train(points, init_centroids=start))
+            fa.append(seconds / iterations)
+        job = f"k-means {n:,} × {d}, k = {k}: full iteration"
+        checks = dict(
+            inertia_ratio=lloyd["inertia"] / float(peer.inertia_), gflops=lloyd.get("gflops"),
+            share=lloyd.get("share_of_limit"), limit=lloyd.get("limit"),
+            one_thread_ratio=statistics.median(single) / statistics.median(ours),
+            same_hash=lloyd["hash"] == auto["hash"] == one["hash"])
+        run.add(job, ours, "scikit-learn, lloyd", sk, targets[k], **checks)
+        run.add(job, ours, "faiss", fa, targets[k])
+        run.add(job + " (`auto`: bounds)", bounded, "scikit-learn, lloyd", sk, targets[k])
+        run.add(job + " (`auto`: bounds)", bounded, "faiss", fa, targets[k])
+
+
+def fit(run):
+    """Whole fits with seeding to the default tolerance, one start; seconds with the layout."""
+    from sklearn.cluster import KMeans
+    for n, d, k in run.size["points"]:
+        file = run.folder / f"points_{d}x{k}.npy"
+        points = np.load(file)
+        ours, peers, ratios, iterations = [], [], [], []
+        for seed in range(1, 1 + (run.rounds if k < 64 else min(3, run.rounds))):
+            done = run.lab(
+                "kmeans", "--points", file, "--clusters", k, "--seed", seed, "--iterations", 300,
+                "--tolerance", 1e-4, "--algorithm", "auto", "--threads", THREADS)
+            ours.append(sum(done[key] for key in ("layout_seconds", "seed_seconds", "fit_seconds")))
+            seconds, peer = timed(lambda: KMeans(
+                k, n_init=1, random_state=seed, max_iter=300).fit(points))
+            peers.append(seconds)
+            ratios.append(done["inertia"] / float(peer.inertia_))
+            iterations.append((done["iterations"], peer.n_iter_))
+        run.add(
+            f"k-means {n:,} × {d}, k = {k}: whole fit with seeding", ours,
+            "scikit-learn, k-means++", peers, 10, inertia_ratio=statistics.median(ratios),
+            inertia_ratios=ratios, iterations=iterations)
+
+
+def read_matrix(folder):
+    indptr = np.load(folder / "indptr.npy")
+    items = np.load(folder / "items_64.npy", mmap_mode="r").shape[0]
+    return sp.csr_matrix(
+        (np.load(folder / "data.npy"), np.load(folder / "indices.npy"), indptr),
+        shape=(len(indptr) - 1, items))
+
+
+def als(run):
+    """Two iterations; seconds an iteration, and the loss of the factors by implicit's function."""
+    from implicit.cpu.als import AlternatingLeastSquares
+    from implicit.cpu._als import calculate_loss
+    matrix = read_matrix(run.folder)
+    confidences = matrix.copy()
+    confidences.data = (1 + CONFIDENCE * confidences.data).astype("f4")
+    arrays = [f"--{name}={run.folder / name}.npy" for name in ("indptr", "indices", "data")]
+    iterations = 2
+    for factors in (32, 64, 128):
+        seconds = {}
+        losses = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            for _ in range(run.rounds if factors == 64 else max(1, run.rounds // 2)):
+                for solver in ("cholesky", "cg", "subspace"):
+                    done = run.lab(
+                        "als", *arrays, "--columns", matrix.shape[1], "--factors", factors,
+                        "--regularization", REGULARIZATION, "--confidence", CONFIDENCE,
+                        "--iterations", iterations, "--solver", solver, "--threads", THREADS,
+                        "--user-factors", f"{scratch}/u.npy", "--item-factors", f"{scratch}/i.npy")
+                    seconds.setdefault(solver, []).append(done["seconds_per_iteration"])
+                    x, y = np.load(f"{scratch}/u.npy"), np.load(f"{scratch}/i.npy")
+                    losses[solver] = calculate_loss(confidences, x, y, REGULARIZATION, THREADS)
+                for name, cg in (("implicit CG", True), ("implicit Cholesky", False)):
+                    model = AlternatingLeastSquares(
+                        factors=factors, regularization=REGULARIZATION, iterations=iterations,
+                        use_cg=cg, num_threads=THREADS, random_state=1)
+                    with threadpool_limits(1, "blas"):
+                        took, _ = timed(lambda: model.fit(confidences, show_progress=False))
+                    seconds.setdefault(name, []).append(took / iterations)
+                    losses[name] = calculate_loss(
+                        confidences, model.user_factors, model.item_factors, REGULARIZATION, THREADS)
+        title = f"ALS {matrix.shape[0]:,} × {matrix.shape[1]:,}, {matrix.nnz:,} entries, {factors} factors"
+        pairs = [
+            ("cholesky", "implicit CG", 3), ("cholesky", "implicit Cholesky", 8),
+            ("cg", "implicit CG", 6), ("subspace", "implicit Cholesky", None)]
+        for solver, peer, target in pairs:
+            run.add(
+                f"{title}: iteration, {solver}", seconds[solver], peer, seconds[peer],
+                target if factors == 64 else None, our_loss=losses[solver], their_loss=losses[peer])
+
+
+def topn(run):
+    """Top 10 of all items for the asking users, with and without exclusions; seconds."""
+    import faiss
+    from implicit.cpu.als import AlternatingLeastSquares
+    from implicit.cpu.topk import topk
+    faiss.omp_set_num_threads(THREADS)
+    users, items = np.load(run.folder / "users_64.npy"), np.load(run.folder / "items_64.npy")
+    seen = read_matrix(run.folder)[: len(users)].tocsr()
+    model = AlternatingLeastSquares(factors=64, num_threads=THREADS)
+    model.user_factors, model.item_factors = users, items
+    index = faiss.IndexFlatIP(64)
+    index.add(items)
+    files = ["--users", run.folder / "users_64.npy", "--items", run.folder / "items_64.npy"]
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        np.save(scratch / "indptr.npy", seen.indptr.astype("i8"))
+        np.save(scratch / "indices.npy", seen.indices.astype("i4"))
+        exclusions = ["--exclude-indptr", scratch / "indptr.npy", "--exclude-indices", scratch / "indices.npy"]
+        ours, ours_excluding, bare, recommend, flat = [], [], [], [], []
+        for _ in range(run.rounds):
+            done = run.lab("topn", *files, "--count", 10, "--threads", THREADS,
+                           "--repeat", run.repeat, "--ids", scratch / "ids.npy")
+            ours.append(done["seconds"])
+            ids = np.load(scratch / "ids.npy")
+            excluding = run.lab("topn", *files, "--count", 10, "--threads", THREADS, *exclusions,
+                                "--repeat", run.repeat, "--ids", scratch / "excluding.npy")
+            ours_excluding.append(excluding["seconds"])
+            seconds, (peer_ids, _) = timed(lambda: topk(items, users, 10, num_threads=THREADS))
+            bare.append(seconds)
+            with threadpool_limits(1, "blas"):
+                seconds, (peer_excluding, _) = timed(lambda: model.recommend(
+                    np.arange(len(users)), seen, N=10, filter_already_liked_items=True))
+            recommend.append(seconds)
+            seconds, _ = timed(lambda: index.search(users, 10))
+            flat.append(seconds)
+        exact = users.astype("f8") @ items.T.astype("f8")
+        order = np.lexsort((np.broadcast_to(np.arange(exact.shape[1]), exact.shape), -exact))[:, :10]
+        same = float((ids == order).mean())
+        exact[seen.nonzero()] = -np.inf
+        order = np.lexsort((np.broadcast_to(np.arange(exact.shape[1]), exact.shape), -exact))[:, :10]
+        same_excluding = float((np.load(scratch / "excluding.npy") == order).mean())
+    title = f"top 10 of {len(items):,} products, 64 factors, {len(users):,} customers"
+    run.add(title, ours, "implicit topk", bare, 2, ids_as_in_double_precision=same,
+            theirs_as_in_double_precision=float((peer_ids == order).mean()) if False else None,
+            users_per_second=len(users) / statistics.median(ours), gflops=done.get("gflops"),
+            share=done.get("share_of_limit"), limit=done.get("limit"))
+    run.add(title, ours, "faiss IndexFlatIP", flat, 2)
+    run.add(title + ", with exclusions", ours_excluding, "implicit recommend", recommend, 8,
+            ids_as_in_double_precision=same_excluding)
+
+
+def table(run, machine):
+    lines = [
+        f"# The SIMD core beside other software, {machine['date']}", "",
+        f"{machine['processor']}, {THREADS} threads on either side, {machine['system']}; "
+        f"load {machine['load_before']} before, {machine['load_after']} after; commit "
+        f"{machine['commit']}; sgemm (OpenBLAS) {machine['sgemm_gflops']:.0f} GF/s in the same run. "
+        f"Medians of interleaved rounds; ratio = peer / ours.", "",
+        "| job | ours | peer | theirs | ratio | target |", "|---|---:|---|---:|---:|---:|"]
+    for row in run.rows:
+        def shown(seconds):
+            return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+        target = f"{row['target']}" if row["target"] else "–"
+        lines.append(
+            f"| {row['job']} | {shown(row['ours'])} | {row['peer']} | {shown(row['theirs'])} | "
+            f"{row['ratio']:.1f} | {target} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--patron", default=str(ROOT / ".build/release/patron"))
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / ".build/benchmark-inputs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of ours in one process")
+    parser.add_argument("--only", nargs="+", choices=["kmeans", "fit", "als", "topn"],
+                        default=["kmeans", "fit", "als", "topn"])
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "Benchmarks/results")
+    parser.add_argument("--smoke", action="store_true")
+    options = parser.parse_args()
+    size = SMOKE if options.smoke else FULL
+    options.inputs = options.folder / ("smoke" if options.smoke else "full")
+    make_inputs(options.inputs, size)
+    run = Run(options, size)
+    machine = dict(
+        date=datetime.date.today().isoformat(), system=platform.platform(), cores=os.cpu_count(),
+        processor=next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
+                        if line.startswith("model name")), platform.processor()),
+        load_before=round(os.getloadavg()[0], 2), python=platform.python_version(),
+        commit=subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
+                              capture_output=True, text=True).stdout.strip(),
+        sgemm_gflops=sgemm())
+    with tempfile.TemporaryDirectory() as scratch:
+        roofline = subprocess.run(
+            [options.patron, "roofline", "--json"] + (["--seconds-per-test", "0.02"] if options.smoke else []),
+            capture_output=True, text=True, check=True).stdout
+        (pathlib.Path(scratch) / "roofline.json").write_text(roofline)
+        run.notes["roofline_file"] = f"{scratch}/roofline.json"
+        for name in options.only:
+            {"kmeans": kmeans, "fit": fit, "als": als, "topn": topn}[name](run)
+    machine["load_after"] = round(os.getloadavg()[0], 2)
+    result = dict(machine=machine, roofline=json.loads(roofline), rows=run.rows)
+    text = table(run, machine)
+    if not options.smoke:
+        stem = options.results / f"{machine['date']}-core"
+        stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        stem.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
