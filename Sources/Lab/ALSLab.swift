@@ -98,6 +98,12 @@ package enum ALSLab {
         let pattern = try SparseInput.pattern(
             offsetsPath: options.offsetsPath, indicesPath: options.indicesPath,
             columnCount: options.itemCount)
+        // Both sides' factors, padded to whole registers, and the matrix by rows and by columns.
+        try LabError.requireMemory(
+            Double(pattern.rowCount + pattern.columnCount) * Double(8 * options.factorCount)
+                + 16 * Double(pattern.columnIndices.count),
+            for: "\(options.factorCount) factors of \(pattern.rowCount) rows and "
+                + "\(pattern.columnCount) columns", path: options.indicesPath)
         let values = try SparseInput.values(
             options.valuesPath, of: pattern, indicesPath: options.indicesPath)
         guard let path = options.itemStartPath else {

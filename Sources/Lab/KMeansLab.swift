@@ -109,6 +109,10 @@ package enum KMeansLab {
                 expected: "at least --clusters \(options.clusterCount) rows and one column",
                 advice: "ask for fewer clusters or give more rows")
         }
+        // The rows in the kernels' order, two labels and two values a row.
+        try LabError.requireMemory(
+            Double(points.rowCount) * Double(4 * points.featureCount + 16),
+            for: "a fit of the shape \(points.file.shape)", path: points.file.path)
         guard let path = options.centroidsPath else { return (points, nil) }
         let file = try NumPyFile(path)
         try file.requireAxes(2, "clusters and features")

@@ -1,4 +1,5 @@
 package import ColumnStore
+import Foundation
 package import Models
 
 /// Why an operation on arrays or a measurement cannot be done. Cases about a file name it; those
@@ -14,6 +15,8 @@ package enum LabError: Error, Sendable, Equatable {
     case model(path: String, ModelError)
     /// The connection of this machine to itself failed.
     case network(operation: String, code: Int32)
+    /// More memory than the machine has.
+    case memory(path: String, what: String, neededBytes: Double)
     /// An option whose code is not part of this build.
     case notBuilt(option: String, choices: String)
     /// A file of measured limits that cannot be used.
@@ -42,12 +45,35 @@ extension LabError: CustomStringConvertible {
             loopback: \(operation): \(SystemError.text(code)); check that 127.0.0.1 is up and that \
             sockets are allowed here
             """
+        case .memory(let path, let what, let neededBytes):
+            """
+            \(path): \(what) would need \(Self.gigabytes(neededBytes)), this machine has \
+            \(Self.gigabytes(Self.machineBytes)); check the sizes, or use a machine with more memory
+            """
         case .notBuilt(let option, let choices):
             "\(option) is not part of this build; it has: \(choices)"
         case .roofline(let path, let reason):
-            "\(path): \(reason); write it again with: patron roofline --json > \(path)"
+            "\(path): \(reason); write one with: patron roofline --json > roofline.json"
         case .store(let error):
             error.description
+        }
+    }
+}
+
+extension LabError {
+    /// Memory of the machine.
+    private static var machineBytes: Double { Double(ProcessInfo.processInfo.physicalMemory) }
+
+    private static func gigabytes(_ bytes: Double) -> String {
+        String(format: "%.1f GB", bytes / 1e9)
+    }
+
+    /// Refuses what cannot fit, before it is allocated; what fits may still find memory in use.
+    static func requireMemory(
+        _ neededBytes: Double, for what: String, path: String
+    ) throws(LabError) {
+        guard neededBytes <= machineBytes else {
+            throw .memory(path: path, what: what, neededBytes: neededBytes)
         }
     }
 }

@@ -100,6 +100,10 @@ package enum TopNLab {
                 found: "the shape \(file.shape)", expected: "at least one row and one column",
                 advice: "there is nothing to rank")
         }
+        try LabError.requireMemory(
+            16 * Double(usersFile.shape[0]) * Double(options.count),
+            for: "\(options.count) items for each of \(usersFile.shape[0]) users",
+            path: usersFile.path)
         let (users, items) = (try usersFile.floats(), try itemsFile.floats())
         try usersFile.requireFinite(users)
         try itemsFile.requireFinite(items)

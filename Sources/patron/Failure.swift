@@ -78,7 +78,7 @@ struct Failure {
 
     private static func code(_ error: LabError) -> Int32 {
         switch error {
-        case .badArray, .badValue, .mismatch, .model, .roofline: badData
+        case .badArray, .badValue, .memory, .mismatch, .model, .roofline: badData
         case .network: unavailable
         case .notBuilt: usage
         case .store(let error): code(error)

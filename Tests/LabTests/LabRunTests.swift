@@ -228,6 +228,12 @@ import Testing
             var options = try Matrix().save(folder)
             options.itemStartPath = try folder.save([1, 2], [1, 2], as: "start.npy")
             #expect(failure { try ALSLab.run(options, setting) }.contains("[3, 4]"))
+            // An index that asks for 9 TB of factors.
+            var huge = Matrix()
+            huge.indices[5] = .max - 1
+            options = try huge.save(folder)
+            options.factorCount = 512
+            #expect(failure { try ALSLab.run(options, setting) }.contains("GB"))
         }
     }
 
