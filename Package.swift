@@ -115,7 +115,7 @@ let package = Package(
             name: "ModelLoop", dependencies: ["Models", "Numerical", "Units"],
             path: "Benchmarks/ModelLoop", swiftSettings: settings),
         .target(
-            name: "BenchmarkSuite", dependencies: ["Lab", "Numerical"],
+            name: "BenchmarkSuite", dependencies: ["Lab", "Models", "Numerical"],
             path: "Benchmarks/Suite", swiftSettings: settings),
         .executableTarget(
             name: "CoreLoop", dependencies: ["BenchmarkSuite", "Lab", "Numerical"],

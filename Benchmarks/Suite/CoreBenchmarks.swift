@@ -1,4 +1,5 @@
 package import Lab
+import Models
 import Numerical
 
 /// The benchmarks of the SIMD core: k-means, matrix factorization, top-N, each with its result's
@@ -52,7 +53,7 @@ package struct CoreBenchmarks {
     private static func kMeans(_ inputs: CoreInputs, _ size: BenchmarkSize) -> [Benchmark] {
         var list: [Benchmark] = []
         for (features, clusters) in zip([16, 32, 16], size.clusterCounts) {
-            for algorithm in KMeansLab.Algorithm.allCases {
+            for algorithm in KMeans.Algorithm.allCases {
                 list.append(
                     Benchmark(
                         name: "k-means, \(features) features, k = \(clusters), \(algorithm)"

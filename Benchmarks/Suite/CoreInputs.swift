@@ -28,7 +28,9 @@ struct CoreInputs {
         values.reserveCapacity(size.rowCount * featureCount)
         for _ in 0..<size.rowCount {
             let centre = random.below(50) * featureCount
-            for j in 0..<featureCount { values.append(centres[centre + j] + Float(random.normal())) }
+            for j in 0..<featureCount {
+                values.append(centres[centre + j] + Float(random.normal()))
+            }
         }
         try NumPyOutput(path("points\(featureCount)")).write(
             values, shape: [size.rowCount, featureCount])

@@ -128,7 +128,7 @@ def kmeans(run):
         job = f"k-means {n:,} × {d}, k = {k}: full iteration"
         checks = dict(
             inertia_ratio=lloyd["inertia"] / float(peer.inertia_), gflops=lloyd.get("gflops"),
-            share=lloyd.get("share_of_limit"), limit=lloyd.get("limit"),
+            share=lloyd.get("limit_share"), limit=lloyd.get("limit"),
             one_thread_ratio=statistics.median(single) / statistics.median(ours),
             same_hash=lloyd["hash"] == auto["hash"] == one["hash"])
         run.add(job, ours, "scikit-learn, lloyd", sk, targets[k], **checks)
@@ -186,7 +186,7 @@ def als(run):
                     done = run.lab(
                         "als", *arrays, "--columns", matrix.shape[1], "--factors", factors,
                         "--regularization", REGULARIZATION, "--confidence", CONFIDENCE,
-                        "--iterations", iterations, "--solver", solver, "--threads", THREADS,
+                        "--iterations", iterations, "--solver", solver, "--threads", THREADS, "--no-loss",
                         "--user-factors", f"{scratch}/u.npy", "--item-factors", f"{scratch}/i.npy")
                     seconds.setdefault(solver, []).append(done["seconds_per_iteration"])
                     x, y = np.load(f"{scratch}/u.npy"), np.load(f"{scratch}/i.npy")
@@ -237,10 +237,10 @@ def topn(run):
             excluding = run.lab("topn", *files, "--count", 10, "--threads", THREADS, *exclusions,
                                 "--repeat", run.repeat, "--ids", scratch / "excluding.npy")
             ours_excluding.append(excluding["seconds"])
-            seconds, (peer_ids, _) = timed(lambda: topk(items, users, 10, num_threads=THREADS))
+            seconds, _ = timed(lambda: topk(items, users, 10, num_threads=THREADS))
             bare.append(seconds)
             with threadpool_limits(1, "blas"):
-                seconds, (peer_excluding, _) = timed(lambda: model.recommend(
+                seconds, _ = timed(lambda: model.recommend(
                     np.arange(len(users)), seen, N=10, filter_already_liked_items=True))
             recommend.append(seconds)
             seconds, _ = timed(lambda: index.search(users, 10))
@@ -253,9 +253,8 @@ def topn(run):
         same_excluding = float((np.load(scratch / "excluding.npy") == order).mean())
     title = f"top 10 of {len(items):,} products, 64 factors, {len(users):,} customers"
     run.add(title, ours, "implicit topk", bare, 2, ids_as_in_double_precision=same,
-            theirs_as_in_double_precision=float((peer_ids == order).mean()) if False else None,
-            users_per_second=len(users) / statistics.median(ours), gflops=done.get("gflops"),
-            share=done.get("share_of_limit"), limit=done.get("limit"))
+            users_per_second=len(users) / statistics.median(ours), gflops=done["gflops"],
+            share=done.get("limit_share"), limit=done.get("limit"))
     run.add(title, ours, "faiss IndexFlatIP", flat, 2)
     run.add(title + ", with exclusions", ours_excluding, "implicit recommend", recommend, 8,
             ids_as_in_double_precision=same_excluding)

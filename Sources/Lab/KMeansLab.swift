@@ -1,12 +1,8 @@
-import Models
+package import Models
 import Numerical
 
 /// `patron lab kmeans`: a k-means fit of an array of points.
 package enum KMeansLab {
-    package enum Algorithm: String, CaseIterable, Sendable {
-        case lloyd, bounded, auto
-    }
-
     package struct Options: Sendable {
         /// `[rowCount × featureCount]`, '<f4'.
         package var pointsPath: String
@@ -17,7 +13,8 @@ package enum KMeansLab {
         package var iterations: Int
         /// Relative to the mean variance of the features; 0: until no row changes its cluster.
         package var tolerance: Double = 0
-        package var algorithm: Algorithm = .auto
+        package var algorithm: KMeans.Algorithm = .auto
+        package var seeding: KMeans.Seeding = .auto
         /// Where to write the assignments, `[rowCount]` '<i4'.
         package var labelsOutput: String?
         /// Where to write the centroids, `[clusterCount × featureCount]` '<f4'.
@@ -32,8 +29,9 @@ package enum KMeansLab {
         /// Everything that the command line sets of the model's parameters, in one place.
         func parameters(_ setting: LabSetting) -> KMeans.Parameters {
             KMeans.Parameters(
-                clusterCount: clusterCount, seed: seed, maximumIterations: iterations,
-                tolerance: tolerance, threadCount: setting.threadCount)
+                clusterCount: clusterCount, seed: seed, seeding: seeding,
+                maximumIterations: iterations, tolerance: tolerance, algorithm: algorithm,
+                threadCount: setting.threadCount)
         }
     }
 
@@ -42,9 +40,6 @@ package enum KMeansLab {
     package static func run(
         _ options: Options, _ setting: LabSetting
     ) throws(LabError) -> LabReport {
-        guard options.algorithm != .bounded else {
-            throw .notBuilt(option: "--algorithm bounded", choices: "lloyd, auto")
-        }
         let roofline = try setting.rooflinePath.map(Roofline.init(path:))
         let kernels = setting.kernels
         let labelsOutput = try options.labelsOutput.map(NumPyOutput.init)
@@ -60,7 +55,7 @@ package enum KMeansLab {
         var result: FittedKMeans?
         for _ in 0..<setting.repeatCount {
             do throws(ModelError) {
-                let (centroids, seedSeconds) = try timed { () throws(ModelError) -> [Float]? in
+                let (centroids, seedSeconds) = try timed { () throws(ModelError) in
                     try Self.centroids(to: points, parameters, given: start, kernels)
                 }
                 let (fitted, fitSeconds) = try timed { () throws(ModelError) in
@@ -90,12 +85,16 @@ package enum KMeansLab {
         var fit: [Double]
     }
 
-    /// Centroids to start from; nil: the fit seeds itself, and its seconds hold the seeding.
+    /// Centroids to start from: those that a fit of one start seeds.
     private static func centroids(
         to points: FeatureMatrix, _ parameters: KMeans.Parameters, given start: [Float]?,
         _ kernels: KernelTable
-    ) throws(ModelError) -> [Float]? {
-        start
+    ) throws(ModelError) -> [Float] {
+        if let start { return start }
+        var random = SeededRandom(seed: parameters.seed, stream: 0)
+        return try KMeansSeeding.centroids(
+            of: points, clusterCount: parameters.clusterCount, method: parameters.seeding,
+            random: &random, threadCount: parameters.threadCount, kernels: kernels)
     }
 
     private static func read(
@@ -152,6 +151,8 @@ package enum KMeansLab {
         report.add("features", .integer(d))
         report.add("clusters", .integer(k))
         report.add("algorithm", .text(options.algorithm.rawValue))
+        report.add(
+            "seeding", .text(options.centroidsPath == nil ? options.seeding.rawValue : "given"))
         report.add(setting, samples: seconds.fit, as: "fit_seconds")
         report.add("load_seconds", .number(seconds.load))
         report.add("layout_seconds", .number(seconds.layout))

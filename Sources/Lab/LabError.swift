@@ -17,8 +17,6 @@ package enum LabError: Error, Sendable, Equatable {
     case network(operation: String, code: Int32)
     /// More memory than the machine has.
     case memory(path: String, what: String, neededBytes: Double)
-    /// An option whose code is not part of this build.
-    case notBuilt(option: String, choices: String)
     /// A file of measured limits that cannot be used.
     case roofline(path: String, reason: String)
     case store(StoreError)
@@ -50,8 +48,6 @@ extension LabError: CustomStringConvertible {
             \(path): \(what) would need \(Self.gigabytes(neededBytes)), this machine has \
             \(Self.gigabytes(Self.machineBytes)); check the sizes, or use a machine with more memory
             """
-        case .notBuilt(let option, let choices):
-            "\(option) is not part of this build; it has: \(choices)"
         case .roofline(let path, let reason):
             "\(path): \(reason); write one with: patron roofline --json > roofline.json"
         case .store(let error):

@@ -1,4 +1,4 @@
-import Models
+package import Models
 import Numerical
 
 /// `patron lab topn`: the best items of every user.
@@ -9,6 +9,7 @@ package enum TopNLab {
         /// `[itemCount × factorCount]`, '<f4'.
         package var itemsPath: String
         package var count: Int = 10
+        package var path = TopN.Path.byLength
         /// Items that a user must not get, in CSR order: `[userCount + 1]` offsets and indices.
         package var excludedOffsetsPath: String?
         package var excludedIndicesPath: String?
@@ -33,19 +34,27 @@ package enum TopNLab {
         let idsOutput = try options.idsOutput.map(NumPyOutput.init)
         let scoresOutput = try options.scoresOutput.map(NumPyOutput.init)
         let (input, loadSeconds) = try timed { () throws(LabError) in try read(options) }
-        let (top, layoutSeconds) = timed {
-            TopN(
-                itemFactors: input.items, itemCount: input.itemCount,
-                factorCount: input.factorCount)
-        }
         let kernels = setting.kernels
+        let (top, layoutSeconds) = try timed { () throws(LabError) in
+            do throws(ModelError) {
+                return try TopN(
+                    itemFactors: input.items.span, itemCount: input.itemCount,
+                    factorCount: input.factorCount, path: options.path, kernels: kernels)
+            } catch {
+                throw .model(path: options.itemsPath, error)
+            }
+        }
         var samples: [Double] = []
-        var answers: [[TopN.Entry]] = []
+        var answers = TopLists.empty
         for _ in 0..<setting.repeatCount {
-            let (found, seconds) = timed {
-                top.top(
-                    options.count, queryFactors: input.users, excluding: input.excluded,
-                    threadCount: setting.threadCount, kernels: kernels)
+            let (found, seconds) = try timed { () throws(LabError) in
+                do throws(ModelError) {
+                    return try top.top(
+                        options.count, queryFactors: input.users, excluding: input.excluded,
+                        threadCount: setting.threadCount, kernels: kernels)
+                } catch {
+                    throw .model(path: options.usersPath, error)
+                }
             }
             samples.append(seconds)
             answers = found
@@ -63,6 +72,7 @@ package enum TopNLab {
         report.add("items", .integer(input.itemCount))
         report.add("factors", .integer(input.factorCount))
         report.add("count", .integer(options.count))
+        report.add("path", .text(options.path.rawValue))
         report.add("excluded", .integer(input.excluded?.valueCount ?? 0))
         report.add(setting, samples: samples, as: "seconds")
         report.add("load_seconds", .number(loadSeconds))
@@ -128,14 +138,15 @@ package enum TopNLab {
         return pattern.matrix(values: [Float](repeating: 1, count: pattern.columnIndices.count))
     }
 
-    /// `[userCount × count]` ids and scores.
+    /// `[userCount × count]` ids and scores, filled up where there are fewer items than `count`.
     private static func flat(
-        _ answers: [[TopN.Entry]], count: Int
+        _ answers: TopLists, count: Int
     ) -> (ids: [Int32], scores: [Float]) {
-        var ids = [Int32](repeating: -1, count: answers.count * count)
-        var scores = [Float](repeating: 0, count: answers.count * count)
-        for (user, entries) in answers.enumerated() {
-            for (rank, entry) in entries.enumerated() {
+        if answers.width == count { return (answers.items, answers.scores) }
+        var ids = [Int32](repeating: -1, count: answers.queryCount * count)
+        var scores = [Float](repeating: 0, count: answers.queryCount * count)
+        for user in 0..<answers.queryCount {
+            for (rank, entry) in answers[user].enumerated() {
                 ids[user * count + rank] = entry.item
                 scores[user * count + rank] = entry.score
             }

@@ -80,7 +80,6 @@ struct Failure {
         switch error {
         case .badArray, .badValue, .memory, .mismatch, .model, .roofline: badData
         case .network: unavailable
-        case .notBuilt: usage
         case .store(let error): code(error)
         }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Lab
+import Models
 import Numerical
 
 struct LabCommand: ParsableCommand {
@@ -76,7 +77,10 @@ struct LabKMeans: ParsableCommand {
     )
     var tolerance = 0.0
     @Option(help: "lloyd, bounded or auto; all give the same result.")
-    var algorithm = KMeansLab.Algorithm.auto
+    var algorithm = KMeans.Algorithm.auto
+    @Option(
+        help: "greedy (k-means++), parallel (k-means||) or auto: by the rows and clusters.")
+    var seeding = KMeans.Seeding.auto
     @Option(help: "Write the assignments here, [rows], '<i4'.")
     var labels: String?
     @Option(help: "Write the centroids here, [clusters x features], '<f4'.")
@@ -102,6 +106,7 @@ struct LabKMeans: ParsableCommand {
         options.seed = seed ?? 1
         options.tolerance = tolerance
         options.algorithm = algorithm
+        options.seeding = seeding
         options.labelsOutput = labels
         options.centroidsOutput = centroids
         try output.print(try KMeansLab.run(options, lab.setting), text: \.text)
@@ -136,6 +141,12 @@ struct LabALS: ParsableCommand {
     var iterations: Int
     @Option(help: "cholesky, cg or subspace.")
     var solver = ALSLab.Solver.cholesky
+    @Option(help: "onePlusAlphaR: confidence 1 + A r; alphaR: A r, as implicit has it.")
+    var convention = ImplicitALS.Confidence.onePlusAlphaR
+    @Option(help: "0 to 1: how the regularization of a row grows with its entries; 0: not at all.")
+    var regularizationExponent = 0.0
+    @Flag(help: "Leave the loss out; it is found in one more fit, which is not timed.")
+    var noLoss = false
     @Option(help: "Item factors to start from, [columns x factors], '<f4'.")
     var itemInit: String?
     @Option(help: "Seed of the factors to start from; 1 by default.")
@@ -156,6 +167,10 @@ struct LabALS: ParsableCommand {
                 throw ValidationError("\(name) is between 0 and 1e15, not \(value)")
             }
         }
+        guard (0...1).contains(regularizationExponent) else {
+            throw ValidationError(
+                "--regularization-exponent is between 0 and 1, not \(regularizationExponent)")
+        }
         guard itemInit == nil || seed == nil else {
             throw ValidationError("give either --item-init or --seed")
         }
@@ -169,6 +184,9 @@ struct LabALS: ParsableCommand {
         options.regularization = regularization
         options.confidenceWeight = confidence
         options.solver = solver
+        options.confidence = convention
+        options.regularizationExponent = regularizationExponent
+        options.reportsLoss = !noLoss
         options.itemStartPath = itemInit
         options.seed = seed ?? 1
         options.userFactorsOutput = userFactors
@@ -196,6 +214,8 @@ struct LabTopN: ParsableCommand {
     var excludeIndptr: String?
     @Option(help: "Those items, ascending for each user, '<i4' or '<i8'.")
     var excludeIndices: String?
+    @Option(help: "scan, or byLength: the longest items first, with an early end. Same result.")
+    var path = TopN.Path.byLength
     @Option(help: "Write the items here, [users x count], '<i4'.")
     var ids: String?
     @Option(help: "Write their scores here, [users x count], '<f4'.")
@@ -213,6 +233,7 @@ struct LabTopN: ParsableCommand {
     func run() throws {
         var options = TopNLab.Options(usersPath: users, itemsPath: items)
         options.count = count
+        options.path = path
         options.excludedOffsetsPath = excludeIndptr
         options.excludedIndicesPath = excludeIndices
         options.idsOutput = ids
@@ -221,7 +242,10 @@ struct LabTopN: ParsableCommand {
     }
 }
 
-extension KMeansLab.Algorithm: ExpressibleByArgument {}
+extension KMeans.Algorithm: ExpressibleByArgument {}
+extension KMeans.Seeding: ExpressibleByArgument {}
+extension ImplicitALS.Confidence: ExpressibleByArgument {}
+extension TopN.Path: ExpressibleByArgument {}
 extension ALSLab.Solver: ExpressibleByArgument {}
 
 private func require(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws {
