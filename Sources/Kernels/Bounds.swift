@@ -83,6 +83,39 @@ package func gatherRows(
     }
 }
 
+/// Reads the blocks in which several of the listed rows are from front to back, so that they come
+/// in one stream instead of line by line in the order of the labels.
+/// - Parameters:
+///   - rows: `[count]`, ascending.
+/// - Returns: a sum that means nothing, so that the reads are not left out.
+@inline(never)
+package func touchBlocks(
+    _ points: UnsafePointer<Float>, _ featureCount: Int, _ rows: UnsafePointer<Int32>,
+    _ count: Int
+) -> Float {
+    let cacheLine = 16
+    var sum: Float = 0
+    var i = 0
+    while i < count {
+        let block = Int(rows[i]) / blockRowCount
+        var end = i + 1
+        while end < count && Int(rows[end]) / blockRowCount == block { end += 1 }
+        // A row is a line of each feature, a block four of them.
+        if end - i >= 2 {
+            let values = points + block * blockRowCount * featureCount
+            var line = 0
+            while line < blockRowCount * featureCount {
+                sum +=
+                    values[line] + values[line + cacheLine]
+                    + (values[line + 2 * cacheLine] + values[line + 3 * cacheLine])
+                line += blockRowCount
+            }
+        }
+        i = end
+    }
+    return sum
+}
+
 /// Squared norms of a block's rows and their squared distances to one centroid, by differences.
 /// - Parameters:
 ///   - points: one block `[featureCount × 64]`.
@@ -133,9 +166,24 @@ package func packNearCentroids(
     while first < clusterCount {
         let near =
             distances + (first / blockRowCount * paddedCount + centroid) * blockRowCount
-        for i in 0..<min(blockRowCount, clusterCount - first) {
-            indices[count] = Int32(truncatingIfNeeded: first + i)
-            count += near[i] > limit ? 0 : 1
+        let end = min(blockRowCount, clusterCount - first)
+        var i = 0
+        while i < end {
+            // Sixteen at once: few centroids are near.
+            var least = load(near + i)
+            var next = i + laneCount
+            while next < i + 16 {
+                let values = load(near + next)
+                least.replace(with: values, where: values .< least)
+                next += laneCount
+            }
+            if horizontalLeast(least) <= limit {
+                for c in i..<min(i + 16, end) {
+                    indices[count] = Int32(truncatingIfNeeded: first + c)
+                    count += near[c] > limit ? 0 : 1
+                }
+            }
+            i += 16
         }
         first += blockRowCount
     }
@@ -162,12 +210,13 @@ package func packNearCentroids(
 ///   - reach: the centroids left out are farther than this from the centroid that `own` is the
 ///     squared distance to; infinity where none was left out.
 ///   - share, floor: the rounding of a score, relative and absolute.
-///   - margins: `[count]`, out.
+///   - margins, uppers: `[count]`, out; the second is not less than the distance to the nearest
+///     centroid.
 @inline(never)
 package func rowMargins(
     _ scores: UnsafePointer<Float>, _ seconds: UnsafePointer<Float>, _ norms: UnsafePointer<Float>,
     _ own: UnsafePointer<Float>, _ count: Int, _ reach: Float, _ share: Float, _ floor: Float,
-    _ margins: UnsafeMutablePointer<Float>
+    _ margins: UnsafeMutablePointer<Float>, _ uppers: UnsafeMutablePointer<Float>
 ) {
     let root = (6 * share).squareRoot()
     for i in 0..<count {
@@ -188,5 +237,6 @@ package func rowMargins(
         let guardLength =
             share * (6 * norm / (least > floor ? least : floor) + 4 * length + 2 * lower) + floor
         margins[i] = lower - upper - guardLength
+        uppers[i] = upper
     }
 }

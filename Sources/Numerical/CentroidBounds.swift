@@ -8,6 +8,10 @@
 /// own centroid so far plus the sum over the iterations of the longest step of any other centroid.
 /// By the triangle inequality u grows and l falls by no more than T grows, so a row whose margin
 /// still exceeds T is nearer to its own centroid than to any other, by more than g.
+/// Only centroids near a count for its T: with r at least |x - a| for every row of the label, one
+/// farther than N = 2.5 r from a is farther than N - r from each, so it leaves a margin of
+/// N - 2r - g whatever its step was. Once T has grown by that much, all rows of the label are
+/// evaluated and r is taken anew.
 /// Source: G. Hamerly, "Making k-means even faster", 2010, with both bounds in one number.
 ///
 /// A row that fails is compared with the centroids in reach only: x is at |x - a| = u from its own
@@ -62,6 +66,18 @@ package struct CentroidBounds: Sendable {
     let share: Float
     let floor: Float
     private var paths: [Double]
+    /// `[clusterCount]`: at least the distance of any of the label's rows to the centroid.
+    private var radii: [Float]
+    /// `[clusterCount]`: the path at which the room to the centroids not near is used up.
+    private var caps: [Double]
+    /// `[clusterCount]`: how far the centroid went since the radius was taken, and the share of the
+    /// radius from which on it is taken anew, because it would reach too many centroids.
+    private var growths: [Double]
+    private static let staleShare = 0.25
+    /// `[clusterCount]`: whether all rows of the label are to be evaluated.
+    private var isExpired: [Bool]
+    /// Centroids within so many radii of one are near it.
+    private static let nearRadii: Float = 2.5
     private var matrix: FeatureMatrix
 
     /// Bounds for rows that are all evaluated with these centroids.
@@ -76,6 +92,10 @@ package struct CentroidBounds: Sendable {
         thresholds = [Float](repeating: 0, count: clusterCount)
         bases = thresholds
         paths = [Double](repeating: 0, count: clusterCount)
+        radii = thresholds
+        growths = paths
+        caps = [Double](repeating: .infinity, count: clusterCount)
+        isExpired = [Bool](repeating: true, count: clusterCount)
         nearest = [Float](repeating: .infinity, count: clusterCount)
         matrix = FeatureMatrix(rowCount: clusterCount, featureCount: featureCount)
         distances = AlignedFloats(
@@ -98,6 +118,30 @@ package struct CentroidBounds: Sendable {
             }
             steps[cluster] = sum.squareRoot()
         }
+        centroids = moved
+        vectors = VectorGroups(
+            rowMajor: moved.span, count: clusterCount, featureCount: featureCount)
+        measure(threadCount: threadCount, kernels: kernels)
+        lengthen(by: steps)
+    }
+
+    /// What a pass found: `[clusterCount]`, at least the distance of each row that it evaluated to
+    /// its centroid.
+    package mutating func took(longest found: [Float]) {
+        precondition(found.count == clusterCount)
+        for cluster in 0..<clusterCount {
+            if isExpired[cluster] {
+                // Every row of the label was evaluated.
+                (isExpired[cluster], radii[cluster]) = (false, found[cluster])
+                (caps[cluster], growths[cluster]) = (.infinity, 0)
+            } else {
+                radii[cluster] = max(radii[cluster], found[cluster])
+            }
+        }
+    }
+
+    /// The thresholds after the centroids' steps.
+    private mutating func lengthen(by steps: [Double]) {
         let longest = steps.indices.max { steps[$0] < steps[$1] } ?? 0
         var second = 0.0
         for cluster in steps.indices where cluster != longest {
@@ -105,16 +149,48 @@ package struct CentroidBounds: Sendable {
         }
         largestThreshold = 0
         for cluster in steps.indices {
-            let other = cluster == longest ? second : steps[longest]
+            radii[cluster] = (radii[cluster] + Float(steps[cluster])) * (1 + 0x1p-20)
+            var other = cluster == longest ? second : steps[longest]
+            var room = Double.infinity
+            if let local = localStep(cluster, steps), local.step < other {
+                (other, room) = local
+            }
             paths[cluster] = (paths[cluster] + steps[cluster] + other) * (1 + 0x1p-40)
-            thresholds[cluster] = Float(paths[cluster] * (1 + 0x1p-22))
+            caps[cluster] = min(caps[cluster], paths[cluster] + room)
+            growths[cluster] += steps[cluster]
+            isExpired[cluster] =
+                caps[cluster] <= paths[cluster] * (1 + 0x1p-20)
+                || growths[cluster] > Self.staleShare * Double(radii[cluster])
+            thresholds[cluster] =
+                isExpired[cluster] ? .infinity : Float(paths[cluster] * (1 + 0x1p-22))
             bases[cluster] = Float(paths[cluster] * (1 - 0x1p-22))
             largestThreshold = max(largestThreshold, thresholds[cluster])
         }
-        centroids = moved
-        vectors = VectorGroups(
-            rowMajor: moved.span, count: clusterCount, featureCount: featureCount)
-        measure(threadCount: threadCount, kernels: kernels)
+    }
+
+    /// The longest step of the centroids near one, and the room that all others leave its rows.
+    private func localStep(_ cluster: Int, _ steps: [Double]) -> (step: Double, room: Double)? {
+        let radius = radii[cluster]
+        if radius == 0 { return nil }
+        var norm = 0.0
+        for j in cluster * featureCount..<(cluster + 1) * featureCount {
+            norm += Double(centroids[j]) * Double(centroids[j])
+        }
+        let length = Float(norm.squareRoot()) * (1 + 0x1p-20) + radius
+        let near = Self.nearRadii * radius
+        let spare = share * (6 * length * length / radius + 4 * length + 2 * near) + 4 * floor
+        let room = (near - 2 * radius - spare) * (1 - 0x1p-20)
+        guard room > 0, near < 1e18 else { return nil }
+        let size = FeatureMatrix.blockRowCount
+        let width = vectors.groupCount * VectorGroups.width * size
+        let limit = near * near * (1 + 8 * share)
+        let values = distances.span
+        var step = 0.0
+        for other in 0..<clusterCount where other != cluster {
+            let squared = values[other / size * width + cluster * size + other % size]
+            if squared <= limit { step = max(step, steps[other]) }
+        }
+        return (step, Double(room))
     }
 
     /// Distances between the centroids: k² d products, k / n of an iteration.

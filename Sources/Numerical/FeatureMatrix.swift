@@ -13,7 +13,7 @@ package struct FeatureMatrix: Sendable, Equatable {
     package let rowCount: Int
     package let featureCount: Int
     /// `[blockCount × featureCount × 64]`.
-    package private(set) var storage: AlignedFloats
+    package internal(set) var storage: AlignedFloats
 
     package var blockCount: Int { Self.blockCount(rowCount) }
 
@@ -116,10 +116,6 @@ package struct FeatureMatrix: Sendable, Equatable {
             }
         }
         return shifted
-    }
-
-    mutating func withUnsafeMutableStorage(_ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
-        storage.withUnsafeMutableBufferPointer(body)
     }
 
     /// The first NaN or infinite value in row order; nil where all are finite.

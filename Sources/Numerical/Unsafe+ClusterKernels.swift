@@ -34,10 +34,17 @@ struct ClusterKernels: Sendable {
             UnsafePointer<Float>, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>,
             UnsafeMutablePointer<Float>
         ) -> Void
+    let packNearCentroids:
+        @Sendable (
+            UnsafePointer<Float>, Int, Int, Float, UnsafePointer<Float>, UnsafePointer<Float>, Int,
+            Int, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
+            UnsafeMutablePointer<Int32>
+        ) -> Int
     let rowMargins:
         @Sendable (
             UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>,
-            UnsafePointer<Float>, Int, Float, Float, Float, UnsafeMutablePointer<Float>
+            UnsafePointer<Float>, Int, Float, Float, Float, UnsafeMutablePointer<Float>,
+            UnsafeMutablePointer<Float>
         ) -> Void
     let moveRows:
         @Sendable (
@@ -54,6 +61,7 @@ struct ClusterKernels: Sendable {
             moveRows = scalarMoveRows
             failingRows = scalarFailingRows
             normsAndDistances = scalarNormsAndDistances
+            packNearCentroids = Kernels.packNearCentroids
             rowMargins = Kernels.rowMargins
         case .baseline:
             assignRows = Kernels.assignRows
@@ -62,6 +70,7 @@ struct ClusterKernels: Sendable {
             moveRows = Kernels.moveRows
             failingRows = Kernels.failingRows
             normsAndDistances = Kernels.normsAndDistances
+            packNearCentroids = Kernels.packNearCentroids
             rowMargins = Kernels.rowMargins
         #if arch(x86_64)
         case .avx2:
@@ -71,6 +80,7 @@ struct ClusterKernels: Sendable {
             moveRows = KernelsAVX2.moveRows
             failingRows = KernelsAVX2.failingRows
             normsAndDistances = KernelsAVX2.normsAndDistances
+            packNearCentroids = KernelsAVX2.packNearCentroids
             rowMargins = KernelsAVX2.rowMargins
         case .avx512:
             assignRows = KernelsAVX512.assignRows
@@ -79,6 +89,7 @@ struct ClusterKernels: Sendable {
             moveRows = KernelsAVX512.moveRows
             failingRows = KernelsAVX512.failingRows
             normsAndDistances = KernelsAVX512.normsAndDistances
+            packNearCentroids = KernelsAVX512.packNearCentroids
             rowMargins = KernelsAVX512.rowMargins
         #else
         case .avx2, .avx512: preconditionFailure("x86-64 only")
@@ -301,7 +312,7 @@ extension FeatureMatrix {
         precondition(origin.count == featureCount && source.featureCount == featureCount)
         let featureCount = featureCount
         source.storage.withUnsafeBufferPointer { source in
-            withUnsafeMutableStorage { target in
+            storage.withUnsafeMutableBufferPointer { target in
                 for block in 0..<Self.blockCount(rows.count) {
                     let used = min(size, rows.count - block * size)
                     for feature in 0..<featureCount {

@@ -40,6 +40,13 @@ struct ShardDistances: Sendable {
     var farthest: [FarRow] = []
     /// Whether rows off their centroids were left out of `farthest`.
     var isCut = false
+
+    mutating func keepFarthest(_ count: Int) {
+        farthest.sort(by: FarRow.precedes)
+        if farthest.count <= count { return }
+        farthest.removeLast(farthest.count - count)
+        isCut = true
+    }
 }
 
 /// A contiguous part of the rows, whose state and sums belong to it: what is added in row order
@@ -51,6 +58,8 @@ struct ClusterShard: Sendable {
     /// `[rows.count]` once bounds are in use: see `CentroidBounds`.
     private var margins: [Float] = []
     private(set) var sums: ClusterSums
+    /// `[clusterCount]`: at least the distances to their centroids of the rows evaluated with bounds.
+    private(set) var longest: [Float]
     /// Of the last pass: rows whose label changed, rows compared with any centroid.
     private(set) var changeCount = 0
     private(set) var evaluatedCount = 0
@@ -61,6 +70,7 @@ struct ClusterShard: Sendable {
         self.rows = rows
         labels = [Int32](repeating: -1, count: rows.count)
         sums = ClusterSums(clusterCount: clusterCount, featureCount: featureCount)
+        longest = [Float](repeating: 0, count: clusterCount)
     }
 
     /// Before the first pass of a restart.
@@ -94,6 +104,7 @@ struct ClusterShard: Sendable {
         _ kernels: KernelTable, _ scratch: inout ShardScratch
     ) throws(ModelError) {
         if margins.isEmpty { margins = [Float](repeating: 0, count: rows.count) }
+        for i in longest.indices { longest[i] = 0 }
         if recount { sums.clear() }
         (changeCount, evaluatedCount) = (0, 0)
         var state =
@@ -114,16 +125,10 @@ struct ClusterShard: Sendable {
             if failingCount == 0 && !recount { continue }
             let source = part.lowerBound + rows.lowerBound..<part.upperBound + rows.lowerBound
             try context.points.withRows(source, scratch: &decoded) { matrix, place in
-                if isFirst {
-                    changeCount += kernels.startBounds(
-                        matrix, rows: place, labels: &labels, margins: &margins, at: start,
-                        bounds, recount: recount, sums: &sums, scratch: &state)
-                } else {
-                    changeCount += kernels.refine(
-                        matrix, rows: place, failingCount: failingCount, labels: &labels,
-                        margins: &margins, at: start, bounds, recount: recount, sums: &sums,
-                        scratch: &state)
-                }
+                changeCount += kernels.refine(
+                    matrix, rows: place, failingCount: isFirst ? nil : failingCount,
+                    labels: &labels, margins: &margins, at: start, bounds, recount: recount,
+                    sums: &sums, longest: &longest, scratch: &state)
             }
         }
     }
@@ -136,6 +141,7 @@ struct ClusterShard: Sendable {
         guard var decoded = scratch.rows.take() else { preconditionFailure("in use") }
         defer { scratch.rows = decoded }
         distances = ShardDistances()
+        var least = 0.0
         try context.points.forEachChunk(
             of: rows, chunkRows: context.chunkRows, scratch: &decoded
         ) { (matrix, place, first) throws(ModelError) in
@@ -146,17 +152,21 @@ struct ClusterShard: Sendable {
             for i in 0..<place.count { distances.distanceSum += values[i] }
             if farthestCount == 0 { return }
             for i in 0..<place.count where values[i] > 0 {
+                // A row as far as the last one of a full list comes after it: its number is higher.
+                if values[i] <= least {
+                    distances.isCut = true
+                    continue
+                }
                 distances.farthest.append(
                     FarRow(
                         distance: values[i], row: first + i,
                         label: Int(labels[first + i - rows.lowerBound]),
                         values: matrix.row(place.lowerBound + i)))
-            }
-            distances.farthest.sort(by: FarRow.precedes)
-            if distances.farthest.count > farthestCount {
-                distances.farthest.removeLast(distances.farthest.count - farthestCount)
-                distances.isCut = true
+                if distances.farthest.count < 4 * farthestCount { continue }
+                distances.keepFarthest(farthestCount)
+                least = distances.farthest[farthestCount - 1].distance
             }
         }
+        distances.keepFarthest(farthestCount)
     }
 }

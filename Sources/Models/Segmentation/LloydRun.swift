@@ -34,8 +34,8 @@ struct LloydRun {
         self.moments = moments
         self.kernels = kernels
         let (k, d) = (parameters.clusterCount, points.featureCount)
-        chunkRows = chunkRowCount(featureCount: d)
-        schedule = BoundSchedule(parameters.algorithm)
+        chunkRows = chunkRowCount(rowCount: points.rowCount, featureCount: d)
+        schedule = BoundSchedule(parameters.algorithm, clusterCount: k, featureCount: d)
         shards = Models.shards(
             rowCount: points.rowCount, chunkRows: chunkRows,
             most: min(max(Self.mostSums / (k * d), 8), 64)
@@ -54,7 +54,9 @@ struct LloydRun {
         var converged = false
         var passCount = 0
         bounds = nil
-        schedule = BoundSchedule(parameters.algorithm)
+        schedule = BoundSchedule(
+            parameters.algorithm, clusterCount: parameters.clusterCount,
+            featureCount: points.featureCount)
         for i in shards.indices { shards[i].forget() }
         while inertias.count < parameters.maximumIterations && !converged {
             let (sums, changeCount) = try assign(to: centroids, passCount)
@@ -131,10 +133,15 @@ struct LloydRun {
                 try shard.assign(context, vectors, recount, kernels, &scratch)
             }
         case .bounded:
-            let (tables, isFirst) = movedBounds(to: centroids)
-            try forEachShard { [kernels] shard, scratch, context throws(ModelError) in
-                try shard.assign(context, tables, isFirst, recount, kernels, &scratch)
+            var (tables, isFirst) = movedBounds(to: centroids)
+            let current = tables
+            try forEachShard { [kernels, isFirst] shard, scratch, context throws(ModelError) in
+                try shard.assign(context, current, isFirst, recount, kernels, &scratch)
             }
+            tables.took(
+                longest: shards.reduce(into: [Float](repeating: 0, count: k)) { most, shard in
+                    for i in most.indices { most[i] = max(most[i], shard.longest[i]) }
+                })
             bounds = tables
         }
         let changeCount = shards.reduce(0) { $0 + $1.changeCount }
@@ -203,15 +210,19 @@ struct BoundSchedule {
     private var pause = 0
     private var nextPause = 8
 
-    /// Share of the rows that changed below which bounds begin: before, centroids move so far that
-    /// most rows fail their test.
-    private static let startShare = 0.05
-    /// Share of the rows that were evaluated above which bounds cost more than they spare.
-    private static let stopShare = 0.5
+    /// Share of the rows that may be evaluated before bounds cost more than they spare: a row with
+    /// bounds costs about as much as `overhead` products and a few a feature, without them k d.
+    private let worthwhileShare: Double
+    /// Rows change their cluster this many times more rarely than their bounds allow it.
+    private static let evaluatedPerChange = 8.0
     private var badPasses = 0
 
-    init(_ algorithm: KMeans.Algorithm) {
+    init(_ algorithm: KMeans.Algorithm, clusterCount: Int, featureCount: Int) {
         self.algorithm = algorithm
+        let full = Double(clusterCount * featureCount + 12 * featureCount)
+        // Few products: an iteration waits for the rows' memory, of which bounds spare little.
+        let isLight = clusterCount * featureCount < 512
+        worthwhileShare = isLight ? 0 : min(full / Double(3000 + 120 * featureCount), 0.9)
         next = algorithm == .bounded ? .bounded : .lloyd
     }
 
@@ -220,12 +231,13 @@ struct BoundSchedule {
         switch next {
         case .lloyd:
             pause -= 1
-            if pause <= 0, Double(changeCount) < Self.startShare * Double(rowCount) {
+            let expected = Self.evaluatedPerChange * Double(changeCount)
+            if pause <= 0, expected < worthwhileShare * Double(rowCount) {
                 next = .bounded
                 badPasses = -1
             }
         case .bounded:
-            let isBad = Double(evaluatedCount) > Self.stopShare * Double(rowCount)
+            let isBad = Double(evaluatedCount) > worthwhileShare * Double(rowCount)
             badPasses = isBad ? badPasses + 1 : 0
             if badPasses >= 2 {
                 next = .lloyd

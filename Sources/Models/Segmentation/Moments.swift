@@ -24,7 +24,7 @@ struct Moments: Sendable {
         _ points: any PointSource, threadCount: Int, kernels: KernelTable
     ) throws(ModelError) {
         let d = points.featureCount
-        let chunkRows = chunkRowCount(featureCount: d)
+        let chunkRows = chunkRowCount(rowCount: points.rowCount, featureCount: d)
         var parts = shards(rowCount: points.rowCount, chunkRows: chunkRows, most: 64).map {
             Part(rows: $0, sums: [Double](repeating: 0, count: 2 * d))
         }

@@ -46,7 +46,8 @@ final class CentredPoints: PointSource {
         precondition(origin.count == points.featureCount)
         self.points = points
         self.origin = origin
-        let chunkRows = chunkRowCount(featureCount: origin.count)
+        let chunkRows = chunkRowCount(
+            rowCount: points.rowCount, featureCount: origin.count)
         spares = Mutex(
             (0..<threadCount).map { _ in
                 FeatureMatrix(rowCount: chunkRows, featureCount: origin.count)
@@ -92,12 +93,15 @@ extension PointSource {
     }
 }
 
-/// Rows that a pass holds at once: half a megabyte, which stays in a second-level cache while all
-/// the work is done on it, and 64 to 128 blocks, enough to gather rows of one cluster from.
-func chunkRowCount(featureCount: Int) -> Int {
+/// Rows that a pass holds at once, whatever the thread count: a 64th of all, so that threads find
+/// work to share, but no fewer than 1024, and no more than 32768 or two megabytes, which stay in
+/// the caches while all the work is done on them. Large chunks have whole tiles of rows that fail
+/// their bounds in one cluster.
+func chunkRowCount(rowCount: Int, featureCount: Int) -> Int {
     let blockRows = FeatureMatrix.blockRowCount
-    let blocks = (512 << 10) / (max(1, featureCount) * blockRows * MemoryLayout<Float>.stride)
-    return min(max(blocks, 4), 128) * blockRows
+    let fitting = (2 << 20) / (max(1, featureCount) * blockRows * MemoryLayout<Float>.stride)
+    let shared = (rowCount + 64 * blockRows - 1) / (64 * blockRows)
+    return min(max(shared, 16), max(fitting, 4), 512) * blockRows
 }
 
 /// Rows cut into contiguous shards of whole chunks, as equal as those allow, whatever the thread
