@@ -9,7 +9,8 @@ func reciprocalRoot(_ x: Lanes) -> Lanes {
     let guess = LaneIndices(repeating: 0x5f37_59df) &- (bits &>> LaneIndices(repeating: 1))
     var y = unsafeBitCast(guess, to: Lanes.self)
     let half = x * splat(-0.5)
-    for _ in 0..<3 { y = y * multiplyAdd(splat(1.5), half, y * y) }
+    // In this order the products stay finite for 0.
+    for _ in 0..<3 { y = y * multiplyAdd(splat(1.5), half * y, y) }
     return y
 }
 
