@@ -6,7 +6,7 @@ import CPlatform
 // of the other side, a row's system (G + Σ d y yᵀ) x = Σ c y becomes, by the push-through identity,
 // one of the size of its entry count n:
 //
-//     K = I + S Z Zᵀ S,   S = diag(√d),   L x' … = Zᵀ S K⁻¹ S⁻¹ c,   x = L⁻ᵀ x'
+//     K = I + S Z Zᵀ S,   S = diag(√d),   x' = Zᵀ S K⁻¹ S⁻¹ c,   x = L⁻ᵀ x'
 //
 // Every pivot of K is at least 1. Scratch, in vectors of `laneCount` systems, N = n rounded up to 4:
 //
@@ -18,7 +18,7 @@ import CPlatform
 //
 // `Tile` is private, and so everything that uses it is in this file: see RowTiles.swift.
 
-/// Factors that are transposed at a time; a divisor of or more than the width.
+/// Factors that are transposed at a time; wider rows take several rounds.
 private let panelFactors = 64
 
 /// The least d: 1 + d is 1 in single precision, so it stands for a stored zero.
