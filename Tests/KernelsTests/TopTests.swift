@@ -6,6 +6,10 @@ import Testing
     private struct Found: Equatable {
         var ids: [Int32]
         var scores: [Float]
+
+        func prefix(_ count: Int) -> Found {
+            Found(ids: Array(ids.prefix(count)), scores: Array(scores.prefix(count)))
+        }
     }
 
     /// Lengths that bound nothing: products of small integers stay far below.
@@ -37,8 +41,8 @@ import Testing
         }
     }
 
-    private func expected(
-        _ items: FeatureMatrix, ids: [Int32], _ query: ArraySlice<Float>, limit: Int,
+    private func allSorted(
+        _ items: FeatureMatrix, ids: [Int32], _ query: ArraySlice<Float>,
         _ isAllowed: (Int) -> Bool
     ) -> Found {
         var scored: [(id: Int32, score: Float)] = []
@@ -48,8 +52,7 @@ import Testing
             scored.append((ids[row], score))
         }
         scored.sort { $0.score == $1.score ? $0.id < $1.id : $0.score > $1.score }
-        return Found(
-            ids: scored.prefix(limit).map(\.id), scores: scored.prefix(limit).map(\.score))
+        return Found(ids: scored.map(\.id), scores: scored.map(\.score))
     }
 
     @Test(arguments: sizes.filter { $0 > 0 }) func equalsTheSortedScores(d: Int) {
@@ -66,18 +69,17 @@ import Testing
                     allowed[q * blocks + row / 64] |= 1 << UInt64(row % 64)
                 }
             }
+            let expected = (0..<count).map { q in
+                allSorted(items, ids: ids, queries[q * d..<(q + 1) * d]) { ($0 + q) % 5 != 0 }
+            }
             for limit in [1, 2, 13, 70] {
                 for level in ISALevel.available {
                     let found = found(
                         level, items, ids: ids, queries, count: count, limit: limit,
                         allowed: allowed, stride: blocks, takesTies: true)
-                    for q in 0..<count {
-                        let query = queries[q * d..<(q + 1) * d]
-                        let expected = expected(items, ids: ids, query, limit: limit) {
-                            ($0 + q) % 5 != 0
-                        }
-                        #expect(found[q] == expected, "\(level) \(d) \(rowCount) \(limit)")
-                    }
+                    #expect(
+                        found == expected.map { $0.prefix(limit) },
+                        "\(level) \(d) \(rowCount) \(limit)")
                 }
             }
         }
@@ -98,17 +100,15 @@ import Testing
             for row in 0..<rowCount where isAllowed(row) {
                 allowed[row / 64] |= 1 << UInt64(row % 64)
             }
+            let expected = (0..<count).map { q in
+                allSorted(items, ids: ids, queries[q * d..<(q + 1) * d], isAllowed).prefix(limit)
+            }
             for takesTies in [false, true] {
                 for level in ISALevel.available {
                     let found = found(
                         level, items, ids: ids, queries, count: count, limit: limit,
                         allowed: allowed, stride: 0, takesTies: takesTies)
-                    for q in 0..<count {
-                        let query = queries[q * d..<(q + 1) * d]
-                        let expected = expected(
-                            items, ids: ids, query, limit: limit, isAllowed)
-                        #expect(found[q] == expected, "\(level) \(limit) \(rare) \(takesTies)")
-                    }
+                    #expect(found == expected, "\(level) \(limit) \(rare) \(takesTies)")
                 }
             }
         }
@@ -127,7 +127,7 @@ import Testing
                 takesTies: false, isExcluded: { ($0 + Int($1)) % 2 == 0 })
             for q in 0..<2 {
                 let query = queries[q * d..<(q + 1) * d]
-                let expected = expected(items, ids: ids, query, limit: 9) { (q + $0) % 2 != 0 }
+                let expected = allSorted(items, ids: ids, query) { (q + $0) % 2 != 0 }.prefix(9)
                 #expect(both[q] == expected)
                 let alone = found(
                     level, items, ids: ids, Array(query), count: 1, limit: 9, allowed: allowed,

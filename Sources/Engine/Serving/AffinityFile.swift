@@ -149,10 +149,10 @@ package struct AffinityFile: Sendable {
     /// O(customers × factors).
     func topCustomers(product row: Int, count: Int, excludesPurchasers: Bool) -> [TopEntry] {
         let (offsets, purchased) = (purchasedOffsets, purchasedProducts)
-        var isExcluded: (@Sendable (Int, Int) -> Bool)?
+        var isExcluded: (@Sendable (Int, Int32) -> Bool)?
         if excludesPurchasers {
             isExcluded = { _, customer in
-                let bought = Int(offsets[customer])..<Int(offsets[customer + 1])
+                let bought = Int(offsets[Int(customer)])..<Int(offsets[Int(customer) + 1])
                 return purchased.withSpan { Self.contains($0, bought, Int32(row)) }
             }
         }

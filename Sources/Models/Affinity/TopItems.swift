@@ -24,7 +24,10 @@ struct TopItems: Sendable {
     /// - Parameters:
     ///   - factors: `[lengths.count × factorCount]`, row-major.
     ///   - lengths: of the items, rounded up.
-    init(_ factors: Span<Float>, lengths: [Float], factorCount: Int, isByLength: Bool) {
+    init(
+        _ factors: Span<Float>, lengths: [Float], factorCount: Int, isByLength: Bool,
+        kernels: KernelTable
+    ) {
         // Lengths are not negative: their bits order as they do. One sort of integers.
         let keys = lengths.indices.map { item in
             (isByLength ? UInt64(~lengths[item].bitPattern) << 32 : 0) | UInt64(item)
@@ -32,13 +35,12 @@ struct TopItems: Sendable {
         let ids = (isByLength ? keys.sorted() : keys).map { Int32(truncatingIfNeeded: $0) }
         var matrix = FeatureMatrix(rowCount: ids.count, featureCount: factorCount)
         matrix.fillBlocks(chunkBlocks: 16, threadCount: 1) { rows, values in
-            for place in rows {
-                let source = Int(ids[place]) * factorCount
-                let target = FeatureMatrix.position(place - rows.lowerBound, 0, factorCount)
-                for j in 0..<factorCount {
-                    values[target + j * FeatureMatrix.blockRowCount] = factors[source + j]
-                }
+            var gathered = [Float](repeating: 0, count: rows.count * factorCount)
+            for (i, place) in rows.enumerated() {
+                let (source, target) = (Int(ids[place]) * factorCount, i * factorCount)
+                for j in 0..<factorCount { gathered[target + j] = factors[source + j] }
             }
+            kernels.pack(gathered.span, featureCount: factorCount, blocks: &values)
         }
         self.init(
             matrix: matrix, ids: ids, itemCount: ids.count, isByLength: isByLength,

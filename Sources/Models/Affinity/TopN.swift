@@ -64,7 +64,8 @@ package struct TopN: Sendable {
         self.factorCount = factorCount
         longest = lengths.max() ?? 0
         items = TopItems(
-            itemFactors, lengths: lengths, factorCount: factorCount, isByLength: path == .byLength)
+            itemFactors, lengths: lengths, factorCount: factorCount,
+            isByLength: path == .byLength, kernels: kernels)
     }
 
     package init(
@@ -165,7 +166,16 @@ package struct TopN: Sendable {
         if width == 0 { return [] }
         var allowed = items.allowed(eligible)
         for i in excluded.indices { items.forbid(excluded[i], &allowed, firstWord: 0) }
-        if length == 0 { return items.firstAllowed(width, allowed, firstWord: 0) }
+        if length == 0 {
+            var first: [Entry] = []
+            while first.count < width,
+                let item = items.nextAllowed(
+                    from: first.last.map { Int($0.item) + 1 } ?? 0, allowed, firstWord: 0)
+            {
+                first.append(Entry(item: Int32(item), score: 0))
+            }
+            return first
+        }
         var candidates = TopCandidates(queryCapacity: 1, featureCount: factorCount, limit: width)
         candidates.begin(query, lengths: [length].span)
         candidates.collectOne(

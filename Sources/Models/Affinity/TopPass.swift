@@ -38,9 +38,16 @@ struct TopPass: Sendable {
         scratch.candidates.finish()
         for q in 0..<rows.count {
             if lengths[q] == 0 {
-                let first = items.firstAllowed(
-                    width, excluding == nil ? allowed : scratch.allowed, firstWord: q * stride)
-                for place in first.indices { slice[q * width + place] = first[place] }
+                var next = 0
+                for place in q * width..<(q + 1) * width {
+                    guard
+                        let item = items.nextAllowed(
+                            from: next, excluding == nil ? allowed : scratch.allowed,
+                            firstWord: q * stride)
+                    else { break }
+                    slice[place] = TopN.Entry(item: Int32(item), score: 0)
+                    next = item + 1
+                }
                 continue
             }
             for place in 0..<scratch.candidates.count(of: q) {
@@ -70,16 +77,18 @@ extension TopItems {
         words[firstWord + (place >> 6)] &= ~(1 << UInt64(place & 63))
     }
 
-    /// The answer to a query of length 0, for which every item scores 0: the first items.
-    func firstAllowed(_ count: Int, _ allowed: [UInt64], firstWord: Int) -> [TopN.Entry] {
-        var entries: [TopN.Entry] = []
-        for item in places.indices where entries.count < count {
+    /// The first item, from one on, that may be an answer. A query of length 0 gets the first ones:
+    /// every item scores 0.
+    func nextAllowed(from start: Int, _ allowed: [UInt64], firstWord: Int) -> Int? {
+        var item = start
+        while item < places.count {
             let place = Int(places[item])
             if place >= 0, allowed[firstWord + (place >> 6)] >> UInt64(place & 63) & 1 != 0 {
-                entries.append(TopN.Entry(item: Int32(item), score: 0))
+                return item
             }
+            item += 1
         }
-        return entries
+        return nil
     }
 }
 

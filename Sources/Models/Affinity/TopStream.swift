@@ -22,7 +22,7 @@ package enum TopStream {
     package static func top(
         _ count: Int, queryFactors: Span<Float>, itemFactors: Span<Float>, factorCount: Int,
         eligible: Bitmap? = nil, threadCount: Int, kernels: KernelTable = .current,
-        isExcluded: (@Sendable (_ query: Int, _ item: Int) -> Bool)? = nil
+        isExcluded: (@Sendable (_ query: Int, _ item: Int32) -> Bool)? = nil
     ) throws(ModelError) -> TopLists {
         precondition(count >= 0 && threadCount >= 1)
         let f = factorCount
@@ -65,7 +65,7 @@ package enum TopStream {
             // Every item scores 0: the first ones.
             var place = q * width
             for item in 0..<itemCount where place < (q + 1) * width {
-                if !(eligible?[item] ?? true) || isExcluded?(q, item) ?? false { continue }
+                if !(eligible?[item] ?? true) || isExcluded?(q, Int32(item)) ?? false { continue }
                 lists[place] = TopN.Entry(item: Int32(item), score: 0)
                 place += 1
             }
@@ -96,7 +96,7 @@ package enum TopStream {
 
         mutating func meet(
             _ values: Span<Float>, _ rows: Range<Int>, _ queries: Span<Float>, eligible: Bitmap?,
-            _ kernels: KernelTable, _ isExcluded: (@Sendable (Int, Int) -> Bool)?
+            _ kernels: KernelTable, _ isExcluded: (@Sendable (Int, Int32) -> Bool)?
         ) {
             let size = FeatureMatrix.blockRowCount
             let blockCount = (rows.count + size - 1) / size
@@ -107,17 +107,15 @@ package enum TopStream {
                 let full = UInt64.max >> UInt64(max(0, size * (b + 1) - rows.count))
                 allowed[b] = full & (eligible?.words[rows.lowerBound / size + b] ?? .max)
             }
-            var excludes: ((Int, Int32) -> Bool)?
-            if let isExcluded { excludes = { isExcluded($0, Int($1)) } }
             if candidates.queryCount == 1 {
                 candidates.collectOne(
                     queries, block, blockCount: blockCount, ids: ids, reaches: reaches,
-                    allowed: allowed, takesTies: false, kernels: kernels, isExcluded: excludes)
+                    allowed: allowed, takesTies: false, kernels: kernels, isExcluded: isExcluded)
             } else {
                 candidates.collect(
                     block, blockCount: blockCount, ids: ids, reaches: reaches,
                     allowed: allowed, allowedStride: 0, takesTies: false, kernels: kernels,
-                    isExcluded: excludes)
+                    isExcluded: isExcluded)
             }
         }
     }
