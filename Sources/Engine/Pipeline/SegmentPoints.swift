@@ -93,13 +93,18 @@ package final class SegmentPoints: PointSource {
                 throw .nonFiniteValue(
                     what: "column \"\(part.name)\"", row: first + row, column: feature)
             }
-            switch part.data {
-            case .float32(let values): matrix.setColumn(feature, values.span)
-            case .float64(let values): matrix.setColumn(feature, values.map(Float.init).span)
-            case .int64(let values): matrix.setColumn(feature, values.map(Float.init).span)
-            case .coded, .text: preconditionFailure("text columns are refused at the start")
-            }
+            let values = Self.floats(part.data)
+            matrix.setColumn(feature, values.span)
         }
         return Block(index: blocks.lowerBound, matrix: matrix)
+    }
+
+    private static func floats(_ data: ColumnData) -> [Float] {
+        switch data {
+        case .float32(let values): values
+        case .float64(let values): values.map { Float($0) }
+        case .int64(let values): values.map { Float($0) }
+        case .coded, .text: preconditionFailure("text columns are refused at the start")
+        }
     }
 }
