@@ -14,7 +14,10 @@ struct LabCommandTests {
         func save(_ values: [Int32], _ name: String) throws {
             try NumPyOutput(folder.sub(name)).write(values, shape: [values.count])
         }
-        let points = (0..<80).map { Float($0 / 2 % 2 * 100 + $0 % 7) }
+        let points = (0..<80).map { (i: Int) -> Float in
+            let group = i / 2 % 2
+            return Float(100 * group + i % 7)
+        }
         try save(points, [40, 2], "x.npy")
         var spoilt = points
         spoilt[7] = .nan
