@@ -13,6 +13,8 @@ package struct KernelTable: Sendable {
     let seedKernels: SeedKernels
     let topKernels: TopKernels
     let fewEntriesKernels: FewEntriesKernels
+    let gradientKernels: GradientKernels
+    let doubleRowKernels: DoubleRowKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -40,5 +42,7 @@ package struct KernelTable: Sendable {
         seedKernels = SeedKernels(level)
         topKernels = TopKernels(level)
         fewEntriesKernels = FewEntriesKernels(level)
+        gradientKernels = GradientKernels(level)
+        doubleRowKernels = DoubleRowKernels(level)
     }
 }

@@ -78,7 +78,7 @@ extension KernelTable {
     ///   - panel: at least `indices.count × width` values, out.
     package func gather(
         _ rows: Span<Float>, indices: Span<Int32>, scales: Span<Float>, weights: Span<Float>,
-        panel: inout [Float], rightSide: inout [Float]
+        panel: inout AlignedFloats, rightSide: inout AlignedFloats
     ) {
         let width = rightSide.count
         precondition(width % 16 == 0 && width > 0 && rows.count % width == 0)

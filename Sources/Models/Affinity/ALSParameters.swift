@@ -40,18 +40,26 @@ extension ImplicitALS {
         /// on item recommendation benchmarks", 2021, equation 7; its α₀ is 1 / α here, because its
         /// observed pairs have weight 1 and ours α r.
         package var regularizationExponent: Double = 0
+        /// Steps a row and half-sweep of `conjugateGradient`, at least 1. Up: closer to the exact
+        /// solution, in proportion slower.
+        package var conjugateGradientSteps: Int = 3
+        /// Factors of a block of `subspace`, at least 1, rounded up to a multiple of 16. Up: closer
+        /// to the exact solution, slower.
+        package var subspaceSize: Int = 64
 
         /// Without the thread count: it changes no result, so it may change no file.
         private enum CodingKeys: String, CodingKey {
             case factorCount, regularization, confidenceWeight, iterations, seed
             case solver, confidence, regularizationExponent
+            case conjugateGradientSteps, subspaceSize
         }
 
         package init(
             factorCount: Int = 32, regularization: Double = 0.05, confidenceWeight: Double = 10,
             iterations: Int = 10, seed: UInt64 = 1, threadCount: Int = 1,
             solver: Solver = .cholesky, confidence: Confidence = .onePlusAlphaR,
-            regularizationExponent: Double = 0
+            regularizationExponent: Double = 0, conjugateGradientSteps: Int = 3,
+            subspaceSize: Int = 64
         ) {
             self.factorCount = factorCount
             self.regularization = regularization
@@ -62,6 +70,8 @@ extension ImplicitALS {
             self.solver = solver
             self.confidence = confidence
             self.regularizationExponent = regularizationExponent
+            self.conjugateGradientSteps = conjugateGradientSteps
+            self.subspaceSize = subspaceSize
         }
 
         /// A file may lack the settings that came later; it then meant their defaults.
@@ -78,6 +88,9 @@ extension ImplicitALS {
                 ?? .onePlusAlphaR
             regularizationExponent =
                 try values.decodeIfPresent(Double.self, forKey: .regularizationExponent) ?? 0
+            conjugateGradientSteps =
+                try values.decodeIfPresent(Int.self, forKey: .conjugateGradientSteps) ?? 3
+            subspaceSize = try values.decodeIfPresent(Int.self, forKey: .subspaceSize) ?? 64
         }
 
         func check() throws(ModelError) {
@@ -100,6 +113,15 @@ extension ImplicitALS {
             guard threadCount >= 1 else {
                 throw .outOfRange(
                     what: "threadCount", actual: Double(threadCount), allowed: "at least 1")
+            }
+            guard conjugateGradientSteps >= 1 else {
+                throw .outOfRange(
+                    what: "conjugateGradientSteps", actual: Double(conjugateGradientSteps),
+                    allowed: "at least 1")
+            }
+            guard (1...512).contains(subspaceSize) else {
+                throw .outOfRange(
+                    what: "subspaceSize", actual: Double(subspaceSize), allowed: "1 ... 512")
             }
             guard (0...1).contains(regularizationExponent) else {
                 throw .outOfRange(

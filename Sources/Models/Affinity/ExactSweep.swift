@@ -60,7 +60,7 @@ struct ExactSweep {
         var scratches = (0..<parameters.threadCount).map { _ in
             Scratch(width: width, fewEntries: fewEntriesLimit, kernels: kernels)
         }
-        parallelSlices(
+        parallelFill(
             &rows, rowWidth: width, bounds: schedule.bounds, scratches: &scratches
         ) { scratch, chunk, slice in
             solveChunk(chunk, matrix, shared, &scratch, &slice)
@@ -257,7 +257,7 @@ struct ExactSweep {
         let sums = sums(pieces.flatMap { $0 }, matrix, shared, &scratches)
         let firstPieces = pieces.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
         var solutions = AlignedFloats(count: group.count * width)
-        parallelSlices(
+        parallelFill(
             &solutions, rowWidth: width, bounds: Array(0...group.count), scratches: &scratches
         ) { scratch, index, slice in
             let parts = firstPieces[index.lowerBound]..<firstPieces[index.lowerBound + 1]
@@ -276,7 +276,7 @@ struct ExactSweep {
     ) -> AlignedFloats {
         let sumCount = width * width + width
         var sums = AlignedFloats(count: pieces.count * sumCount)
-        parallelSlices(
+        parallelFill(
             &sums, rowWidth: sumCount, bounds: Array(0...pieces.count), scratches: &scratches
         ) { scratch, piece, slice in
             scratch.clear()

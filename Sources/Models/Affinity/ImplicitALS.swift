@@ -44,7 +44,7 @@ package enum ImplicitALS {
         let weight = try totalWeight(purchases, parameters)
         guard purchases.valueCount > 0 else { throw .noRows(model: "affinity") }
         let transposed = purchases.transposed(threadCount: parameters.threadCount)
-        let sweep = try AnySweep(parameters, kernels)
+        var sweep = AnySweep(parameters, kernels)
         let tables = FactorTables(parameters)
         var users = try tables.padded(
             initialUserFactors, rowCount: purchases.rowCount, what: "initial user factors")
@@ -162,24 +162,34 @@ package enum ImplicitALS {
 
 /// The half-sweep of the solver that the parameters ask for.
 private enum AnySweep {
+    case conjugateGradient(ConjugateGradientSweep)
     case exact(ExactSweep)
+    case subspace(SubspaceSweep)
 
-    init(_ parameters: ImplicitALS.Parameters, _ kernels: KernelTable) throws(ModelError) {
+    init(_ parameters: ImplicitALS.Parameters, _ kernels: KernelTable) {
         switch parameters.solver {
         case .cholesky: self = .exact(ExactSweep(parameters, kernels))
-        case .conjugateGradient, .subspace:
-            throw .outOfRange(
-                what: "solver \(parameters.solver.rawValue)", actual: 0,
-                allowed: "cholesky; this solver is not available")
+        case .conjugateGradient:
+            self = .conjugateGradient(
+                ConjugateGradientSweep(
+                    parameters, kernels, conjugateGradientSteps: parameters.conjugateGradientSteps))
+        case .subspace:
+            self = .subspace(
+                SubspaceSweep(parameters, kernels, subspaceSize: parameters.subspaceSize))
         }
     }
 
-    func solve(
+    mutating func solve(
         _ matrix: SparseMatrix, against fixed: AlignedFloats, updating rows: inout AlignedFloats,
         what: String
     ) throws(ModelError) {
         switch self {
+        case .conjugateGradient(var sweep):
+            try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
+            self = .conjugateGradient(sweep)
         case .exact(let sweep):
+            try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
+        case .subspace(let sweep):
             try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
         }
     }
