@@ -22,10 +22,12 @@ import Testing
             let indices = integers(count, stream: count, bound: 34).map { Int32($0) + 34 }
             let scales = integers(count, stream: 8, bound: 2)
             let weights = integers(count, stream: 9, bound: 3)
-            func run(_ level: ISALevel) -> (panel: [Float], side: [Float], matrix: [Float]) {
+            func run(
+                _ level: ISALevel
+            ) -> (panel: AlignedFloats, side: AlignedFloats, matrix: [Float]) {
                 let kernels = KernelTable(level)
-                var panel = [Float](repeating: 0, count: count * width)
-                var side = integers(width, stream: 10)
+                var panel = AlignedFloats(count: count * width)
+                var side = AlignedFloats(integers(width, stream: 10).span)
                 var matrix = integers(width * width, stream: 11)
                 kernels.gather(
                     rows.span, indices: indices.span, scales: scales.span, weights: weights.span,
