@@ -15,6 +15,9 @@ package enum KMeansLab {
         package var tolerance: Double = 0
         package var algorithm: KMeans.Algorithm = .auto
         package var seeding: KMeans.Seeding = .auto
+        /// Whether every pass reads the file, chunk by chunk, instead of a copy in memory; so it does
+        /// anyway where the rows would take more than half of the machine's memory.
+        package var isStreamed = false
         /// Where to write the assignments, `[rowCount]` '<i4'.
         package var labelsOutput: String?
         /// Where to write the centroids, `[clusterCount × featureCount]` '<f4'.
@@ -48,7 +51,16 @@ package enum KMeansLab {
             try read(options, kernels)
         }
         let (source, start) = input
-        let (points, layoutSeconds) = timed { source.matrix(threadCount: setting.threadCount) }
+        let matrixBytes = 4 * Double(source.rowCount) * Double(source.featureCount)
+        let isStreamed = options.isStreamed || matrixBytes > LabError.machineBytes / 2
+        let (points, layoutSeconds) = timed { () -> any PointSource in
+            isStreamed ? source : source.matrix(threadCount: setting.threadCount)
+        }
+        // The fit says so too, but the seeding comes first.
+        if let bad = source.firstNonFinite() {
+            throw source.file.badValue(
+                bad.row * points.featureCount + bad.feature, "NaN or infinite", "a finite number")
+        }
         let parameters = options.parameters(setting)
         var seedSamples: [Double] = []
         var fitSamples: [Double] = []
@@ -87,7 +99,7 @@ package enum KMeansLab {
 
     /// Centroids to start from: those that a fit of one start seeds.
     private static func centroids(
-        to points: FeatureMatrix, _ parameters: KMeans.Parameters, given start: [Float]?,
+        to points: any PointSource, _ parameters: KMeans.Parameters, given start: [Float]?,
         _ kernels: KernelTable
     ) throws(ModelError) -> [Float] {
         if let start { return start }
@@ -108,9 +120,9 @@ package enum KMeansLab {
                 expected: "at least --clusters \(options.clusterCount) rows and one column",
                 advice: "ask for fewer clusters or give more rows")
         }
-        // The rows in the kernels' order, two labels and two values a row.
+        // Labels, bounds and, for the seeding, distances; the rows themselves may stay in the file.
         try LabError.requireMemory(
-            Double(points.rowCount) * Double(4 * points.featureCount + 16),
+            Double(points.rowCount) * 16,
             for: "a fit of the shape \(points.file.shape)", path: points.file.path)
         guard let path = options.centroidsPath else { return (points, nil) }
         let file = try NumPyFile(path)

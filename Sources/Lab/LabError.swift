@@ -58,7 +58,7 @@ extension LabError: CustomStringConvertible {
 
 extension LabError {
     /// Memory of the machine.
-    private static var machineBytes: Double { Double(ProcessInfo.processInfo.physicalMemory) }
+    static var machineBytes: Double { Double(ProcessInfo.processInfo.physicalMemory) }
 
     private static func gigabytes(_ bytes: Double) -> String {
         String(format: "%.1f GB", bytes / 1e9)

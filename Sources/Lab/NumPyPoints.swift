@@ -48,6 +48,31 @@ package struct NumPyPoints: PointSource {
         return matrix
     }
 
+    /// The first NaN or infinite value in row order; nil where all are finite. One pass over the
+    /// mapped file.
+    package func firstNonFinite() -> (row: Int, feature: Int)? {
+        file.withElementBytes { bytes in
+            let valueBytes = MemoryLayout<Float>.stride
+            for first in stride(from: 0, to: rowCount * featureCount, by: 4096) {
+                let last = min(rowCount * featureCount, first + 4096)
+                // x - x is zero for finite values only: one branch a stretch.
+                var sum: Float = 0
+                for i in first..<last {
+                    let value = bytes.unsafeLoadUnaligned(
+                        fromByteOffset: i * valueBytes, as: Float.self)
+                    sum += value - value
+                }
+                if sum == 0 { continue }
+                for i in first..<last {
+                    let value = bytes.unsafeLoadUnaligned(
+                        fromByteOffset: i * valueBytes, as: Float.self)
+                    if !value.isFinite { return (i / featureCount, i % featureCount) }
+                }
+            }
+            return nil
+        }
+    }
+
     private func transpose(_ rows: Range<Int>, into blocks: inout MutableSpan<Float>) {
         let stride = 4 * featureCount
         file.withElementBytes { bytes in

@@ -81,6 +81,8 @@ struct LabKMeans: ParsableCommand {
     @Option(
         help: "greedy (k-means++), parallel (k-means||) or auto: by the rows and clusters.")
     var seeding = KMeans.Seeding.auto
+    @Flag(help: "Read the file in every pass instead of copying it into memory.")
+    var stream = false
     @Option(help: "Write the assignments here, [rows], '<i4'.")
     var labels: String?
     @Option(help: "Write the centroids here, [clusters x features], '<f4'.")
@@ -107,6 +109,7 @@ struct LabKMeans: ParsableCommand {
         options.tolerance = tolerance
         options.algorithm = algorithm
         options.seeding = seeding
+        options.isStreamed = stream
         options.labelsOutput = labels
         options.centroidsOutput = centroids
         try output.print(try KMeansLab.run(options, lab.setting), text: \.text)

@@ -53,7 +53,7 @@ private final class CountingSource: PointSource {
             parameters.threadCount = threads
             let source = CountingSource(points)
             #expect(try KMeans.fit(source, parameters) == expected)
-            #expect(source.mostRows.load(ordering: .relaxed) <= 1024)
+            #expect(source.mostRows.load(ordering: .relaxed) <= 8192)
         }
     }
 
