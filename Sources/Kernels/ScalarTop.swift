@@ -14,7 +14,7 @@ package func scalarCollectTop(
     var multiplied = 0
     for g in 0..<groupCount where reach > cuts[g] {
         multiplied += 1
-        for q in g * groupWidth..<(g + 1) * groupWidth {
+        for q in g * groupWidth..<(g + 1) * groupWidth where thresholds[q] < .infinity {
             appendAbove(
                 items, itemIDs, featureCount,
                 queries + g * groupWidth * featureCount + q % groupWidth, groupWidth,

@@ -329,7 +329,7 @@ package func lowerToNearestBlocks(
     }
 }
 
-/// Square roots of finite values of at least 0, within two roundings; 0 of 0. The standard library's
+/// Square roots of 0 and of normal finite values, within two roundings. The standard library's
 /// is a loop over the lanes that calls libm for each.
 ///
 /// An estimate of 1 / √x from the exponent, two Newton steps on it, one on √x.

@@ -277,6 +277,8 @@ package func collectTop(
                 tile.write(scratch, stride: tileItemCount)
                 for q in 0..<groupWidth {
                     let query = first &+ q
+                    // Padding has no words.
+                    if thresholds[query] == .infinity { continue }
                     appendAbove(
                         thresholds[query], scratch + q &* tileItemCount, tileVectors,
                         itemIDs + row, allowed[query &* allowedStride] >> UInt64(row),

@@ -56,8 +56,11 @@ package enum KMeansLab {
         let (points, layoutSeconds) = timed { () -> any PointSource in
             isStreamed ? source : source.matrix(threadCount: setting.threadCount)
         }
-        // The fit says so too, but the seeding comes first.
-        if let bad = source.firstNonFinite() {
+        // The fit says so too, but here the seeding comes first.
+        let (bad, checkSeconds) = timed {
+            start == nil ? source.firstNonFinite(threadCount: setting.threadCount) : nil
+        }
+        if let bad {
             throw source.file.badValue(
                 bad.row * points.featureCount + bad.feature, "NaN or infinite", "a finite number")
         }
@@ -87,12 +90,15 @@ package enum KMeansLab {
             fitted.centroids, shape: [fitted.clusterCount, fitted.featureCount])
         return report(
             fitted, source, options, setting, roofline,
-            Seconds(load: loadSeconds, layout: layoutSeconds, seed: seedSamples, fit: fitSamples))
+            Seconds(
+                load: loadSeconds, layout: layoutSeconds, check: checkSeconds, seed: seedSamples,
+                fit: fitSamples))
     }
 
     private struct Seconds {
         var load: Double
         var layout: Double
+        var check: Double
         var seed: [Double]
         var fit: [Double]
     }
@@ -168,6 +174,7 @@ package enum KMeansLab {
         report.add(setting, samples: seconds.fit, as: "fit_seconds")
         report.add("load_seconds", .number(seconds.load))
         report.add("layout_seconds", .number(seconds.layout))
+        report.add("check_seconds", .number(seconds.check))
         report.add("seed_seconds", .number(median(seconds.seed)))
         report.add("fit_seconds", .number(fitSeconds))
         report.add("seconds_per_iteration", .number(perIteration))

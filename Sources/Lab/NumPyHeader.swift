@@ -107,7 +107,9 @@ package struct NumPyHeader: Sendable, Equatable {
         for size in shape {
             let (next, overflow) = product.multipliedReportingOverflow(by: size)
             guard !overflow, next <= Int.max / element.byteCount else {
-                throw bad(shapeOffset, "the shape \(shape)", "fewer than 2^60 elements")
+                throw bad(
+                    shapeOffset, "the shape \(shape)",
+                    "no more than 2^63 bytes of elements")
             }
             product = next
         }
@@ -115,7 +117,7 @@ package struct NumPyHeader: Sendable, Equatable {
         let (actual, expected) = (bytes.byteCount - dataOffset, count * element.byteCount)
         guard actual == expected else {
             throw bad(
-                min(bytes.byteCount, dataOffset + expected),
+                dataOffset + min(actual, expected),
                 "\(actual) bytes of elements",
                 "\(expected), as \(shape) of '\(element.rawValue)' needs",
                 actual < expected

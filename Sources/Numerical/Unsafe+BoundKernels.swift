@@ -265,8 +265,9 @@ private struct BoundPass {
     let margins: UnsafeMutablePointer<Float>
     let longest: UnsafeMutablePointer<Float>
 
-    /// As far as any length goes: squares up to 1e36 are allowed.
-    private static let everything: Float = 1e18
+    /// Farther than any two centroids are apart: rows have squares up to 1e36, so centroids are at
+    /// most 2e18 apart, or little more where they were given. Its square is in range.
+    private static let everything: Float = 4e18
 
     /// All rows against all centroids.
     func assignAll(_ rowCount: Int) {

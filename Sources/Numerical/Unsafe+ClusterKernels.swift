@@ -46,6 +46,11 @@ struct ClusterKernels: Sendable {
             UnsafePointer<Float>, Int, Float, Float, Float, UnsafeMutablePointer<Float>,
             UnsafeMutablePointer<Float>
         ) -> Void
+    let addMoments:
+        @Sendable (
+            UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<Double>,
+            UnsafeMutablePointer<Double>
+        ) -> Void
     let moveRows:
         @Sendable (
             UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<Int32>, UnsafePointer<Int32>,
@@ -55,6 +60,7 @@ struct ClusterKernels: Sendable {
     init(_ level: ISALevel) {
         switch level {
         case .scalar:
+            addMoments = Kernels.addMoments
             assignRows = scalarAssignRows
             assignAndMoveRows = scalarAssignAndMoveRows
             assignRanked = scalarAssignRanked
@@ -64,6 +70,7 @@ struct ClusterKernels: Sendable {
             packNearCentroids = Kernels.packNearCentroids
             rowMargins = Kernels.rowMargins
         case .baseline:
+            addMoments = Kernels.addMoments
             assignRows = Kernels.assignRows
             assignAndMoveRows = Kernels.assignAndMoveRows
             assignRanked = Kernels.assignRanked
@@ -74,6 +81,7 @@ struct ClusterKernels: Sendable {
             rowMargins = Kernels.rowMargins
         #if arch(x86_64)
         case .avx2:
+            addMoments = KernelsAVX2.addMoments
             assignRows = KernelsAVX2.assignRows
             assignAndMoveRows = KernelsAVX2.assignAndMoveRows
             assignRanked = KernelsAVX2.assignRanked
@@ -83,6 +91,7 @@ struct ClusterKernels: Sendable {
             packNearCentroids = KernelsAVX2.packNearCentroids
             rowMargins = KernelsAVX2.rowMargins
         case .avx512:
+            addMoments = KernelsAVX512.addMoments
             assignRows = KernelsAVX512.assignRows
             assignAndMoveRows = KernelsAVX512.assignAndMoveRows
             assignRanked = KernelsAVX512.assignRanked
@@ -231,7 +240,7 @@ extension KernelTable {
         precondition(moments.count == 2 * points.featureCount)
         points.storage.withUnsafeBufferPointer { storage in
             moments.withUnsafeMutableBufferPointer { moments in
-                Kernels.addMoments(
+                clusterKernels.addMoments(
                     address(storage) + rows.lowerBound * points.featureCount,
                     FeatureMatrix.blockCount(rows.count), points.featureCount, address(moments),
                     address(moments) + points.featureCount)

@@ -79,7 +79,7 @@ struct LabKMeans: ParsableCommand {
     @Option(help: "lloyd, bounded or auto; all give the same result.")
     var algorithm = KMeans.Algorithm.auto
     @Option(
-        help: "greedy (k-means++), parallel (k-means||) or auto: by the rows and clusters.")
+        help: "greedy (k-means++), parallel (k-means||), miniBatch or auto: by rows and clusters.")
     var seeding = KMeans.Seeding.auto
     @Flag(help: "Read the file in every pass instead of copying it into memory.")
     var stream = false

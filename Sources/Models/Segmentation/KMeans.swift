@@ -108,14 +108,14 @@ package enum KMeans {
             throw .tooFewRows(
                 model: "k-means", actual: points.rowCount, needed: parameters.clusterCount)
         }
-        let start = try initialCentroids.map { (centroids) throws(ModelError) in
-            try checked(centroids, parameters.clusterCount, points.featureCount)
-        }
         let raw = try Moments(points, threadCount: parameters.threadCount, kernels: kernels)
         guard raw.squareSum <= 1e36 else {
             throw .outOfRange(
                 what: "the sum of squares of all features", actual: raw.squareSum,
                 allowed: "at most 1e36, or single precision overflows; scale the features")
+        }
+        let start = try initialCentroids.map { (centroids) throws(ModelError) in
+            try checked(centroids, parameters.clusterCount, points.featureCount)
         }
         guard raw.isFarFromOrigin else {
             return try fit(points, raw, parameters, start: start, kernels: kernels)
@@ -176,11 +176,12 @@ package enum KMeans {
             throw .nonFiniteValue(
                 what: "initial centroids", row: bad / featureCount, column: bad % featureCount)
         }
-        let largest = centroids.lazy.map(abs).max() ?? 0
-        guard largest <= 1e15 else {
+        // Rows that `fit` accepts pass: centroids that were seeded are among them.
+        let squareSum = centroids.reduce(0.0) { $0 + Double($1) * Double($1) }
+        guard squareSum <= 1e36 else {
             throw .outOfRange(
-                what: "initial centroids", actual: Double(largest),
-                allowed: "at most 1e15, or single precision overflows")
+                what: "the sum of squares of the initial centroids", actual: squareSum,
+                allowed: "at most 1e36, or single precision overflows; scale the features")
         }
         return centroids
     }

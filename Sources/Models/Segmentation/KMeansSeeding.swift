@@ -8,6 +8,8 @@ extension KMeans {
         /// k-means||: a few passes whatever the number of clusters, then greedy k-means++ among the
         /// candidates.
         case parallel
+        /// Greedy k-means++ on a sample, moved by mini-batches; see `MiniBatchStart`.
+        case miniBatch
         /// By the numbers of rows and clusters; see `KMeansSeeding.Limits`.
         case auto
     }
@@ -64,11 +66,15 @@ package enum KMeansSeeding {
             return try ParallelSeeding.centroids(
                 of: points, clusterCount: clusterCount, sizes: limits.parallel, random: &random,
                 threadCount: threadCount, kernels: kernels)
+        case .miniBatch:
+            return try MiniBatchStart.centroids(
+                of: points, clusterCount: clusterCount, sizes: limits.miniBatch,
+                random: &random, threadCount: threadCount, kernels: kernels)
         case .auto:
             if points.rowCount > limits.wholeRowCount {
-                return try MiniBatchStart.centroids(
-                    of: points, clusterCount: clusterCount, sizes: limits.miniBatch,
-                    random: &random, threadCount: threadCount, kernels: kernels)
+                return try centroids(
+                    of: points, clusterCount: clusterCount, method: .miniBatch, random: &random,
+                    threadCount: threadCount, kernels: kernels, limits: limits)
             }
             let greedy =
                 points.rowCount <= limits.greedyRowCount

@@ -12,7 +12,8 @@ struct LloydRun {
     /// roundings a row are still less than the single precision of a centroid for shards of up to
     /// two million rows, and far less where, as always, few rows change.
     private static let recountPasses = 64
-    /// Centroid sums of all shards together hold at most so many values (128 MiB).
+    /// Centroid sums of all shards together hold at most so many values (128 MiB), but for
+    /// eight shards at least.
     private static let mostSums = 16 << 20
 
     let points: any PointSource
@@ -89,7 +90,7 @@ struct LloydRun {
                     clusterCount: parameters.clusterCount, featureCount: points.featureCount,
                     centroids: centroids, assignments: shards.flatMap(\.labels),
                     sizes: sums.counts.map { Int($0) },
-                    inertia: try distances(to: centroids).reduce(0) { $0 + $1.distanceSum },
+                    inertia: try finalInertia(of: sums, centroids),
                     inertiaPerIteration: inertias, converged: converged, origin: nil)
             }
             guard rounds < Self.maximumRefillRounds else {
@@ -114,6 +115,16 @@ struct LloydRun {
             }
         }
         return max(0, inertia)
+    }
+
+    /// The inertia of the result. The sums give it to about 1e-12 of Σ|x|²; where the rows lie so
+    /// close to their centroids that this is not enough, one more pass adds up the differences.
+    private mutating func finalInertia(
+        of sums: ClusterSums, _ centroids: [Float]
+    ) throws(ModelError) -> Double {
+        let inertia = inertia(of: sums, centroids)
+        if inertia >= 1e-3 * moments.squareSum { return inertia }
+        return try distances(to: centroids).reduce(0) { $0 + $1.distanceSum }
     }
 
     // MARK: - Passes

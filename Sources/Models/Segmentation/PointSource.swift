@@ -93,15 +93,19 @@ extension PointSource {
     }
 }
 
-/// Rows that a pass holds at once, whatever the thread count: a 64th of all, so that threads find
-/// work to share, but no fewer than 1024, and no more than 32768 or two megabytes, which stay in
-/// the caches while all the work is done on them. Large chunks have whole tiles of rows that fail
-/// their bounds in one cluster.
+/// Rows that a pass holds at once, whatever the thread count: about a 64th of all, so that threads
+/// find work to share, but no fewer than 1024, and no more than 16384 or two megabytes (256 where
+/// rows are very wide), which stay in the caches while all the work is done on them. Large chunks
+/// have whole tiles of rows that fail their bounds in one cluster. A power of two: chunks divide
+/// the 16384 rows of a block on disk.
 func chunkRowCount(rowCount: Int, featureCount: Int) -> Int {
     let blockRows = FeatureMatrix.blockRowCount
     let fitting = (2 << 20) / (max(1, featureCount) * blockRows * MemoryLayout<Float>.stride)
     let shared = (rowCount + 64 * blockRows - 1) / (64 * blockRows)
-    return min(max(shared, 16), max(fitting, 4), 512) * blockRows
+    let most = min(max(fitting, 4), 256)
+    var blocks = 4
+    while blocks * 2 <= most && (blocks < shared || blocks < 16) { blocks *= 2 }
+    return blocks * blockRows
 }
 
 /// Rows cut into contiguous shards of whole chunks, as equal as those allow, whatever the thread

@@ -64,6 +64,25 @@ import Testing
         }
     }
 
+    /// Centroids about as far apart as single precision can square.
+    @Test(arguments: ISALevel.available) func sameAsLloydAtTheLargestDistances(level: ISALevel)
+        throws
+    {
+        let points = FeatureMatrix(columns: [[7e17, -4e17]])
+        var parameters = KMeans.Parameters(clusterCount: 2, algorithm: .lloyd)
+        let expected = try KMeans.fit(
+            points, parameters, initialCentroids: [0, 0], kernels: KernelTable(level))
+        parameters.algorithm = .bounded
+        let bounded = try KMeans.fit(
+            points, parameters, initialCentroids: [0, 0], kernels: KernelTable(level))
+        #expect(bounded == expected && expected.sizes == [1, 1])
+        // Centroids among the rows, as a seeding finds them.
+        #expect(
+            try KMeans.fit(
+                points, parameters, initialCentroids: [7e17, -4e17], kernels: KernelTable(level)
+            ).inertia == 0)
+    }
+
     @Test func sameForAnyThreadCountAndRestart() throws {
         let points = points(.clouds, 30_000)
         var parameters = KMeans.Parameters(
