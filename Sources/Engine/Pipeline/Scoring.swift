@@ -320,7 +320,9 @@ struct Scoring {
         }
         // Who bought none of the model's products has no factors: every product would score 0, and
         // the first ones in the list would look like a choice. The server says tooLittleHistory.
-        for row in 0..<matrix.rowCount where matrix.rowOffsets[row] == matrix.rowOffsets[row + 1] {
+        let width = read.model.factorCount
+        for row in 0..<matrix.rowCount
+        where customerFactors[row * width..<(row + 1) * width].allSatisfy({ $0 == 0 }) {
             topProducts.clear(row)
         }
     }

@@ -21,7 +21,9 @@ package struct AffinityFile: Sendable {
     private let purchasedProducts: MappedArray<Int32>
     /// The products' factors once more, in the order that look-ups read.
     private let preparedProducts: TopN
-    private let hasPurchases: Bitmap
+    /// Customers with purchases and a factor that is not 0: the others bought nothing that the model
+    /// knows.
+    private let haveFactors: Bitmap
 
     package var productCount: Int { products.count }
     package var productIDsAreTexts: Bool { products.holdsTexts }
@@ -61,17 +63,28 @@ package struct AffinityFile: Sendable {
             purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
             products = try IDIndex(reading: file, prefix: Self.indexPrefix)
             preparedProducts = try Self.prepare(file, productFactors, customerFactors)
-            hasPurchases = purchasedOffsets.withSpan { offsets in
-                var bits = Bitmap(count: customerCount)
-                for row in 0..<customerCount where offsets[row] != offsets[row + 1] {
-                    bits[row] = true
-                }
-                return bits
-            }
+            haveFactors = Self.withFactors(
+                purchasedOffsets, customerFactors, customerCount: customerCount)
             try verify(file, productCount: productCount)
         } catch {
             throw .store(error)
         }
+    }
+
+    private static func withFactors(
+        _ offsets: MappedArray<Int64>, _ factors: MappedArray<Float>, customerCount: Int
+    ) -> Bitmap {
+        let width = factors.shape[1]
+        var bits = Bitmap(count: customerCount)
+        factors.withSpan { factors in
+            for i in factors.indices where factors[i] != 0 { bits[i / width] = true }
+        }
+        offsets.withSpan { offsets in
+            for row in 0..<customerCount where offsets[row] == offsets[row + 1] {
+                bits[row] = false
+            }
+        }
+        return bits
     }
 
     /// - Throws: `corrupt` where factors are such that a score might not be finite.
@@ -126,10 +139,8 @@ package struct AffinityFile: Sendable {
 
     package func productID(_ row: Int) -> EntityID { products[row] }
 
-    /// How many different products the customer bought.
-    func purchasedCount(customer row: Int) -> Int {
-        Int(purchasedOffsets[row + 1] - purchasedOffsets[row])
-    }
+    /// Whether the customer bought a product that the model knows.
+    func hasFactors(customer row: Int) -> Bool { haveFactors[row] }
 
     /// The `count` products with the highest scores for a customer, best first; ties go to the
     /// lower row. O(products × factors) at most.
@@ -157,11 +168,14 @@ package struct AffinityFile: Sendable {
             }
         }
         return productFactors.withRow(row) { product in
-            customerFactors.withSpan { customers in
+            // Nobody bought it in the model's time: every customer would score 0, and the first
+            // ones would look like a choice.
+            if product.indices.allSatisfy({ product[$0] == 0 }) { return [] }
+            return customerFactors.withSpan { customers in
                 do throws(ModelError) {
                     let lists = try TopStream.top(
                         count, queryFactors: product, itemFactors: customers,
-                        factorCount: factorCount, eligible: hasPurchases, threadCount: 1,
+                        factorCount: factorCount, eligible: haveFactors, threadCount: 1,
                         isExcluded: isExcluded)
                     return Array(lists[0])
                 } catch {

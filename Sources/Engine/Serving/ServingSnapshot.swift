@@ -90,7 +90,7 @@ package final class ServingSnapshot: Sendable {
     ) -> TopProducts {
         guard let row = row(of: customer) else { return TopProducts(status: .unknownCustomer) }
         guard let affinity else { return TopProducts(status: .modelNotFitted) }
-        guard affinity.purchasedCount(customer: row) > 0 else {
+        guard affinity.hasFactors(customer: row) else {
             return TopProducts(status: .tooLittleHistory)
         }
         let entries = affinity.topProducts(

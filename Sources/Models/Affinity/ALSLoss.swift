@@ -37,7 +37,8 @@ struct ALSLoss {
             }
             return sum
         }
-        return sum + penalty(users, purchases) + penalty(items, transposed)
+        // A sum of squares; the Gram matrices' rounding may leave a little less than nothing.
+        return max(0, sum + penalty(users, purchases) + penalty(items, transposed))
     }
 
     /// Σ c (1 - x·y)² - (x·y)² over the entries.

@@ -135,6 +135,19 @@ extension ImplicitALS {
             }
         }
 
+        /// Refuses a regularization that grows out of single precision for rows with all entries.
+        func checkRegularization(rowCount: Int, columnCount: Int) throws(ModelError) {
+            let largest = max(
+                regularization(entryCount: columnCount, otherCount: columnCount),
+                regularization(entryCount: rowCount, otherCount: rowCount))
+            guard (0...ImplicitALS.largestWeight).contains(largest) else {
+                throw .outOfRange(
+                    what: "regularization times (entries + rows of the other side / "
+                        + "confidenceWeight) to the power of regularizationExponent",
+                    actual: largest, allowed: "0 ... 1e15")
+            }
+        }
+
         /// The confidence of a stored value is this plus α r.
         var confidenceBase: Double { confidence == .onePlusAlphaR ? 1 : 0 }
 

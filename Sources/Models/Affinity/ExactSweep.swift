@@ -11,7 +11,8 @@ struct ExactSweep {
     /// Systems of more entries than this leave the second-level cache.
     private static let largestFewEntries = 256
     /// How often the diagonal of a system that rounding has made indefinite is raised, 16-fold each
-    /// time from one unit in the last place of the largest entry: the last is 1 % of it.
+    /// time from one unit in the last place of the largest entry: the last is an eighth of
+    /// it.
     private static let maximumShifts = 5
     /// Floats of partial sums of rows with many entries that are held at a time (16 MiB).
     private static let pieceFloats = 1 << 22

@@ -10,9 +10,10 @@ package import Numerical
 ///     Σ c (p - x·y)²  over all user-item pairs  +  Σ λ |x|²  +  Σ λ |y|²
 ///
 /// with λ of each row by `regularization` and `regularizationExponent`; divided by Σ c over all
-/// pairs it is the loss, as `implicit` computes it. Each half-sweep solves the exact normal
-/// equations of every row (YᵀY + Σ (c - 1) y yᵀ + λ I) x = Σ c y, sums over the row's entries. Rows and columns without
-/// entries get zero factors. The same bytes for any thread count.
+/// pairs it is the loss, as `implicit` computes it. Each half-sweep solves the normal equations of
+/// every row (YᵀY + Σ (c - 1) y yᵀ + λ I) x = Σ c y, sums over the row's entries: exactly, or as
+/// near as `solver` says. Rows and columns without entries get zero factors. The same bytes for any
+/// thread count.
 /// Source: Y. Hu, Y. Koren, C. Volinsky, "Collaborative filtering for implicit feedback datasets",
 /// 2008, section 4.
 package enum ImplicitALS {
@@ -31,16 +32,19 @@ package enum ImplicitALS {
     /// - Throws: `noRows` for a matrix without entries; `outOfRange`; `nonFiniteValue`;
     ///   `singularSystem` where regularization is 0 and a row's system cannot be solved in single
     ///   precision. With any regularization above 0 such a system is given the least more of it
-    ///   that it needs (see `ExactSweep`).
+    ///   that it needs (see `ExactSweep`). Of a system with many solutions `conjugateGradient` and
+    ///   `subspace` give one.
     /// - Complexity: with f factors and n entries of a row, O(n f min(n, f)) a row and half-sweep.
     ///   Memory: the matrix, its transpose, the factors of both sides and once more the factors of
-    ///   the larger side, all in single precision.
+    ///   the larger side (`subspace`: twice more), all in single precision.
     package static func fit(
         _ purchases: SparseMatrix, _ parameters: Parameters, initialItemFactors: [Float]? = nil,
         initialUserFactors: [Float]? = nil, measuresLoss: Bool = true,
         kernels: KernelTable = .current
     ) throws(ModelError) -> FittedALS {
         try parameters.check()
+        try parameters.checkRegularization(
+            rowCount: purchases.rowCount, columnCount: purchases.columnCount)
         let weight = try totalWeight(purchases, parameters)
         guard purchases.valueCount > 0 else { throw .noRows(model: "affinity") }
         let transposed = purchases.transposed(threadCount: parameters.threadCount)
@@ -93,6 +97,7 @@ package enum ImplicitALS {
         var parameters = fitted.parameters
         parameters.threadCount = threadCount
         try parameters.check()
+        try parameters.checkRegularization(rowCount: 0, columnCount: purchases.columnCount)
         _ = try totalWeight(purchases, parameters)
         let tables = FactorTables(parameters)
         let items = try tables.padded(
@@ -160,22 +165,21 @@ package enum ImplicitALS {
     }
 }
 
-/// The half-sweep of the solver that the parameters ask for.
-private enum AnySweep {
-    case conjugateGradient(ConjugateGradientSweep)
-    case exact(ExactSweep)
-    case subspace(SubspaceSweep)
+/// The half-sweep of the solver that the parameters ask for: one of the three.
+private struct AnySweep {
+    /// Changed in place: a copy would share its memory, and a pass over shared memory copies it.
+    private var conjugateGradient: ConjugateGradientSweep?
+    private var exact: ExactSweep?
+    private var subspace: SubspaceSweep?
 
     init(_ parameters: ImplicitALS.Parameters, _ kernels: KernelTable) {
         switch parameters.solver {
-        case .cholesky: self = .exact(ExactSweep(parameters, kernels))
+        case .cholesky: exact = ExactSweep(parameters, kernels)
         case .conjugateGradient:
-            self = .conjugateGradient(
-                ConjugateGradientSweep(
-                    parameters, kernels, conjugateGradientSteps: parameters.conjugateGradientSteps))
+            conjugateGradient = ConjugateGradientSweep(
+                parameters, kernels, conjugateGradientSteps: parameters.conjugateGradientSteps)
         case .subspace:
-            self = .subspace(
-                SubspaceSweep(parameters, kernels, subspaceSize: parameters.subspaceSize))
+            subspace = SubspaceSweep(parameters, kernels, subspaceSize: parameters.subspaceSize)
         }
     }
 
@@ -183,15 +187,9 @@ private enum AnySweep {
         _ matrix: SparseMatrix, against fixed: AlignedFloats, updating rows: inout AlignedFloats,
         what: String
     ) throws(ModelError) {
-        switch self {
-        case .conjugateGradient(var sweep):
-            try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
-            self = .conjugateGradient(sweep)
-        case .exact(let sweep):
-            try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
-        case .subspace(let sweep):
-            try sweep.solve(matrix, against: fixed, updating: &rows, what: what)
-        }
+        try conjugateGradient?.solve(matrix, against: fixed, updating: &rows, what: what)
+        try exact?.solve(matrix, against: fixed, updating: &rows, what: what)
+        try subspace?.solve(matrix, against: fixed, updating: &rows, what: what)
     }
 }
 

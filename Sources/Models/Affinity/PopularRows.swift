@@ -33,8 +33,11 @@ struct PopularRows {
         rows: AlignedFloats, threadCount: Int, _ kernels: KernelTable
     ) {
         let width = side.width
-        let leastCount = max(1, Self.leastBytes / (4 * width))
         let blockRows = max(1, Self.blockBytes / (4 * width))
+        let blocks = (matrix.columnCount + blockRows - 1) / blockRows
+        // Eight entries a block on average: fewer cost more than the misses they save, and so the
+        // offsets take a byte an entry at most.
+        let leastCount = max(1, Self.leastBytes / (4 * width), 8 * blocks)
         self.leastCount = leastCount
         self.width = width
         self.threadCount = threadCount

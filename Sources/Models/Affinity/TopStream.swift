@@ -49,7 +49,7 @@ package enum TopStream {
         parallelFor(count: itemCount, chunkSize: chunkSize, scratches: &scratches) {
             scratch, _, rows in
             let values = itemFactors.extracting(rows.lowerBound * f..<rows.upperBound * f)
-            guard isSafe(values, longest, kernels) else {
+            guard isSafe(values, f, longest, kernels) else {
                 scratch.firstUnsafeRow = min(scratch.firstUnsafeRow, rows.lowerBound)
                 return
             }
@@ -147,12 +147,19 @@ package enum TopStream {
 
     /// Whether all values of a chunk are finite and too small for a sum of products to overflow.
     private static func isSafe(
-        _ values: Span<Float>, _ longest: Float, _ kernels: KernelTable
+        _ values: Span<Float>, _ f: Int, _ longest: Float, _ kernels: KernelTable
     ) -> Bool {
-        Double(kernels.dot(values, values)).squareRoot() * 1.01 * Double(longest) < 1e38
+        // All rows as one, which is longer than each: most chunks are safe by far.
+        if Double(kernels.dot(values, values)).squareRoot() * 1.01 * Double(longest) < 1e38 {
+            return true
+        }
+        return (0..<values.count / f).allSatisfy { row in
+            let length = Lengths.length(values.extracting(row * f..<(row + 1) * f), kernels)
+            return length.isFinite && Lengths.areSafe(length, longest)
+        }
     }
 
-    /// Finds what is wrong with a chunk; it may be nothing, for the quick test is a strict one.
+    /// Finds what is wrong with a chunk that `isSafe` refuses.
     private static func refuse(
         _ factors: Span<Float>, from first: Int, _ f: Int, _ longest: Float,
         _ kernels: KernelTable
@@ -160,8 +167,6 @@ package enum TopStream {
         let lengths = try Lengths.of(
             factors, factorCount: f, what: "customer factors", threadCount: 1, kernels: kernels)
         try Lengths.checkProducts(lengths, with: longest)
-        throw .outOfRange(
-            what: "customer factors from row \(first)", actual: .infinity,
-            allowed: "below 1e19; scale the factors down")
+        preconditionFailure("a row from \(first) on is not safe")
     }
 }

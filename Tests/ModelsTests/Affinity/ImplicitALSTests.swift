@@ -3,6 +3,23 @@ import Numerical
 import Testing
 
 @Suite struct ImplicitALSTests {
+    /// λ (n + m / α)^ν beyond single precision is refused, whatever the solver.
+    @Test(arguments: ImplicitALS.Solver.allCases)
+    func refusesRegularizationOutOfRange(solver: ImplicitALS.Solver) {
+        let matrix = SparseMatrix(
+            rowCount: 3, columnCount: 2, rowOffsets: [0, 1, 2, 3], columnIndices: [0, 1, 0],
+            values: [1, 1, 1])
+        let parameters = ImplicitALS.Parameters(
+            factorCount: 2, regularization: 1, confidenceWeight: 1e-40, iterations: 2,
+            solver: solver, regularizationExponent: 1)
+        #expect {
+            try ImplicitALS.fit(matrix, parameters)
+        } throws: { error in
+            guard case .outOfRange = error as? ModelError else { return false }
+            return true
+        }
+    }
+
     private func purchases(
         users: Int, items: Int, entries: Int, seed: UInt64 = 1
     ) -> SparseMatrix {

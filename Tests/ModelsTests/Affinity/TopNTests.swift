@@ -3,6 +3,41 @@ import Numerical
 import Testing
 
 @Suite struct TopNTests {
+    /// Groups of four queries that are not full, with words of allowed items for the others only.
+    @Test(arguments: [1, 2, 3, 5, 6, 125]) func fewQueriesWithExclusions(queryCount: Int) throws {
+        let (f, itemCount) = (3, 6_400)
+        var random = SeededRandom(seed: 3, stream: 0)
+        let items = (0..<itemCount * f).map { _ in Float(random.uniform() - 0.5) }
+        let queries = (0..<queryCount * f).map { _ in Float(random.uniform() - 0.5) }
+        let excluded = SparseMatrix(
+            rowCount: queryCount, columnCount: itemCount, rows: (0..<queryCount).map { Int32($0) },
+            columns: (0..<queryCount).map { Int32($0 * 7) },
+            values: [Float](repeating: 1, count: queryCount))
+        for level in ISALevel.available {
+            let top = try TopN(
+                itemFactors: items, itemCount: itemCount, factorCount: f, path: .scan)
+            let lists = try top.top(
+                60, queryFactors: queries, excluding: excluded, threadCount: 1,
+                kernels: KernelTable(level))
+            for query in 0..<queryCount {
+                #expect(lists.count(of: query) == 60)
+                #expect(!lists[query].contains { $0.item == Int32(query * 7) })
+            }
+        }
+    }
+
+    /// Lengths whose squares overflow together, while no product of factors does.
+    @Test func streamsAcceptWhatPreparedItemsDo() throws {
+        let customers: [Float] = [2e19, 1e19]
+        let top = try TopN(itemFactors: [1e-10], itemCount: 1, factorCount: 1)
+        try top.checkQueries(customers.span, threadCount: 1)
+        let query: [Float] = [1e-10]
+        let lists = try TopStream.top(
+            1, queryFactors: query.span, itemFactors: customers.span, factorCount: 1,
+            threadCount: 1)
+        #expect(lists[0].map(\.item) == [0])
+    }
+
     private func integers(_ count: Int, seed: UInt64) -> [Float] {
         var random = SeededRandom(seed: seed)
         return (0..<count).map { _ in Float(random.below(5)) - 2 }
