@@ -1,3 +1,5 @@
+import CPlatform
+
 // Conjugate gradients on one row's normal equations, in the axes in which the matrix of the fixed
 // side is diagonal (see ConjugateGradientSweep in Models). `width` is a multiple of 16.
 //
@@ -20,12 +22,14 @@ private let pullCount = 64
 /// with `base = target = 0` it is minus the system times `vector`.
 /// - Parameters:
 ///   - rows: `[… × width]`, row-major.
+///   - ahead: how many of `indices` are known beyond `count`. While a group of rows is used, the
+///     next group is fetched: with -1 none is, for rows that were used just before.
 ///   - vector, output: `[width]`.
 ///   - scratch: room for 320 values.
 @inline(never)
 package func addPulls(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
-    _ values: UnsafePointer<Float>, _ count: Int, _ intercept: Float, _ slope: Float,
+    _ values: UnsafePointer<Float>, _ count: Int, _ ahead: Int, _ intercept: Float, _ slope: Float,
     _ base: Float, _ target: Float, _ vector: UnsafePointer<Float>,
     _ output: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutablePointer<Float>
 ) {
@@ -34,6 +38,9 @@ package func addPulls(
     while first < count {
         let n = min(pullCount, count - first)
         let (index, value) = (indices + first, values + first)
+        if ahead >= 0 {
+            fetchRows(rows, width, index + n, min(pullCount, count + ahead - first - n))
+        }
         storeQuarters(rows, width, index, n, vector, quarters)
         var i = 0
         while i + 4 <= n {
@@ -51,6 +58,24 @@ package func addPulls(
         }
         addWeightedRows(rows, width, index, n, scratch, output)
         first += n
+    }
+}
+
+/// Asks for rows that are used soon: their memory is far, and they are in no order that the
+/// processor could foresee.
+@inline(__always)
+private func fetchRows(
+    _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>, _ count: Int
+) {
+    var i = 0
+    while i < count {
+        let row = rows + Int(indices[i]) * width
+        var k = 0
+        while k < width {
+            patron_prefetch_second(row + k)
+            k += 16
+        }
+        i += 1
     }
 }
 
@@ -322,7 +347,7 @@ package func stepDescent(
 /// Conjugate gradients on one row from `x`: at most `steps` steps, fewer where ρ has fallen to
 /// `tolerance` of its first value.
 /// - Parameters:
-///   - rows, indices, values, count, intercept, slope: as for `addPulls`.
+///   - rows, indices, values, count, ahead, intercept, slope: as for `addPulls`.
 ///   - axes, regularization, scale, floor: as for `prepareDescent`.
 ///   - x: `[width]`, in and out.
 ///   - state: `[5 × width + 320]`, any content.
@@ -330,8 +355,8 @@ package func stepDescent(
 @inline(never)
 package func descendRow(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
-    _ values: UnsafePointer<Float>, _ count: Int, _ intercept: Float, _ slope: Float,
-    _ axes: UnsafePointer<Float>, _ regularization: Float, _ floor: Float,
+    _ values: UnsafePointer<Float>, _ count: Int, _ ahead: Int, _ intercept: Float,
+    _ slope: Float, _ axes: UnsafePointer<Float>, _ regularization: Float, _ floor: Float,
     _ x: UnsafeMutablePointer<Float>, _ state: UnsafeMutablePointer<Float>, _ steps: Int,
     _ tolerance: Float
 ) -> Int32 {
@@ -344,15 +369,15 @@ package func descendRow(
     let scratch = state + 5 * width
     prepareDescent(axes, width, regularization, scale, floor, x, state)
     addPulls(
-        rows, width, indices, values, count, scaledIntercept, scaledSlope, scale, 1, x, image,
-        scratch)
+        rows, width, indices, values, count, ahead, scaledIntercept, scaledSlope, scale, 1, x,
+        image, scratch)
     let first = startDescent(state, width)
     var rho = first
     var step = 0
     while step < steps && rho > tolerance * first {
         addPulls(
-            rows, width, indices, values, count, scaledIntercept, scaledSlope, 0, 0, direction,
-            image, scratch)
+            rows, width, indices, values, count, -1, scaledIntercept, scaledSlope, 0, 0,
+            direction, image, scratch)
         rho = stepDescent(state, width, x, rho)
         step += 1
     }

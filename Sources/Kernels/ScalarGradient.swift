@@ -4,8 +4,8 @@
 @inline(never)
 package func scalarAddPulls(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
-    _ values: UnsafePointer<Float>, _ count: Int, _ intercept: Float, _ slope: Float,
-    _ base: Float, _ target: Float, _ vector: UnsafePointer<Float>,
+    _ values: UnsafePointer<Float>, _ count: Int, _ ahead: Int, _ intercept: Float,
+    _ slope: Float, _ base: Float, _ target: Float, _ vector: UnsafePointer<Float>,
     _ output: UnsafeMutablePointer<Float>, _ weights: UnsafeMutablePointer<Float>
 ) {
     for i in 0..<count {
@@ -84,8 +84,8 @@ package func scalarStepDescent(
 @inline(never)
 package func scalarDescendRow(
     _ rows: UnsafePointer<Float>, _ width: Int, _ indices: UnsafePointer<Int32>,
-    _ values: UnsafePointer<Float>, _ count: Int, _ intercept: Float, _ slope: Float,
-    _ axes: UnsafePointer<Float>, _ regularization: Float, _ floor: Float,
+    _ values: UnsafePointer<Float>, _ count: Int, _ ahead: Int, _ intercept: Float,
+    _ slope: Float, _ axes: UnsafePointer<Float>, _ regularization: Float, _ floor: Float,
     _ x: UnsafeMutablePointer<Float>, _ state: UnsafeMutablePointer<Float>, _ steps: Int,
     _ tolerance: Float
 ) -> Int32 {
@@ -96,14 +96,16 @@ package func scalarDescendRow(
     let (direction, image) = (state + 3 * width, state + 4 * width)
     scalarPrepareDescent(axes, width, regularization, scale, floor, x, state)
     scalarAddPulls(
-        rows, width, indices, values, count, scaledIntercept, scaledSlope, scale, 1, x, image,
+        rows, width, indices, values, count, ahead, scaledIntercept, scaledSlope, scale, 1, x,
+        image,
         state)
     let first = scalarStartDescent(state, width)
     var rho = first
     var step = 0
     while step < steps && rho > tolerance * first {
         scalarAddPulls(
-            rows, width, indices, values, count, scaledIntercept, scaledSlope, 0, 0, direction,
+            rows, width, indices, values, count, ahead, scaledIntercept, scaledSlope, 0, 0,
+            direction,
             image, state)
         rho = scalarStepDescent(state, width, x, rho)
         step += 1

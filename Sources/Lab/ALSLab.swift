@@ -40,6 +40,8 @@ package enum ALSLab {
         package var reportsLoss = true
         package var iterations: Int
         package var solver: Solver = .cholesky
+        /// Of conjugate gradients, a row and half-sweep; nil: the model's default.
+        package var steps: Int?
         package var seed: UInt64 = 1
         /// `[itemCount × factorCount]`, '<f4', to start from; nil: drawn from the seed.
         package var itemStartPath: String?
@@ -57,11 +59,13 @@ package enum ALSLab {
 
         /// Everything that the command line sets of the model's parameters, in one place.
         func parameters(_ setting: LabSetting) -> ImplicitALS.Parameters {
-            ImplicitALS.Parameters(
+            var parameters = ImplicitALS.Parameters(
                 factorCount: factorCount, regularization: regularization,
                 confidenceWeight: confidenceWeight, iterations: iterations, seed: seed,
                 threadCount: setting.threadCount, solver: solver.model, confidence: confidence,
                 regularizationExponent: regularizationExponent)
+            if let steps { parameters.conjugateGradientSteps = steps }
+            return parameters
         }
     }
 

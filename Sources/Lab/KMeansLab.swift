@@ -71,7 +71,8 @@ package enum KMeansLab {
         for _ in 0..<setting.repeatCount {
             do throws(ModelError) {
                 let (centroids, seedSeconds) = try timed { () throws(ModelError) in
-                    try Self.centroids(to: points, parameters, given: start, kernels)
+                    if let start { return start }
+                    return try KMeans.start(of: points, parameters, kernels: kernels)
                 }
                 let (fitted, fitSeconds) = try timed { () throws(ModelError) in
                     try KMeans.fit(
@@ -101,18 +102,6 @@ package enum KMeansLab {
         var check: Double
         var seed: [Double]
         var fit: [Double]
-    }
-
-    /// Centroids to start from: those that a fit of one start seeds.
-    private static func centroids(
-        to points: any PointSource, _ parameters: KMeans.Parameters, given start: [Float]?,
-        _ kernels: KernelTable
-    ) throws(ModelError) -> [Float] {
-        if let start { return start }
-        var random = SeededRandom(seed: parameters.seed, stream: 0)
-        return try KMeansSeeding.centroids(
-            of: points, clusterCount: parameters.clusterCount, method: parameters.seeding,
-            random: &random, threadCount: parameters.threadCount, kernels: kernels)
     }
 
     private static func read(

@@ -9,7 +9,7 @@ import KernelsAVX512
 struct GradientKernels: Sendable {
     let addPulls:
         @Sendable (
-            UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>, Int, Float,
+            UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>, Int, Int, Float,
             Float, Float, Float, UnsafePointer<Float>, UnsafeMutablePointer<Float>,
             UnsafeMutablePointer<Float>
         ) -> Void
@@ -28,7 +28,7 @@ struct GradientKernels: Sendable {
         @Sendable (UnsafeMutablePointer<Float>, Int, UnsafeMutablePointer<Float>, Float) -> Float
     let descendRow:
         @Sendable (
-            UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>, Int, Float,
+            UnsafePointer<Float>, Int, UnsafePointer<Int32>, UnsafePointer<Float>, Int, Int, Float,
             Float, UnsafePointer<Float>, Float, Float, UnsafeMutablePointer<Float>,
             UnsafeMutablePointer<Float>, Int, Float
         ) -> Int32
@@ -170,6 +170,7 @@ extension KernelTable {
                                 gradientKernels.descendRow(
                                     address(rows), width, address(columns) + entries.lowerBound,
                                     address(values) + entries.lowerBound, entries.count,
+                                    matrix.valueCount - entries.upperBound,
                                     confidence.intercept, confidence.slope, address(axes),
                                     regularization, fixed.floor,
                                     address(factors) + position * width, address(state), steps,
@@ -293,6 +294,7 @@ extension KernelTable {
                                         address(rows), width,
                                         address(columns) + entries.lowerBound,
                                         address(values) + entries.lowerBound, entries.count,
+                                        isResidual ? 0 : -1,
                                         confidence.intercept * scale, confidence.slope * scale,
                                         isResidual ? scale : 0, isResidual ? 1 : 0,
                                         address(vectors) + at, address(output) + at,

@@ -144,6 +144,8 @@ struct LabALS: ParsableCommand {
     var iterations: Int
     @Option(help: "cholesky, cg or subspace.")
     var solver = ALSLab.Solver.cholesky
+    @Option(help: "Most steps of conjugate gradients for a row in an iteration.")
+    var steps: Int?
     @Option(help: "onePlusAlphaR: confidence 1 + A r; alphaR: A r, as implicit has it.")
     var convention = ImplicitALS.Confidence.onePlusAlphaR
     @Option(help: "0 to 1: how the regularization of a row grows with its entries; 0: not at all.")
@@ -164,6 +166,7 @@ struct LabALS: ParsableCommand {
     func validate() throws {
         try require("--factors", factors, in: 1...512)
         try require("--iterations", iterations, in: 1...1_000_000)
+        if let steps { try require("--steps", steps, in: 1...1_000) }
         if let columns { try require("--columns", columns, in: 1...Int(Int32.max)) }
         for (name, value) in [("--regularization", regularization), ("--confidence", confidence)] {
             guard (0...1e15).contains(value) else {
@@ -187,6 +190,7 @@ struct LabALS: ParsableCommand {
         options.regularization = regularization
         options.confidenceWeight = confidence
         options.solver = solver
+        options.steps = steps
         options.confidence = convention
         options.regularizationExponent = regularizationExponent
         options.reportsLoss = !noLoss

@@ -100,7 +100,7 @@ package enum KMeans {
     ///   2 + ln(clusters) iterations.
     package static func fit(
         _ points: any PointSource, _ parameters: Parameters, initialCentroids: [Float]? = nil,
-        kernels: KernelTable = .current
+        kernels: KernelTable = .current, limits: KMeansSeeding.Limits = KMeansSeeding.Limits()
     ) throws(ModelError) -> FittedKMeans {
         try parameters.check()
         guard points.rowCount > 0, points.featureCount > 0 else { throw .noRows(model: "k-means") }
@@ -118,20 +118,20 @@ package enum KMeans {
             try checked(centroids, parameters.clusterCount, points.featureCount)
         }
         guard raw.isFarFromOrigin else {
-            return try fit(points, raw, parameters, start: start, kernels: kernels)
+            return try fit(points, raw, parameters, start: start, kernels, limits)
         }
         let near = CentredPoints(points, origin: raw.means, threadCount: parameters.threadCount)
         let moments = try Moments(near, threadCount: parameters.threadCount, kernels: kernels)
         let fitted = try fit(
             near, moments, parameters, start: start.map { shift($0, by: raw.means, sign: -1) },
-            kernels: kernels)
+            kernels, limits)
         return fitted.shifted(to: raw.means)
     }
 
     /// The fit of checked points near the origin.
     private static func fit(
         _ points: any PointSource, _ moments: Moments, _ parameters: Parameters,
-        start: [Float]?, kernels: KernelTable
+        start: [Float]?, _ kernels: KernelTable, _ limits: KMeansSeeding.Limits
     ) throws(ModelError) -> FittedKMeans {
         let meanSquare = moments.squareSum / Double(points.rowCount)
         guard meanSquare == 0 || meanSquare >= 1e-30 else {
@@ -145,12 +145,9 @@ package enum KMeans {
         var best: FittedKMeans?
         var failure = ModelError.noRows(model: "k-means")
         for restart in 0..<parameters.restarts {
-            var random = SeededRandom(seed: parameters.seed, stream: UInt64(restart))
             do {
-                let centroids = try KMeansSeeding.centroids(
-                    of: points, clusterCount: parameters.clusterCount,
-                    method: parameters.seeding, random: &random,
-                    threadCount: parameters.threadCount, kernels: kernels)
+                let centroids = try self.start(
+                    of: points, parameters, restart: restart, kernels: kernels, limits: limits)
                 let fitted = try run.iterate(from: centroids)
                 if fitted.inertia < best?.inertia ?? .infinity { best = fitted }
             } catch {
@@ -161,6 +158,31 @@ package enum KMeans {
         }
         guard let best else { throw failure }
         return best
+    }
+
+    /// The centroids that a fit starts from: its seeding and, where that is worth it, where a
+    /// sample's iterations lead from there.
+    /// - Parameters:
+    ///   - points: checked, near the origin.
+    ///   - restart: 0 ..< restarts.
+    /// - Returns: `[clusterCount × featureCount]` row-major.
+    /// - Throws: as `KMeansSeeding.centroids`.
+    package static func start(
+        of points: any PointSource, _ parameters: Parameters, restart: Int = 0,
+        kernels: KernelTable, limits: KMeansSeeding.Limits = KMeansSeeding.Limits()
+    ) throws(ModelError) -> [Float] {
+        var random = SeededRandom(seed: parameters.seed, stream: UInt64(restart))
+        let centroids = try KMeansSeeding.centroids(
+            of: points, clusterCount: parameters.clusterCount, method: parameters.seeding,
+            random: &random, threadCount: parameters.threadCount, kernels: kernels, limits: limits)
+        guard
+            parameters.seeding == .auto,
+            SampleStart.isWorthwhile(
+                rowCount: points.rowCount, clusterCount: parameters.clusterCount, limits: limits)
+        else { return centroids }
+        return try SampleStart.centroids(
+            from: centroids, of: points, parameters, limits: limits, random: &random,
+            kernels: kernels)
     }
 
     /// Initial centroids that single precision can work with.

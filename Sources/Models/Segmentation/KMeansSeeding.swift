@@ -10,7 +10,8 @@ extension KMeans {
         case parallel
         /// Greedy k-means++ on a sample, moved by mini-batches; see `MiniBatchStart`.
         case miniBatch
-        /// By the numbers of rows and clusters; see `KMeansSeeding.Limits`.
+        /// By the numbers of rows and clusters; a fit of many rows then starts with iterations on
+        /// a sample. See `KMeansSeeding.Limits`.
         case auto
     }
 }
@@ -23,12 +24,17 @@ package enum KMeansSeeding {
     /// Where `auto` changes its way.
     package struct Limits: Sendable, Equatable {
         /// Most rows for which `auto` seeds greedily whatever the number of clusters.
-        package var greedyRowCount = 1_000_000
+        package var greedyRowCount = 1 << 18
         /// Most clusters for which it does so whatever the number of rows: one pass a centroid is
         /// then no more work than k-means||.
         package var greedyClusterCount = 16
         /// Most rows that are seeded as a whole; above, `MiniBatchStart` works on samples.
         package var wholeRowCount = 20_000_000
+        /// Rows of the sample that `SampleStart` iterates on: a multiple of 64.
+        package var sampleRowCount = 1 << 16
+        /// It does so from so many times as many rows on, and with at least so many rows a cluster.
+        package var leastSampleMultiple = 8
+        package var leastSampleRowsPerCluster = 1 << 12
         package var miniBatch = MiniBatchStart.Sizes()
         package var parallel = ParallelSeeding.Sizes()
 

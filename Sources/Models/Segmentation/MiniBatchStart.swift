@@ -1,5 +1,4 @@
 import Numerical
-import Synchronization
 
 /// A start for more rows than are worth seeding as a whole: greedy k-means++ on a sample, then
 /// mini-batch iterations over random blocks of all rows, each centroid moving by a learning rate of
@@ -32,14 +31,14 @@ package enum MiniBatchStart {
         random: inout SeededRandom, threadCount: Int, kernels: KernelTable
     ) throws(ModelError) -> [Float] {
         let blockCount = points.rowCount / FeatureMatrix.blockRowCount
-        var reader = BlockReader(points: points, threadCount: threadCount)
+        let reader = BlockReader(points: points, threadCount: threadCount)
         let wanted = max(sizes.sampleRowCount, 64 * clusterCount) / FeatureMatrix.blockRowCount
         guard wanted < blockCount else {
             return try GreedySeeding.centroids(
                 of: points, clusterCount: clusterCount, random: &random,
                 threadCount: threadCount, kernels: kernels)
         }
-        let sample = try reader.read(distinctBlocks(wanted, of: blockCount, &random))
+        let sample = try reader.read(BlockReader.distinctBlocks(wanted, of: blockCount, &random))
         var centroids: [Float]
         do throws(ModelError) {
             centroids = try GreedySeeding.centroids(
@@ -93,19 +92,6 @@ package enum MiniBatchStart {
         }
     }
 
-    /// Blocks chosen without repetition, ascending.
-    /// Source: D. Knuth, "The Art of Computer Programming", volume 2, 3.4.2, algorithm S.
-    private static func distinctBlocks(
-        _ count: Int, of blockCount: Int, _ random: inout SeededRandom
-    ) -> [Int] {
-        var blocks: [Int] = []
-        for block in 0..<blockCount where blocks.count < count {
-            let left = Double(blockCount - block)
-            if random.uniform() * left < Double(count - blocks.count) { blocks.append(block) }
-        }
-        return blocks
-    }
-
     /// Sums of the rows of each cluster.
     private struct Sums: Sendable {
         /// `[clusterCount × featureCount]`.
@@ -136,45 +122,5 @@ package enum MiniBatchStart {
             for i in values.indices { values[i] += other.values[i] }
             for i in counts.indices { counts[i] += other.counts[i] }
         }
-    }
-}
-
-/// Copies blocks of a source into a matrix.
-private struct BlockReader {
-    let points: any PointSource
-    let threadCount: Int
-    private let scratches: ScratchMatrices
-
-    init(points: any PointSource, threadCount: Int) {
-        self.points = points
-        self.threadCount = threadCount
-        scratches = ScratchMatrices(
-            rowCount: FeatureMatrix.blockRowCount, featureCount: points.featureCount)
-    }
-
-    /// - Parameter blocks: whole blocks of the source.
-    mutating func read(_ blocks: [Int]) throws(ModelError) -> FeatureMatrix {
-        let size = FeatureMatrix.blockRowCount
-        var matrix = FeatureMatrix(
-            rowCount: blocks.count * size, featureCount: points.featureCount)
-        let valueCount = size * points.featureCount
-        let (points, scratches) = (points, scratches)
-        let failure = Mutex<ModelError?>(nil)
-        matrix.fillBlocks(chunkBlocks: 16, threadCount: threadCount) { rows, values in
-            for (i, block) in blocks[rows.lowerBound / size..<rows.upperBound / size].enumerated() {
-                do throws(ModelError) {
-                    try scratches.withRows(block * size..<(block + 1) * size, of: points) {
-                        source, sourceRows in
-                        let all = source.storage.span
-                        let first = sourceRows.lowerBound * points.featureCount
-                        for j in 0..<valueCount { values[i * valueCount + j] = all[first + j] }
-                    }
-                } catch {
-                    failure.withLock { $0 = $0 ?? error }
-                }
-            }
-        }
-        if let error = failure.withLock({ $0 }) { throw error }
-        return matrix
     }
 }
