@@ -9,9 +9,6 @@ struct FactorTables {
     private static let gramRows = 4096
     private static let gramChunks = 256
 
-    /// Its square times the largest confidence stays finite in single precision.
-    private static let largestInitialFactor: Float = 1e10
-
     private let factorCount: Int
     private let width: Int
     private let threadCount: Int
@@ -41,7 +38,11 @@ struct FactorTables {
         return factors
     }
 
-    /// - Parameter factors: `[rowCount × factorCount]`; nil for zeros.
+    /// - Parameters:
+    ///   - factors: `[rowCount × factorCount]`; nil for zeros.
+    ///   - what: names the factors in an error.
+    /// - Throws: `countMismatch`; for the first factor that cannot be used, in row order,
+    ///   `nonFiniteValue` or `outOfRange`.
     func padded(
         _ factors: [Float]?, rowCount: Int, what: String
     ) throws(ModelError) -> AlignedFloats {
@@ -55,14 +56,18 @@ struct FactorTables {
         let bad = parallelMap(
             count: rowCount, chunkSize: Self.chunkRows, threadCount: threadCount
         ) { _, rows in
-            rows.first { row in
-                !factors[row * factorCount..<(row + 1) * factorCount].allSatisfy {
-                    abs($0) <= Self.largestInitialFactor
-                }
+            (rows.lowerBound * factorCount..<rows.upperBound * factorCount).first {
+                !(abs(factors[$0]) <= ImplicitALS.largestInitialFactor)
             }
         }
-        if let row = bad.compactMap({ $0 }).first {
-            throw .nonFiniteValue(what: "\(what) (or beyond 1e10)", row: row, column: 0)
+        if let first = bad.lazy.compactMap({ $0 }).first {
+            let (row, column) = (first / factorCount, first % factorCount)
+            guard factors[first].isFinite else {
+                throw .nonFiniteValue(what: what, row: row, column: column)
+            }
+            throw .outOfRange(
+                what: "\(what): row \(row), column \(column)", actual: Double(factors[first]),
+                allowed: "-1e10 ... 1e10; scale the factors down")
         }
         parallelFill(
             &table, rowWidth: width, chunkRows: Self.chunkRows, threadCount: threadCount

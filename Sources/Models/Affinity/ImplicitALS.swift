@@ -20,6 +20,9 @@ package enum ImplicitALS {
     /// Largest regularization and confidence: the sums of single-precision products of factors
     /// with these stay finite.
     package static let largestWeight = 1e15
+    /// Largest magnitude of a factor to start from: its square times the largest confidence stays
+    /// finite in single precision.
+    package static let largestInitialFactor: Float = 1e10
 
     /// Fits factors to users' purchases.
     /// - Parameters:
@@ -30,6 +33,7 @@ package enum ImplicitALS {
     ///     them only where there are no initial item factors: these are then solved for first.
     ///   - measuresLoss: false leaves `lossPerIteration` empty and saves its pass.
     /// - Throws: `noRows` for a matrix without entries; `outOfRange`; `nonFiniteValue`;
+    ///   `countMismatch` for initial factors of another size;
     ///   `singularSystem` where regularization is 0 and a row's system cannot be solved in single
     ///   precision. With any regularization above 0 such a system is given the least more of it
     ///   that it needs (see `ExactSweep`). Of a system with many solutions `conjugateGradient` and

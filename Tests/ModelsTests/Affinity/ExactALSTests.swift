@@ -196,11 +196,34 @@ import Testing
             throws: ModelError.countMismatch(
                 what: "initial user factors", actual: 3, expected: 240)
         ) { try ImplicitALS.fit(matrix, more, initialUserFactors: [1, 2, 3]) }
-        var broken = first.itemFactors
-        broken[9] = .nan
-        #expect(throws: ModelError.self) {
-            try ImplicitALS.fit(matrix, more, initialItemFactors: broken)
+    }
+
+    /// A factor that cannot be started from is named by its row and column, and by what it is.
+    @Test func badInitialFactorsAreNamed() {
+        let matrix = purchases(users: 9_000, items: 30, entries: 20_000)
+        let parameters = ImplicitALS.Parameters(factorCount: 4, iterations: 1, threadCount: 2)
+        func failure(users: Bool, _ bad: [Int: Float]) -> ModelError? {
+            var factors = [Float](repeating: 0.1, count: (users ? 9_000 : 30) * 4)
+            for (index, value) in bad { factors[index] = value }
+            do throws(ModelError) {
+                _ = try ImplicitALS.fit(
+                    matrix, parameters, initialItemFactors: users ? nil : factors,
+                    initialUserFactors: users ? factors : nil)
+                return nil
+            } catch { return error }
         }
+        #expect(
+            failure(users: false, [4 * 7 + 2: .nan])
+                == .nonFiniteValue(what: "initial item factors", row: 7, column: 2))
+        #expect(
+            failure(users: true, [4 * 8_999 + 3: -.infinity, 4 * 4_096 + 1: .nan])
+                == .nonFiniteValue(what: "initial user factors", row: 4_096, column: 1))
+        #expect(
+            failure(users: false, [4 * 3 + 1: -2e10])
+                == .outOfRange(
+                    what: "initial item factors: row 3, column 1", actual: Double(Float(-2e10)),
+                    allowed: "-1e10 ... 1e10; scale the factors down"))
+        #expect(failure(users: false, [5: 1e10]) == nil)
     }
 
     /// Two products that nearly everybody has bought: their rows are split into pieces.
