@@ -2,7 +2,7 @@ import Numerical
 
 /// The objective of implicit ALS for given factors.
 struct ALSLoss {
-    /// Entries of a chunk of rows, about.
+    /// Rows of a chunk.
     private static let chunkRows = 512
 
     private let parameters: ImplicitALS.Parameters
@@ -47,12 +47,11 @@ struct ALSLoss {
     ) -> Double {
         let (width, kernels) = (parameters.width, kernels)
         let (alpha, base) = (parameters.confidenceWeight, parameters.confidenceBase)
-        let sums = parallelMap(
-            count: matrix.rowCount, chunkSize: Self.chunkRows,
-            threadCount: parameters.threadCount
-        ) { _, rows in
-            var scores = AlignedFloats(
-                count: rows.reduce(0) { max($0, matrix.entries(of: $1).count) })
+        let longest = (0..<matrix.rowCount).reduce(0) { max($0, matrix.entries(of: $1).count) }
+        // The products of a row's entries, a thread.
+        var scratches = [AlignedFloats](
+            repeating: AlignedFloats(count: longest), count: parameters.threadCount)
+        return sum(overChunksOf: matrix, &scratches) { scores, rows in
             var sum = 0.0
             for row in rows {
                 let entries = matrix.entries(of: row)
@@ -68,16 +67,13 @@ struct ALSLoss {
             }
             return sum
         }
-        return sums.reduce(0, +)
     }
 
     /// Σ λ |x|² of one side whose rows differ in λ.
     private func penalty(_ table: AlignedFloats, _ matrix: SparseMatrix) -> Double {
         let (width, kernels, parameters) = (parameters.width, kernels, parameters)
-        let sums = parallelMap(
-            count: matrix.rowCount, chunkSize: Self.chunkRows,
-            threadCount: parameters.threadCount
-        ) { _, rows in
+        var scratches: [Void] = Array(repeating: (), count: parameters.threadCount)
+        return sum(overChunksOf: matrix, &scratches) { _, rows in
             var sum = 0.0
             for row in rows {
                 let x = table.span.extracting(row * width..<(row + 1) * width)
@@ -88,6 +84,20 @@ struct ALSLoss {
                         otherCount: matrix.columnCount)
             }
             return sum
+        }
+    }
+
+    /// What `body` gives for the chunks of a matrix's rows, added in their order.
+    private func sum<Scratch: Sendable>(
+        overChunksOf matrix: SparseMatrix, _ scratches: inout [Scratch],
+        _ body: @Sendable (inout Scratch, Range<Int>) -> Double
+    ) -> Double {
+        let (size, rowCount) = (Self.chunkRows, matrix.rowCount)
+        var sums = [Double](repeating: 0, count: (rowCount + size - 1) / size)
+        parallelFill(&sums, rowWidth: 1, chunkRows: 1, scratches: &scratches) {
+            scratch, chunks, slice in
+            let first = chunks.lowerBound * size
+            slice[0] = body(&scratch, first..<min(rowCount, first + size))
         }
         return sums.reduce(0, +)
     }

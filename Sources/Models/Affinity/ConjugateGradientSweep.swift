@@ -29,6 +29,8 @@ package struct ConjugateGradientSweep: Sendable {
     private let kernels: KernelTable
     /// The fixed side in its axes; kept, so that a pass writes to memory it has used before.
     private var turned = AlignedFloats(count: 0)
+    /// Memory of the popular rows, kept for the same reason.
+    private var popularStates: [DescentState] = []
 
     /// - Parameters:
     ///   - conjugateGradientSteps: at most this many a row and half-sweep, at least 1. Up: closer
@@ -82,12 +84,14 @@ package struct ConjugateGradientSweep: Sendable {
         defer { turned = side.rows }
 
         var popular = PopularRows(
-            purchases, side, terms, axes, rows: rows, threadCount: threadCount, kernels)
+            purchases, side, terms, axes, rows: rows, states: &popularStates,
+            threadCount: threadCount, kernels)
+        defer { popularStates = popular.states }
         popular.descend(purchases, side, terms, steps: steps, tolerance: tolerance)
         let failedRow = descend(purchases, side, axes, popular, &rows)
-        if let failedRow { throw .singularSystem(what: what, row: failedRow) }
-        guard popular.write(axes, to: &rows) else {
-            throw .singularSystem(what: what, row: popular.indices[0])
+        let failedPopularRow = popular.write(axes, to: &rows)
+        if let row = [failedRow, failedPopularRow].compactMap({ $0 }).min() {
+            throw .singularSystem(what: what, row: row)
         }
     }
 

@@ -17,20 +17,33 @@ struct PopularRows {
     private let width: Int
     private let blockCount: Int
     private let partBlocks: Int
-    private let threadCount: Int
     private let kernels: KernelTable
     /// `[indices.count × (blockCount + 1)]`: the first entry of each row in each block.
     private var offsets: [Int] = []
     /// `[indices.count × width]`, in the axes.
     private var factors: AlignedFloats
-    private var states: [DescentState]
+    /// `[indices.count]` or more: memory of a sweep before is kept.
+    private(set) var states: [DescentState]
     private var scales: [Float]
+    /// Positions in `indices` of the rows that take another step.
+    private var active: [Int] = []
     /// `[partCount × indices.count × width]`.
     private var sums: AlignedFloats
+    /// 0 ... part count.
+    private let partBounds: [Int]
+    private var scratches: [Scratch] = []
 
+    /// A thread's memory.
+    private struct Scratch: Sendable {
+        var work = AlignedFloats(count: 320)
+        var pieces: [PullPiece] = []
+    }
+
+    /// - Parameter states: memory of a sweep before, of any rows; taken out.
     init(
         _ matrix: SparseMatrix, _ side: DiagonalSide, _ terms: RowTerms, _ axes: PrincipalAxes,
-        rows: AlignedFloats, threadCount: Int, _ kernels: KernelTable
+        rows: AlignedFloats, states memory: inout [DescentState], threadCount: Int,
+        _ kernels: KernelTable
     ) {
         let width = side.width
         let blockRows = max(1, Self.blockBytes / (4 * width))
@@ -40,17 +53,26 @@ struct PopularRows {
         let leastCount = max(1, Self.leastBytes / (4 * width), 8 * blocks)
         self.leastCount = leastCount
         self.width = width
-        self.threadCount = threadCount
         self.kernels = kernels
         indices = (0..<matrix.rowCount).filter { matrix.entries(of: $0).count >= leastCount }
         blockCount = (matrix.columnCount + blockRows - 1) / blockRows
         partBlocks = max(1, (blockCount + Self.maximumParts - 1) / Self.maximumParts)
         let partCount = (blockCount + partBlocks - 1) / partBlocks
+        partBounds = Array(0...partCount)
         factors = AlignedFloats(count: 0)
         sums = AlignedFloats(count: partCount * indices.count * width)
         scales = []
         states = []
+        swap(&states, &memory)
         if indices.isEmpty { return }
+        scales.reserveCapacity(indices.count)
+        active.reserveCapacity(indices.count)
+        while states.count < indices.count { states.append(DescentState(width: width)) }
+        scratches = (0..<threadCount).map { [count = indices.count] _ in
+            var scratch = Scratch()
+            scratch.pieces.reserveCapacity(count)
+            return scratch
+        }
 
         var old = AlignedFloats(count: indices.count * width)
         for (i, row) in indices.enumerated() {
@@ -70,14 +92,13 @@ struct PopularRows {
             var largest: Float = 0
             for entry in entries { largest = max(largest, matrix.values[entry]) }
             let scale = 1 / (1 + max(0, terms.confidence.excess(largest)))
-            var state = DescentState(width: width)
             kernels.prepareDescent(
                 side,
                 regularization: terms.regularization(
                     entryCount: entries.count, otherCount: matrix.columnCount),
-                scale: scale, x: turned.span.extracting(i * width..<(i + 1) * width), &state)
+                scale: scale, x: turned.span.extracting(i * width..<(i + 1) * width),
+                &states[i])
             scales.append(scale)
-            states.append(state)
         }
     }
 
@@ -114,41 +135,45 @@ struct PopularRows {
         tolerance: Float
     ) {
         if indices.isEmpty { return }
-        addPulls(matrix, side, terms, Array(indices.indices), on: factors, isResidual: true)
+        active.append(contentsOf: indices.indices)
+        addPulls(matrix, side, terms, on: factors, isResidual: true)
         for i in indices.indices { kernels.startDescent(&states[i]) }
         var directions = AlignedFloats(count: factors.count)
         for _ in 0..<steps {
-            let active = indices.indices.filter { states[$0].remainder > tolerance }
+            active.removeAll(keepingCapacity: true)
+            for i in indices.indices where states[i].remainder > tolerance { active.append(i) }
             if active.isEmpty { return }
             for i in active { states[i].copyDirection(to: &directions, at: i) }
-            addPulls(matrix, side, terms, active, on: directions, isResidual: false)
+            addPulls(matrix, side, terms, on: directions, isResidual: false)
             for i in active { kernels.stepDescent(&states[i], factors: &factors, at: i) }
         }
     }
 
     /// Completes the images of the active rows: one pass over the fixed side.
     private mutating func addPulls(
-        _ matrix: SparseMatrix, _ side: DiagonalSide, _ terms: RowTerms, _ active: [Int],
+        _ matrix: SparseMatrix, _ side: DiagonalSide, _ terms: RowTerms,
         on vectors: AlignedFloats, isResidual: Bool
     ) {
         let (partBlocks, blockCount, offsets, scales) = (partBlocks, blockCount, offsets, scales)
-        let (kernels, rowWidth) = (kernels, indices.count * width)
+        let (active, kernels, rowWidth) = (active, kernels, indices.count * width)
         var sums = AlignedFloats(count: 0)
         swap(&sums, &self.sums)
-        parallelFill(&sums, rowWidth: rowWidth, chunkRows: 1, threadCount: threadCount) {
-            part, slice in
-            var scratch = AlignedFloats(count: 320)
+        parallelFill(&sums, rowWidth: rowWidth, bounds: partBounds, scratches: &scratches) {
+            scratch, part, slice in
             for k in slice.indices { slice[k] = 0 }
             let first = part.lowerBound * partBlocks
             for block in first..<min(blockCount, first + partBlocks) {
-                let pieces = active.map { i in
+                scratch.pieces.removeAll(keepingCapacity: true)
+                for i in active {
                     let at = i * (blockCount + 1) + block
-                    return PullPiece(
-                        position: i, entries: offsets[at]..<offsets[at + 1], scale: scales[i])
+                    scratch.pieces.append(
+                        PullPiece(
+                            position: i, entries: offsets[at]..<offsets[at + 1], scale: scales[i]))
                 }
+                let pieces = scratch.pieces
                 kernels.addPulls(
                     matrix, pieces.span, of: side, confidence: terms.confidence,
-                    isResidual: isResidual, on: vectors, to: &slice, scratch: &scratch)
+                    isResidual: isResidual, on: vectors, to: &slice, scratch: &scratch.work)
             }
         }
         for i in active {
@@ -160,19 +185,19 @@ struct PopularRows {
     }
 
     /// Puts the new factors, out of the axes, in their places.
-    /// - Returns: false where one is not finite.
-    func write(_ axes: PrincipalAxes, to rows: inout AlignedFloats) -> Bool {
-        if indices.isEmpty { return true }
+    /// - Returns: the first row with one that is not finite.
+    func write(_ axes: PrincipalAxes, to rows: inout AlignedFloats) -> Int? {
+        if indices.isEmpty { return nil }
         var turned = AlignedFloats(count: factors.count)
         var output = turned.mutableSpan
         kernels.multiplyRows(factors.span, width: width, by: axes.outOfAxes, &output)
         var target = rows.mutableSpan
         for (i, row) in indices.enumerated() {
             for k in 0..<width {
-                guard output[i * width + k].isFinite else { return false }
+                guard output[i * width + k].isFinite else { return row }
                 target[row * width + k] = output[i * width + k]
             }
         }
-        return true
+        return nil
     }
 }

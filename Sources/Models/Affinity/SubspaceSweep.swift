@@ -166,9 +166,9 @@ package struct SubspaceSweep: Sendable {
         _ scale: Float, _ lambda: Float, _ scratch: Scratch, _ system: inout BlockSystem
     ) -> Bool {
         let size = block.size
-        var panel = AlignedFloats(count: 0)
-        swap(&panel, &system.panel)
-        defer { swap(&panel, &system.panel) }
+        // Moved out and back: a span of one field borrows the whole value.
+        guard var panel = system.panel.take() else { preconditionFailure("in use") }
+        defer { system.panel = panel }
         var shift: Float = 0
         for _ in 0...Self.maximumShifts {
             system.start(
@@ -230,8 +230,8 @@ package struct SubspaceSweep: Sendable {
         var rightSide: AlignedFloats
         /// The block's factors before the step.
         var before: [Float]
-        /// Gathered rows.
-        var panel: AlignedFloats
+        /// Gathered rows; taken out while they are in use.
+        var panel: AlignedFloats?
 
         init(size: Int) {
             panel = AlignedFloats(count: size * SubspaceSweep.panelRows)

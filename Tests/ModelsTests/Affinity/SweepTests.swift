@@ -281,6 +281,60 @@ import Testing
         }
     }
 
+    /// Rows with so many entries that they take their steps together: the one that fails is named,
+    /// and of all that fail the first, popular or not.
+    @Test func theFailedRowIsNamed() {
+        let columnCount = 9_000
+        // Rows 0, 2 and 3 have 8192 entries and more, row 1 has one.
+        let counts = [columnCount, 1, columnCount - 1, columnCount - 500]
+        let offsets = counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+        let columns = counts.flatMap { (0..<$0).map(Int32.init) }
+        let matrix = SparseMatrix(
+            rowCount: 4, columnCount: columnCount, rowOffsets: offsets, columnIndices: columns,
+            values: [Float](repeating: 1, count: columns.count))
+        let fixed = factors(columnCount, 3, stream: 1)
+        for (bad, expected) in [([2], 2), ([3], 3), ([1, 3], 1), ([0, 1], 0), ([3, 2], 2)] {
+            var rows = factors(4, 3, stream: 2)
+            for row in bad { rows[row * 16] = .infinity }
+            #expect(throws: ModelError.singularSystem(what: "test rows", row: expected)) {
+                try run(
+                    .conjugateGradient, ImplicitALS.Parameters(factorCount: 3, threadCount: 2),
+                    matrix, fixed, &rows)
+            }
+        }
+    }
+
+    /// Memory kept from half-sweep to half-sweep changes nothing, whatever rows it was of.
+    @Test func popularRowsOfAnEarlierSweepLeaveNoTrace() throws {
+        let columnCount = 8_300
+        func matrix(rowCount: Int, step: Int) -> SparseMatrix {
+            let columns = (0..<rowCount).flatMap { row in
+                (0..<columnCount - row * step).map(Int32.init)
+            }
+            let offsets = (0..<rowCount).reduce(into: [0]) {
+                $0.append($0[$0.count - 1] + columnCount - $1 * step)
+            }
+            return SparseMatrix(
+                rowCount: rowCount, columnCount: columnCount, rowOffsets: offsets,
+                columnIndices: columns, values: columns.indices.map { Float(1 + $0 % 3) })
+        }
+        let fixed = factors(columnCount, 5, stream: 1)
+        let parameters = ImplicitALS.Parameters(factorCount: 5, threadCount: 2)
+        let (few, many) = (matrix(rowCount: 2, step: 1), matrix(rowCount: 5, step: 30))
+        func solved(_ matrix: SparseMatrix, after earlier: [SparseMatrix]) throws -> AlignedFloats {
+            var sweep = ConjugateGradientSweep(parameters, .current)
+            for matrix in earlier {
+                var rows = factors(matrix.rowCount, 5, stream: 3)
+                try sweep.solve(matrix, against: fixed, updating: &rows, what: "test rows")
+            }
+            var rows = factors(matrix.rowCount, 5, stream: 2)
+            try sweep.solve(matrix, against: fixed, updating: &rows, what: "test rows")
+            return rows
+        }
+        #expect(try solved(few, after: [many, few]) == solved(few, after: []))
+        #expect(try solved(many, after: [few]) == solved(many, after: []))
+    }
+
     @Test(arguments: Solver.allCases) private func overflowIsAnError(solver: Solver) {
         let matrix = SparseMatrix(
             rowCount: 1, columnCount: 2, rowOffsets: [0, 2], columnIndices: [0, 1], values: [1, 1])
