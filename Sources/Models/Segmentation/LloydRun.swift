@@ -54,6 +54,8 @@ struct LloydRun {
         var inertias: [Double] = []
         var converged = false
         var passCount = 0
+        /// The sums of `centroids`, where no assignment changed in the last pass.
+        var settled: ClusterSums?
         bounds = nil
         schedule = BoundSchedule(
             parameters.algorithm, clusterCount: parameters.clusterCount,
@@ -65,6 +67,7 @@ struct LloydRun {
             inertias.append(inertia(of: sums, centroids))
             if changeCount == 0 {
                 converged = true
+                settled = sums
                 break
             }
             let moved = try movedCentroids(from: centroids, sums)
@@ -81,8 +84,15 @@ struct LloydRun {
         // It may have emptied a cluster too, which then moves like any other empty one. All empty
         // ones move to different rows at once, so a few rounds fill them wherever rows differ.
         var rounds = 0
+        // A pass that recounts may round its sums otherwise than those it would repeat.
+        if passCount % Self.recountPasses == 0 { settled = nil }
         while true {
-            let (sums, _) = try assign(to: centroids, passCount)
+            let sums: ClusterSums
+            if let known = settled.take() {
+                sums = known
+            } else {
+                sums = try assign(to: centroids, passCount).sums
+            }
             passCount += 1
             let occupied = sums.counts.count { $0 > 0 }
             if occupied == parameters.clusterCount {

@@ -60,6 +60,11 @@ private final class CountingSource: PointSource {
     /// Where no row may change its cluster, the features are not read.
     @Test func settledRowsAreNotRead() throws {
         let points = planted(50_000)
+        // From the means that an earlier fit found, the second pass changes nothing.
+        let means = try KMeans.fit(
+            points, .init(clusterCount: 7, tolerance: 0),
+            initialCentroids: (0..<7).flatMap { points.row($0) }
+        ).centroids
         func readRows(_ algorithm: KMeans.Algorithm) throws -> (Int, FittedKMeans) {
             let source = CountingSource(points)
             let fitted = try KMeans.fit(
@@ -67,13 +72,37 @@ private final class CountingSource: PointSource {
                 .init(
                     clusterCount: 7, seed: 3, maximumIterations: 20, tolerance: 0,
                     algorithm: algorithm),
-                initialCentroids: (0..<7).flatMap { points.row($0) })
+                initialCentroids: means)
             return (source.readRows.load(ordering: .relaxed), fitted)
         }
         let (lloyd, expected) = try readRows(.lloyd)
         let (bounded, fitted) = try readRows(.bounded)
         #expect(fitted == expected && fitted.converged)
         #expect(bounded < lloyd)
+    }
+
+    /// A fit that ends because no row changes its cluster has its result: it reads the rows as often
+    /// as one that is stopped an iteration before, which still has to assign them.
+    @Test(arguments: [Float(0), 5e4]) func theLastPassIsNotRepeated(offset: Float) throws {
+        let points = planted(20_000, offset: offset)
+        let start = (0..<7).flatMap { points.row($0) }
+        func fit(_ iterations: Int) throws -> (readRows: Int, FittedKMeans) {
+            let source = CountingSource(points)
+            let fitted = try KMeans.fit(
+                source,
+                .init(
+                    clusterCount: 7, seed: 3, maximumIterations: iterations, tolerance: 0,
+                    algorithm: .lloyd), initialCentroids: start)
+            return (source.readRows.load(ordering: .relaxed), fitted)
+        }
+        let (readRows, whole) = try fit(200)
+        let count = whole.inertiaPerIteration.count
+        #expect(whole.converged && count % 64 != 0)
+        let (readBefore, before) = try fit(count - 1)
+        #expect(!before.converged)
+        #expect(readRows == readBefore)
+        #expect(before.centroids == whole.centroids && before.assignments == whole.assignments)
+        #expect(before.inertia == whole.inertia && before.sizes == whole.sizes)
     }
 
     @Test func aFailingSourceEndsTheFit() {
