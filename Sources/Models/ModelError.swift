@@ -25,7 +25,10 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .countMismatch(let what, let actual, let expected):
-            "\(what): got \(actual), expected \(expected)"
+            """
+            \(what): got \(actual), expected \(expected); give inputs that were made together, \
+            each of the size that the others ask for
+            """
         case .noRows(let model):
             "\(model): there are no rows to fit on; check the date range and the filters"
         case .impossibleHistory(let row, let reason):
@@ -55,7 +58,9 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
             or, for segments, a smaller clusterCount
             """
         case .unreadable(let what, let reason):
-            "\(what) cannot be read: \(reason)"
+            """
+            \(what) cannot be read: \(reason); see that it is there and whole, or write it again
+            """
         }
     }
 }

@@ -122,7 +122,8 @@ struct LabALS: ParsableCommand {
         abstract: "Factorize a sparse matrix of purchases by alternating least squares.",
         discussion: """
             The matrix is in CSR order: row i has the entries indptr[i] up to indptr[i + 1]. A stored \
-            value r counts with confidence 1 + A r. Prints fit_seconds, seconds_per_iteration and \
+            value r counts with confidence 1 + A r, or A r with --convention alphaR; every other \
+            pair counts with 1. Prints fit_seconds, seconds_per_iteration and \
             the loss after each iteration.
             """)
 
@@ -136,9 +137,9 @@ struct LabALS: ParsableCommand {
     var columns: Int?
     @Option(help: "Number of factors.")
     var factors: Int
-    @Option(help: "Regularization, not scaled by the number of entries.")
+    @Option(help: "Regularization of a row; --regularization-exponent scales it by its entries.")
     var regularization: Double
-    @Option(help: "Confidence weight A of the values.")
+    @Option(help: "Confidence weight A of the values: see --convention.")
     var confidence: Double
     @Option(help: "Iterations, each of both sides.")
     var iterations: Int

@@ -14,7 +14,8 @@ struct ExactSweep {
     /// time from one unit in the last place of the largest entry: the last is an eighth of
     /// it.
     private static let maximumShifts = 5
-    /// Floats of partial sums of rows with many entries that are held at a time (16 MiB).
+    /// From so many floats of partial sums on (16 MiB), or 16 pieces where those are more, no further
+    /// row with many entries joins a group. A row's own pieces are held together, however many.
     private static let pieceFloats = 1 << 22
 
     private let parameters: ImplicitALS.Parameters
