@@ -35,10 +35,11 @@ struct ALSLoss {
             for r in 0..<width {
                 sum += parameters.regularization * (left[r * width + r] + right[r * width + r])
             }
-            return sum
+        } else {
+            sum += penalty(users, purchases) + penalty(items, transposed)
         }
         // A sum of squares; the Gram matrices' rounding may leave a little less than nothing.
-        return max(0, sum + penalty(users, purchases) + penalty(items, transposed))
+        return max(0, sum)
     }
 
     /// Σ c (1 - x·y)² - (x·y)² over the entries.

@@ -157,6 +157,60 @@ import Testing
         #expect((fitted.userFactors + fitted.itemFactors).allSatisfy { $0.isFinite })
     }
 
+    /// Users and items without entries, first, last and most of them: every way to fit stays finite
+    /// and leaves them at zero, and so does what is made of the factors.
+    @Test(arguments: ImplicitALS.Solver.allCases)
+    func rowsWithoutEntriesStayFinite(solver: ImplicitALS.Solver) throws {
+        let (userCount, itemCount) = (70, 40)
+        // Of users 20 ..< 50 every third, of items 10 ..< 30 every second has entries.
+        let users = (20..<50).filter { $0 % 3 == 0 }
+        var (rows, columns): ([Int32], [Int32]) = ([], [])
+        for user in users {
+            for item in stride(from: 10 + user % 4 * 2, to: 30, by: 6) {
+                rows.append(Int32(user))
+                columns.append(Int32(item))
+            }
+        }
+        let matrix = SparseMatrix(
+            rowCount: userCount, columnCount: itemCount, rows: rows, columns: columns,
+            values: [Float](repeating: 2, count: rows.count))
+        let transposed = matrix.transposed()
+        for f in [1, 16, 33] {
+            for (confidence, exponent, lambda) in [
+                (ImplicitALS.Confidence.onePlusAlphaR, 0.0, 0.05), (.alphaR, 0, 1e-9),
+                (.onePlusAlphaR, 1, 0.01), (.alphaR, 0.5, 0.01),
+            ] {
+                let fitted = try ImplicitALS.fit(
+                    matrix,
+                    .init(
+                        factorCount: f, regularization: lambda, confidenceWeight: 4, iterations: 3,
+                        threadCount: 2, solver: solver, confidence: confidence,
+                        regularizationExponent: exponent))
+                for (factors, side) in [
+                    (fitted.userFactors, matrix), (fitted.itemFactors, transposed),
+                ] {
+                    for row in 0..<side.rowCount {
+                        let values = factors[row * f..<(row + 1) * f]
+                        #expect(values.allSatisfy { $0.isFinite })
+                        let isZero = values.allSatisfy { $0 == 0 }
+                        #expect(isZero == side.entries(of: row).isEmpty, "row \(row)")
+                    }
+                }
+                #expect(fitted.lossPerIteration.count == 3)
+                #expect(
+                    fitted.lossPerIteration.allSatisfy { $0.isFinite && $0 >= 0 && $0 < 1 },
+                    "\(f) \(confidence) \(exponent) \(lambda): \(fitted.lossPerIteration)")
+                let folded = try ImplicitALS.foldIn(matrix, into: fitted, threadCount: 2)
+                #expect(folded.allSatisfy { $0.isFinite })
+                #expect(folded[0..<20 * f].allSatisfy { $0 == 0 })
+                let lists = try TopN(
+                    itemFactors: fitted.itemFactors, itemCount: itemCount, factorCount: f
+                ).top(5, queryFactors: fitted.userFactors, excluding: matrix, threadCount: 2)
+                #expect(lists.scores.allSatisfy { $0.isFinite })
+            }
+        }
+    }
+
     @Test func plantedGroupsAreFound() throws {
         // Users of group g buy items of group g only; one item of the group is held out.
         var random = SeededRandom(seed: 6)
