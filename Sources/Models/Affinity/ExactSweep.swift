@@ -241,7 +241,7 @@ struct ExactSweep {
             for index in group.indices {
                 for j in 0..<width { rows[group[index] * width + j] = solutions[index * width + j] }
             }
-            group = []
+            group.removeAll(keepingCapacity: true)
             pieceCount = 0
         }
     }
@@ -250,18 +250,23 @@ struct ExactSweep {
     private func solveGroup(
         _ group: [Int], _ matrix: SparseMatrix, _ shared: Shared, _ scratches: inout [Scratch]
     ) -> AlignedFloats {
-        let pieces = group.map { row in
+        var pieces: [Range<Int>] = []
+        var firstPieces = [0]
+        for row in group {
             let entries = matrix.entries(of: row)
-            return stride(
-                from: entries.lowerBound, to: entries.upperBound, by: SweepSchedule.pieceEntries
-            ).map { $0..<min(entries.upperBound, $0 + SweepSchedule.pieceEntries) }
+            var first = entries.lowerBound
+            while first < entries.upperBound {
+                let end = min(entries.upperBound, first + SweepSchedule.pieceEntries)
+                pieces.append(first..<end)
+                first = end
+            }
+            firstPieces.append(pieces.count)
         }
-        let sums = sums(pieces.flatMap { $0 }, matrix, shared, &scratches)
-        let firstPieces = pieces.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
+        let sums = sums(pieces, matrix, shared, &scratches)
         var solutions = AlignedFloats(count: group.count * width)
         parallelFill(
             &solutions, rowWidth: width, bounds: Array(0...group.count), scratches: &scratches
-        ) { scratch, index, slice in
+        ) { [firstPieces] scratch, index, slice in
             let parts = firstPieces[index.lowerBound]..<firstPieces[index.lowerBound + 1]
             solve(group[index.lowerBound], matrix, shared, &scratch) { scratch in
                 for part in parts { scratch.addSums(sums, at: part * (width * width + width)) }
