@@ -120,10 +120,10 @@ package enum ALSLab {
         let pattern = try SparseInput.pattern(
             offsetsPath: options.offsetsPath, indicesPath: options.indicesPath,
             columnCount: options.itemCount)
-        // Both sides' factors, padded to whole registers, and the matrix by rows and by columns.
         try LabError.requireMemory(
-            Double(pattern.rowCount + pattern.columnCount) * Double(8 * options.factorCount)
-                + 16 * Double(pattern.columnIndices.count),
+            neededBytes(
+                rowCount: pattern.rowCount, columnCount: pattern.columnCount,
+                valueCount: pattern.columnIndices.count, options),
             for: "\(options.factorCount) factors of \(pattern.rowCount) rows and "
                 + "\(pattern.columnCount) columns", path: options.indicesPath)
         let values = try SparseInput.values(
@@ -140,8 +140,26 @@ package enum ALSLab {
                 other: "--factors \(options.factorCount) and the columns of \(options.indicesPath)")
         }
         let start = try file.floats()
-        try file.requireFinite(start)
+        let limit = ImplicitALS.largestInitialFactor
+        // The fit refuses these too, but knows nothing of files.
+        if let bad = start.firstIndex(where: { !(abs($0) <= limit) }) {
+            throw file.badValue(bad, "\(start[bad])", "a finite number in -1e10 ... 1e10")
+        }
         return Input(pattern: pattern, values: values, start: start)
+    }
+
+    /// Bytes of a fit: the matrix by rows and by columns; of each row and column its factors
+    /// padded to whole registers, its factors of the result and its offset; and the larger side's
+    /// padded factors once more, by `subspace` twice more. With initial factors, those.
+    package static func neededBytes(
+        rowCount: Int, columnCount: Int, valueCount: Int, _ options: Options
+    ) -> Double {
+        let (rows, columns) = (Double(rowCount), Double(columnCount))
+        let stored = 4 * Double((options.factorCount + 15) / 16 * 16)
+        let plain = 4 * Double(options.factorCount)
+        let copies = options.solver == .subspace ? 2.0 : 1
+        return (rows + columns) * (stored + plain + 8) + max(rows, columns) * stored * copies
+            + 16 * Double(valueCount) + (options.itemStartPath == nil ? 0 : columns * plain)
     }
 
     private static func report(

@@ -48,11 +48,12 @@ package enum KMeansLab {
         let labelsOutput = try options.labelsOutput.map(NumPyOutput.init)
         let centroidsOutput = try options.centroidsOutput.map(NumPyOutput.init)
         let (input, loadSeconds) = try timed { () throws(LabError) in
-            try read(options, kernels)
+            try read(options, setting)
         }
         let (source, start) = input
-        let matrixBytes = 4 * Double(source.rowCount) * Double(source.featureCount)
-        let isStreamed = options.isStreamed || matrixBytes > LabError.machineBytes / 2
+        let isStreamed =
+            options.isStreamed
+            || matrixBytes(source.rowCount, source.featureCount) > LabError.machineBytes / 2
         let (points, layoutSeconds) = timed { () -> any PointSource in
             isStreamed ? source : source.matrix(threadCount: setting.threadCount)
         }
@@ -105,9 +106,9 @@ package enum KMeansLab {
     }
 
     private static func read(
-        _ options: Options, _ kernels: KernelTable
+        _ options: Options, _ setting: LabSetting
     ) throws(LabError) -> (NumPyPoints, start: [Float]?) {
-        let points = try NumPyPoints(try NumPyFile(options.pointsPath), kernels: kernels)
+        let points = try NumPyPoints(try NumPyFile(options.pointsPath), kernels: setting.kernels)
         guard points.rowCount >= options.clusterCount, points.featureCount > 0 else {
             throw .badArray(
                 path: points.file.path, byteOffset: points.file.header.shapeOffset,
@@ -115,9 +116,8 @@ package enum KMeansLab {
                 expected: "at least --clusters \(options.clusterCount) rows and one column",
                 advice: "ask for fewer clusters or give more rows")
         }
-        // Labels, bounds and, for the seeding, distances; the rows themselves may stay in the file.
         try LabError.requireMemory(
-            Double(points.rowCount) * 16,
+            neededBytes(points, clusterCount: options.clusterCount, setting),
             for: "a fit of the shape \(points.file.shape)", path: points.file.path)
         guard let path = options.centroidsPath else { return (points, nil) }
         let file = try NumPyFile(path)
@@ -131,6 +131,22 @@ package enum KMeansLab {
         let start = try file.floats()
         try file.requireFinite(start)
         return (points, start)
+    }
+
+    /// Bytes of the rows in the kernels' order, whole blocks of 64.
+    private static func matrixBytes(_ rowCount: Int, _ featureCount: Int) -> Double {
+        4 * Double((rowCount + 63) / 64 * 64) * Double(featureCount)
+    }
+
+    /// Bytes of a fit at least: labels, bounds and, for the seeding, distances of the rows, which
+    /// may themselves stay in the file; 256 rows a thread; centroid sums of eight shards.
+    private static func neededBytes(
+        _ points: NumPyPoints, clusterCount: Int, _ setting: LabSetting
+    ) -> Double {
+        let shardCount = Double(min(8, (points.rowCount + 255) / 256))
+        return 16 * Double(points.rowCount)
+            + Double(setting.threadCount) * matrixBytes(256, points.featureCount)
+            + 8 * shardCount * Double(clusterCount) * Double(points.featureCount)
     }
 
     private static func described(_ error: ModelError, _ points: NumPyPoints) -> LabError {

@@ -114,6 +114,11 @@ package enum TopNLab {
             16 * Double(usersFile.shape[0]) * Double(options.count),
             for: "\(options.count) items for each of \(usersFile.shape[0]) users",
             path: usersFile.path)
+        // Both as they are, and the items in the kernels' order, whole blocks of 64.
+        let rowCount = usersFile.shape[0] + itemsFile.shape[0] + (itemsFile.shape[0] + 63) / 64 * 64
+        try LabError.requireMemory(
+            4 * Double(rowCount) * Double(itemsFile.shape[1]),
+            for: "the shape \(itemsFile.shape) in blocks of 64 rows", path: itemsFile.path)
         let (users, items) = (try usersFile.floats(), try itemsFile.floats())
         try usersFile.requireFinite(users)
         try itemsFile.requireFinite(items)

@@ -144,6 +144,14 @@ import Testing
             #expect(message(flat, 3).contains("1 axes"))
             let none = try folder.save([], [100, 0], as: "none.npy")
             #expect(message(none, 3).contains("one column"))
+            // A file of holes whose two rows alone are 8 GiB: 256 of them a thread fit no machine.
+            let wide = folder.sub("wide.npy")
+            let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1073741824), }"
+            _ = try folder.write(numPyBytes(text), as: "wide.npy")
+            let file = try #require(FileHandle(forWritingAtPath: wide))
+            try file.truncate(atOffset: 128 + 8 << 30)
+            try file.close()
+            #expect(message(wide, 2).contains("[2, 1073741824] would need"))
             let same = try folder.save(
                 [Float](repeating: 1, count: 20), [10, 2], as: "same.npy")
             #expect(message(same, 2).contains("only 1 differ"))
@@ -228,6 +236,16 @@ import Testing
             var options = try Matrix().save(folder)
             options.itemStartPath = try folder.save([1, 2], [1, 2], as: "start.npy")
             #expect(failure { try ALSLab.run(options, setting) }.contains("[3, 4]"))
+            // Too large for single precision, and the fault of this file alone.
+            var start = [Float](repeating: 0.5, count: 12)
+            start[7] = -2e10
+            options.itemStartPath = try folder.save(start, [3, 4], as: "start.npy")
+            let tooLarge = failure { try ALSLab.run(options, setting) }
+            #expect(tooLarge.contains("start.npy: row 1, column 3 (byte \(128 + 4 * 7)) is -2e+10"))
+            start[7] = .infinity
+            options.itemStartPath = try folder.save(start, [3, 4], as: "start.npy")
+            let infinite = failure { try ALSLab.run(options, setting) }
+            #expect(infinite.contains("start.npy: row 1, column 3") && infinite.contains("inf"))
             // An index that asks for 9 TB of factors.
             var huge = Matrix()
             huge.indices[5] = .max - 1
@@ -235,6 +253,23 @@ import Testing
             options.factorCount = 512
             #expect(failure { try ALSLab.run(options, setting) }.contains("GB"))
         }
+    }
+
+    /// A factor takes the memory of a whole register: from 1 to 16 only the result's factors grow.
+    @Test func memoryIsThatOfPaddedFactors() throws {
+        var options = ALSLab.Options(
+            offsetsPath: "p", indicesPath: "i", valuesPath: "d", iterations: 1)
+        func bytes(_ factorCount: Int) -> Double {
+            options.factorCount = factorCount
+            return ALSLab.neededBytes(rowCount: 1_000, columnCount: 100, valueCount: 0, options)
+        }
+        #expect(bytes(1) == 1_100 * (64 + 4 + 8) + 1_000 * 64)
+        #expect(bytes(16) == bytes(1) + 1_100 * 60)
+        #expect(bytes(17) == 1_100 * (128 + 68 + 8) + 1_000 * 128)
+        options.solver = .subspace
+        #expect(bytes(16) == 1_100 * (64 + 64 + 8) + 2 * 1_000 * 64)
+        options.itemStartPath = "s"
+        #expect(bytes(16) == 1_100 * (64 + 64 + 8) + 2 * 1_000 * 64 + 100 * 64)
     }
 
     // MARK: - Top N
