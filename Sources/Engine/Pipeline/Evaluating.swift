@@ -19,9 +19,10 @@ package struct EvaluationReport: Codable, Sendable {
     package var actualRevenue: Double
     /// How many products a customer the two below rank: the k of recall@k, precision@k, NDCG@k.
     package var topProductCount: Int
-    /// Products first bought in the horizon, found among the top products; nil as above.
+    /// Products first bought in the horizon, found among the top products, of customers who had
+    /// bought any product before; nil as above.
     package var affinity: RankingSummary?
-    /// The same for the most popular products, those bought already left out as well.
+    /// The same customers and the most popular products, those bought already left out as well.
     package var mostPopular: RankingSummary?
     package var notFitted: [String: String]
 }
@@ -104,7 +105,8 @@ extension Workspace {
         report.expectedRevenue = scores.lifetimeValue?.reduce(0, +)
     }
 
-    /// Recall of products that a customer first bought after the day, over customers with any.
+    /// Recall of products that a customer first bought after the day, over customers with any who
+    /// had bought products by the day: of the others the model says nothing, as the server does.
     private func evaluateAffinity(
         _ model: AffinityModel, _ fitting: ModelFitting, through end: CalendarDay,
         into report: inout EvaluationReport
@@ -143,7 +145,8 @@ extension Workspace {
             let bought = Set(
                 before.productCodes[before.rowOffsets[row]..<before.rowOffsets[row + 1]])
             let next = Set(after.productCodes[after.rowOffsets[row]..<after.rowOffsets[row + 1]])
-            relevant.append(next.subtracting(bought))
+            // Without an entry all products score 0, and the list is that of the lowest rows.
+            relevant.append(bought.isEmpty ? [] : next.subtracting(bought))
             popularRanked.append(Array(popular.lazy.filter { !bought.contains($0) }.prefix(k)))
         }
         report.affinity = RankingMeasure.mean(
