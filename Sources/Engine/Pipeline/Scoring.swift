@@ -284,15 +284,8 @@ struct Scoring {
 
     private mutating func scoreAffinity() throws(EngineError) {
         guard let read = try model(ImplicitALS.Parameters.self, "affinity") else { return }
-        let (products, factors) = try mapErrors(EngineError.store) { () throws(StoreError) in
-            let bytes = try read.file.array("productIDBytes", of: UInt8.self).toArray()
-            let offsets = try read.file.array("productIDOffsets", of: Int64.self).toArray()
-            guard let products = TextArray(bytes: bytes, offsets: offsets.map { Int($0) }) else {
-                throw .corrupt(
-                    path: read.file.path, byteOffset: 0, reason: "product ids do not fit")
-            }
-            return (products, try read.file.array("productFactors", of: Float.self).toArray())
-        }
+        let saved = try AffinityModel(read.model, reading: read.file)
+        let (products, factors) = (saved.products, saved.productFactors)
         guard
             let bought = purchaseMatrix(
                 history, customerRows: table.customerRows, asOf: table.asOf, clock: plan.clock,

@@ -45,9 +45,9 @@ package struct AffinityFile: Sendable {
         return try writer.write(to: path)
     }
 
-    /// Opens and verifies the file. Offsets and product rows are checked too, so that no request
-    /// can meet one that leaves its array.
-    init(path: String, customerCount: Int, productCount: Int) throws(EngineError) {
+    /// Opens and verifies the file. The number of factors, offsets and product rows are checked too:
+    /// no request can meet one that leaves its array, or a list that a binary search would misread.
+    package init(path: String, customerCount: Int, productCount: Int) throws(EngineError) {
         do throws(StoreError) {
             let file = try ArrayFile(path: path)
             guard file.kind == Self.kind else {
@@ -56,6 +56,12 @@ package struct AffinityFile: Sendable {
             customerFactors = try file.array(
                 "customerFactors", of: Float.self, shape: [customerCount, -1])
             factorCount = customerFactors.shape[1]
+            guard (1...AffinityContents.maximumFactorCount).contains(factorCount) else {
+                throw .corrupt(
+                    path: path, byteOffset: file.entry("customerFactors")?.byteOffset ?? 0,
+                    reason: "customerFactors: \(factorCount) factors, not 1 ... "
+                        + "\(AffinityContents.maximumFactorCount)")
+            }
             productFactors = try file.array(
                 "productFactors", of: Float.self, shape: [productCount, factorCount])
             purchasedOffsets = try file.array(
@@ -117,6 +123,7 @@ package struct AffinityFile: Sendable {
         guard products.count == productCount else {
             throw corrupt("\(Self.indexPrefix).slots", "not one id a product")
         }
+        let (offsets, rows) = (purchasedOffsets, purchasedProducts)
         let total = Int64(purchasedProducts.count)
         let offsetsAreSound = purchasedOffsets.withSpan { offsets in
             guard offsets[0] == 0, offsets[offsets.count - 1] == total else { return false }
@@ -133,6 +140,26 @@ package struct AffinityFile: Sendable {
             return true
         }
         guard productsExist else { throw corrupt("purchasedProducts", "no such product") }
+        let firstBad = offsets.withSpan { offsets in
+            rows.withSpan { Self.firstNotAscending(offsets, $0) }
+        }
+        if let firstBad {
+            throw corrupt(
+                "purchasedProducts", "those of customer row \(firstBad) are not ascending")
+        }
+    }
+
+    /// The first row whose part of `values` does not ascend; equal neighbours do not.
+    private static func firstNotAscending(
+        _ offsets: Span<Int64>, _ values: Span<Int32>
+    ) -> Int? {
+        for row in 0..<offsets.count - 1 {
+            let (start, end) = (Int(offsets[row]), Int(offsets[row + 1]))
+            for i in stride(from: start + 1, to: end, by: 1) where values[i] <= values[i - 1] {
+                return row
+            }
+        }
+        return nil
     }
 
     package func productRow(_ id: EntityID) -> Int? { products.find(id) }

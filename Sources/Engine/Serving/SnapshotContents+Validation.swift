@@ -66,7 +66,7 @@ extension ScoreColumn {
 extension AffinityContents {
     fileprivate func problem(customerCount: Int) -> String? {
         let productCount = productIDs.count
-        if factorCount < 1 || factorCount > 4096 { return "\(factorCount) factors" }
+        if !(1...Self.maximumFactorCount).contains(factorCount) { return "\(factorCount) factors" }
         if customerFactors.count != customerCount * factorCount {
             return "\(customerFactors.count) customer factors, \(customerCount) x \(factorCount)"
         }

@@ -110,6 +110,9 @@ package struct ScoreColumn: Sendable, Equatable {
 
 /// Factors of the affinity model, and who bought what.
 package struct AffinityContents: Sendable {
+    package static let maximumFactorCount = 4096
+
+    /// 1 ... `maximumFactorCount`.
     package var factorCount: Int
     /// `[customerCount × factorCount]`, row-major, in the row order of the customers.
     package var customerFactors: [Float]

@@ -93,7 +93,8 @@ extension ImplicitALS {
             subspaceSize = try values.decodeIfPresent(Int.self, forKey: .subspaceSize) ?? 64
         }
 
-        func check() throws(ModelError) {
+        /// - Throws: `outOfRange` for the first setting outside its range.
+        package func check() throws(ModelError) {
             guard (1...512).contains(factorCount) else {
                 throw .outOfRange(
                     what: "factorCount", actual: Double(factorCount), allowed: "1 ... 512")
