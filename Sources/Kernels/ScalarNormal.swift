@@ -18,17 +18,6 @@ package func scalarAxpy(
     for i in 0..<count { y[i] += a * x[i] }
 }
 
-/// Scalar twin of `matrixVector`.
-@inline(never)
-package func scalarMatrixVector(
-    _ matrix: UnsafePointer<Float>, _ rowCount: Int, _ columnCount: Int,
-    _ x: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>
-) {
-    for row in 0..<rowCount {
-        output[row] = scalarDot(matrix + row * columnCount, x, columnCount)
-    }
-}
-
 /// Scalar twin of `gatherRows`.
 @inline(never)
 package func scalarGatherRows(

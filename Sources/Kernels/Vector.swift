@@ -38,12 +38,3 @@ package func axpy(
         i += 1
     }
 }
-
-/// `output = matrix · x` for a row-major `[rowCount × columnCount]` matrix.
-@inline(never)
-package func matrixVector(
-    _ matrix: UnsafePointer<Float>, _ rowCount: Int, _ columnCount: Int,
-    _ x: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>
-) {
-    for row in 0..<rowCount { output[row] = dot(matrix + row * columnCount, x, columnCount) }
-}

@@ -70,17 +70,6 @@ package struct NumPyFile: Sendable {
         return elements()
     }
 
-    /// Floats of either precision, or 32-bit integers, as doubles.
-    /// - Throws: `badArray` for 64-bit integers, which a double need not hold.
-    package func doubles() throws(LabError) -> [Double] {
-        try requireElement(.float64, .float32, .int32)
-        switch header.element {
-        case .float32: return elements(Float.self).map(Double.init)
-        case .int32: return elements(Int32.self).map(Double.init)
-        default: return elements()
-        }
-    }
-
     /// Integers of either width.
     /// - Throws: `badArray` for floats.
     package func integers() throws(LabError) -> [Int] {

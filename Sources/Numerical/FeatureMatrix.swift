@@ -102,41 +102,6 @@ package struct FeatureMatrix: Sendable, Equatable {
         kernels.pack(rows, featureCount: featureCount, blocks: &blocks)
     }
 
-    /// The matrix with a vector subtracted from every row; padding stays zero.
-    package func subtracting(_ origin: [Float], threadCount: Int) -> FeatureMatrix {
-        precondition(origin.count == featureCount)
-        var shifted = self
-        let featureCount = featureCount
-        shifted.fillBlocks(chunkBlocks: 64, threadCount: threadCount) { rows, values in
-            for row in rows.indices {
-                let i = row - rows.lowerBound
-                for feature in 0..<featureCount {
-                    values[Self.position(i, feature, featureCount)] -= origin[feature]
-                }
-            }
-        }
-        return shifted
-    }
-
-    /// The first NaN or infinite value in row order; nil where all are finite.
-    package func firstNonFinite() -> (row: Int, feature: Int)? {
-        let values = storage.span
-        // x - x is zero for finite values only: one sum a block instead of one branch a value.
-        let blockSize = featureCount * Self.blockRowCount
-        for block in 0..<blockCount {
-            var sum: Float = 0
-            for i in block * blockSize..<(block + 1) * blockSize { sum += values[i] - values[i] }
-            if sum == 0 { continue }
-            let first = block * Self.blockRowCount
-            for row in first..<min(rowCount, first + Self.blockRowCount) {
-                for feature in 0..<featureCount where !self[row, feature].isFinite {
-                    return (row, feature)
-                }
-            }
-        }
-        return nil
-    }
-
     static func blockCount(_ rowCount: Int) -> Int {
         (rowCount + blockRowCount - 1) / blockRowCount
     }

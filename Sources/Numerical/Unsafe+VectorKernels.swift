@@ -9,30 +9,22 @@ import KernelsAVX512
 struct VectorKernels: Sendable {
     let dot: @Sendable (UnsafePointer<Float>, UnsafePointer<Float>, Int) -> Float
     let axpy: @Sendable (Float, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void
-    let matrixVector:
-        @Sendable (
-            UnsafePointer<Float>, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>
-        ) -> Void
 
     init(_ level: ISALevel) {
         switch level {
         case .scalar:
             dot = scalarDot
             axpy = scalarAxpy
-            matrixVector = scalarMatrixVector
         case .baseline:
             dot = Kernels.dot
             axpy = Kernels.axpy
-            matrixVector = Kernels.matrixVector
         #if arch(x86_64)
         case .avx2:
             dot = KernelsAVX2.dot
             axpy = KernelsAVX2.axpy
-            matrixVector = KernelsAVX2.matrixVector
         case .avx512:
             dot = KernelsAVX512.dot
             axpy = KernelsAVX512.axpy
-            matrixVector = KernelsAVX512.matrixVector
         #else
         case .avx2, .avx512: preconditionFailure("x86-64 only")
         #endif
@@ -60,23 +52,6 @@ extension KernelTable {
         x.withUnsafeBufferPointer { x in
             y.withUnsafeMutableBufferPointer { y in
                 if !x.isEmpty { vectorKernels.axpy(a, address(x), address(y), x.count) }
-            }
-        }
-    }
-
-    /// `output = matrix · x`; the matrix is row-major `[output.count × x.count]`.
-    package func matrixVector(
-        _ matrix: Span<Float>, _ x: Span<Float>, _ output: inout MutableSpan<Float>
-    ) {
-        precondition(matrix.count == x.count * output.count)
-        matrix.withUnsafeBufferPointer { matrix in
-            x.withUnsafeBufferPointer { x in
-                output.withUnsafeMutableBufferPointer { output in
-                    if output.isEmpty { return }
-                    if x.isEmpty { return output.update(repeating: 0) }
-                    vectorKernels.matrixVector(
-                        address(matrix), output.count, x.count, address(x), address(output))
-                }
             }
         }
     }
