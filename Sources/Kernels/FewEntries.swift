@@ -16,7 +16,7 @@ import CPlatform
 //     panel    [N / 4][64][4]           64 factors of S Z, four entries together
 //     system   [N / 4][N][4]            K, then its Cholesky factor; 1 / l on the diagonal
 //
-// `Tile` is private, and so everything that uses it is in this file: see RowTiles.swift.
+// `Tile` is private, and so everything that uses it is in this file: see DistanceTiles.swift.
 
 /// Factors that are transposed at a time; wider rows take several rounds.
 private let panelFactors = 64

@@ -142,46 +142,4 @@ package func scalarNormsAndDistances(
     }
 }
 
-/// Scalar twin of `scoreBlock`.
-@inline(never)
-package func scalarScoreBlock(
-    _ items: UnsafePointer<Float>, _ featureCount: Int,
-    _ queries: UnsafePointer<Float>, _ groupCount: Int,
-    _ scores: UnsafeMutablePointer<Float>, _ maxima: UnsafeMutablePointer<Float>
-) {
-    for q in 0..<groupCount * groupWidth {
-        let query = queries + (q / groupWidth) * featureCount * groupWidth + q % groupWidth
-        var largest = -Float.infinity
-        for row in 0..<blockRowCount {
-            var score: Float = 0
-            for j in 0..<featureCount {
-                score += items[j * blockRowCount + row] * query[j * groupWidth]
-            }
-            scores[q * blockRowCount + row] = score
-            if score > largest { largest = score }
-        }
-        maxima[q] = largest
-    }
-}
-
-/// Scalar twin of `squaredDistancesBlock`.
-@inline(never)
-package func scalarSquaredDistancesBlock(
-    _ points: UnsafePointer<Float>, _ featureCount: Int,
-    _ queries: UnsafePointer<Float>, _ groupCount: Int,
-    _ distances: UnsafeMutablePointer<Float>
-) {
-    for q in 0..<groupCount * groupWidth {
-        let query = queries + (q / groupWidth) * featureCount * groupWidth + q % groupWidth
-        for row in 0..<blockRowCount {
-            var sum: Float = 0
-            for j in 0..<featureCount {
-                let difference = points[j * blockRowCount + row] - query[j * groupWidth]
-                sum += difference * difference
-            }
-            distances[q * blockRowCount + row] = sum
-        }
-    }
-}
-
 #endif

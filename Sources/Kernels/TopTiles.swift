@@ -5,7 +5,7 @@
 //   items      [featureCount × 64]   one block, feature-major: lanes are items
 //   queries    [featureCount × 4]    a group of four queries, interleaved
 //
-// `TopTile` and `TopColumn` are private for the reason that RowTiles.swift gives.
+// `TopTile` and `TopColumn` are private for the reason that DistanceTiles.swift gives.
 //
 // A score is the same chain of fused products in the order of the features, whatever tile computes
 // it: a pass over all queries and a look-up of one give the same bits.

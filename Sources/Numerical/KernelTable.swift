@@ -1,16 +1,15 @@
 /// The kernels of one instruction-set level as function pointers, one family of kernels a file
-/// (Unsafe+RowKernels.swift and so on). Callers use the checked methods there.
+/// (Unsafe+ClusterKernels.swift and so on). Callers use the checked methods there.
 package struct KernelTable: Sendable {
     package let level: ISALevel
 
     let clusterKernels: ClusterKernels
-    let rowKernels: RowKernels
     let elementaryKernels: ElementaryKernels
     let vectorKernels: VectorKernels
     let normalKernels: NormalKernels
     let limitKernels: LimitKernels
     let transposeKernels: TransposeKernels
-    let seedKernels: SeedKernels
+    let distanceKernels: DistanceKernels
     let topKernels: TopKernels
     let fewEntriesKernels: FewEntriesKernels
     let gradientKernels: GradientKernels
@@ -33,13 +32,12 @@ package struct KernelTable: Sendable {
         precondition(ISALevel.available.contains(level), "the machine lacks \(level.rawValue)")
         self.level = level
         clusterKernels = ClusterKernels(level)
-        rowKernels = RowKernels(level)
         elementaryKernels = ElementaryKernels(level)
         vectorKernels = VectorKernels(level)
         normalKernels = NormalKernels(level)
         limitKernels = LimitKernels(level)
         transposeKernels = TransposeKernels(level)
-        seedKernels = SeedKernels(level)
+        distanceKernels = DistanceKernels(level)
         topKernels = TopKernels(level)
         fewEntriesKernels = FewEntriesKernels(level)
         gradientKernels = GradientKernels(level)

@@ -80,13 +80,12 @@ import Testing
     @Test(arguments: [
         ("KernelsAVX512", "zmm", "AssignTiles", 16),
         ("KernelsAVX2", "ymm", "AssignTiles", 12),
+        ("KernelsAVX512", "zmm", "DistanceTiles", 16),
         ("KernelsAVX512", "zmm", "FewEntries", 16),
         ("KernelsAVX512", "zmm", "Gradient", 8),
         ("KernelsAVX512", "zmm", "Limits", 12),
         ("KernelsAVX512", "zmm", "Normal", 16),
         ("KernelsAVX512", "zmm", "RowProduct", 16),
-        ("KernelsAVX512", "zmm", "RowTiles", 16),
-        ("KernelsAVX512", "zmm", "SeedTiles", 16),
         ("KernelsAVX512", "zmm", "TopTiles", 16),
     ])
     func hotLoopsAreWideAndStayInRegisters(

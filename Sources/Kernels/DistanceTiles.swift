@@ -1,7 +1,7 @@
-// The inner loops of k-means seeding and of the silhouette: squared distances of a register tile of
-// rows to four vectors, written for one block and group at a time and used from there (1 KiB that
-// stays in the first-level cache). What uses them is in functions of their own: in large ones the
-// optimizer leaves comparisons lane by lane.
+// Squared distances of a register tile of rows to four vectors: the inner loop of k-means seeding
+// and of the silhouette. They are written for one block and group at a time and used from there
+// (1 KiB that stays in the first-level cache). What uses them is in functions of their own: in large
+// ones the optimizer leaves comparisons lane by lane.
 //
 //   points   [featureCount × 64]   one block, feature-major: lanes are rows
 //   group    [featureCount × 4]    four vectors, interleaved
@@ -11,7 +11,12 @@
 // itself. Subtractions run beside the fused multiplies where they have units of their own (Zen 4,
 // NEON), so this costs nothing there; a pass over rows outside the caches waits for memory anyway.
 //
-// All vector types of this file are private to it: see RowTiles.swift.
+// `Tile` is private, and so everything that uses it is in this file: the metadata of a wider type
+// brings copy functions with it (`__swift_memcpy512_16`) that are weak symbols of the same name in
+// every module, and the linker could choose the one with wide instructions for all.
+//
+// 512-bit registers: 4 × 4 = 16 accumulators of 32 registers. With 16 registers (AVX2, SSE) a
+// 2 × 4 tile leaves room for the two loads and the broadcast.
 
 /// Blocks of a stripe: the rows over which one sum of distances is kept.
 private let stripeBlockCount = 8
@@ -136,6 +141,25 @@ private func writeDistances(
         let tile = Tile(points + row, group, featureCount: featureCount)
         tile.write(distances + row)
         row += tileVectors * laneCount
+    }
+}
+
+/// Squared Euclidean distances of one block of 64 rows to every query, by differences: exact to
+/// rounding also where rows and query nearly coincide.
+/// - Parameters:
+///   - points: one block `[featureCount × 64]`.
+///   - queries: `[groupCount]` groups of `[featureCount × 4]`.
+///   - distances: `[groupCount × 4 × 64]`, out.
+@inline(never)
+package func squaredDistancesBlock(
+    _ points: UnsafePointer<Float>, _ featureCount: Int,
+    _ queries: UnsafePointer<Float>, _ groupCount: Int,
+    _ distances: UnsafeMutablePointer<Float>
+) {
+    for g in 0..<groupCount {
+        writeDistances(
+            points, featureCount, queries + g * featureCount * groupWidth,
+            distances + g * groupWidth * blockRowCount)
     }
 }
 

@@ -5,8 +5,9 @@ import KernelsAVX2
 import KernelsAVX512
 #endif
 
-/// The kernels of k-means seeding and of the silhouette, of one instruction-set level.
-struct SeedKernels: Sendable {
+/// The kernels of squared distances, of one instruction-set level: those of k-means seeding and of
+/// the silhouette among them.
+struct DistanceKernels: Sendable {
     let seedBlocks:
         @Sendable (
             UnsafePointer<Float>, Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, Int,
@@ -24,6 +25,10 @@ struct SeedKernels: Sendable {
             UnsafePointer<Float>, Int, Int, UnsafePointer<Float>, UnsafePointer<Float>, Int,
             UnsafeMutablePointer<Float>, UnsafeMutablePointer<Double>
         ) -> Void
+    let squaredDistancesBlock:
+        @Sendable (
+            UnsafePointer<Float>, Int, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>
+        ) -> Void
 
     init(_ level: ISALevel) {
         switch level {
@@ -31,19 +36,23 @@ struct SeedKernels: Sendable {
             seedBlocks = scalarSeedBlocks
             lowerToNearestBlocks = scalarLowerToNearestBlocks
             addDistancesBlocks = scalarAddDistancesBlocks
+            squaredDistancesBlock = scalarSquaredDistancesBlock
         case .baseline:
             seedBlocks = Kernels.seedBlocks
             lowerToNearestBlocks = Kernels.lowerToNearestBlocks
             addDistancesBlocks = Kernels.addDistancesBlocks
+            squaredDistancesBlock = Kernels.squaredDistancesBlock
         #if arch(x86_64)
         case .avx2:
             seedBlocks = KernelsAVX2.seedBlocks
             lowerToNearestBlocks = KernelsAVX2.lowerToNearestBlocks
             addDistancesBlocks = KernelsAVX2.addDistancesBlocks
+            squaredDistancesBlock = KernelsAVX2.squaredDistancesBlock
         case .avx512:
             seedBlocks = KernelsAVX512.seedBlocks
             lowerToNearestBlocks = KernelsAVX512.lowerToNearestBlocks
             addDistancesBlocks = KernelsAVX512.addDistancesBlocks
+            squaredDistancesBlock = KernelsAVX512.squaredDistancesBlock
         #else
         case .avx2, .avx512: preconditionFailure("x86-64 only")
         #endif
@@ -91,7 +100,7 @@ extension KernelTable {
                         closest.withUnsafeMutableBufferPointer { closest in
                             potentials.withUnsafeMutableBufferPointer { potentials in
                                 withScratch { scratch in
-                                    seedKernels.seedBlocks(
+                                    distanceKernels.seedBlocks(
                                         address(storage) + rows.lowerBound * points.featureCount,
                                         blockCount, points.featureCount, address(chosen),
                                         address(groups), candidates.groupCount,
@@ -133,7 +142,7 @@ extension KernelTable {
                     labels.withUnsafeMutableBufferPointer { labels in
                         potentials.withUnsafeMutableBufferPointer { potentials in
                             withScratch { scratch in
-                                seedKernels.lowerToNearestBlocks(
+                                distanceKernels.lowerToNearestBlocks(
                                     address(storage) + rows.lowerBound * points.featureCount,
                                     blockCount, points.featureCount, address(groups),
                                     vectors.groupCount, Int32(firstIndex), scratch,
@@ -164,12 +173,45 @@ extension KernelTable {
                 queries.storage.withUnsafeBufferPointer { groups in
                     sums.withUnsafeMutableBufferPointer { sums in
                         withScratch { scratch in
-                            seedKernels.addDistancesBlocks(
+                            distanceKernels.addDistancesBlocks(
                                 address(storage) + rows.lowerBound * points.featureCount,
                                 blockCount, points.featureCount, address(weights),
                                 address(groups), queries.groupCount, scratch, address(sums))
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Squared distances of one block's rows to every vector, by differences: exact to rounding
+    /// also where rows and vectors nearly coincide.
+    /// - Parameter distances: `[vectors.groupCount × 4 × 64]`, out: values of padding rows and
+    ///   vectors have no meaning.
+    package func squaredDistances(
+        _ points: FeatureMatrix, block: Int, to vectors: VectorGroups, distances: inout [Float]
+    ) {
+        var span = distances.mutableSpan
+        squaredDistances(points, block: block, to: vectors, distances: &span)
+    }
+
+    /// The same into a slice.
+    package func squaredDistances(
+        _ points: FeatureMatrix, block: Int, to vectors: VectorGroups,
+        distances: inout MutableSpan<Float>
+    ) {
+        precondition(block >= 0 && block < points.blockCount)
+        precondition(vectors.featureCount == points.featureCount)
+        precondition(distances.count == vectors.groupCount * 4 * FeatureMatrix.blockRowCount)
+        points.storage.withUnsafeBufferPointer { storage in
+            vectors.storage.withUnsafeBufferPointer { groups in
+                distances.withUnsafeMutableBufferPointer { distances in
+                    if distances.isEmpty { return }
+                    distanceKernels.squaredDistancesBlock(
+                        address(storage) + block * FeatureMatrix.blockRowCount
+                            * points.featureCount,
+                        points.featureCount, address(groups), vectors.groupCount,
+                        address(distances))
                 }
             }
         }

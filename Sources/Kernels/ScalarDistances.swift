@@ -1,4 +1,4 @@
-// Scalar twins of SeedTiles.swift; see ScalarAssign.swift.
+// Scalar twins of DistanceTiles.swift; see ScalarAssign.swift.
 #if !KERNELS_AVX2 && !KERNELS_AVX512
 
 /// Squared distance of a row of a block to one vector of a group (or, with a stride of 1, to a plain
@@ -77,6 +77,22 @@ package func scalarAddDistancesBlocks(
             let group = queries + q / groupWidth * featureCount * groupWidth
             let squared = distance(point, featureCount, group + q % groupWidth, stride: groupWidth)
             sums[q] += Double(squared.squareRoot() * weights[row])
+        }
+    }
+}
+
+/// Scalar twin of `squaredDistancesBlock`.
+@inline(never)
+package func scalarSquaredDistancesBlock(
+    _ points: UnsafePointer<Float>, _ featureCount: Int,
+    _ queries: UnsafePointer<Float>, _ groupCount: Int,
+    _ distances: UnsafeMutablePointer<Float>
+) {
+    for q in 0..<groupCount * groupWidth {
+        let query = queries + (q / groupWidth) * featureCount * groupWidth + q % groupWidth
+        for row in 0..<blockRowCount {
+            distances[q * blockRowCount + row] = distance(
+                points + row, featureCount, query, stride: groupWidth)
         }
     }
 }

@@ -1,8 +1,8 @@
 import Numerical
 import Testing
 
-/// The seeding kernels at every level beside their scalar twins.
-@Suite struct SeedTests {
+/// The kernels of distances at every level beside their scalar twins.
+@Suite struct DistanceTests {
     /// Values for whole blocks: `[ceil(n / 64) × 64]`, zero beyond the rows.
     private func padded(_ n: Int, _ value: (Int) -> Float) -> [Float] {
         let count = (n + 63) / 64 * 64
@@ -175,5 +175,19 @@ import Testing
                 }
             }
         }
+    }
+
+    @Test(arguments: sizes) func squaredDistancesAgreeWithScalar(d: Int) {
+        let points = FeatureMatrix(
+            rowMajor: integers(64 * d, stream: d), rowCount: 64, featureCount: d)
+        let queries = VectorGroups(
+            rowMajor: integers(6 * d, stream: 70).span, count: 6, featureCount: d)
+        func distances(_ level: ISALevel) -> [Float] {
+            var distances = [Float](repeating: .nan, count: queries.groupCount * 4 * 64)
+            KernelTable(level).squaredDistances(
+                points, block: 0, to: queries, distances: &distances)
+            return distances
+        }
+        for level in ISALevel.available { #expect(distances(level) == distances(.scalar)) }
     }
 }
