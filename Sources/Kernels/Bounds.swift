@@ -61,13 +61,13 @@ private func horizontalLeast(_ value: Lanes) -> Float {
     return left < right ? left : right
 }
 
-/// Copies rows of a feature-major matrix side by side into one block.
+/// Copies points, rows of a feature-major matrix, side by side into one block.
 /// - Parameters:
 ///   - points: blocks of `[featureCount × 64]`.
 ///   - rows: `[count]`, at most 64.
 ///   - tile: one block `[featureCount × 64]`; the lanes from `count` on stay as they are.
 @inline(never)
-package func gatherRows(
+package func gatherPoints(
     _ points: UnsafePointer<Float>, _ featureCount: Int, _ rows: UnsafePointer<Int32>,
     _ count: Int, _ tile: UnsafeMutablePointer<Float>
 ) {

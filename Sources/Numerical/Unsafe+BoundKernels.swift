@@ -306,7 +306,7 @@ private struct BoundPass {
     /// Some rows of one label against the centroids in reach of theirs.
     private func assignNear(_ label: Int, _ rows: UnsafePointer<Int32>, _ count: Int) {
         let d = bounds.featureCount
-        gatherRows(points, d, rows, count, parts.tile)
+        gatherPoints(points, d, rows, count, parts.tile)
         kernels.normsAndDistances(
             parts.tile, count, d, tables.centroids + label * d, parts.norms, parts.own)
         let reach = reach(label, count)
