@@ -1,26 +1,5 @@
 // Rows of doubles, for the decomposition of one small symmetric matrix.
 
-#if KERNELS_AVX512
-private typealias DoubleLanes = SIMD8<Double>
-private let doubleLaneCount = 8
-#elseif KERNELS_AVX2
-private typealias DoubleLanes = SIMD4<Double>
-private let doubleLaneCount = 4
-#else
-private typealias DoubleLanes = SIMD2<Double>
-private let doubleLaneCount = 2
-#endif
-
-@inline(__always)
-private func loadDoubles(_ source: UnsafePointer<Double>) -> DoubleLanes {
-    UnsafeRawPointer(source).loadUnaligned(as: DoubleLanes.self)
-}
-
-@inline(__always)
-private func storeDoubles(_ value: DoubleLanes, _ target: UnsafeMutablePointer<Double>) {
-    UnsafeMutableRawPointer(target).storeBytes(of: value, as: DoubleLanes.self)
-}
-
 /// Scalar product.
 @inline(never)
 package func doubleDot(
@@ -29,8 +8,8 @@ package func doubleDot(
     var (s, t) = (DoubleLanes.zero, DoubleLanes.zero)
     var i = 0
     while i + 2 * doubleLaneCount <= count {
-        s += loadDoubles(x + i) * loadDoubles(y + i)
-        t += loadDoubles(x + i + doubleLaneCount) * loadDoubles(y + i + doubleLaneCount)
+        s += load(x + i) * load(y + i)
+        t += load(x + i + doubleLaneCount) * load(y + i + doubleLaneCount)
         i += 2 * doubleLaneCount
     }
     s += t
@@ -51,8 +30,7 @@ package func doubleAddTwo(
 ) {
     var i = 0
     while i + doubleLaneCount <= count {
-        storeDoubles(
-            loadDoubles(z + i) + (a * loadDoubles(x + i) + b * loadDoubles(y + i)), z + i)
+        store(load(z + i) + (a * load(x + i) + b * load(y + i)), z + i)
         i += doubleLaneCount
     }
     while i < count {
@@ -69,9 +47,9 @@ package func doubleRotate(
 ) {
     var i = 0
     while i + doubleLaneCount <= count {
-        let (a, b) = (loadDoubles(x + i), loadDoubles(y + i))
-        storeDoubles(cosine * a - sine * b, x + i)
-        storeDoubles(sine * a + cosine * b, y + i)
+        let (a, b) = (load(x + i), load(y + i))
+        store(cosine * a - sine * b, x + i)
+        store(sine * a + cosine * b, y + i)
         i += doubleLaneCount
     }
     while i < count {

@@ -10,35 +10,15 @@
 // "Method"; the polynomials were fitted here (Remez, relative error in the comments).
 
 #if KERNELS_AVX512
-private typealias DoubleLanes = SIMD8<Double>
-private typealias LongLanes = SIMD8<UInt64>
-private let doubleLaneCount = 8
-#elseif KERNELS_AVX2
-private typealias DoubleLanes = SIMD4<Double>
-private typealias LongLanes = SIMD4<UInt64>
-private let doubleLaneCount = 4
-#else
-private typealias DoubleLanes = SIMD2<Double>
-private typealias LongLanes = SIMD2<UInt64>
-private let doubleLaneCount = 2
-#endif
-
-#if KERNELS_AVX512
 private typealias BitLanes = SIMD16<UInt32>
+private typealias LongLanes = SIMD8<UInt64>
 #elseif KERNELS_AVX2
 private typealias BitLanes = SIMD8<UInt32>
+private typealias LongLanes = SIMD4<UInt64>
 #else
 private typealias BitLanes = SIMD4<UInt32>
+private typealias LongLanes = SIMD2<UInt64>
 #endif
-
-@inline(__always)
-private func fused(_ sum: DoubleLanes, _ a: DoubleLanes, _ b: DoubleLanes) -> DoubleLanes {
-    #if KERNELS_AVX512 || KERNELS_AVX2 || arch(arm64)
-    return sum.addingProduct(a, b)
-    #else
-    return sum + a * b
-    #endif
-}
 
 @inline(__always)
 private func spread(_ value: Double) -> DoubleLanes { DoubleLanes(repeating: value) }
@@ -94,22 +74,22 @@ private func exponential(_ x: DoubleLanes) -> DoubleLanes {
     x.replace(with: spread(711), where: x .> spread(711))
     x.replace(with: spread(-747), where: x .< spread(-747))
     let magic = spread(doubleMagic)
-    let n = fused(magic, x, spread(1.442_695_040_888_963_4)) - magic
-    var r = fused(x, n, spread(-0.693_147_180_485_539_1))
-    r = fused(r, n, spread(-7.440_617_110_012_396_7e-11))
+    let n = multiplyAdd(magic, x, spread(1.442_695_040_888_963_4)) - magic
+    var r = multiplyAdd(x, n, spread(-0.693_147_180_485_539_1))
+    r = multiplyAdd(r, n, spread(-7.440_617_110_012_396_7e-11))
     // 3.7e-18.
     var q = spread(2.499_996_535_964_057_4e-8)
-    q = fused(spread(2.763_037_862_521_098_7e-7), q, r)
-    q = fused(spread(2.755_758_734_216_402_6e-6), q, r)
-    q = fused(spread(2.480_149_276_278_181_1e-5), q, r)
-    q = fused(spread(1.984_126_950_476_538_3e-4), q, r)
-    q = fused(spread(1.388_888_894_392_265_5e-3), q, r)
-    q = fused(spread(8.333_333_333_495_623_8e-3), q, r)
-    q = fused(spread(4.166_666_666_652_918_9e-2), q, r)
-    q = fused(spread(0.166_666_666_666_664_10), q, r)
-    q = fused(spread(0.500_000_000_000_001_07), q, r)
-    let power = fused(r, r * r, q) + spread(1.0)
-    let half = fused(magic, n, spread(0.5))
+    q = multiplyAdd(spread(2.763_037_862_521_098_7e-7), q, r)
+    q = multiplyAdd(spread(2.755_758_734_216_402_6e-6), q, r)
+    q = multiplyAdd(spread(2.480_149_276_278_181_1e-5), q, r)
+    q = multiplyAdd(spread(1.984_126_950_476_538_3e-4), q, r)
+    q = multiplyAdd(spread(1.388_888_894_392_265_5e-3), q, r)
+    q = multiplyAdd(spread(8.333_333_333_495_623_8e-3), q, r)
+    q = multiplyAdd(spread(4.166_666_666_652_918_9e-2), q, r)
+    q = multiplyAdd(spread(0.166_666_666_666_664_10), q, r)
+    q = multiplyAdd(spread(0.500_000_000_000_001_07), q, r)
+    let power = multiplyAdd(r, r * r, q) + spread(1.0)
+    let half = multiplyAdd(magic, n, spread(0.5))
     let rest = n - (half - magic) + magic
     let one = LongLanes(repeating: 1023 << 52)
     let first = doubles((bits(half) &<< 52) &+ one)
@@ -165,15 +145,15 @@ private func logarithm(_ x: DoubleLanes) -> DoubleLanes {
     let z = s * s
     // 2.5e-18.
     var q = spread(0.147_990_678_750_303_68)
-    q = fused(spread(0.153_137_555_729_339_30), q, z)
-    q = fused(spread(0.181_835_751_733_012_95), q, z)
-    q = fused(spread(0.222_221_983_783_132_46), q, z)
-    q = fused(spread(0.285_714_287_431_441_80), q, z)
-    q = fused(spread(0.399_999_999_994_074_78), q, z)
-    q = fused(spread(0.666_666_666_666_673_54), q, z)
+    q = multiplyAdd(spread(0.153_137_555_729_339_30), q, z)
+    q = multiplyAdd(spread(0.181_835_751_733_012_95), q, z)
+    q = multiplyAdd(spread(0.222_221_983_783_132_46), q, z)
+    q = multiplyAdd(spread(0.285_714_287_431_441_80), q, z)
+    q = multiplyAdd(spread(0.399_999_999_994_074_78), q, z)
+    q = multiplyAdd(spread(0.666_666_666_666_673_54), q, z)
     let halfSquare = f * f * spread(0.5)
-    let low = fused(s * fused(halfSquare, q, z), n, spread(7.440_617_110_012_396_7e-11))
-    var result = fused(f - (halfSquare - low), n, spread(0.693_147_180_485_539_1))
+    let low = multiplyAdd(s * multiplyAdd(halfSquare, q, z), n, spread(7.440_617_110_012_396_7e-11))
+    var result = multiplyAdd(f - (halfSquare - low), n, spread(0.693_147_180_485_539_1))
     result.replace(with: spread(-.infinity), where: x .== spread(0.0))
     result.replace(with: spread(.nan), where: x .< spread(0.0))
     result.replace(with: x, where: .!(x .< spread(.infinity)))
@@ -218,16 +198,6 @@ private func storeTail(_ value: Lanes, _ target: UnsafeMutablePointer<Float>, _ 
 }
 
 @inline(__always)
-private func load(_ source: UnsafePointer<Double>) -> DoubleLanes {
-    UnsafeRawPointer(source).loadUnaligned(as: DoubleLanes.self)
-}
-
-@inline(__always)
-private func store(_ value: DoubleLanes, _ target: UnsafeMutablePointer<Double>) {
-    UnsafeMutableRawPointer(target).storeBytes(of: value, as: DoubleLanes.self)
-}
-
-@inline(__always)
 private func loadTail(_ source: UnsafePointer<Double>, _ count: Int) -> DoubleLanes {
     var lanes = DoubleLanes.zero
     for i in 0..<count { lanes[i] = source[i] }
@@ -239,6 +209,33 @@ private func storeTail(_ value: DoubleLanes, _ target: UnsafeMutablePointer<Doub
     for i in 0..<count { target[i] = value[i] }
 }
 
+/// `output[i] = f(x[i])`; inlined, so that nothing is called.
+@inline(__always)
+private func map(
+    _ x: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ count: Int,
+    _ f: (Lanes) -> Lanes
+) {
+    var i = 0
+    while i + laneCount <= count {
+        store(f(load(x + i)), output + i)
+        i += laneCount
+    }
+    storeTail(f(loadTail(x + i, count - i)), output + i, count - i)
+}
+
+@inline(__always)
+private func map(
+    _ x: UnsafePointer<Double>, _ output: UnsafeMutablePointer<Double>, _ count: Int,
+    _ f: (DoubleLanes) -> DoubleLanes
+) {
+    var i = 0
+    while i + doubleLaneCount <= count {
+        store(f(load(x + i)), output + i)
+        i += doubleLaneCount
+    }
+    storeTail(f(loadTail(x + i, count - i)), output + i, count - i)
+}
+
 /// `output[i] = e^x[i]`.
 /// - Parameters:
 ///   - x: `[count]`.
@@ -247,12 +244,7 @@ private func storeTail(_ value: DoubleLanes, _ target: UnsafeMutablePointer<Doub
 package func exponentials(
     _ x: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ count: Int
 ) {
-    var i = 0
-    while i + laneCount <= count {
-        store(exponential(load(x + i)), output + i)
-        i += laneCount
-    }
-    storeTail(exponential(loadTail(x + i, count - i)), output + i, count - i)
+    map(x, output, count) { exponential($0) }
 }
 
 /// `output[i] = e^x[i]`, as for `Float`.
@@ -260,12 +252,7 @@ package func exponentials(
 package func exponentials(
     _ x: UnsafePointer<Double>, _ output: UnsafeMutablePointer<Double>, _ count: Int
 ) {
-    var i = 0
-    while i + doubleLaneCount <= count {
-        store(exponential(load(x + i)), output + i)
-        i += doubleLaneCount
-    }
-    storeTail(exponential(loadTail(x + i, count - i)), output + i, count - i)
+    map(x, output, count) { exponential($0) }
 }
 
 /// `output[i] = ln x[i]`.
@@ -276,12 +263,7 @@ package func exponentials(
 package func logarithms(
     _ x: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ count: Int
 ) {
-    var i = 0
-    while i + laneCount <= count {
-        store(logarithm(load(x + i)), output + i)
-        i += laneCount
-    }
-    storeTail(logarithm(loadTail(x + i, count - i)), output + i, count - i)
+    map(x, output, count) { logarithm($0) }
 }
 
 /// `output[i] = ln x[i]`, as for `Float`.
@@ -289,12 +271,7 @@ package func logarithms(
 package func logarithms(
     _ x: UnsafePointer<Double>, _ output: UnsafeMutablePointer<Double>, _ count: Int
 ) {
-    var i = 0
-    while i + doubleLaneCount <= count {
-        store(logarithm(load(x + i)), output + i)
-        i += doubleLaneCount
-    }
-    storeTail(logarithm(loadTail(x + i, count - i)), output + i, count - i)
+    map(x, output, count) { logarithm($0) }
 }
 
 /// `output[i] = 1 / (1 + e^-x[i])`.
@@ -305,12 +282,7 @@ package func logarithms(
 package func logistics(
     _ x: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ count: Int
 ) {
-    var i = 0
-    while i + laneCount <= count {
-        store(logistic(load(x + i)), output + i)
-        i += laneCount
-    }
-    storeTail(logistic(loadTail(x + i, count - i)), output + i, count - i)
+    map(x, output, count) { logistic($0) }
 }
 
 /// `output[i] = 1 / (1 + e^-x[i])`, as for `Float`.
@@ -318,10 +290,5 @@ package func logistics(
 package func logistics(
     _ x: UnsafePointer<Double>, _ output: UnsafeMutablePointer<Double>, _ count: Int
 ) {
-    var i = 0
-    while i + doubleLaneCount <= count {
-        store(logistic(load(x + i)), output + i)
-        i += doubleLaneCount
-    }
-    storeTail(logistic(loadTail(x + i, count - i)), output + i, count - i)
+    map(x, output, count) { logistic($0) }
 }

@@ -5,15 +5,21 @@
 #if KERNELS_AVX512
 typealias Lanes = SIMD16<Float>
 typealias LaneIndices = SIMD16<Int32>
+typealias DoubleLanes = SIMD8<Double>
 let laneCount = 16
+let doubleLaneCount = 8
 #elseif KERNELS_AVX2
 typealias Lanes = SIMD8<Float>
 typealias LaneIndices = SIMD8<Int32>
+typealias DoubleLanes = SIMD4<Double>
 let laneCount = 8
+let doubleLaneCount = 4
 #else
 typealias Lanes = SIMD4<Float>
 typealias LaneIndices = SIMD4<Int32>
+typealias DoubleLanes = SIMD2<Double>
 let laneCount = 4
+let doubleLaneCount = 2
 #endif
 
 /// Rows of a feature-major block: the points of one block are `[featureCount × blockRowCount]`.
@@ -32,10 +38,29 @@ func store(_ value: Lanes, _ target: UnsafeMutablePointer<Float>) {
     UnsafeMutableRawPointer(target).storeBytes(of: value, as: Lanes.self)
 }
 
+@inline(__always)
+func load(_ source: UnsafePointer<Double>) -> DoubleLanes {
+    UnsafeRawPointer(source).loadUnaligned(as: DoubleLanes.self)
+}
+
+@inline(__always)
+func store(_ value: DoubleLanes, _ target: UnsafeMutablePointer<Double>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: value, as: DoubleLanes.self)
+}
+
 /// `sum + a * b`, fused where the machine has the instruction. Without it `addProduct` would call
 /// libm once a lane.
 @inline(__always)
 func multiplyAdd(_ sum: Lanes, _ a: Lanes, _ b: Lanes) -> Lanes {
+    #if KERNELS_AVX512 || KERNELS_AVX2 || arch(arm64)
+    return sum.addingProduct(a, b)
+    #else
+    return sum + a * b
+    #endif
+}
+
+@inline(__always)
+func multiplyAdd(_ sum: DoubleLanes, _ a: DoubleLanes, _ b: DoubleLanes) -> DoubleLanes {
     #if KERNELS_AVX512 || KERNELS_AVX2 || arch(arm64)
     return sum.addingProduct(a, b)
     #else
