@@ -1,4 +1,4 @@
-// Scalar twins of TopTiles.swift and PackRows.swift.
+// Scalar twins of TopTiles.swift.
 #if !KERNELS_AVX2 && !KERNELS_AVX512
 
 /// Scalar twin of `collectTop`.
@@ -89,19 +89,6 @@ private func appendAbove(
             scores[Int(count.pointee)] = score
             ids[Int(count.pointee)] = itemIDs[i]
             count.pointee += 1
-        }
-    }
-}
-
-/// Scalar twin of `packRows`.
-@inline(never)
-package func scalarPackRows(
-    _ rows: UnsafePointer<Float>, _ rowCount: Int, _ featureCount: Int,
-    _ block: UnsafeMutablePointer<Float>
-) {
-    for j in 0..<featureCount {
-        for i in 0..<blockRowCount {
-            block[j * blockRowCount + i] = i < rowCount ? rows[i * featureCount + j] : 0
         }
     }
 }

@@ -99,7 +99,7 @@ package struct FeatureMatrix: Sendable, Equatable {
     package mutating func pack(_ rows: Span<Float>, kernels: KernelTable) {
         let featureCount = featureCount
         var blocks = storage.mutableSpan
-        kernels.pack(rows, featureCount: featureCount, blocks: &blocks)
+        kernels.transpose(rows, featureCount: featureCount, into: &blocks)
     }
 
     static func blockCount(_ rowCount: Int) -> Int {

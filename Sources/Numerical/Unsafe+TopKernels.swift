@@ -29,7 +29,6 @@ struct TopKernels: Sendable {
             UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Int32>,
             UnsafeMutablePointer<Float>
         ) -> Void
-    let packRows: @Sendable (UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<Float>) -> Void
 
     init(_ level: ISALevel) {
         switch level {
@@ -37,52 +36,22 @@ struct TopKernels: Sendable {
             collectTop = scalarCollectTop
             collectTopOfOne = scalarCollectTopOfOne
             seedTop = scalarSeedTop
-            packRows = scalarPackRows
         case .baseline:
             collectTop = Kernels.collectTop
             collectTopOfOne = Kernels.collectTopOfOne
             seedTop = Kernels.seedTop
-            packRows = Kernels.packRows
         #if arch(x86_64)
         case .avx2:
             collectTop = KernelsAVX2.collectTop
             collectTopOfOne = KernelsAVX2.collectTopOfOne
             seedTop = KernelsAVX2.seedTop
-            packRows = KernelsAVX2.packRows
         case .avx512:
             collectTop = KernelsAVX512.collectTop
             collectTopOfOne = KernelsAVX512.collectTopOfOne
             seedTop = KernelsAVX512.seedTop
-            packRows = KernelsAVX512.packRows
         #else
         case .avx2, .avx512: preconditionFailure("x86-64 only")
         #endif
-        }
-    }
-}
-
-extension KernelTable {
-    /// Brings row-major rows into blocks of 64, zeros behind them.
-    /// - Parameters:
-    ///   - rows: `[rowCount × featureCount]`.
-    ///   - blocks: at least `[ceil(rowCount / 64) × featureCount × 64]`, out.
-    package func pack(
-        _ rows: Span<Float>, featureCount: Int, blocks: inout MutableSpan<Float>
-    ) {
-        precondition(featureCount > 0 && rows.count % featureCount == 0)
-        let rowCount = rows.count / featureCount
-        let size = FeatureMatrix.blockRowCount
-        precondition(blocks.count >= (rowCount + size - 1) / size * size * featureCount)
-        rows.withUnsafeBufferPointer { rows in
-            blocks.withUnsafeMutableBufferPointer { blocks in
-                var first = 0
-                while first < rowCount {
-                    topKernels.packRows(
-                        address(rows) + first * featureCount, min(size, rowCount - first),
-                        featureCount, address(blocks) + first * featureCount)
-                    first += size
-                }
-            }
         }
     }
 }

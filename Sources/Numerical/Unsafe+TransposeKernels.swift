@@ -33,9 +33,16 @@ struct TransposeKernels: Sendable {
 extension KernelTable {
     /// Brings row-major rows into the blocks of a `FeatureMatrix`.
     /// - Parameters:
-    ///   - rows: `[rowCount × featureCount]` single-precision values, at any address.
+    ///   - rows: `[rowCount × featureCount]`.
     ///   - blocks: at least `[ceil(rowCount / 64) × featureCount × 64]`, out; the rows that fill the
     ///     last block up become zero, what follows stays.
+    package func transpose(
+        _ rows: Span<Float>, featureCount: Int, into blocks: inout MutableSpan<Float>
+    ) {
+        transpose(rows.bytes, featureCount: featureCount, into: &blocks)
+    }
+
+    /// The same of bytes: single-precision values at any address.
     package func transpose(
         _ rows: RawSpan, featureCount: Int, into blocks: inout MutableSpan<Float>
     ) {

@@ -40,7 +40,7 @@ struct TopItems: Sendable {
                 let (source, target) = (Int(ids[place]) * factorCount, i * factorCount)
                 for j in 0..<factorCount { gathered[target + j] = factors[source + j] }
             }
-            kernels.pack(gathered.span, featureCount: factorCount, blocks: &values)
+            kernels.transpose(gathered.span, featureCount: factorCount, into: &values)
         }
         self.init(
             matrix: matrix, ids: ids, itemCount: ids.count, isByLength: isByLength,
