@@ -123,8 +123,13 @@ extension URL {
     static let data = littleEndian([1, 2, 3, 4, 5, 6])
 
     static let damages: [Damage] = {
-        func changed(_ from: String, _ to: String) -> [UInt8] {
-            numPyBytes(good.replacing(from, with: to), data: data)
+        /// The good header with one part replaced.
+        func changed(
+            _ name: String, _ from: String, _ to: String, offset: Int, _ words: String...
+        ) -> Damage {
+            Damage(
+                name: name, bytes: numPyBytes(good.replacing(from, with: to), data: data),
+                offset: offset, words: words)
         }
         var text = Array("customer,amount".utf8)
         text += [UInt8](repeating: 0x20, count: 100)
@@ -134,51 +139,25 @@ extension URL {
             Damage(
                 name: "version", bytes: numPyBytes(good, version: (4, 0), data: data), offset: 6,
                 words: ["version 4.0"]),
-            Damage(
-                name: "big-endian", bytes: changed("<f4", ">f4"), offset: 20,
-                words: ["'>f4'", "big-endian", "astype('<f4')"]),
-            Damage(
-                name: "half precision", bytes: changed("<f4", "<f2"), offset: 20,
-                words: ["'<f2'", "'<f8'"]),
-            Damage(
-                name: "structured", bytes: changed("'<f4'", "[('x', '<f4')]"), offset: 20,
-                words: ["structured", "array['field']"]),
-            Damage(
-                name: "Fortran order", bytes: changed("False", "True"), offset: 44,
-                words: ["Fortran", "ascontiguousarray"]),
-            Damage(
-                name: "neither", bytes: changed("False", "Perhaps"), offset: 44,
-                words: ["'P'", "True or False"]),
-            Damage(
-                name: "negative", bytes: changed("(2, 3)", "(-2, 3)"), offset: 61,
-                words: ["'-'", "size"]),
-            Damage(
-                name: "open", bytes: changed("3), }", "3, "), offset: 128,
-                words: ["the end of the header", "size"]),
-            Damage(
-                name: "twice", bytes: changed("'shape'", "'descr'"), offset: 51,
-                words: ["'descr'", "once each"]),
-            Damage(
-                name: "unknown key", bytes: changed("'shape'", "'sharp'"), offset: 51,
-                words: ["'sharp'"]),
-            Damage(
-                name: "no shape", bytes: changed("'shape': (2, 3), ", ""), offset: 10,
-                words: ["no key 'shape'"]),
-            Damage(
-                name: "something follows", bytes: changed("}", "}x"), offset: 69,
-                words: ["'x'", "spaces"]),
-            Damage(
-                name: "overflow", bytes: changed("(2, 3)", "(4611686018427387904, 4)"), offset: 60,
-                words: ["4611686018427387904"]),
-            Damage(
-                name: "no such number", bytes: changed("(2, 3)", "(99999999999999999999,)"),
-                offset: 61, words: ["less than 2^63"]),
-            Damage(
-                name: "lies: too many", bytes: changed("(2, 3)", "(3, 3)"), offset: 152,
-                words: ["24 bytes", "36", "cut short"]),
-            Damage(
-                name: "lies: too few", bytes: changed("(2, 3)", "(1, 3)"), offset: 140,
-                words: ["24 bytes", "12", "follows"]),
+            changed("big-endian", "<f4", ">f4", offset: 20, "'>f4'", "big-endian", "astype('<f4')"),
+            changed("half precision", "<f4", "<f2", offset: 20, "'<f2'", "'<f8'"),
+            changed(
+                "structured", "'<f4'", "[('x', '<f4')]", offset: 20, "structured", "array['field']"),
+            changed("Fortran order", "False", "True", offset: 44, "Fortran", "ascontiguousarray"),
+            changed("neither", "False", "Perhaps", offset: 44, "'P'", "True or False"),
+            changed("negative", "(2, 3)", "(-2, 3)", offset: 61, "'-'", "size"),
+            changed("open", "3), }", "3, ", offset: 128, "the end of the header", "size"),
+            changed("twice", "'shape'", "'descr'", offset: 51, "'descr'", "once each"),
+            changed("unknown key", "'shape'", "'sharp'", offset: 51, "'sharp'"),
+            changed("no shape", "'shape': (2, 3), ", "", offset: 10, "no key 'shape'"),
+            changed("something follows", "}", "}x", offset: 69, "'x'", "spaces"),
+            changed(
+                "overflow", "(2, 3)", "(4611686018427387904, 4)", offset: 60, "4611686018427387904"),
+            changed(
+                "no such number", "(2, 3)", "(99999999999999999999,)", offset: 61, "less than 2^63"),
+            changed(
+                "lies: too many", "(2, 3)", "(3, 3)", offset: 152, "24 bytes", "36", "cut short"),
+            changed("lies: too few", "(2, 3)", "(1, 3)", offset: 140, "24 bytes", "12", "follows"),
             Damage(
                 name: "long header",
                 bytes: [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 2, 0, 0xFF, 0xFF, 0xFF, 0x7F]
