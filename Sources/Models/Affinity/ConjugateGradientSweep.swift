@@ -19,7 +19,6 @@ package struct ConjugateGradientSweep: Sendable {
     private static let leastCount = 1 << 20
     private static let chunkEntries = 8192
 
-    private let factorCount: Int
     private let width: Int
     private let terms: RowTerms
     private let parameters: ImplicitALS.Parameters
@@ -41,8 +40,7 @@ package struct ConjugateGradientSweep: Sendable {
         conjugateGradientSteps: Int = 3, tolerance: Float = defaultTolerance
     ) {
         precondition(conjugateGradientSteps >= 1 && tolerance >= 0)
-        factorCount = parameters.factorCount
-        width = (parameters.factorCount + 15) / 16 * 16
+        width = parameters.width
         terms = RowTerms(parameters)
         self.parameters = parameters
         threadCount = parameters.threadCount

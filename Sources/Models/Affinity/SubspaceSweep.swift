@@ -19,7 +19,6 @@ package struct SubspaceSweep: Sendable {
     /// As in `ExactSweep`: how often an indefinite system's diagonal is raised, 16-fold each time.
     private static let maximumShifts = 5
 
-    private let factorCount: Int
     private let width: Int
     private let size: Int
     private let terms: RowTerms
@@ -34,8 +33,7 @@ package struct SubspaceSweep: Sendable {
         subspaceSize: Int = defaultSize
     ) {
         precondition(subspaceSize >= 1)
-        factorCount = parameters.factorCount
-        width = (parameters.factorCount + 15) / 16 * 16
+        width = parameters.width
         size = min(width, (subspaceSize + 15) / 16 * 16)
         terms = RowTerms(parameters)
         self.parameters = parameters
