@@ -68,6 +68,8 @@ package struct SymmetricMatrix: Sendable, Equatable {
 
     /// Eigenvalues and eigenvectors by cyclic Jacobi rotations: `vectors[k]` belongs to
     /// `values[k]`; order unspecified. Orthogonality and values to about 1e-15 · norm.
+    ///
+    /// For a few parameters; `KernelTable.symmetricEigen` is for hundreds of rows.
     /// Source: Golub & Van Loan, "Matrix Computations", 8.5.
     package func eigenDecomposition() -> (values: [Double], vectors: [[Double]]) {
         var a = self

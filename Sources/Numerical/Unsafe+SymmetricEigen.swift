@@ -47,7 +47,8 @@ struct DoubleRowKernels: Sendable {
 extension KernelTable {
     /// The eigenvalues and eigenvectors of a symmetric matrix, in no particular order.
     ///
-    /// Householder's reduction to a tridiagonal matrix, then implicit QL steps.
+    /// Householder's reduction to a tridiagonal matrix, then implicit QL steps, which take the
+    /// vectors along: for hundreds of rows; `SymmetricMatrix.eigenDecomposition` is for a few.
     /// Source: J. H. Wilkinson and C. Reinsch, "Handbook for Automatic Computation II: Linear
     /// Algebra", 1971, procedures tred2 and tql2.
     /// - Parameter matrix: `[size × size]`, row-major; the upper triangle is read.

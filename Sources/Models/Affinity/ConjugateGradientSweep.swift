@@ -103,7 +103,7 @@ package struct ConjugateGradientSweep: Sendable {
         let popularCount = popular.leastCount
         var scratches = [Scratch](
             repeating: Scratch(width: width, rows: Self.chunkRows), count: threadCount)
-        let bounds = chunkBounds(
+        let bounds = boundsByEntries(
             purchases, rows: Self.chunkRows, entries: Self.chunkEntries)
         parallelFill(&rows, rowWidth: width, bounds: bounds, scratches: &scratches) {
             scratch, chunk, slice in

@@ -92,9 +92,10 @@ struct RowTerms: Sendable {
     }
 }
 
-/// Rows in chunks of about the same work: entries, and a share for the row itself. The bounds
-/// depend on the matrix alone.
-func chunkBounds(
+/// Rows in chunks of at most `largestCount` rows and about as many entries, which is what a step of a
+/// descent costs; `SweepSchedule` makes the chunks of exact solutions, whose cost grows faster. The
+/// bounds depend on the matrix alone.
+func boundsByEntries(
     _ matrix: SparseMatrix, rows largestCount: Int, entries: Int
 ) -> [Int] {
     var bounds = [0]

@@ -77,7 +77,7 @@ package struct SubspaceSweep: Sendable {
         let scratch = Scratch(
             width: width, chunkRows: Self.chunkRows, blocks: blocks, longestRow: longest)
         var scratches = [Scratch](repeating: scratch, count: threadCount)
-        let bounds = chunkBounds(
+        let bounds = boundsByEntries(
             purchases, rows: Self.chunkRows, entries: Self.chunkEntries)
         parallelFill(&rows, rowWidth: width, bounds: bounds, scratches: &scratches) {
             scratch, chunk, slice in
