@@ -9,8 +9,9 @@
 // three pairs, so that three groups of four make two tiles. Every tile adds the features in the
 // same order, so a score does not depend on the tile that it was computed in.
 //
-// The bodies are flat on purpose: the compiler stops inlining helpers of several blocks in a caller
-// of this size, and a call here passes vectors through memory (measured: 0.8 of the speed).
+// The bodies are flat on purpose: in a caller of this size the compiler stops inlining helpers that
+// have a branch or a loop, as `replace` has, and a call here passes vectors through memory (measured:
+// 0.8 of the speed). `@_transparent` helpers it always takes in.
 
 @inline(__always)
 private func loadIndices(_ source: UnsafePointer<Int32>) -> LaneIndices {
@@ -20,6 +21,30 @@ private func loadIndices(_ source: UnsafePointer<Int32>) -> LaneIndices {
 @inline(__always)
 private func storeIndices(_ value: LaneIndices, _ target: UnsafeMutablePointer<Int32>) {
     UnsafeMutableRawPointer(target).storeBytes(of: value, as: LaneIndices.self)
+}
+
+/// Takes a centroid's scores where they are the largest so far.
+@_transparent
+private func raise(
+    _ best: inout Lanes, _ label: inout LaneIndices, _ score: Lanes, _ index: LaneIndices
+) {
+    let wins = score .> best
+    best.replace(with: score, where: wins)
+    label.replace(with: index, where: wins)
+}
+
+/// The same, and what it beats, or it where it loses, as the second largest.
+@_transparent
+private func raise(
+    _ best: inout Lanes, _ second: inout Lanes, _ label: inout LaneIndices, _ score: Lanes,
+    _ index: LaneIndices
+) {
+    let wins = score .> best
+    var loser = score
+    loser.replace(with: best, where: wins)
+    second.replace(with: loser, where: loser .> second)
+    best.replace(with: score, where: wins)
+    label.replace(with: index, where: wins)
 }
 
 /// Assigns every row to the centroid with the largest `x·c - |c|²/2`, which is the nearest one.
@@ -123,99 +148,43 @@ private func assignBlock(
             var (a3, b3, c3, d3) = (s3, s3, s3, s3)
             var x = rows
             for _ in 0..<featureCount {
-                let (xa, xb, xc, xd) = (
-                    load(x), load(x + laneCount), load(x + 2 * laneCount), load(x + 3 * laneCount)
-                )
-                let y0 = splat(group[0])
-                a0 = multiplyAdd(a0, xa, y0)
-                b0 = multiplyAdd(b0, xb, y0)
-                c0 = multiplyAdd(c0, xc, y0)
-                d0 = multiplyAdd(d0, xd, y0)
-                let y1 = splat(group[1])
-                a1 = multiplyAdd(a1, xa, y1)
-                b1 = multiplyAdd(b1, xb, y1)
-                c1 = multiplyAdd(c1, xc, y1)
-                d1 = multiplyAdd(d1, xd, y1)
-                let y2 = splat(group[2])
-                a2 = multiplyAdd(a2, xa, y2)
-                b2 = multiplyAdd(b2, xb, y2)
-                c2 = multiplyAdd(c2, xc, y2)
-                d2 = multiplyAdd(d2, xd, y2)
-                let y3 = splat(group[3])
-                a3 = multiplyAdd(a3, xa, y3)
-                b3 = multiplyAdd(b3, xb, y3)
-                c3 = multiplyAdd(c3, xc, y3)
-                d3 = multiplyAdd(d3, xd, y3)
+                let (xa, xb, xc, xd) = load4(x)
+                addProducts(&a0, &b0, &c0, &d0, xa, xb, xc, xd, group[0])
+                addProducts(&a1, &b1, &c1, &d1, xa, xb, xc, xd, group[1])
+                addProducts(&a2, &b2, &c2, &d2, xa, xb, xc, xd, group[2])
+                addProducts(&a3, &b3, &c3, &d3, xa, xb, xc, xd, group[3])
                 x += blockRowCount
                 group += groupWidth
             }
-            var bestA = load(scores)
+            var (bestA, bestB, bestC, bestD) = load4(scores)
             var labelA = loadIndices(labels)
-            var bestB = load(scores + laneCount)
             var labelB = loadIndices(labels + laneCount)
-            var bestC = load(scores + 2 * laneCount)
             var labelC = loadIndices(labels + 2 * laneCount)
-            var bestD = load(scores + 3 * laneCount)
             var labelD = loadIndices(labels + 3 * laneCount)
-            let ma0 = a0 .> bestA
-            bestA.replace(with: a0, where: ma0)
-            labelA.replace(with: index, where: ma0)
-            let mb0 = b0 .> bestB
-            bestB.replace(with: b0, where: mb0)
-            labelB.replace(with: index, where: mb0)
-            let mc0 = c0 .> bestC
-            bestC.replace(with: c0, where: mc0)
-            labelC.replace(with: index, where: mc0)
-            let md0 = d0 .> bestD
-            bestD.replace(with: d0, where: md0)
-            labelD.replace(with: index, where: md0)
+            raise(&bestA, &labelA, a0, index)
+            raise(&bestB, &labelB, b0, index)
+            raise(&bestC, &labelC, c0, index)
+            raise(&bestD, &labelD, d0, index)
             index = index &+ one
-            let ma1 = a1 .> bestA
-            bestA.replace(with: a1, where: ma1)
-            labelA.replace(with: index, where: ma1)
-            let mb1 = b1 .> bestB
-            bestB.replace(with: b1, where: mb1)
-            labelB.replace(with: index, where: mb1)
-            let mc1 = c1 .> bestC
-            bestC.replace(with: c1, where: mc1)
-            labelC.replace(with: index, where: mc1)
-            let md1 = d1 .> bestD
-            bestD.replace(with: d1, where: md1)
-            labelD.replace(with: index, where: md1)
+            raise(&bestA, &labelA, a1, index)
+            raise(&bestB, &labelB, b1, index)
+            raise(&bestC, &labelC, c1, index)
+            raise(&bestD, &labelD, d1, index)
             index = index &+ one
-            let ma2 = a2 .> bestA
-            bestA.replace(with: a2, where: ma2)
-            labelA.replace(with: index, where: ma2)
-            let mb2 = b2 .> bestB
-            bestB.replace(with: b2, where: mb2)
-            labelB.replace(with: index, where: mb2)
-            let mc2 = c2 .> bestC
-            bestC.replace(with: c2, where: mc2)
-            labelC.replace(with: index, where: mc2)
-            let md2 = d2 .> bestD
-            bestD.replace(with: d2, where: md2)
-            labelD.replace(with: index, where: md2)
+            raise(&bestA, &labelA, a2, index)
+            raise(&bestB, &labelB, b2, index)
+            raise(&bestC, &labelC, c2, index)
+            raise(&bestD, &labelD, d2, index)
             index = index &+ one
-            let ma3 = a3 .> bestA
-            bestA.replace(with: a3, where: ma3)
-            labelA.replace(with: index, where: ma3)
-            let mb3 = b3 .> bestB
-            bestB.replace(with: b3, where: mb3)
-            labelB.replace(with: index, where: mb3)
-            let mc3 = c3 .> bestC
-            bestC.replace(with: c3, where: mc3)
-            labelC.replace(with: index, where: mc3)
-            let md3 = d3 .> bestD
-            bestD.replace(with: d3, where: md3)
-            labelD.replace(with: index, where: md3)
+            raise(&bestA, &labelA, a3, index)
+            raise(&bestB, &labelB, b3, index)
+            raise(&bestC, &labelC, c3, index)
+            raise(&bestD, &labelD, d3, index)
             index = index &+ one
-            store(bestA, scores)
+            store4(scores, bestA, bestB, bestC, bestD)
             storeIndices(labelA, labels)
-            store(bestB, scores + laneCount)
             storeIndices(labelB, labels + laneCount)
-            store(bestC, scores + 2 * laneCount)
             storeIndices(labelC, labels + 2 * laneCount)
-            store(bestD, scores + 3 * laneCount)
             storeIndices(labelD, labels + 3 * laneCount)
             offset += groupWidth
         }
@@ -265,24 +234,12 @@ private func assignBlock(
             var x = rows
             for _ in 0..<featureCount {
                 let (xa, xb) = (load(x), load(x + laneCount))
-                let y0 = splat(group[0])
-                a0 = multiplyAdd(a0, xa, y0)
-                b0 = multiplyAdd(b0, xb, y0)
-                let y1 = splat(group[1])
-                a1 = multiplyAdd(a1, xa, y1)
-                b1 = multiplyAdd(b1, xb, y1)
-                let y2 = splat(second[0])
-                a2 = multiplyAdd(a2, xa, y2)
-                b2 = multiplyAdd(b2, xb, y2)
-                let y3 = splat(second[1])
-                a3 = multiplyAdd(a3, xa, y3)
-                b3 = multiplyAdd(b3, xb, y3)
-                let y4 = splat(third[0])
-                a4 = multiplyAdd(a4, xa, y4)
-                b4 = multiplyAdd(b4, xb, y4)
-                let y5 = splat(third[1])
-                a5 = multiplyAdd(a5, xa, y5)
-                b5 = multiplyAdd(b5, xb, y5)
+                addProducts(&a0, &b0, xa, xb, group[0])
+                addProducts(&a1, &b1, xa, xb, group[1])
+                addProducts(&a2, &b2, xa, xb, second[0])
+                addProducts(&a3, &b3, xa, xb, second[1])
+                addProducts(&a4, &b4, xa, xb, third[0])
+                addProducts(&a5, &b5, xa, xb, third[1])
                 x += blockRowCount
                 group += groupWidth
                 second += groupWidth
@@ -292,47 +249,23 @@ private func assignBlock(
             var labelA = loadIndices(labels)
             var bestB = load(scores + laneCount)
             var labelB = loadIndices(labels + laneCount)
-            let ma0 = a0 .> bestA
-            bestA.replace(with: a0, where: ma0)
-            labelA.replace(with: index, where: ma0)
-            let mb0 = b0 .> bestB
-            bestB.replace(with: b0, where: mb0)
-            labelB.replace(with: index, where: mb0)
+            raise(&bestA, &labelA, a0, index)
+            raise(&bestB, &labelB, b0, index)
             index = index &+ one
-            let ma1 = a1 .> bestA
-            bestA.replace(with: a1, where: ma1)
-            labelA.replace(with: index, where: ma1)
-            let mb1 = b1 .> bestB
-            bestB.replace(with: b1, where: mb1)
-            labelB.replace(with: index, where: mb1)
+            raise(&bestA, &labelA, a1, index)
+            raise(&bestB, &labelB, b1, index)
             index = index &+ one
-            let ma2 = a2 .> bestA
-            bestA.replace(with: a2, where: ma2)
-            labelA.replace(with: index, where: ma2)
-            let mb2 = b2 .> bestB
-            bestB.replace(with: b2, where: mb2)
-            labelB.replace(with: index, where: mb2)
+            raise(&bestA, &labelA, a2, index)
+            raise(&bestB, &labelB, b2, index)
             index = index &+ one
-            let ma3 = a3 .> bestA
-            bestA.replace(with: a3, where: ma3)
-            labelA.replace(with: index, where: ma3)
-            let mb3 = b3 .> bestB
-            bestB.replace(with: b3, where: mb3)
-            labelB.replace(with: index, where: mb3)
+            raise(&bestA, &labelA, a3, index)
+            raise(&bestB, &labelB, b3, index)
             index = index &+ one
-            let ma4 = a4 .> bestA
-            bestA.replace(with: a4, where: ma4)
-            labelA.replace(with: index, where: ma4)
-            let mb4 = b4 .> bestB
-            bestB.replace(with: b4, where: mb4)
-            labelB.replace(with: index, where: mb4)
+            raise(&bestA, &labelA, a4, index)
+            raise(&bestB, &labelB, b4, index)
             index = index &+ one
-            let ma5 = a5 .> bestA
-            bestA.replace(with: a5, where: ma5)
-            labelA.replace(with: index, where: ma5)
-            let mb5 = b5 .> bestB
-            bestB.replace(with: b5, where: mb5)
-            labelB.replace(with: index, where: mb5)
+            raise(&bestA, &labelA, a5, index)
+            raise(&bestB, &labelB, b5, index)
             index = index &+ one
             store(bestA, scores)
             storeIndices(labelA, labels)
@@ -355,18 +288,10 @@ private func assignBlock(
             var x = rows
             for _ in 0..<featureCount {
                 let (xa, xb) = (load(x), load(x + laneCount))
-                let y0 = splat(group[0])
-                a0 = multiplyAdd(a0, xa, y0)
-                b0 = multiplyAdd(b0, xb, y0)
-                let y1 = splat(group[1])
-                a1 = multiplyAdd(a1, xa, y1)
-                b1 = multiplyAdd(b1, xb, y1)
-                let y2 = splat(group[2])
-                a2 = multiplyAdd(a2, xa, y2)
-                b2 = multiplyAdd(b2, xb, y2)
-                let y3 = splat(group[3])
-                a3 = multiplyAdd(a3, xa, y3)
-                b3 = multiplyAdd(b3, xb, y3)
+                addProducts(&a0, &b0, xa, xb, group[0])
+                addProducts(&a1, &b1, xa, xb, group[1])
+                addProducts(&a2, &b2, xa, xb, group[2])
+                addProducts(&a3, &b3, xa, xb, group[3])
                 x += blockRowCount
                 group += groupWidth
             }
@@ -374,33 +299,17 @@ private func assignBlock(
             var labelA = loadIndices(labels)
             var bestB = load(scores + laneCount)
             var labelB = loadIndices(labels + laneCount)
-            let ma0 = a0 .> bestA
-            bestA.replace(with: a0, where: ma0)
-            labelA.replace(with: index, where: ma0)
-            let mb0 = b0 .> bestB
-            bestB.replace(with: b0, where: mb0)
-            labelB.replace(with: index, where: mb0)
+            raise(&bestA, &labelA, a0, index)
+            raise(&bestB, &labelB, b0, index)
             index = index &+ one
-            let ma1 = a1 .> bestA
-            bestA.replace(with: a1, where: ma1)
-            labelA.replace(with: index, where: ma1)
-            let mb1 = b1 .> bestB
-            bestB.replace(with: b1, where: mb1)
-            labelB.replace(with: index, where: mb1)
+            raise(&bestA, &labelA, a1, index)
+            raise(&bestB, &labelB, b1, index)
             index = index &+ one
-            let ma2 = a2 .> bestA
-            bestA.replace(with: a2, where: ma2)
-            labelA.replace(with: index, where: ma2)
-            let mb2 = b2 .> bestB
-            bestB.replace(with: b2, where: mb2)
-            labelB.replace(with: index, where: mb2)
+            raise(&bestA, &labelA, a2, index)
+            raise(&bestB, &labelB, b2, index)
             index = index &+ one
-            let ma3 = a3 .> bestA
-            bestA.replace(with: a3, where: ma3)
-            labelA.replace(with: index, where: ma3)
-            let mb3 = b3 .> bestB
-            bestB.replace(with: b3, where: mb3)
-            labelB.replace(with: index, where: mb3)
+            raise(&bestA, &labelA, a3, index)
+            raise(&bestB, &labelB, b3, index)
             index = index &+ one
             store(bestA, scores)
             storeIndices(labelA, labels)
@@ -455,18 +364,10 @@ package func assignRanked(
             var x = rows
             for _ in 0..<featureCount {
                 let (xa, xb) = (load(x), load(x + laneCount))
-                let y0 = splat(group[0])
-                a0 = multiplyAdd(a0, xa, y0)
-                b0 = multiplyAdd(b0, xb, y0)
-                let y1 = splat(group[1])
-                a1 = multiplyAdd(a1, xa, y1)
-                b1 = multiplyAdd(b1, xb, y1)
-                let y2 = splat(group[2])
-                a2 = multiplyAdd(a2, xa, y2)
-                b2 = multiplyAdd(b2, xb, y2)
-                let y3 = splat(group[3])
-                a3 = multiplyAdd(a3, xa, y3)
-                b3 = multiplyAdd(b3, xb, y3)
+                addProducts(&a0, &b0, xa, xb, group[0])
+                addProducts(&a1, &b1, xa, xb, group[1])
+                addProducts(&a2, &b2, xa, xb, group[2])
+                addProducts(&a3, &b3, xa, xb, group[3])
                 x += blockRowCount
                 group += groupWidth
             }
@@ -477,57 +378,17 @@ package func assignRanked(
             var secondB = load(seconds + row + laneCount)
             var labelB = loadIndices(labels + row + laneCount)
             let index0 = LaneIndices(repeating: indices[0])
-            let winsA0 = a0 .> bestA
-            var loserA0 = a0
-            loserA0.replace(with: bestA, where: winsA0)
-            secondA.replace(with: loserA0, where: loserA0 .> secondA)
-            bestA.replace(with: a0, where: winsA0)
-            labelA.replace(with: index0, where: winsA0)
-            let winsB0 = b0 .> bestB
-            var loserB0 = b0
-            loserB0.replace(with: bestB, where: winsB0)
-            secondB.replace(with: loserB0, where: loserB0 .> secondB)
-            bestB.replace(with: b0, where: winsB0)
-            labelB.replace(with: index0, where: winsB0)
+            raise(&bestA, &secondA, &labelA, a0, index0)
+            raise(&bestB, &secondB, &labelB, b0, index0)
             let index1 = LaneIndices(repeating: indices[1])
-            let winsA1 = a1 .> bestA
-            var loserA1 = a1
-            loserA1.replace(with: bestA, where: winsA1)
-            secondA.replace(with: loserA1, where: loserA1 .> secondA)
-            bestA.replace(with: a1, where: winsA1)
-            labelA.replace(with: index1, where: winsA1)
-            let winsB1 = b1 .> bestB
-            var loserB1 = b1
-            loserB1.replace(with: bestB, where: winsB1)
-            secondB.replace(with: loserB1, where: loserB1 .> secondB)
-            bestB.replace(with: b1, where: winsB1)
-            labelB.replace(with: index1, where: winsB1)
+            raise(&bestA, &secondA, &labelA, a1, index1)
+            raise(&bestB, &secondB, &labelB, b1, index1)
             let index2 = LaneIndices(repeating: indices[2])
-            let winsA2 = a2 .> bestA
-            var loserA2 = a2
-            loserA2.replace(with: bestA, where: winsA2)
-            secondA.replace(with: loserA2, where: loserA2 .> secondA)
-            bestA.replace(with: a2, where: winsA2)
-            labelA.replace(with: index2, where: winsA2)
-            let winsB2 = b2 .> bestB
-            var loserB2 = b2
-            loserB2.replace(with: bestB, where: winsB2)
-            secondB.replace(with: loserB2, where: loserB2 .> secondB)
-            bestB.replace(with: b2, where: winsB2)
-            labelB.replace(with: index2, where: winsB2)
+            raise(&bestA, &secondA, &labelA, a2, index2)
+            raise(&bestB, &secondB, &labelB, b2, index2)
             let index3 = LaneIndices(repeating: indices[3])
-            let winsA3 = a3 .> bestA
-            var loserA3 = a3
-            loserA3.replace(with: bestA, where: winsA3)
-            secondA.replace(with: loserA3, where: loserA3 .> secondA)
-            bestA.replace(with: a3, where: winsA3)
-            labelA.replace(with: index3, where: winsA3)
-            let winsB3 = b3 .> bestB
-            var loserB3 = b3
-            loserB3.replace(with: bestB, where: winsB3)
-            secondB.replace(with: loserB3, where: loserB3 .> secondB)
-            bestB.replace(with: b3, where: winsB3)
-            labelB.replace(with: index3, where: winsB3)
+            raise(&bestA, &secondA, &labelA, a3, index3)
+            raise(&bestB, &secondB, &labelB, b3, index3)
             store(bestA, scores + row)
             store(secondA, seconds + row)
             storeIndices(labelA, labels + row)

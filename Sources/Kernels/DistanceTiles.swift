@@ -36,28 +36,11 @@ private struct Tile {
         var p = points
         var g = group
         for _ in 0..<featureCount {
-            let (x0, x1) = (load(p), load(p + laneCount))
-            let (x2, x3) = (load(p + 2 * laneCount), load(p + 3 * laneCount))
-            let y0 = splat(g[0])
-            a0 = multiplyAdd(a0, x0 - y0, x0 - y0)
-            b0 = multiplyAdd(b0, x1 - y0, x1 - y0)
-            c0 = multiplyAdd(c0, x2 - y0, x2 - y0)
-            d0 = multiplyAdd(d0, x3 - y0, x3 - y0)
-            let y1 = splat(g[1])
-            a1 = multiplyAdd(a1, x0 - y1, x0 - y1)
-            b1 = multiplyAdd(b1, x1 - y1, x1 - y1)
-            c1 = multiplyAdd(c1, x2 - y1, x2 - y1)
-            d1 = multiplyAdd(d1, x3 - y1, x3 - y1)
-            let y2 = splat(g[2])
-            a2 = multiplyAdd(a2, x0 - y2, x0 - y2)
-            b2 = multiplyAdd(b2, x1 - y2, x1 - y2)
-            c2 = multiplyAdd(c2, x2 - y2, x2 - y2)
-            d2 = multiplyAdd(d2, x3 - y2, x3 - y2)
-            let y3 = splat(g[3])
-            a3 = multiplyAdd(a3, x0 - y3, x0 - y3)
-            b3 = multiplyAdd(b3, x1 - y3, x1 - y3)
-            c3 = multiplyAdd(c3, x2 - y3, x2 - y3)
-            d3 = multiplyAdd(d3, x3 - y3, x3 - y3)
+            let (x0, x1, x2, x3) = load4(p)
+            addSquares(&a0, &b0, &c0, &d0, x0, x1, x2, x3, g[0])
+            addSquares(&a1, &b1, &c1, &d1, x0, x1, x2, x3, g[1])
+            addSquares(&a2, &b2, &c2, &d2, x0, x1, x2, x3, g[2])
+            addSquares(&a3, &b3, &c3, &d3, x0, x1, x2, x3, g[3])
             p += blockRowCount
             g += groupWidth
         }
@@ -66,22 +49,10 @@ private struct Tile {
     /// Writes the tile's rows of each of the four vectors, which are 64 values apart.
     @inline(__always)
     func write(_ output: UnsafeMutablePointer<Float>) {
-        store(a0, output + 0 * blockRowCount + 0 * laneCount)
-        store(b0, output + 0 * blockRowCount + 1 * laneCount)
-        store(c0, output + 0 * blockRowCount + 2 * laneCount)
-        store(d0, output + 0 * blockRowCount + 3 * laneCount)
-        store(a1, output + 1 * blockRowCount + 0 * laneCount)
-        store(b1, output + 1 * blockRowCount + 1 * laneCount)
-        store(c1, output + 1 * blockRowCount + 2 * laneCount)
-        store(d1, output + 1 * blockRowCount + 3 * laneCount)
-        store(a2, output + 2 * blockRowCount + 0 * laneCount)
-        store(b2, output + 2 * blockRowCount + 1 * laneCount)
-        store(c2, output + 2 * blockRowCount + 2 * laneCount)
-        store(d2, output + 2 * blockRowCount + 3 * laneCount)
-        store(a3, output + 3 * blockRowCount + 0 * laneCount)
-        store(b3, output + 3 * blockRowCount + 1 * laneCount)
-        store(c3, output + 3 * blockRowCount + 2 * laneCount)
-        store(d3, output + 3 * blockRowCount + 3 * laneCount)
+        store4(output, a0, b0, c0, d0)
+        store4(output + blockRowCount, a1, b1, c1, d1)
+        store4(output + 2 * blockRowCount, a2, b2, c2, d2)
+        store4(output + 3 * blockRowCount, a3, b3, c3, d3)
     }
 }
 #else
@@ -98,18 +69,10 @@ private struct Tile {
         var g = group
         for _ in 0..<featureCount {
             let (x0, x1) = (load(p), load(p + laneCount))
-            let y0 = splat(g[0])
-            a0 = multiplyAdd(a0, x0 - y0, x0 - y0)
-            b0 = multiplyAdd(b0, x1 - y0, x1 - y0)
-            let y1 = splat(g[1])
-            a1 = multiplyAdd(a1, x0 - y1, x0 - y1)
-            b1 = multiplyAdd(b1, x1 - y1, x1 - y1)
-            let y2 = splat(g[2])
-            a2 = multiplyAdd(a2, x0 - y2, x0 - y2)
-            b2 = multiplyAdd(b2, x1 - y2, x1 - y2)
-            let y3 = splat(g[3])
-            a3 = multiplyAdd(a3, x0 - y3, x0 - y3)
-            b3 = multiplyAdd(b3, x1 - y3, x1 - y3)
+            addSquares(&a0, &b0, x0, x1, g[0])
+            addSquares(&a1, &b1, x0, x1, g[1])
+            addSquares(&a2, &b2, x0, x1, g[2])
+            addSquares(&a3, &b3, x0, x1, g[3])
             p += blockRowCount
             g += groupWidth
         }
@@ -118,14 +81,14 @@ private struct Tile {
     /// Writes the tile's rows of each of the four vectors, which are 64 values apart.
     @inline(__always)
     func write(_ output: UnsafeMutablePointer<Float>) {
-        store(a0, output + 0 * blockRowCount + 0 * laneCount)
-        store(b0, output + 0 * blockRowCount + 1 * laneCount)
-        store(a1, output + 1 * blockRowCount + 0 * laneCount)
-        store(b1, output + 1 * blockRowCount + 1 * laneCount)
-        store(a2, output + 2 * blockRowCount + 0 * laneCount)
-        store(b2, output + 2 * blockRowCount + 1 * laneCount)
-        store(a3, output + 3 * blockRowCount + 0 * laneCount)
-        store(b3, output + 3 * blockRowCount + 1 * laneCount)
+        store(a0, output)
+        store(b0, output + laneCount)
+        store(a1, output + blockRowCount)
+        store(b1, output + blockRowCount + laneCount)
+        store(a2, output + 2 * blockRowCount)
+        store(b2, output + 2 * blockRowCount + laneCount)
+        store(a3, output + 3 * blockRowCount)
+        store(b3, output + 3 * blockRowCount + laneCount)
     }
 }
 #endif
@@ -182,13 +145,8 @@ private func lowerBlock(
         var (s0, s1, s2, s3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
         var p = points + row
         for j in 0..<featureCount {
-            let y = splat(vector[j])
-            let (x0, x1) = (load(p) - y, load(p + laneCount) - y)
-            let (x2, x3) = (load(p + 2 * laneCount) - y, load(p + 3 * laneCount) - y)
-            s0 = multiplyAdd(s0, x0, x0)
-            s1 = multiplyAdd(s1, x1, x1)
-            s2 = multiplyAdd(s2, x2, x2)
-            s3 = multiplyAdd(s3, x3, x3)
+            let (x0, x1, x2, x3) = load4(p)
+            addSquares(&s0, &s1, &s2, &s3, x0, x1, x2, x3, vector[j])
             p += blockRowCount
         }
         lower(closest + row, to: s0)

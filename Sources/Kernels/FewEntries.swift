@@ -191,24 +191,6 @@ private func least(_ a: Lanes, _ b: Lanes) -> Lanes {
     return result
 }
 
-@inline(__always)
-private func load4(_ source: UnsafePointer<Float>) -> (Lanes, Lanes, Lanes, Lanes) {
-    (
-        load(source), load(source + laneCount), load(source + 2 * laneCount),
-        load(source + 3 * laneCount)
-    )
-}
-
-@inline(__always)
-private func store4(
-    _ target: UnsafeMutablePointer<Float>, _ a: Lanes, _ b: Lanes, _ c: Lanes, _ d: Lanes
-) {
-    store(a, target)
-    store(b, target + laneCount)
-    store(c, target + 2 * laneCount)
-    store(d, target + 3 * laneCount)
-}
-
 /// Solves the systems of up to `laneCount` rows.
 ///
 /// A row's result depends on its own entries alone, bit for bit, not on the rows beside it.
@@ -476,6 +458,18 @@ private func scaled(
     _ roots: UnsafePointer<Float>, _ lane: Int
 ) -> Lanes { load(rows + Int(offsets[lane]) * width) * splat(roots[lane]) }
 
+/// The rows of four lanes.
+@inline(__always)
+private func scaled4(
+    _ rows: UnsafePointer<Float>, _ width: Int, _ offsets: UnsafePointer<Int32>,
+    _ roots: UnsafePointer<Float>, _ lane: Int
+) -> (Lanes, Lanes, Lanes, Lanes) {
+    (
+        scaled(rows, width, offsets, roots, lane), scaled(rows, width, offsets, roots, lane + 1),
+        scaled(rows, width, offsets, roots, lane + 2), scaled(rows, width, offsets, roots, lane + 3)
+    )
+}
+
 #if KERNELS_AVX512
 /// `[16 × 16]` in four rounds.
 @inline(__always)
@@ -483,22 +477,10 @@ private func transposeTile(
     _ rows: UnsafePointer<Float>, _ width: Int, _ o: UnsafePointer<Int32>,
     _ r: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ rounds: Int
 ) {
-    var a = scaled(rows, width, o, r, 0)
-    var b = scaled(rows, width, o, r, 1)
-    var c = scaled(rows, width, o, r, 2)
-    var d = scaled(rows, width, o, r, 3)
-    var e = scaled(rows, width, o, r, 4)
-    var f = scaled(rows, width, o, r, 5)
-    var g = scaled(rows, width, o, r, 6)
-    var h = scaled(rows, width, o, r, 7)
-    var i = scaled(rows, width, o, r, 8)
-    var j = scaled(rows, width, o, r, 9)
-    var k = scaled(rows, width, o, r, 10)
-    var l = scaled(rows, width, o, r, 11)
-    var m = scaled(rows, width, o, r, 12)
-    var n = scaled(rows, width, o, r, 13)
-    var p = scaled(rows, width, o, r, 14)
-    var q = scaled(rows, width, o, r, 15)
+    var (a, b, c, d) = scaled4(rows, width, o, r, 0)
+    var (e, f, g, h) = scaled4(rows, width, o, r, 4)
+    var (i, j, k, l) = scaled4(rows, width, o, r, 8)
+    var (m, n, p, q) = scaled4(rows, width, o, r, 12)
     for _ in 0..<rounds {
         let (aa, bb) = split(a, b)
         let (cc, dd) = split(c, d)
@@ -512,22 +494,10 @@ private func transposeTile(
             (aa, cc, ee, gg, ii, kk, mm, pp, bb, dd, ff, hh, jj, ll, nn, qq)
     }
     let step = 4 * laneCount
-    store(a, target)
-    store(b, target + step)
-    store(c, target + 2 * step)
-    store(d, target + 3 * step)
-    store(e, target + 4 * step)
-    store(f, target + 5 * step)
-    store(g, target + 6 * step)
-    store(h, target + 7 * step)
-    store(i, target + 8 * step)
-    store(j, target + 9 * step)
-    store(k, target + 10 * step)
-    store(l, target + 11 * step)
-    store(m, target + 12 * step)
-    store(n, target + 13 * step)
-    store(p, target + 14 * step)
-    store(q, target + 15 * step)
+    store4(target, a, b, c, d, step)
+    store4(target + 4 * step, e, f, g, h, step)
+    store4(target + 8 * step, i, j, k, l, step)
+    store4(target + 12 * step, m, n, p, q, step)
 }
 #elseif KERNELS_AVX2
 /// `[8 × 8]` in three rounds.
@@ -536,14 +506,8 @@ private func transposeTile(
     _ rows: UnsafePointer<Float>, _ width: Int, _ o: UnsafePointer<Int32>,
     _ r: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ rounds: Int
 ) {
-    var a = scaled(rows, width, o, r, 0)
-    var b = scaled(rows, width, o, r, 1)
-    var c = scaled(rows, width, o, r, 2)
-    var d = scaled(rows, width, o, r, 3)
-    var e = scaled(rows, width, o, r, 4)
-    var f = scaled(rows, width, o, r, 5)
-    var g = scaled(rows, width, o, r, 6)
-    var h = scaled(rows, width, o, r, 7)
+    var (a, b, c, d) = scaled4(rows, width, o, r, 0)
+    var (e, f, g, h) = scaled4(rows, width, o, r, 4)
     for _ in 0..<rounds {
         let (aa, bb) = split(a, b)
         let (cc, dd) = split(c, d)
@@ -553,14 +517,8 @@ private func transposeTile(
             (aa, cc, ee, gg, bb, dd, ff, hh)
     }
     let step = 4 * laneCount
-    store(a, target)
-    store(b, target + step)
-    store(c, target + 2 * step)
-    store(d, target + 3 * step)
-    store(e, target + 4 * step)
-    store(f, target + 5 * step)
-    store(g, target + 6 * step)
-    store(h, target + 7 * step)
+    store4(target, a, b, c, d, step)
+    store4(target + 4 * step, e, f, g, h, step)
 }
 #else
 /// `[4 × 4]` in two rounds.
@@ -569,10 +527,7 @@ private func transposeTile(
     _ rows: UnsafePointer<Float>, _ width: Int, _ o: UnsafePointer<Int32>,
     _ r: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ rounds: Int
 ) {
-    var a = scaled(rows, width, o, r, 0)
-    var b = scaled(rows, width, o, r, 1)
-    var c = scaled(rows, width, o, r, 2)
-    var d = scaled(rows, width, o, r, 3)
+    var (a, b, c, d) = scaled4(rows, width, o, r, 0)
     for _ in 0..<rounds {
         let (aa, bb) = split(a, b)
         let (cc, dd) = split(c, d)
@@ -580,9 +535,6 @@ private func transposeTile(
             (aa, cc, bb, dd)
     }
     let step = 4 * laneCount
-    store(a, target)
-    store(b, target + step)
-    store(c, target + 2 * step)
-    store(d, target + 3 * step)
+    store4(target, a, b, c, d, step)
 }
 #endif

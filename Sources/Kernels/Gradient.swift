@@ -117,9 +117,7 @@ private func storeQuarters(
 ) {
     var column = 0
     while column + 4 * laneCount <= width {
-        let v = vector + column
-        let (v0, v1) = (load(v), load(v + laneCount))
-        let (v2, v3) = (load(v + 2 * laneCount), load(v + 3 * laneCount))
+        let (v0, v1, v2, v3) = load4(vector + column)
         var target = quarters
         var sum = Lanes.zero
         for i in 0..<count {
@@ -172,36 +170,21 @@ private func addWeightedRows(
     var column = 0
     while column + 4 * laneCount <= width {
         let target = output + column
-        var (a0, a1) = (load(target), load(target + laneCount))
-        var (a2, a3) = (load(target + 2 * laneCount), load(target + 3 * laneCount))
+        var (a0, a1, a2, a3) = load4(target)
         var (b0, b1, b2, b3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
         var i = 0
         while i + 2 <= count {
             let x = rows + Int(indices[i]) * width + column
             let y = rows + Int(indices[i + 1]) * width + column
-            let (u, w) = (splat(weights[i]), splat(weights[i + 1]))
-            a0 = multiplyAdd(a0, u, load(x))
-            a1 = multiplyAdd(a1, u, load(x + laneCount))
-            a2 = multiplyAdd(a2, u, load(x + 2 * laneCount))
-            a3 = multiplyAdd(a3, u, load(x + 3 * laneCount))
-            b0 = multiplyAdd(b0, w, load(y))
-            b1 = multiplyAdd(b1, w, load(y + laneCount))
-            b2 = multiplyAdd(b2, w, load(y + 2 * laneCount))
-            b3 = multiplyAdd(b3, w, load(y + 3 * laneCount))
+            addProducts(&a0, &a1, &a2, &a3, x, weights[i])
+            addProducts(&b0, &b1, &b2, &b3, y, weights[i + 1])
             i += 2
         }
         if i < count {
             let x = rows + Int(indices[i]) * width + column
-            let u = splat(weights[i])
-            a0 = multiplyAdd(a0, u, load(x))
-            a1 = multiplyAdd(a1, u, load(x + laneCount))
-            a2 = multiplyAdd(a2, u, load(x + 2 * laneCount))
-            a3 = multiplyAdd(a3, u, load(x + 3 * laneCount))
+            addProducts(&a0, &a1, &a2, &a3, x, weights[i])
         }
-        store(a0 + b0, target)
-        store(a1 + b1, target + laneCount)
-        store(a2 + b2, target + 2 * laneCount)
-        store(a3 + b3, target + 3 * laneCount)
+        store4(target, a0 + b0, a1 + b1, a2 + b2, a3 + b3)
         column += 4 * laneCount
     }
     while column < width {

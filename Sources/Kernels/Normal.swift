@@ -22,27 +22,16 @@ package func gatherRows(
     while first < width {
         let side = rightSide + first
         if first + 4 * laneCount <= width {
-            var (s0, s1) = (load(side), load(side + laneCount))
-            var (s2, s3) = (load(side + 2 * laneCount), load(side + 3 * laneCount))
+            var (s0, s1, s2, s3) = load4(side)
             for i in 0..<count {
                 let source = rows + Int(indices[i]) * width + first
                 let target = panel + i * width + first
-                let (scale, weight) = (splat(scales[i]), splat(weights[i]))
-                let (x0, x1) = (load(source), load(source + laneCount))
-                let (x2, x3) = (load(source + 2 * laneCount), load(source + 3 * laneCount))
-                store(x0 * scale, target)
-                store(x1 * scale, target + laneCount)
-                store(x2 * scale, target + 2 * laneCount)
-                store(x3 * scale, target + 3 * laneCount)
-                s0 = multiplyAdd(s0, x0, weight)
-                s1 = multiplyAdd(s1, x1, weight)
-                s2 = multiplyAdd(s2, x2, weight)
-                s3 = multiplyAdd(s3, x3, weight)
+                let (x0, x1, x2, x3) = load4(source)
+                let scale = splat(scales[i])
+                addProducts(&s0, &s1, &s2, &s3, x0, x1, x2, x3, weights[i])
+                store4(target, x0 * scale, x1 * scale, x2 * scale, x3 * scale)
             }
-            store(s0, side)
-            store(s1, side + laneCount)
-            store(s2, side + 2 * laneCount)
-            store(s3, side + 3 * laneCount)
+            store4(side, s0, s1, s2, s3)
             first += 4 * laneCount
         } else {
             var sum = load(side)
@@ -187,9 +176,9 @@ private func outerTile8x1(
     _ matrix: UnsafeMutablePointer<Float>, _ row: Int, _ column: Int
 ) {
     let m = matrix + row * width + column
-    var (s0, s1, s2, s3) = (load(m), load(m + width), load(m + 2 * width), load(m + 3 * width))
+    var (s0, s1, s2, s3) = load4(m, width)
     let n = m + 4 * width
-    var (s4, s5, s6, s7) = (load(n), load(n + width), load(n + 2 * width), load(n + 3 * width))
+    var (s4, s5, s6, s7) = load4(n, width)
     var a = left
     var b = right
     for _ in 0..<count {
@@ -205,14 +194,8 @@ private func outerTile8x1(
         a += width
         b += width
     }
-    store(s0, m)
-    store(s1, m + width)
-    store(s2, m + 2 * width)
-    store(s3, m + 3 * width)
-    store(s4, n)
-    store(s5, n + width)
-    store(s6, n + 2 * width)
-    store(s7, n + 3 * width)
+    store4(m, s0, s1, s2, s3, width)
+    store4(n, s4, s5, s6, s7, width)
 }
 
 #if KERNELS_AVX512
@@ -277,52 +260,30 @@ private func outerTile8x2(
     let m = matrix + row * width + column
     let n = m + 4 * width
     let (p, q) = (m + laneCount, n + laneCount)
-    var (s0, s1, s2, s3) = (load(m), load(m + width), load(m + 2 * width), load(m + 3 * width))
-    var (s4, s5, s6, s7) = (load(n), load(n + width), load(n + 2 * width), load(n + 3 * width))
-    var (t0, t1, t2, t3) = (load(p), load(p + width), load(p + 2 * width), load(p + 3 * width))
-    var (t4, t5, t6, t7) = (load(q), load(q + width), load(q + 2 * width), load(q + 3 * width))
+    var (s0, s1, s2, s3) = load4(m, width)
+    var (s4, s5, s6, s7) = load4(n, width)
+    var (t0, t1, t2, t3) = load4(p, width)
+    var (t4, t5, t6, t7) = load4(q, width)
     var a = left
     var b = right
     for _ in 0..<count {
         let x = load(b)
         let y = load(b + laneCount)
-        let (a0, a1, a2, a3) = (splat(a[0]), splat(a[1]), splat(a[2]), splat(a[3]))
-        s0 = multiplyAdd(s0, a0, x)
-        t0 = multiplyAdd(t0, a0, y)
-        s1 = multiplyAdd(s1, a1, x)
-        t1 = multiplyAdd(t1, a1, y)
-        s2 = multiplyAdd(s2, a2, x)
-        t2 = multiplyAdd(t2, a2, y)
-        s3 = multiplyAdd(s3, a3, x)
-        t3 = multiplyAdd(t3, a3, y)
-        let (a4, a5, a6, a7) = (splat(a[4]), splat(a[5]), splat(a[6]), splat(a[7]))
-        s4 = multiplyAdd(s4, a4, x)
-        t4 = multiplyAdd(t4, a4, y)
-        s5 = multiplyAdd(s5, a5, x)
-        t5 = multiplyAdd(t5, a5, y)
-        s6 = multiplyAdd(s6, a6, x)
-        t6 = multiplyAdd(t6, a6, y)
-        s7 = multiplyAdd(s7, a7, x)
-        t7 = multiplyAdd(t7, a7, y)
+        addProducts(&s0, &t0, x, y, a[0])
+        addProducts(&s1, &t1, x, y, a[1])
+        addProducts(&s2, &t2, x, y, a[2])
+        addProducts(&s3, &t3, x, y, a[3])
+        addProducts(&s4, &t4, x, y, a[4])
+        addProducts(&s5, &t5, x, y, a[5])
+        addProducts(&s6, &t6, x, y, a[6])
+        addProducts(&s7, &t7, x, y, a[7])
         a += width
         b += width
     }
-    store(s0, m)
-    store(s1, m + width)
-    store(s2, m + 2 * width)
-    store(s3, m + 3 * width)
-    store(s4, n)
-    store(s5, n + width)
-    store(s6, n + 2 * width)
-    store(s7, n + 3 * width)
-    store(t0, p)
-    store(t1, p + width)
-    store(t2, p + 2 * width)
-    store(t3, p + 3 * width)
-    store(t4, q)
-    store(t5, q + width)
-    store(t6, q + 2 * width)
-    store(t7, q + 3 * width)
+    store4(m, s0, s1, s2, s3, width)
+    store4(n, s4, s5, s6, s7, width)
+    store4(p, t0, t1, t2, t3, width)
+    store4(q, t4, t5, t6, t7, width)
 }
 #endif
 
@@ -480,25 +441,13 @@ private func triangleTile4x2(
     for f in steps {
         let x = load(matrix + f * width)
         let y = load(matrix + f * width + laneCount)
-        let (a0, a1) = (splat(rows[f]), splat(second[f]))
-        s0 = multiplyAdd(s0, a0, x)
-        t0 = multiplyAdd(t0, a0, y)
-        s1 = multiplyAdd(s1, a1, x)
-        t1 = multiplyAdd(t1, a1, y)
-        let (a2, a3) = (splat(third[f]), splat(fourth[f]))
-        s2 = multiplyAdd(s2, a2, x)
-        t2 = multiplyAdd(t2, a2, y)
-        s3 = multiplyAdd(s3, a3, x)
-        t3 = multiplyAdd(t3, a3, y)
+        addProducts(&s0, &t0, x, y, rows[f])
+        addProducts(&s1, &t1, x, y, second[f])
+        addProducts(&s2, &t2, x, y, third[f])
+        addProducts(&s3, &t3, x, y, fourth[f])
     }
-    store(s0, output)
-    store(t0, output + laneCount)
-    store(s1, output + width)
-    store(t1, output + width + laneCount)
-    store(s2, output + 2 * width)
-    store(t2, output + 2 * width + laneCount)
-    store(s3, output + 3 * width)
-    store(t3, output + 3 * width + laneCount)
+    store4(output, s0, s1, s2, s3, width)
+    store4(output + laneCount, t0, t1, t2, t3, width)
 }
 
 /// What the larger tile leaves; the same operations in the same order.

@@ -55,44 +55,17 @@ private func rowTile4x4(
     var (d0, d1, d2, d3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
     var m = matrix
     for k in 0..<width {
-        let (m0, m1) = (load(m), load(m + laneCount))
-        let (m2, m3) = (load(m + 2 * laneCount), load(m + 3 * laneCount))
-        let xa = splat(x[k])
-        a0 = multiplyAdd(a0, xa, m0)
-        a1 = multiplyAdd(a1, xa, m1)
-        a2 = multiplyAdd(a2, xa, m2)
-        a3 = multiplyAdd(a3, xa, m3)
-        let xb = splat(x[k + width])
-        b0 = multiplyAdd(b0, xb, m0)
-        b1 = multiplyAdd(b1, xb, m1)
-        b2 = multiplyAdd(b2, xb, m2)
-        b3 = multiplyAdd(b3, xb, m3)
-        let xc = splat(x[k + 2 * width])
-        c0 = multiplyAdd(c0, xc, m0)
-        c1 = multiplyAdd(c1, xc, m1)
-        c2 = multiplyAdd(c2, xc, m2)
-        c3 = multiplyAdd(c3, xc, m3)
-        let xd = splat(x[k + 3 * width])
-        d0 = multiplyAdd(d0, xd, m0)
-        d1 = multiplyAdd(d1, xd, m1)
-        d2 = multiplyAdd(d2, xd, m2)
-        d3 = multiplyAdd(d3, xd, m3)
+        let (m0, m1, m2, m3) = load4(m)
+        addProducts(&a0, &a1, &a2, &a3, m0, m1, m2, m3, x[k])
+        addProducts(&b0, &b1, &b2, &b3, m0, m1, m2, m3, x[k + width])
+        addProducts(&c0, &c1, &c2, &c3, m0, m1, m2, m3, x[k + 2 * width])
+        addProducts(&d0, &d1, &d2, &d3, m0, m1, m2, m3, x[k + 3 * width])
         m += width
     }
-    storeFour(a0, a1, a2, a3, y)
-    storeFour(b0, b1, b2, b3, y + width)
-    storeFour(c0, c1, c2, c3, y + 2 * width)
-    storeFour(d0, d1, d2, d3, y + 3 * width)
-}
-
-@inline(__always)
-private func storeFour(
-    _ a: Lanes, _ b: Lanes, _ c: Lanes, _ d: Lanes, _ target: UnsafeMutablePointer<Float>
-) {
-    store(a, target)
-    store(b, target + laneCount)
-    store(c, target + 2 * laneCount)
-    store(d, target + 3 * laneCount)
+    store4(y, a0, a1, a2, a3)
+    store4(y + width, b0, b1, b2, b3)
+    store4(y + 2 * width, c0, c1, c2, c3)
+    store4(y + 3 * width, d0, d1, d2, d3)
 }
 
 /// One row by four vectors of columns.
@@ -104,14 +77,10 @@ private func rowTile1x4(
     var (a0, a1, a2, a3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
     var m = matrix
     for k in 0..<width {
-        let xa = splat(x[k])
-        a0 = multiplyAdd(a0, xa, load(m))
-        a1 = multiplyAdd(a1, xa, load(m + laneCount))
-        a2 = multiplyAdd(a2, xa, load(m + 2 * laneCount))
-        a3 = multiplyAdd(a3, xa, load(m + 3 * laneCount))
+        addProducts(&a0, &a1, &a2, &a3, m, x[k])
         m += width
     }
-    storeFour(a0, a1, a2, a3, y)
+    store4(y, a0, a1, a2, a3)
 }
 #endif
 
@@ -131,10 +100,7 @@ private func rowTile4x1(
         d = multiplyAdd(d, splat(x[k + 3 * width]), m0)
         m += width
     }
-    store(a, y)
-    store(b, y + width)
-    store(c, y + 2 * width)
-    store(d, y + 3 * width)
+    store4(y, a, b, c, d, width)
 }
 
 @inline(__always)

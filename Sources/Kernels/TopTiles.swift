@@ -27,28 +27,11 @@ private struct TopTile {
         var p = items
         var g = group
         for _ in 0..<featureCount {
-            let (x0, x1) = (load(p), load(p + laneCount))
-            let (x2, x3) = (load(p + 2 * laneCount), load(p + 3 * laneCount))
-            let y0 = splat(g[0])
-            a0 = multiplyAdd(a0, x0, y0)
-            b0 = multiplyAdd(b0, x1, y0)
-            c0 = multiplyAdd(c0, x2, y0)
-            d0 = multiplyAdd(d0, x3, y0)
-            let y1 = splat(g[1])
-            a1 = multiplyAdd(a1, x0, y1)
-            b1 = multiplyAdd(b1, x1, y1)
-            c1 = multiplyAdd(c1, x2, y1)
-            d1 = multiplyAdd(d1, x3, y1)
-            let y2 = splat(g[2])
-            a2 = multiplyAdd(a2, x0, y2)
-            b2 = multiplyAdd(b2, x1, y2)
-            c2 = multiplyAdd(c2, x2, y2)
-            d2 = multiplyAdd(d2, x3, y2)
-            let y3 = splat(g[3])
-            a3 = multiplyAdd(a3, x0, y3)
-            b3 = multiplyAdd(b3, x1, y3)
-            c3 = multiplyAdd(c3, x2, y3)
-            d3 = multiplyAdd(d3, x3, y3)
+            let (x0, x1, x2, x3) = load4(p)
+            addProducts(&a0, &b0, &c0, &d0, x0, x1, x2, x3, g[0])
+            addProducts(&a1, &b1, &c1, &d1, x0, x1, x2, x3, g[1])
+            addProducts(&a2, &b2, &c2, &d2, x0, x1, x2, x3, g[2])
+            addProducts(&a3, &b3, &c3, &d3, x0, x1, x2, x3, g[3])
             p += blockRowCount
             g += groupWidth
         }
@@ -73,22 +56,10 @@ private struct TopTile {
     /// Writes the scores of four queries, which are `stride` values apart.
     @inline(__always)
     func write(_ output: UnsafeMutablePointer<Float>, stride: Int) {
-        store(a0, output)
-        store(b0, output + laneCount)
-        store(c0, output + 2 * laneCount)
-        store(d0, output + 3 * laneCount)
-        store(a1, output + stride)
-        store(b1, output + stride + laneCount)
-        store(c1, output + stride + 2 * laneCount)
-        store(d1, output + stride + 3 * laneCount)
-        store(a2, output + 2 * stride)
-        store(b2, output + 2 * stride + laneCount)
-        store(c2, output + 2 * stride + 2 * laneCount)
-        store(d2, output + 2 * stride + 3 * laneCount)
-        store(a3, output + 3 * stride)
-        store(b3, output + 3 * stride + laneCount)
-        store(c3, output + 3 * stride + 2 * laneCount)
-        store(d3, output + 3 * stride + 3 * laneCount)
+        store4(output, a0, b0, c0, d0)
+        store4(output + stride, a1, b1, c1, d1)
+        store4(output + 2 * stride, a2, b2, c2, d2)
+        store4(output + 3 * stride, a3, b3, c3, d3)
     }
 }
 
@@ -108,18 +79,10 @@ private struct TopTile {
         var g = group
         for _ in 0..<featureCount {
             let (x0, x1) = (load(p), load(p + laneCount))
-            let y0 = splat(g[0])
-            a0 = multiplyAdd(a0, x0, y0)
-            b0 = multiplyAdd(b0, x1, y0)
-            let y1 = splat(g[1])
-            a1 = multiplyAdd(a1, x0, y1)
-            b1 = multiplyAdd(b1, x1, y1)
-            let y2 = splat(g[2])
-            a2 = multiplyAdd(a2, x0, y2)
-            b2 = multiplyAdd(b2, x1, y2)
-            let y3 = splat(g[3])
-            a3 = multiplyAdd(a3, x0, y3)
-            b3 = multiplyAdd(b3, x1, y3)
+            addProducts(&a0, &b0, x0, x1, g[0])
+            addProducts(&a1, &b1, x0, x1, g[1])
+            addProducts(&a2, &b2, x0, x1, g[2])
+            addProducts(&a3, &b3, x0, x1, g[3])
             p += blockRowCount
             g += groupWidth
         }
@@ -167,21 +130,14 @@ private struct TopColumn {
     init(_ items: UnsafePointer<Float>, _ query: UnsafePointer<Float>, featureCount: Int) {
         var p = items
         for j in 0..<featureCount {
-            let y = splat(query[j])
-            a = multiplyAdd(a, load(p), y)
-            b = multiplyAdd(b, load(p + laneCount), y)
-            c = multiplyAdd(c, load(p + 2 * laneCount), y)
-            d = multiplyAdd(d, load(p + 3 * laneCount), y)
+            addProducts(&a, &b, &c, &d, p, query[j])
             p += blockRowCount
         }
     }
 
     @inline(__always)
     func write(_ output: UnsafeMutablePointer<Float>) {
-        store(a, output)
-        store(b, output + laneCount)
-        store(c, output + 2 * laneCount)
-        store(d, output + 3 * laneCount)
+        store4(output, a, b, c, d)
     }
 
     @inline(__always)
