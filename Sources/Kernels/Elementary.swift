@@ -9,17 +9,6 @@
 // exponential function", 1989 (without the table) and of Sun's fdlibm, e_log.c (1993), section
 // "Method"; the polynomials were fitted here (Remez, relative error in the comments).
 
-#if KERNELS_AVX512
-private typealias BitLanes = SIMD16<UInt32>
-private typealias LongLanes = SIMD8<UInt64>
-#elseif KERNELS_AVX2
-private typealias BitLanes = SIMD8<UInt32>
-private typealias LongLanes = SIMD4<UInt64>
-#else
-private typealias BitLanes = SIMD4<UInt32>
-private typealias LongLanes = SIMD2<UInt64>
-#endif
-
 @inline(__always)
 private func spread(_ value: Double) -> DoubleLanes { DoubleLanes(repeating: value) }
 
@@ -30,10 +19,12 @@ private func bits(_ value: Lanes) -> BitLanes { unsafeBitCast(value, to: BitLane
 private func floats(_ value: BitLanes) -> Lanes { unsafeBitCast(value, to: Lanes.self) }
 
 @inline(__always)
-private func bits(_ value: DoubleLanes) -> LongLanes { unsafeBitCast(value, to: LongLanes.self) }
+private func bits(_ value: DoubleLanes) -> DoubleBitLanes {
+    unsafeBitCast(value, to: DoubleBitLanes.self)
+}
 
 @inline(__always)
-private func doubles(_ value: LongLanes) -> DoubleLanes {
+private func doubles(_ value: DoubleBitLanes) -> DoubleLanes {
     unsafeBitCast(value, to: DoubleLanes.self)
 }
 
@@ -91,7 +82,7 @@ private func exponential(_ x: DoubleLanes) -> DoubleLanes {
     let power = multiplyAdd(r, r * r, q) + spread(1.0)
     let half = multiplyAdd(magic, n, spread(0.5))
     let rest = n - (half - magic) + magic
-    let one = LongLanes(repeating: 1023 << 52)
+    let one = DoubleBitLanes(repeating: 1023 << 52)
     let first = doubles((bits(half) &<< 52) &+ one)
     let second = doubles((bits(rest) &<< 52) &+ one)
     return power * first * second
@@ -135,11 +126,11 @@ private func logarithm(_ x: DoubleLanes) -> DoubleLanes {
     var offset = spread(doubleMagic + 1023)
     offset.replace(with: spread(doubleMagic + 1023 + 52), where: isSmall)
     let shifted =
-        bits(scaled) &+ LongLanes(repeating: 0x3FF0_0000_0000_0000 - 0x3FE6_A09E_667F_3BCD)
-    let n = doubles((shifted &>> 52) | LongLanes(repeating: 0x4338_0000_0000_0000)) - offset
+        bits(scaled) &+ DoubleBitLanes(repeating: 0x3FF0_0000_0000_0000 - 0x3FE6_A09E_667F_3BCD)
+    let n = doubles((shifted &>> 52) | DoubleBitLanes(repeating: 0x4338_0000_0000_0000)) - offset
     let mantissa =
-        (shifted & LongLanes(repeating: 0x000F_FFFF_FFFF_FFFF))
-        &+ LongLanes(repeating: 0x3FE6_A09E_667F_3BCD)
+        (shifted & DoubleBitLanes(repeating: 0x000F_FFFF_FFFF_FFFF))
+        &+ DoubleBitLanes(repeating: 0x3FE6_A09E_667F_3BCD)
     let f = doubles(mantissa) - spread(1.0)
     let s = f / (f + spread(2.0))
     let z = s * s

@@ -5,19 +5,25 @@
 #if KERNELS_AVX512
 typealias Lanes = SIMD16<Float>
 typealias LaneIndices = SIMD16<Int32>
+typealias BitLanes = SIMD16<UInt32>
 typealias DoubleLanes = SIMD8<Double>
+typealias DoubleBitLanes = SIMD8<UInt64>
 let laneCount = 16
 let doubleLaneCount = 8
 #elseif KERNELS_AVX2
 typealias Lanes = SIMD8<Float>
 typealias LaneIndices = SIMD8<Int32>
+typealias BitLanes = SIMD8<UInt32>
 typealias DoubleLanes = SIMD4<Double>
+typealias DoubleBitLanes = SIMD4<UInt64>
 let laneCount = 8
 let doubleLaneCount = 4
 #else
 typealias Lanes = SIMD4<Float>
 typealias LaneIndices = SIMD4<Int32>
+typealias BitLanes = SIMD4<UInt32>
 typealias DoubleLanes = SIMD2<Double>
+typealias DoubleBitLanes = SIMD2<UInt64>
 let laneCount = 4
 let doubleLaneCount = 2
 #endif

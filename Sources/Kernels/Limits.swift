@@ -1,14 +1,6 @@
 // What bounds every other kernel: multiplications, bytes read, written and copied, and the time of
 // one dependent load. They compute nothing of use; `patron roofline` times them.
 
-#if KERNELS_AVX512
-private typealias Words = SIMD16<UInt32>
-#elseif KERNELS_AVX2
-private typealias Words = SIMD8<UInt32>
-#else
-private typealias Words = SIMD4<UInt32>
-#endif
-
 /// Values that `multiplyAddChains` updates an iteration: 12 independent chains of one register.
 /// The fastest machines start two a cycle and finish each four cycles later, so eight would do;
 /// twelve leave the sixteen registers of AVX2 room for the two factors.
@@ -47,8 +39,8 @@ package func combineBits(
     _ values: UnsafePointer<Float>, _ count: Int, _ passes: Int
 ) -> UInt32 {
     let bytes = UnsafeRawPointer(values)
-    var (w0, w1, w2, w3) = (Words.zero, Words.zero, Words.zero, Words.zero)
-    var (w4, w5, w6, w7) = (Words.zero, Words.zero, Words.zero, Words.zero)
+    var (w0, w1, w2, w3) = (BitLanes.zero, BitLanes.zero, BitLanes.zero, BitLanes.zero)
+    var (w4, w5, w6, w7) = (BitLanes.zero, BitLanes.zero, BitLanes.zero, BitLanes.zero)
     var tail: UInt32 = 0
     for _ in 0..<passes {
         var i = 0
@@ -74,8 +66,8 @@ package func combineBits(
 }
 
 @inline(__always)
-private func words(_ bytes: UnsafeRawPointer, _ index: Int) -> Words {
-    bytes.loadUnaligned(fromByteOffset: 4 * index, as: Words.self)
+private func words(_ bytes: UnsafeRawPointer, _ index: Int) -> BitLanes {
+    bytes.loadUnaligned(fromByteOffset: 4 * index, as: BitLanes.self)
 }
 
 /// Writes one value everywhere, by ordinary stores.
@@ -84,10 +76,7 @@ package func fillValues(_ values: UnsafeMutablePointer<Float>, _ count: Int, _ v
     let v = splat(value)
     var i = 0
     while i + 4 * laneCount <= count {
-        store(v, values + i)
-        store(v, values + i + laneCount)
-        store(v, values + i + 2 * laneCount)
-        store(v, values + i + 3 * laneCount)
+        store4(values + i, v, v, v, v)
         i += 4 * laneCount
     }
     while i < count {
@@ -103,12 +92,8 @@ package func copyValues(
 ) {
     var i = 0
     while i + 4 * laneCount <= count {
-        let (a, b) = (load(source + i), load(source + i + laneCount))
-        let (c, d) = (load(source + i + 2 * laneCount), load(source + i + 3 * laneCount))
-        store(a, target + i)
-        store(b, target + i + laneCount)
-        store(c, target + i + 2 * laneCount)
-        store(d, target + i + 3 * laneCount)
+        let (a, b, c, d) = load4(source + i)
+        store4(target + i, a, b, c, d)
         i += 4 * laneCount
     }
     while i < count {

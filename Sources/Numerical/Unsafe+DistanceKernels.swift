@@ -189,14 +189,6 @@ extension KernelTable {
     /// - Parameter distances: `[vectors.groupCount × 4 × 64]`, out: values of padding rows and
     ///   vectors have no meaning.
     package func squaredDistances(
-        _ points: FeatureMatrix, block: Int, to vectors: VectorGroups, distances: inout [Float]
-    ) {
-        var span = distances.mutableSpan
-        squaredDistances(points, block: block, to: vectors, distances: &span)
-    }
-
-    /// The same into a slice.
-    package func squaredDistances(
         _ points: FeatureMatrix, block: Int, to vectors: VectorGroups,
         distances: inout MutableSpan<Float>
     ) {

@@ -184,8 +184,9 @@ import Testing
             rowMajor: integers(6 * d, stream: 70).span, count: 6, featureCount: d)
         func distances(_ level: ISALevel) -> [Float] {
             var distances = [Float](repeating: .nan, count: queries.groupCount * 4 * 64)
+            var span = distances.mutableSpan
             KernelTable(level).squaredDistances(
-                points, block: 0, to: queries, distances: &distances)
+                points, block: 0, to: queries, distances: &span)
             return distances
         }
         for level in ISALevel.available { #expect(distances(level) == distances(.scalar)) }

@@ -38,8 +38,8 @@ func inertia(_ points: FeatureMatrix, _ centroids: [Float]) -> Double {
     var distances = [Float](repeating: 0, count: groups.groupCount * 4 * 64)
     var sum = 0.0
     for block in 0..<points.blockCount {
-        KernelTable.current.squaredDistances(
-            points, block: block, to: groups, distances: &distances)
+        var span = distances.mutableSpan
+        KernelTable.current.squaredDistances(points, block: block, to: groups, distances: &span)
         for row in 0..<min(64, n - block * 64) {
             var least = Float.infinity
             for c in 0..<groups.count { least = min(least, distances[c * 64 + row]) }
