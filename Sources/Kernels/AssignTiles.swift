@@ -13,16 +13,6 @@
 // have a branch or a loop, as `replace` has, and a call here passes vectors through memory (measured:
 // 0.8 of the speed). `@_transparent` helpers it always takes in.
 
-@inline(__always)
-private func loadIndices(_ source: UnsafePointer<Int32>) -> LaneIndices {
-    UnsafeRawPointer(source).loadUnaligned(as: LaneIndices.self)
-}
-
-@inline(__always)
-private func storeIndices(_ value: LaneIndices, _ target: UnsafeMutablePointer<Int32>) {
-    UnsafeMutableRawPointer(target).storeBytes(of: value, as: LaneIndices.self)
-}
-
 /// Takes a centroid's scores where they are the largest so far.
 @_transparent
 private func raise(
@@ -132,7 +122,7 @@ private func assignBlock(
         let scores = blockScores + first
         for i in 0..<4 {
             store(splat(-.infinity), scores + i * laneCount)
-            storeIndices(.zero, labels + i * laneCount)
+            store(LaneIndices.zero, labels + i * laneCount)
         }
         var group = centroids
         var offset = offsets
@@ -157,10 +147,10 @@ private func assignBlock(
                 group += groupWidth
             }
             var (bestA, bestB, bestC, bestD) = load4(scores)
-            var labelA = loadIndices(labels)
-            var labelB = loadIndices(labels + laneCount)
-            var labelC = loadIndices(labels + 2 * laneCount)
-            var labelD = loadIndices(labels + 3 * laneCount)
+            var labelA = load(labels)
+            var labelB = load(labels + laneCount)
+            var labelC = load(labels + 2 * laneCount)
+            var labelD = load(labels + 3 * laneCount)
             raise(&bestA, &labelA, a0, index)
             raise(&bestB, &labelB, b0, index)
             raise(&bestC, &labelC, c0, index)
@@ -182,10 +172,10 @@ private func assignBlock(
             raise(&bestD, &labelD, d3, index)
             index = index &+ one
             store4(scores, bestA, bestB, bestC, bestD)
-            storeIndices(labelA, labels)
-            storeIndices(labelB, labels + laneCount)
-            storeIndices(labelC, labels + 2 * laneCount)
-            storeIndices(labelD, labels + 3 * laneCount)
+            store(labelA, labels)
+            store(labelB, labels + laneCount)
+            store(labelC, labels + 2 * laneCount)
+            store(labelD, labels + 3 * laneCount)
             offset += groupWidth
         }
         first += 4 * laneCount
@@ -208,7 +198,7 @@ private func assignBlock(
         let scores = blockScores + first
         for i in 0..<2 {
             store(splat(-.infinity), scores + i * laneCount)
-            storeIndices(.zero, labels + i * laneCount)
+            store(LaneIndices.zero, labels + i * laneCount)
         }
         var offset = offsets
         var index = LaneIndices.zero
@@ -246,9 +236,9 @@ private func assignBlock(
                 third += groupWidth
             }
             var bestA = load(scores)
-            var labelA = loadIndices(labels)
+            var labelA = load(labels)
             var bestB = load(scores + laneCount)
-            var labelB = loadIndices(labels + laneCount)
+            var labelB = load(labels + laneCount)
             raise(&bestA, &labelA, a0, index)
             raise(&bestB, &labelB, b0, index)
             index = index &+ one
@@ -268,9 +258,9 @@ private func assignBlock(
             raise(&bestB, &labelB, b5, index)
             index = index &+ one
             store(bestA, scores)
-            storeIndices(labelA, labels)
+            store(labelA, labels)
             store(bestB, scores + laneCount)
-            storeIndices(labelB, labels + laneCount)
+            store(labelB, labels + laneCount)
             offset += 6
             pair += 3
             pairCount -= 3
@@ -296,9 +286,9 @@ private func assignBlock(
                 group += groupWidth
             }
             var bestA = load(scores)
-            var labelA = loadIndices(labels)
+            var labelA = load(labels)
             var bestB = load(scores + laneCount)
-            var labelB = loadIndices(labels + laneCount)
+            var labelB = load(labels + laneCount)
             raise(&bestA, &labelA, a0, index)
             raise(&bestB, &labelB, b0, index)
             index = index &+ one
@@ -312,9 +302,9 @@ private func assignBlock(
             raise(&bestB, &labelB, b3, index)
             index = index &+ one
             store(bestA, scores)
-            storeIndices(labelA, labels)
+            store(labelA, labels)
             store(bestB, scores + laneCount)
-            storeIndices(labelB, labels + laneCount)
+            store(labelB, labels + laneCount)
             offset += groupWidth
             pair += 2
             pairCount -= 2
@@ -347,7 +337,7 @@ package func assignRanked(
         for i in 0..<2 {
             store(splat(-.infinity), scores + row + i * laneCount)
             store(splat(-.infinity), seconds + row + i * laneCount)
-            storeIndices(.zero, labels + row + i * laneCount)
+            store(LaneIndices.zero, labels + row + i * laneCount)
         }
         var group = centroids
         var offset = offsets
@@ -373,10 +363,10 @@ package func assignRanked(
             }
             var bestA = load(scores + row)
             var secondA = load(seconds + row)
-            var labelA = loadIndices(labels + row)
+            var labelA = load(labels + row)
             var bestB = load(scores + row + laneCount)
             var secondB = load(seconds + row + laneCount)
-            var labelB = loadIndices(labels + row + laneCount)
+            var labelB = load(labels + row + laneCount)
             let index0 = LaneIndices(repeating: indices[0])
             raise(&bestA, &secondA, &labelA, a0, index0)
             raise(&bestB, &secondB, &labelB, b0, index0)
@@ -391,10 +381,10 @@ package func assignRanked(
             raise(&bestB, &secondB, &labelB, b3, index3)
             store(bestA, scores + row)
             store(secondA, seconds + row)
-            storeIndices(labelA, labels + row)
+            store(labelA, labels + row)
             store(bestB, scores + row + laneCount)
             store(secondB, seconds + row + laneCount)
-            storeIndices(labelB, labels + row + laneCount)
+            store(labelB, labels + row + laneCount)
             offset += groupWidth
             indices += groupWidth
         }

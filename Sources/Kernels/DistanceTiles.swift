@@ -263,7 +263,7 @@ private func takeNearer(
     var row = 0
     while row < blockRowCount {
         var best = load(closest + row)
-        var index = UnsafeRawPointer(labels + row).loadUnaligned(as: LaneIndices.self)
+        var index = load(labels + row)
         for i in 0..<groupWidth {
             let next = load(distances + i * blockRowCount + row)
             let nearer = next .< best
@@ -272,7 +272,7 @@ private func takeNearer(
             index.replace(with: LaneIndices(repeating: label), where: nearer)
         }
         store(best, closest + row)
-        UnsafeMutableRawPointer(labels + row).storeBytes(of: index, as: LaneIndices.self)
+        store(index, labels + row)
         row += laneCount
     }
 }
@@ -311,22 +311,6 @@ package func lowerToNearestBlocks(
     }
 }
 
-/// Square roots of 0 and of normal finite values, within two roundings. The standard library's
-/// is a loop over the lanes that calls libm for each.
-///
-/// An estimate of 1 / √x from the exponent, two Newton steps on it, one on √x.
-@inline(__always)
-private func squareRoot(_ x: Lanes) -> Lanes {
-    let bits = unsafeBitCast(x, to: LaneIndices.self)
-    let estimate = LaneIndices(repeating: 0x5F37_59DF) &- (bits &>> 1)
-    let half = x * splat(-0.5)
-    let rough = unsafeBitCast(estimate, to: Lanes.self)
-    let better = rough * multiplyAdd(splat(1.5), half * rough, rough)
-    let inverse = better * multiplyAdd(splat(1.5), half * better, better)
-    let root = x * inverse
-    return multiplyAdd(root, multiplyAdd(x, Lanes.zero - root, root), inverse * splat(0.5))
-}
-
 /// Adds the weighted roots of a block's squared distances.
 @inline(never)
 private func addRoots(
@@ -337,7 +321,8 @@ private func addRoots(
         var total = Lanes.zero
         var row = 0
         while row < blockRowCount {
-            let root = squareRoot(load(distances + i * blockRowCount + row))
+            let squared = load(distances + i * blockRowCount + row)
+            let root = squareRoot(squared, reciprocal: reciprocalRoot(squared, steps: 2))
             total = multiplyAdd(total, root, load(weights + row))
             row += laneCount
         }

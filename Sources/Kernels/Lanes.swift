@@ -45,6 +45,16 @@ func store(_ value: Lanes, _ target: UnsafeMutablePointer<Float>) {
 }
 
 @inline(__always)
+func load(_ source: UnsafePointer<Int32>) -> LaneIndices {
+    UnsafeRawPointer(source).loadUnaligned(as: LaneIndices.self)
+}
+
+@inline(__always)
+func store(_ value: LaneIndices, _ target: UnsafeMutablePointer<Int32>) {
+    UnsafeMutableRawPointer(target).storeBytes(of: value, as: LaneIndices.self)
+}
+
+@inline(__always)
 func load(_ source: UnsafePointer<Double>) -> DoubleLanes {
     UnsafeRawPointer(source).loadUnaligned(as: DoubleLanes.self)
 }
