@@ -263,13 +263,18 @@ import Testing
             options.factorCount = factorCount
             return ALSLab.neededBytes(rowCount: 1_000, columnCount: 100, valueCount: 0, options)
         }
-        #expect(bytes(1) == 1_100 * (64 + 4 + 8) + 1_000 * 64)
-        #expect(bytes(16) == bytes(1) + 1_100 * 60)
-        #expect(bytes(17) == 1_100 * (128 + 68 + 8) + 1_000 * 128)
+        // Offsets and factors of 1,100 rows and columns in all, and what a solver keeps.
+        let (all, rows): (Double, Double) = (1_100, 1_000)
+        let narrow = all * 76 + rows * 64
+        #expect(bytes(1) == narrow)
+        #expect(bytes(16) == narrow + all * 60)
+        let wide = all * 204 + rows * 128
+        #expect(bytes(17) == wide)
         options.solver = .subspace
-        #expect(bytes(16) == 1_100 * (64 + 64 + 8) + 2 * 1_000 * 64)
+        let subspace = all * 136 + rows * 128
+        #expect(bytes(16) == subspace)
         options.itemStartPath = "s"
-        #expect(bytes(16) == 1_100 * (64 + 64 + 8) + 2 * 1_000 * 64 + 100 * 64)
+        #expect(bytes(16) == subspace + 6_400)
     }
 
     // MARK: - Top N
