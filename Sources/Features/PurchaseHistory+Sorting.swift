@@ -1,16 +1,19 @@
 package import ByteCoding
+import Numerical
 
 extension PurchaseHistory {
     /// The history of lines in any order: sorts them by (customer id, time, original order).
     ///
     /// Line `i` of every column belongs to the customer `lineCustomerIDs[i]`.
+    /// - Parameter threadCount: at least 1; the result does not depend on it.
     /// - Throws: `.noLines` for no lines, and what `init` throws.
-    /// - Complexity: O(lines) for integer ids (radix passes over the bytes that differ); text ids
+    /// - Complexity: O(lines) for integer ids (radix passes over the bits that differ); text ids
     ///   add a hash look-up a line and a sort of the distinct ids.
     package static func sorting(
         lineCustomerIDs: IDColumn, times: [Int64], amounts: [Int64], margins: [Int64]? = nil,
         quantities: [Float]? = nil, orderCodes: [UInt32]? = nil, products: CodedText? = nil,
-        categories: CodedText? = nil, promotions: CodedText? = nil, channels: CodedText? = nil
+        categories: CodedText? = nil, promotions: CodedText? = nil, channels: CodedText? = nil,
+        threadCount: Int = 1
     ) throws(FeatureError) -> PurchaseHistory {
         let lineCount = lineCustomerIDs.count
         guard lineCount > 0 else { throw .noLines }
@@ -21,59 +24,155 @@ extension PurchaseHistory {
         guard counts.allSatisfy({ $0 == nil || $0 == lineCount }) else {
             throw .inconsistentHistory("line columns differ in count")
         }
-
-        let idKeys = sortKeys(of: lineCustomerIDs)
-        var order = radixOrder(keys: idKeys)
-        var firstLines: [Int] = []
-        var offsets: [Int] = []
-        for position in 0..<lineCount
-        where position == 0 || idKeys[order[position]] != idKeys[order[position - 1]] {
-            firstLines.append(order[position])
-            offsets.append(position)
+        guard
+            let keys = LineKeys(
+                customerIDs: lineCustomerIDs, times: times, threadCount: threadCount)
+        else {
+            throw .inconsistentHistory("the times span more than the years 1 to 9999")
         }
-        offsets.append(lineCount)
-        // Files mostly come in time order, so most customers need no sort of their own; the rest
-        // sort a few lines each, which beats radix passes over the times of all lines.
-        for customer in firstLines.indices {
-            sortByTime(&order, in: offsets[customer]..<offsets[customer + 1], times: times)
-        }
-        func gather<T>(_ column: [T]) -> [T] { order.map { column[$0] } }
-        func gather(_ column: CodedText?) -> CodedText? {
-            column.map { CodedText(codes: gather($0.codes), values: $0.values) }
+        var order = SortedOrder(sorting: keys.values, threadCount: threadCount)
+        let (customerIDs, offsets) = keys.customers(of: order.keys, lineCustomerIDs)
+        let sortedTimes = keys.times(of: order.keys, threadCount: threadCount)
+        func coded(_ column: CodedText?) -> CodedText? {
+            column.map { CodedText(codes: order.reorder($0.codes), values: $0.values) }
         }
         return try PurchaseHistory(
-            customerIDs: lineCustomerIDs.gather(firstLines), lineOffsets: offsets,
-            times: gather(times), amounts: gather(amounts), margins: margins.map(gather),
-            quantities: quantities.map(gather), orderCodes: orderCodes.map(gather),
-            products: gather(products), categories: gather(categories),
-            promotions: gather(promotions), channels: gather(channels))
+            customerIDs: customerIDs, lineOffsets: offsets, times: sortedTimes,
+            amounts: order.reorder(amounts), margins: margins.map { order.reorder($0) },
+            quantities: quantities.map { order.reorder($0) },
+            orderCodes: orderCodes.map { order.reorder($0) }, products: coded(products),
+            categories: coded(categories), promotions: coded(promotions),
+            channels: coded(channels))
     }
+}
+
+/// One number a line that sorts by (customer id, time): the id's distance from the smallest one,
+/// or its rank where ids are texts or lie too far apart, above the bits of the time.
+private struct LineKeys {
+    /// `[lineCount]`.
+    let values: [UInt64]
+    private let timeBits: UInt64
+    private let firstTime: Int64
+    /// What the high bits count from; nil where they are ranks.
+    private let firstID: Int64?
+    /// By rank: a line of the id.
+    private let lineOfRank: [Int]
+
+    /// Nil where the times leave too few bits for the customers: those of 2000 years leave 28, of
+    /// 100 years 32.
+    init?(customerIDs: IDColumn, times: [Int64], threadCount: Int) {
+        let (first, last) = bounds(of: times, threadCount: threadCount)
+        // Differences of any two times fit, taken without their sign.
+        let bits = UInt64(
+            64 - UInt64(bitPattern: last &- first).leadingZeroBitCount)
+        (firstTime, timeBits) = (first, bits)
+        if case .integers(let ids) = customerIDs {
+            let (low, high) = bounds(of: ids, threadCount: threadCount)
+            let spread = UInt64(bitPattern: high &- low)
+            if 64 - spread.leadingZeroBitCount + Int(bits) <= 64 {
+                firstID = low
+                lineOfRank = []
+                var keys = [UInt64](repeating: 0, count: ids.count)
+                parallelFill(&keys, chunkRows: 1 << 16, threadCount: threadCount) { rows, slice in
+                    for row in rows {
+                        slice[row - rows.lowerBound] =
+                            UInt64(bitPattern: ids[row] &- low) << bits
+                            | UInt64(bitPattern: times[row] &- first)
+                    }
+                }
+                values = keys
+                return
+            }
+        }
+        firstID = nil
+        let ranked = ranks(of: customerIDs)
+        lineOfRank = ranked.firstRows
+        let rankBits = 64 - UInt64(ranked.firstRows.count - 1).leadingZeroBitCount
+        guard rankBits + Int(bits) <= 64 else { return nil }
+        var keys = ranked.ranks
+        parallelFill(&keys, chunkRows: 1 << 16, threadCount: threadCount) { rows, slice in
+            for row in rows {
+                slice[row - rows.lowerBound] =
+                    slice[row - rows.lowerBound] << bits
+                    | UInt64(bitPattern: times[row] &- first)
+            }
+        }
+        values = keys
+    }
+
+    /// The customers of sorted keys, and where the lines of each start.
+    func customers(
+        of keys: [UInt64], _ lineIDs: IDColumn
+    ) -> (ids: IDColumn, lineOffsets: [Int]) {
+        var heads: [UInt64] = []
+        var offsets: [Int] = []
+        for (line, key) in keys.enumerated() {
+            let head = key >> timeBits
+            if line == 0 || head != heads[heads.count - 1] {
+                heads.append(head)
+                offsets.append(line)
+            }
+        }
+        offsets.append(keys.count)
+        if let firstID {
+            return (.integers(heads.map { firstID &+ Int64(bitPattern: $0) }), offsets)
+        }
+        return (lineIDs.gather(heads.map { lineOfRank[Int($0)] }), offsets)
+    }
+
+    func times(of keys: [UInt64], threadCount: Int) -> [Int64] {
+        let mask = timeBits == 64 ? UInt64.max : (1 << timeBits) - 1
+        let firstTime = firstTime
+        var times = [Int64](repeating: 0, count: keys.count)
+        parallelFill(&times, chunkRows: 1 << 16, threadCount: threadCount) { rows, slice in
+            for row in rows {
+                slice[row - rows.lowerBound] = firstTime &+ Int64(bitPattern: keys[row] & mask)
+            }
+        }
+        return times
+    }
+}
+
+private func bounds(of values: [Int64], threadCount: Int) -> (low: Int64, high: Int64) {
+    parallelMap(count: values.count, chunkSize: 1 << 18, threadCount: threadCount) { _, rows in
+        var (low, high) = (Int64.max, Int64.min)
+        for row in rows {
+            low = min(low, values[row])
+            high = max(high, values[row])
+        }
+        return (low, high)
+    }.reduce((Int64.max, Int64.min)) { (min($0.0, $1.0), max($0.1, $1.1)) }
 }
 
 /// The positions of `ids` in ascending order of the ids, equal ids in their original order.
 func sortedOrder(of ids: IDColumn) -> [Int] {
-    radixOrder(keys: sortKeys(of: ids))
-}
-
-/// Sorts one customer's positions, which are ascending, by (time, position).
-private func sortByTime(_ order: inout [Int], in range: Range<Int>, times: [Int64]) {
-    let isSorted = range.dropFirst().allSatisfy { times[order[$0 - 1]] <= times[order[$0]] }
-    if isSorted { return }
-    order[range].sort { a, b in
-        times[a] != times[b] ? times[a] < times[b] : a < b
+    let keys: [UInt64]
+    if case .integers(let values) = ids {
+        // Unsigned order is the signed order with the sign flipped.
+        keys = values.map { UInt64(bitPattern: $0) ^ (1 << 63) }
+    } else {
+        keys = ranks(of: ids).ranks
     }
+    var order = SortedOrder(sorting: keys, threadCount: 1)
+    return order.reorder(keys.indices.map { Int64($0) }).map { Int($0) }
 }
 
-/// The integer's bits with the sign flipped: unsigned order is the signed order.
-private func orderedBits(_ value: Int64) -> UInt64 {
-    UInt64(bitPattern: value) ^ (1 << 63)
-}
-
-/// Numbers in the order of the ids, equal exactly for equal ids.
-private func sortKeys(of ids: IDColumn) -> [UInt64] {
+/// Numbers from 0 in the order of the ids, equal exactly for equal ids, and a row of each.
+private func ranks(of ids: IDColumn) -> (ranks: [UInt64], firstRows: [Int]) {
     switch ids {
     case .integers(let values):
-        return values.map(orderedBits)
+        var order = SortedOrder(
+            sorting: values.map { UInt64(bitPattern: $0) ^ (1 << 63) }, threadCount: 1)
+        let rows = order.reorder(values.indices.map { Int64($0) })
+        var ranks = [UInt64](repeating: 0, count: values.count)
+        var firstRows: [Int] = []
+        for (place, row) in rows.enumerated() {
+            if place == 0 || order.keys[place] != order.keys[place - 1] {
+                firstRows.append(Int(row))
+            }
+            ranks[Int(row)] = UInt64(firstRows.count - 1)
+        }
+        return (ranks, firstRows)
     case .texts(let texts):
         let (codes, distinct) = distinctTexts(texts)
         let sorted = distinct.indices.sorted {
@@ -81,7 +180,7 @@ private func sortKeys(of ids: IDColumn) -> [UInt64] {
         }
         var rank = [UInt64](repeating: 0, count: distinct.count)
         for (position, code) in sorted.enumerated() { rank[code] = UInt64(position) }
-        return codes.map { rank[$0] }
+        return (codes.map { rank[$0] }, sorted.map { distinct[$0] })
     }
 }
 
@@ -136,37 +235,4 @@ private func distinctTexts(_ texts: TextArray) -> (codes: [Int], firstRows: [Int
         }
     }
     return (codes, firstRows)
-}
-
-/// The positions of `keys` in ascending order of the keys, equal keys in their original order:
-/// least-significant-digit radix passes of 11 bits, only over the digits within the keys' range.
-private func radixOrder(keys: [UInt64]) -> [Int] {
-    var order = Array(keys.indices)
-    guard let low = keys.min(), let high = keys.max(), low < high else { return order }
-    if zip(keys, keys.dropFirst()).allSatisfy({ $0 <= $1 }) { return order }
-    let digitBits = 11
-    let bucketCount = 1 << digitBits
-    let mask = UInt64(bucketCount - 1)
-    // The keys travel with their positions: reading them in order, not through the positions,
-    // halves the cache misses.
-    var sourceKeys = keys.map { $0 - low }
-    var targetKeys = [UInt64](repeating: 0, count: keys.count)
-    var targetOrder = [Int](repeating: 0, count: keys.count)
-    var shift: UInt64 = 0
-    while shift < 64, (high - low) >> shift > 0 {
-        var starts = [Int](repeating: 0, count: bucketCount + 1)
-        for key in sourceKeys { starts[Int((key >> shift) & mask) + 1] += 1 }
-        for bucket in 0..<bucketCount { starts[bucket + 1] += starts[bucket] }
-        for position in order.indices {
-            let digit = Int((sourceKeys[position] >> shift) & mask)
-            let place = starts[digit]
-            starts[digit] += 1
-            targetKeys[place] = sourceKeys[position]
-            targetOrder[place] = order[position]
-        }
-        swap(&sourceKeys, &targetKeys)
-        swap(&order, &targetOrder)
-        shift += UInt64(digitBits)
-    }
-    return order
 }

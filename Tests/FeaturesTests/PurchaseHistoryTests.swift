@@ -38,9 +38,18 @@ import Units
             let expected = ids.indices.sorted {
                 (ids[$0], times[$0], $0) < (ids[$1], times[$1], $1)
             }
-            let history = try PurchaseHistory.sorting(
-                lineCustomerIDs: .integers(ids), times: times, amounts: ids.indices.map(Int64.init))
-            #expect(history.amounts == expected.map(Int64.init))
+            for threadCount in [1, 3] {
+                let history = try PurchaseHistory.sorting(
+                    lineCustomerIDs: .integers(ids), times: times,
+                    amounts: ids.indices.map(Int64.init), threadCount: threadCount)
+                #expect(history.amounts == expected.map(Int64.init))
+                #expect(history.times == expected.map { times[$0] })
+                for row in 0..<history.customerCount {
+                    for line in history.lines(ofCustomer: row) {
+                        #expect(history.customerIDs[row] == .integer(ids[expected[line]]))
+                    }
+                }
+            }
         }
     }
 
