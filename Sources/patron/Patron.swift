@@ -28,7 +28,7 @@ struct Patron: AsyncParsableCommand {
                 subcommands: [
                     Serve.self, Lookup.self, TopProducts.self, TopCustomers.self, Segments.self,
                 ]),
-            CommandGroup(name: "Verification", subcommands: [Selftest.self]),
+            CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),
             CommandGroup(
                 name: "Measurement", subcommands: [RooflineCommand.self, LabCommand.self]),
         ])

@@ -64,36 +64,42 @@ extension Workspace {
         }
         // The manifest first: a file that goes before its name is gone would be damage.
         if next != manifest { try commit(next) }
-        let segments = next.purchaseSegments + next.customerSegments + next.productSegments
-        let named = Set(
-            segments.map(\.file) + next.models.map(\.file) + next.generations.map(\.folder))
         var summary = PruneSummary(removed: [], byteCount: 0)
-        for part in ["purchases", "customers", "products", "models", "snapshots"] {
-            try remove(from: part, into: &summary) { !named.contains($0) }
-        }
-        // The manifest and the lists of rejects are nobody's part; what a killed command had not
-        // finished of them is.
-        for part in [".", "rejects"] {
-            try remove(from: part, into: &summary) { path in
-                let name = path.split(separator: "/").last ?? ""
-                return name.hasPrefix(".") && name.hasSuffix(".tmp")
-            }
-        }
-        return summary
-    }
-
-    /// Removes the items of a folder of the workspace that `isGarbage` says are, by relative path.
-    private func remove(
-        from part: String, into summary: inout PruneSummary, where isGarbage: (String) -> Bool
-    ) throws(EngineError) {
-        let names = try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)")
-        for name in (names ?? []).sorted() {
-            let path = part == "." ? name : "\(part)/\(name)"
-            guard isGarbage(path) else { continue }
+        for path in unnamedFiles() {
             summary.byteCount += folderByteCount("\(folder)/\(path)")
             try removeItem("\(folder)/\(path)")
             summary.removed.append(path)
         }
+        return summary
+    }
+
+    /// What lies in the workspace and no manifest names, by relative path: what an interrupted
+    /// command left, and what is out of date.
+    func unnamedFiles() -> [String] {
+        let segments =
+            manifest.purchaseSegments + manifest.customerSegments + manifest.productSegments
+        let named = Set(
+            segments.map(\.file) + manifest.models.map(\.file)
+                + manifest.generations.map(\.folder))
+        var result: [String] = []
+        for part in ["purchases", "customers", "products", "models", "snapshots"] {
+            result += names(in: part).filter { !named.contains($0) }
+        }
+        // The manifest and the lists of rejects are nobody's part; what a killed command had not
+        // finished of them is.
+        for part in [".", "rejects"] {
+            result += names(in: part).filter { path in
+                let name = path.split(separator: "/").last ?? ""
+                return name.hasPrefix(".") && name.hasSuffix(".tmp")
+            }
+        }
+        return result
+    }
+
+    /// The items of a folder of the workspace, by relative path.
+    private func names(in part: String) -> [String] {
+        let names = try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)")
+        return (names ?? []).sorted().map { part == "." ? $0 : "\(part)/\($0)" }
     }
 
     /// Removes a file or a folder with all in it.

@@ -1,0 +1,213 @@
+import Engine
+import Foundation
+import Numerical
+import TestSupport
+import Testing
+
+/// Kills the program before every step that it takes on the file system, and looks at what is left.
+///
+/// The steps are counted and the crashes made by `Tests/CrashPoints/crash_points.c`, built here with
+/// the compiler that Swift comes with.
+@Suite struct CrashTests {
+    /// The preloaded library; nil where this machine cannot build or use it.
+    private static let library: String? = {
+        #if os(Linux)
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("CrashPoints/crash_points.c")
+        let target = FileManager.default.temporaryDirectory
+            .appendingPathComponent("crash-points-\(ProcessInfo.processInfo.processIdentifier).so")
+        let compiler = Process()
+        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        compiler.arguments = [
+            "clang", "-O1", "-shared", "-fPIC", "-o", target.path, source.path, "-ldl",
+            "-lpthread",
+        ]
+        guard (try? compiler.run()) != nil else { return nil }
+        compiler.waitUntilExit()
+        return compiler.terminationStatus == 0 ? target.path : nil
+        #else
+        return nil
+        #endif
+    }()
+
+    /// Why the crashes cannot be made here; nil where they can.
+    private static var obstacle: String? {
+        if Program.path == nil { return "the program is not beside the tests" }
+        // The sanitizer's own library must be the first one loaded.
+        if ProcessInfo.processInfo.environment["ASAN_OPTIONS"] != nil { return "sanitized" }
+        return library == nil ? "no clang, or no Linux" : nil
+    }
+
+    /// One command, killed at every step.
+    private struct Crashes {
+        let folder: URL
+        let arguments: [String]
+        let losesPower: Bool
+        var workspace: String { folder.sub("ws") }
+
+        /// Runs the command in the folder's workspace.
+        /// - Parameter step: where it is killed; nil: nowhere.
+        /// - Returns: how it ended, and the steps it took where it was not killed.
+        func run(killedAt step: Int?) throws -> (killed: Bool, code: Int32, stepCount: Int) {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: try #require(Program.path))
+            process.arguments = arguments
+            process.currentDirectoryURL = folder
+            var environment = ProcessInfo.processInfo.environment
+            environment["LD_PRELOAD"] = CrashTests.library
+            environment["CRASH_ROOT"] =
+                URL(fileURLWithPath: workspace).resolvingSymlinksInPath()
+                .path
+            environment["CRASH_POWER"] = losesPower ? "1" : "0"
+            environment["CRASH_COUNT"] = folder.sub("steps")
+            environment["CRASH_AT"] = step.map { String($0) }
+            process.environment = environment
+            let errors = folder.sub("errors")
+            _ = FileManager.default.createFile(atPath: errors, contents: nil)
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errors))
+            try process.run()
+            process.waitUntilExit()
+            if process.terminationReason == .uncaughtSignal {
+                #expect(process.terminationStatus == SIGKILL)
+                return (true, process.terminationStatus, 0)
+            }
+            let text = try String(contentsOfFile: folder.sub("steps"), encoding: .utf8)
+            let count = try #require(Int(text.trimmingCharacters(in: .newlines)))
+            return (false, process.terminationStatus, count)
+        }
+
+        private func copy(_ source: String, _ target: String) throws {
+            try? FileManager.default.removeItem(atPath: target)
+            try FileManager.default.copyItem(atPath: source, toPath: target)
+        }
+
+        /// After every crash the workspace is whole, and in the state before or after the command;
+        /// the same command then finishes, and prune leaves nothing over.
+        func checkAll() throws {
+            let base = folder.sub("base")
+            try copy(workspace, base)
+            defer { try? FileManager.default.removeItem(atPath: base) }
+            let before = try Workspace(folder: base, access: .reading).manifest
+            let whole = try run(killedAt: nil)
+            #expect(whole.code == 0)
+            #expect(whole.stepCount > 3)
+            let after = try Workspace(folder: workspace, access: .reading).manifest
+            for step in 1...whole.stepCount {
+                try copy(base, workspace)
+                let comment = "\(arguments[0]), step \(step) of \(whole.stepCount)"
+                #expect(try run(killedAt: step).killed, "\(comment)")
+                let left = try Workspace(folder: workspace, access: .reading)
+                let report = left.verify()
+                #expect(report.problems == [], "\(comment)")
+                let isAfter = left.manifest.revision == after.revision
+                if isAfter {
+                    #expect(left.manifest.currentGeneration == after.currentGeneration)
+                } else {
+                    #expect(left.manifest == before, "\(comment)")
+                    #expect(try run(killedAt: nil).code == 0, "\(comment)")
+                }
+                let mended = try Workspace(folder: workspace, access: .writing)
+                _ = try mended.prune()
+                let last = mended.verify()
+                #expect(last.problems == [] && last.unnamed == [], "\(comment)")
+            }
+        }
+    }
+
+    @Test(
+        .disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"),
+        arguments: [false, true])
+    func everyCrashLeavesThePreviousOrTheNextState(losesPower: Bool) throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            let lines = try String(
+                contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
+            )
+            .split(separator: "\n").prefix(200)
+            let more = try folder.write(lines.joined(separator: "\n"), as: "more.csv")
+            for arguments in [
+                ["ingest", "ws", "--purchases", more],
+                ["train", "ws", "--only", "lifetime", "--threads", "1"],
+                ["score", "ws", "--threads", "1"],
+                ["publish", "ws"],
+                ["prune", "ws"],
+            ] {
+                try Crashes(folder: folder, arguments: arguments, losesPower: losesPower)
+                    .checkAll()
+            }
+        }
+    }
+
+    /// A workspace with two generations, not open any more: its lock is free.
+    private func publishRetailer(_ folder: URL) throws {
+        let workspace = try makeRetailer(folder, customers: 300)
+        _ = try workspace.train(threadCount: 1)
+        for _ in 0..<2 {
+            _ = try workspace.score(threadCount: 1)
+            try workspace.publish()
+        }
+    }
+
+    @Test func verifySaysWhatIsDamagedAndWhere() throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            let ws = folder.appendingPathComponent("ws")
+            func report() throws -> VerifyReport {
+                try Workspace(folder: ws.path, access: .reading).verify()
+            }
+            let sound = try report()
+            #expect(sound.problems == [] && sound.unnamed == [])
+            #expect(sound.customerCount > 250 && sound.purchaseLineCount > 3_000)
+            try ws.write("x", as: "models/.old.arr.1.1.tmp")
+            #expect(try report().unnamed == ["models/.old.arr.1.1.tmp"])
+
+            let files = try FileManager.default.subpathsOfDirectory(atPath: ws.path).filter {
+                $0.hasSuffix(".seg") || $0.hasSuffix(".arr") || $0.hasSuffix(".json")
+                    || $0.hasSuffix("SNAPSHOT")
+            }
+            #expect(files.count > 10)
+            var random = SeededRandom(seed: 31)
+            for file in files {
+                let path = ws.sub(file)
+                let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+                for kind in 0..<3 {
+                    var damaged = bytes
+                    switch kind {
+                    case 0: damaged[random.below(bytes.count)] ^= 1 << UInt8(random.below(8))
+                    case 1: damaged.removeLast(1 + random.below(bytes.count))
+                    default: damaged.append(0)
+                    }
+                    try Data(damaged).write(to: URL(fileURLWithPath: path))
+                    let problems = try report().problems
+                    let part = file.split(separator: "/").prefix(2).joined(separator: "/")
+                    #expect(!problems.isEmpty, "\(file), kind \(kind)")
+                    #expect(problems.allSatisfy { file.hasPrefix($0.file) }, "\(part) \(problems)")
+                }
+                try FileManager.default.removeItem(atPath: path)
+                #expect(try !report().problems.isEmpty, "\(file) removed")
+                try Data(bytes).write(to: URL(fileURLWithPath: path))
+            }
+            #expect(try report().problems == [])
+        }
+    }
+
+    @Test(.disabled(if: Program.path == nil, "the program is not beside the tests"))
+    func theCommandSaysItToo() throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            let sound = try Program.run(["verify", "ws"], in: folder)
+            #expect(sound.code == 0 && sound.output.contains("all sound"))
+            let names = try FileManager.default.contentsOfDirectory(
+                atPath: folder.sub("ws/purchases"))
+            let path = folder.sub("ws/purchases/\(try #require(names.first))")
+            var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+            bytes[5_000] ^= 4
+            try Data(bytes).write(to: URL(fileURLWithPath: path))
+            let damaged = try Program.run(["verify", "ws"], in: folder)
+            #expect(damaged.code == 65)
+            #expect(damaged.output.contains("DAMAGED purchases/"))
+            #expect(damaged.errors.contains("problem"))
+        }
+    }
+}
