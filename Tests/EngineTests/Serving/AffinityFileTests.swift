@@ -33,7 +33,7 @@ import Testing
             change(&contents)
             let path = folder.appendingPathComponent("affinity.arr").path
             try contents.write(to: path)
-            do {
+            do throws(EngineError) {
                 _ = try AffinityFile(path: path, customerCount: 3, productCount: 4)
                 return "none"
             } catch {
