@@ -84,25 +84,25 @@ import Units
                     _ = try workspace.score(threadCount: 1)
                     return "none"
                 } catch {
-                    return error.description
+                    return "\(error)"
                 }
             }
             let values = factors.toArray()
             // The card names the number among the fit's diagnostics and among the parameters.
-            func card(factorCount other: Int) -> String {
+            func changed(factorCount other: Int) -> String {
                 card.replacing("\"factorCount\":\(factorCount)", with: "\"factorCount\":\(other)")
             }
-            #expect(card(factorCount: 0) != card)
+            #expect(changed(factorCount: 0) != card)
             let none = try failure(
-                card: card(factorCount: 0), bytes: bytes, factors: [], shape: [productCount, 0])
+                card: changed(factorCount: 0), bytes: bytes, factors: [], shape: [productCount, 0])
             #expect(none.contains(entry.file) && none.contains("factorCount is 0"), "\(none)")
             #expect(none.contains("train it again"), "\(none)")
             let huge = try failure(
-                card: card(factorCount: 1_000), bytes: bytes, factors: values,
+                card: changed(factorCount: 1_000), bytes: bytes, factors: values,
                 shape: [productCount, factorCount])
             #expect(huge.contains("factorCount is 1000"), "\(huge)")
             let other = try failure(
-                card: card(factorCount: factorCount - 1), bytes: bytes, factors: values,
+                card: changed(factorCount: factorCount - 1), bytes: bytes, factors: values,
                 shape: [productCount, factorCount])
             #expect(other.contains("productFactors"), "\(other)")
             // Two products named p0.

@@ -93,6 +93,9 @@ import Testing
             #expect(whole.code == 0)
             #expect(whole.stepCount > 3)
             let after = try Workspace(folder: workspace, access: .reading).manifest
+            let done = folder.sub("done")
+            try copy(workspace, done)
+            defer { try? FileManager.default.removeItem(atPath: done) }
             for step in 1...whole.stepCount {
                 try copy(base, workspace)
                 let comment = "\(arguments[0]), step \(step) of \(whole.stepCount)"
@@ -112,6 +115,8 @@ import Testing
                 let last = mended.verify()
                 #expect(last.problems == [] && last.unnamed == [], "\(comment)")
             }
+            // The next command finds what this one leaves, before any prune.
+            try copy(done, workspace)
         }
     }
 
