@@ -22,11 +22,19 @@ package final class MappedFile: Sendable {
     /// therefore safe to share between threads.
     nonisolated(unsafe) let base: UnsafeRawPointer?
 
+    /// - Throws: `notAStoreFile` for a folder, a pipe or a device, at once; `system`.
     package init(path: String) throws(StoreError) {
         self.path = path
-        let descriptor = try retryingInterrupts("open", path) { open(path, O_RDONLY | O_CLOEXEC) }
-        defer { close(descriptor) }
         var status = stat()
+        // Asked before it is opened: who writes to a pipe would take this for a reader that left.
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw .notAStoreFile(path: path, expected: "a regular file")
+        }
+        // Without waiting, should it have become a pipe in the meantime.
+        let descriptor = try retryingInterrupts("open", path) {
+            open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        }
+        defer { close(descriptor) }
         try retryingInterrupts("fstat", path) { fstat(descriptor, &status) }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw .notAStoreFile(path: path, expected: "a regular file")
