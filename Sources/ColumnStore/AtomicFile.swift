@@ -11,12 +11,13 @@ import Darwin
 ///
 /// Bytes go to `.NAME.PROCESS.NUMBER.tmp` in the destination's own folder (a rename is atomic only within
 /// one file system). `commit` syncs them, renames the file into place and syncs the folder, so a
-/// crash leaves the previous file or the new one. Every other end removes the temporary file.
+/// crash leaves the previous file or the new one. Every other end removes the temporary file; that by
+/// a signal where `PendingFiles.removeWhenSignalled` was called.
 package final class AtomicFile {
     package let path: String
     /// Bytes written so far.
     package private(set) var byteCount = 0
-    private let temporaryPath: String
+    let temporaryPath: String
     private let folder: String
     private var descriptor: Int32
     /// Whether the temporary file is still there, and this value's to remove.
@@ -30,12 +31,18 @@ package final class AtomicFile {
     package init(path: String) throws(StoreError) {
         let (folder, name) = splitPath(path)
         guard !name.isEmpty else {
-            throw .invalidInput(path: path, reason: "a file name is needed, not a folder")
+            throw .notReplaceable(path: path, kind: path.isEmpty ? "an empty name" : "a folder")
         }
         // A rename would put a file in the place of a device such as /dev/stdout.
         var status = stat()
         if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-            throw .invalidInput(path: path, reason: "it is there and is not an ordinary file")
+            let kind =
+                switch status.st_mode & S_IFMT {
+                case S_IFDIR: "a folder"
+                case S_IFLNK: "a symbolic link"
+                default: "not an ordinary file"
+                }
+            throw .notReplaceable(path: path, kind: kind)
         }
         self.path = path
         self.folder = folder
@@ -43,8 +50,10 @@ package final class AtomicFile {
         let temporaryPath = "\(folder)/.\(name).\(getpid()).\(number).tmp"
         self.temporaryPath = temporaryPath
         unlink(temporaryPath)
-        descriptor = try retryingInterrupts("open", path) {
-            open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        descriptor = try PendingFiles.create(temporaryPath) { () throws(StoreError) in
+            try retryingInterrupts("open", path) {
+                open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            }
         }
     }
 
@@ -78,25 +87,38 @@ package final class AtomicFile {
     /// Makes the file visible and durable. After an error the previous file is still in place,
     /// except where only the folder's own sync failed: then either may survive a power cut.
     package func commit() throws(StoreError) {
+        try Self.commit([self])
+    }
+
+    /// Makes several files visible and durable, in order. Whatever fails before the first rename,
+    /// as a full disk does, leaves all previous files in place; a crash or a rename that fails may
+    /// leave the first of the new ones.
+    package static func commit(_ files: [AtomicFile]) throws(StoreError) {
+        do throws(StoreError) {
+            for file in files { try file.finishWriting() }
+            try PendingFiles.rename(files)
+        } catch {
+            for file in files { file.abandon() }
+            throw error
+        }
+        var synced: Set<String> = []
+        for file in files where synced.insert(file.folder).inserted { try syncFolder(file.folder) }
+    }
+
+    private func finishWriting() throws(StoreError) {
         guard isOpen else {
             throw .invalidInput(path: path, reason: "the file is already closed")
         }
-        do throws(StoreError) {
-            try retryingInterrupts("fsync", path) { fsync(descriptor) }
-            let closing = descriptor
-            descriptor = -1
-            // Not retried: Linux releases the descriptor even where close reports EINTR.
-            if close(closing) != 0, errno != EINTR {
-                throw .system(SystemError(code: errno, operation: "close", path: path))
-            }
-            try retryingInterrupts("rename", path) { rename(temporaryPath, path) }
-            isPending = false
-        } catch {
-            abandon()
-            throw error
+        try retryingInterrupts("fsync", path) { fsync(descriptor) }
+        let closing = descriptor
+        descriptor = -1
+        // Not retried: Linux releases the descriptor even where close reports EINTR.
+        if close(closing) != 0, errno != EINTR {
+            throw .system(SystemError(code: errno, operation: "close", path: path))
         }
-        try syncFolder(folder)
     }
+
+    func wasRenamed() { isPending = false }
 
     /// Drops what was written and removes the temporary file. Does nothing after `commit`.
     package func abandon() {
@@ -104,7 +126,7 @@ package final class AtomicFile {
             close(descriptor)
             descriptor = -1
         }
-        if isPending { unlink(temporaryPath) }
+        if isPending { PendingFiles.remove(temporaryPath) }
         isPending = false
     }
 

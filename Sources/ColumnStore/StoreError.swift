@@ -16,6 +16,8 @@ package enum StoreError: Error, Sendable, Equatable {
     case missingPart(path: String, part: String)
     /// The file starts with other bytes than the expected format.
     case notAStoreFile(path: String, expected: String)
+    /// What has the name of a file to be written cannot be replaced by one; what it is.
+    case notReplaceable(path: String, kind: String)
     case system(SystemError)
     /// The file ends too early.
     case truncated(path: String, byteOffset: Int, actual: Int, expected: Int)
@@ -47,6 +49,8 @@ extension StoreError: CustomStringConvertible {
             "\(path): has no \(part); it was written by another command or release"
         case .notAStoreFile(let path, let expected):
             "\(path): is not \(expected); check the name"
+        case .notReplaceable(let path, let kind):
+            "\(path.isEmpty ? "''" : path): is \(kind); name a new file, or an ordinary one to replace"
         case .system(let error):
             error.description
         case .truncated(let path, let offset, let actual, let expected):

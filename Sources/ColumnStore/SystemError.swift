@@ -29,7 +29,8 @@ package struct SystemError: Error, Sendable, Equatable, CustomStringConvertible 
             case ENOENT: "; check the name"
             default: ""
             }
-        return "\(path): \(operation): \(String(cString: strerror(code)))\(advice)"
+        return
+            "\(path.isEmpty ? "''" : path): \(operation): \(String(cString: strerror(code)))\(advice)"
     }
 }
 

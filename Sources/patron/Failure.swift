@@ -73,6 +73,7 @@ struct Failure {
             .truncated, .unknownField, .unsupportedVersion:
             badData
         case .invalidInput: failed
+        case .notReplaceable: usage
         }
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ColumnStore
 import Foundation
 import Numerical
 
@@ -41,6 +42,8 @@ struct Patron: AsyncParsableCommand {
             // A level that this machine lacks is a wrong setting, not a reason to crash later.
             _ = try ISALevel.choose(forced: ISALevel.forcedByEnvironment)
             var command = try parseAsRoot()
+            // A server answers signals itself, by finishing what it has begun.
+            if !(command is Serve) { PendingFiles.removeWhenSignalled() }
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

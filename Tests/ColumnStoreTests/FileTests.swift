@@ -62,6 +62,59 @@ import Testing
         #expect(folder.names.sorted() == ["folder", "link"])
     }
 
+    /// One that cannot be finished keeps the others back.
+    @Test func severalFilesAppearTogether() throws {
+        let folder = try TemporaryFolder()
+        try AtomicFile.write([1], to: folder.file("a"))
+        let first = try AtomicFile(path: folder.file("a"))
+        let second = try AtomicFile(path: folder.file("b"))
+        try first.write([2])
+        second.abandon()
+        #expect(throws: StoreError.self) { try AtomicFile.commit([first, second]) }
+        #expect(folder.names == ["a"])
+        #expect(try folder.bytes("a") == [1])
+        let files = try ["a", "b"].map { try AtomicFile(path: folder.file($0)) }
+        for file in files { try file.write([3]) }
+        #expect(try folder.bytes("a") == [1])
+        try AtomicFile.commit(files)
+        #expect(folder.names.sorted() == ["a", "b"])
+        #expect(try folder.bytes("a") == [3] && folder.bytes("b") == [3])
+    }
+
+    /// A pipe without a writer would hold up who opens it for reading.
+    @Test(.timeLimit(.minutes(1)))
+    func onlyRegularFilesAreMapped() throws {
+        let folder = try TemporaryFolder()
+        #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
+        for path in [folder.file("pipe"), folder.path, "/dev/null"] {
+            #expect(throws: StoreError.notAStoreFile(path: path, expected: "a regular file")) {
+                try MappedFile(path: path)
+            }
+        }
+    }
+
+    @Test func whichFileAPathLeadsTo() throws {
+        let folder = try TemporaryFolder()
+        try AtomicFile.write([1], to: folder.file("a"))
+        try AtomicFile.write([1], to: folder.file("b"))
+        try FileManager.default.linkItem(atPath: folder.file("a"), toPath: folder.file("hard"))
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("soft"), withDestinationPath: "a")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("here"), withDestinationPath: folder.path)
+        let file = FileIdentity(folder.file("a"))
+        for name in ["a", "./a", "hard", "soft", "here/a"] {
+            #expect(file.isSame(as: FileIdentity(folder.file(name))), "\(name)")
+        }
+        for name in ["b", "none", "none/a"] {
+            #expect(!file.isSame(as: FileIdentity(folder.file(name))), "\(name)")
+        }
+        // Files that are not there yet.
+        let new = FileIdentity(folder.file("new"))
+        #expect(new.isSame(as: FileIdentity(folder.file("here/new"))))
+        #expect(!new.isSame(as: FileIdentity(folder.file("newer"))))
+    }
+
     @Test func failingRenameLeavesThePreviousState() throws {
         let folder = try TemporaryFolder()
         let file = try AtomicFile(path: folder.file("taken"))

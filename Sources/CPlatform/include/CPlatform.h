@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 /// Asks for the cache line of an address in the first- or the second-level cache; any address will
 /// do.
@@ -55,5 +57,22 @@ __attribute__((target("sse4.2"))) static inline uint32_t patron_crc32c_sse42(
 
 /// flock(2), hidden in Swift by the struct of the same name.
 static inline int patron_flock(int descriptor, int operation) { return flock(descriptor, operation); }
+
+/// Whether a signal is ignored, as nohup(1) and the background jobs of some shells have it.
+static inline bool patron_is_ignored(int number) {
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/// Ends the process by a signal's default action, whatever action it has now.
+_Noreturn static inline void patron_end_by(int number) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    signal(number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+    _exit(128 + number);
+}
 
 #endif

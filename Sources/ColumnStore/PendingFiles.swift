@@ -1,0 +1,78 @@
+import CPlatform
+import Dispatch
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The temporary files of this process that are not renamed into place yet, so that a signal that
+/// ends the process can remove them.
+///
+/// A temporary is made, renamed and removed under one lock. A signal takes that lock for good: what
+/// it has removed cannot come back, and files that are renamed together are renamed all or none.
+package enum PendingFiles {
+    private static let paths = Mutex<Set<String>>([])
+
+    /// Makes a temporary file.
+    /// - Returns: what `open` returns.
+    static func create(
+        _ path: String, _ open: () throws(StoreError) -> Int32
+    ) throws(StoreError) -> Int32 {
+        try paths.withLock { paths throws(StoreError) in
+            let descriptor = try open()
+            paths.insert(path)
+            return descriptor
+        }
+    }
+
+    /// Removes temporary files.
+    static func remove(_ path: String) {
+        paths.withLock { paths in
+            unlink(path)
+            paths.remove(path)
+        }
+    }
+
+    /// Renames temporary files into place, in order, up to the first that fails.
+    static func rename(_ files: [AtomicFile]) throws(StoreError) {
+        try paths.withLock { paths throws(StoreError) in
+            for file in files {
+                let (from, to) = (file.temporaryPath, file.path)
+                try retryingInterrupts("rename", to) { systemRename(from, to) }
+                paths.remove(from)
+                file.wasRenamed()
+            }
+        }
+    }
+
+    /// From now on SIGINT, SIGTERM and SIGHUP remove the temporary files, then end the process as
+    /// they do by default. A signal that is ignored stays ignored. Call once, at the start.
+    package static func removeWhenSignalled() {
+        for number in [SIGINT, SIGTERM, SIGHUP] where !patron_is_ignored(number) {
+            #if canImport(Darwin)
+            // There a source sees a signal beside its action, on Linux in place of it.
+            signal(number, SIG_IGN)
+            #endif
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler { removeAll(andEndBy: number) }
+            source.activate()
+            // One that is released sees no more signals; these are wanted to the end.
+            _ = Unmanaged.passRetained(source as AnyObject)
+        }
+    }
+
+    private static let queue = DispatchQueue(label: "patron.signals", qos: .userInteractive)
+
+    private static func removeAll(andEndBy number: Int32) {
+        paths.withLock { paths in
+            for path in paths { unlink(path) }
+            patron_end_by(number)
+        }
+    }
+}
+
+/// rename(2), hidden within `PendingFiles` by its own `rename`.
+private func systemRename(_ from: String, _ to: String) -> Int32 { rename(from, to) }
