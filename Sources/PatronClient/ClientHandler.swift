@@ -46,7 +46,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failAll(.connectionClosed(reason: "\(error)"))
+        failAll(.connectionClosed(reason: connectionFailure(error, host: "the server")))
         context.close(promise: nil)
     }
 

@@ -62,7 +62,8 @@ public final class PatronConnection: Sendable {
                 attempts.connectionErrors.first?.error ?? attempts.dnsAError
                     ?? attempts.dnsAAAAError
             }
-            throw .cannotConnect(host: host, port: port, reason: "\(cause ?? error)")
+            throw .cannotConnect(
+                host: host, port: port, reason: connectionFailure(cause ?? error, host: host))
         }
         do throws(PatronError) {
             let reply = try await exchange(
@@ -207,7 +208,7 @@ public final class PatronConnection: Sendable {
         } catch let error as PatronError {
             throw error
         } catch {
-            throw .connectionClosed(reason: "\(error)")
+            throw .connectionClosed(reason: connectionFailure(error, host: "the server"))
         }
     }
 
