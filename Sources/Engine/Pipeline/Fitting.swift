@@ -69,16 +69,18 @@ struct ModelFitting {
         var parameters = KMeans.Parameters(
             seed: plan.seed, restarts: settings.restarts,
             maximumIterations: settings.maximumIterations, threadCount: threadCount)
-        let (model, choice) = try modelErrors(name) {
+        let (model, assignment, choice) = try modelErrors(name) {
             () throws(ModelError) in
             let choice = try chooseClusterCount(settings, input, &parameters)
             let fitted = try SegmentationModel.fit(
                 featureNames: input.names, columns: input.columns, valid: input.valid,
                 scaling: settings.scaling.kind, parameters: parameters)
-            return (fitted.model, choice)
+            return (fitted.model, fitted.assignment, choice)
         }
         let fitted = FittedSegmentation(
-            model: model, segmentNames: segmentNames(of: model),
+            model: model,
+            segmentNames: SegmentNames.of(
+                model, columns: input.columns, valid: input.valid, segments: assignment.segments),
             unavailable: selection.unavailable)
         return (fitted, choice)
     }
@@ -178,41 +180,6 @@ struct ModelFitting {
         guard table.convention.marginSource == .column else { return plan.grossMarginRate }
         let revenue = table.history.revenue.reduce(0, +)
         return revenue > 0 ? table.history.margin.reduce(0, +) / revenue : plan.grossMarginRate
-    }
-
-    /// `high revenue, low daysSinceLastPurchase`: the two features whose scaled centroid lies
-    /// farthest from the middle of all segments, the second only where it is half as far. Segments
-    /// of equal names get the next features too, until they differ.
-    private func segmentNames(of model: SegmentationModel) -> [String] {
-        let d = model.featureCount
-        let total = Double(max(1, model.sizes.reduce(0, +)))
-        let middle = (0..<d).map { j in
-            model.sizes.enumerated().reduce(0.0) { sum, segment in
-                sum + Double(model.centroids[segment.offset * d + j])
-                    * Double(segment.element) / total
-            }
-        }
-        func name(_ segment: Int, featureCount: Int) -> String {
-            let distances = (0..<d).map { Double(model.centroids[segment * d + $0]) - middle[$0] }
-            let order = (0..<d).sorted {
-                abs(distances[$0]) == abs(distances[$1])
-                    ? $0 < $1 : abs(distances[$0]) > abs(distances[$1])
-            }
-            let farthest = abs(distances[order[0]])
-            guard farthest > 1e-6 else { return "everybody" }
-            let least = featureCount == 2 ? farthest / 2 : 0
-            return order.prefix(featureCount).filter { abs(distances[$0]) >= least }
-                .map { (distances[$0] > 0 ? "high " : "low ") + model.featureNames[$0] }
-                .joined(separator: ", ")
-        }
-        var names = (0..<model.segmentCount).map { name($0, featureCount: 2) }
-        for featureCount in 3..<max(3, min(d, 5) + 1) {
-            let counts = Dictionary(grouping: names, by: \.self).mapValues(\.count)
-            for segment in names.indices where counts[names[segment]] ?? 0 > 1 {
-                names[segment] = name(segment, featureCount: featureCount)
-            }
-        }
-        return names
     }
 }
 
