@@ -95,8 +95,8 @@ extension PointSource {
 
 /// Rows that a pass holds at once, whatever the thread count: about a 64th of all, so that threads
 /// find work to share, but no fewer than 1024, and no more than 16384 or two megabytes (256 where
-/// rows are very wide), which stay in the caches while all the work is done on them. Large chunks
-/// have whole tiles of rows that fail their bounds in one cluster. A power of two: chunks divide
+/// rows are very wide), which stay in the caches while all the work is done on them; no more blocks
+/// than hold all rows. Large chunks have whole tiles of rows that fail their bounds in one cluster. A power of two: chunks divide
 /// the 16384 rows of a block on disk.
 func chunkRowCount(rowCount: Int, featureCount: Int) -> Int {
     let blockRows = FeatureMatrix.blockRowCount
@@ -105,6 +105,8 @@ func chunkRowCount(rowCount: Int, featureCount: Int) -> Int {
     let most = min(max(fitting, 4), 256)
     var blocks = 4
     while blocks * 2 <= most && (blocks < shared || blocks < 16) { blocks *= 2 }
+    // One chunk holds all rows all the same, in less memory.
+    while blocks > 1 && blocks / 2 * blockRows >= rowCount { blocks /= 2 }
     return blocks * blockRows
 }
 
