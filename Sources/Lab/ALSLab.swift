@@ -74,9 +74,16 @@ package enum ALSLab {
     package static func run(
         _ options: Options, _ setting: LabSetting
     ) throws(LabError) -> LabReport {
+        let files = try LabFiles(
+            reads: [
+                "--indptr": options.offsetsPath, "--indices": options.indicesPath,
+                "--data": options.valuesPath, "--item-init": options.itemStartPath,
+            ],
+            writes: [
+                "--user-factors": options.userFactorsOutput,
+                "--item-factors": options.itemFactorsOutput,
+            ], setting)
         let roofline = try setting.rooflinePath.map(Roofline.init(path:))
-        let userOutput = try options.userFactorsOutput.map(NumPyOutput.init)
-        let itemOutput = try options.itemFactorsOutput.map(NumPyOutput.init)
         let (input, loadSeconds) = try timed { () throws(LabError) in try read(options) }
         let (matrix, layoutSeconds) = timed { input.pattern.matrix(values: input.values) }
         let parameters = options.parameters(setting)
@@ -102,10 +109,11 @@ package enum ALSLab {
         // The same fit once more: what is timed is what others do in their fits.
         if options.reportsLoss { result = try fit(measuresLoss: true) }
         guard let fitted = result else { preconditionFailure("at least one run") }
-        try userOutput?.write(
+        try files["--user-factors"]?.fill(
             fitted.userFactors, shape: [fitted.userCount, fitted.factorCount])
-        try itemOutput?.write(
+        try files["--item-factors"]?.fill(
             fitted.itemFactors, shape: [fitted.itemCount, fitted.factorCount])
+        try files.publish()
         return report(
             fitted, matrix, options, setting, roofline, loadSeconds, layoutSeconds, samples)
     }
@@ -120,6 +128,12 @@ package enum ALSLab {
         let pattern = try SparseInput.pattern(
             offsetsPath: options.offsetsPath, indicesPath: options.indicesPath,
             columnCount: options.itemCount)
+        guard !pattern.columnIndices.isEmpty else {
+            let file = try NumPyFile(options.indicesPath)
+            throw .badArray(
+                path: file.path, byteOffset: file.header.shapeOffset, found: "no elements",
+                expected: "at least one entry", advice: "there is nothing to factorize")
+        }
         try LabError.requireMemory(
             neededBytes(
                 rowCount: pattern.rowCount, columnCount: pattern.columnCount,
@@ -131,7 +145,7 @@ package enum ALSLab {
         guard let path = options.itemStartPath else {
             return Input(pattern: pattern, values: values, start: nil)
         }
-        let file = try NumPyFile(path)
+        let file = try NumPyFile(path, [.float32])
         try file.requireAxes(2, "items and factors")
         guard file.shape == [pattern.columnCount, options.factorCount] else {
             throw .mismatch(
@@ -184,34 +198,12 @@ package enum ALSLab {
         report.add("iterations", .integer(options.iterations))
         report.add("seconds_per_iteration", .number(perIteration))
         if options.reportsLoss { report.add("loss", .numbers(fitted.lossPerIteration)) }
+        let demand = ALSDemand(matrix, options.parameters(setting))
         if options.solver == .cholesky {
-            let demand = exactDemand(matrix, factorCount: options.factorCount)
-            report.add("gflops", .number(demand.operations / perIteration / 1e9))
-            report.add(demand, seconds: perIteration, roofline, setting)
+            report.add("gflops", .number(demand.plainOperations / perIteration / 1e9))
         }
+        report.add(demand.least, seconds: perIteration, roofline, setting)
         report.add("hash", .text(hash.text))
         return report
-    }
-
-    /// One iteration of the exact solver: both sides' half-sweeps, without the loss.
-    private static func exactDemand(_ matrix: SparseMatrix, factorCount: Int) -> Demand {
-        let f = Double(factorCount)
-        let entries = Double(matrix.valueCount)
-        let rows = Double(matrix.rowCount + matrix.columnCount)
-        // An entry adds half a symmetric outer product; a row's system is factorized by a third of
-        // f³ and solved twice by triangles; the common Gram matrix is one more outer product a row.
-        let operations =
-            2 * entries * f * f + rows * (f * f * f / 3 + 2 * f * f) + rows * f * f
-        let rowBytes = 4 * f
-        return Demand(
-            operations: operations,
-            traffic: [
-                .init(
-                    byteCount: entries * (rowBytes + 8),
-                    workingByteCount: Double(matrix.columnCount) * rowBytes),
-                .init(
-                    byteCount: entries * (rowBytes + 8),
-                    workingByteCount: Double(matrix.rowCount) * rowBytes),
-            ])
     }
 }

@@ -43,41 +43,39 @@ package enum KMeansLab {
     package static func run(
         _ options: Options, _ setting: LabSetting
     ) throws(LabError) -> LabReport {
+        let files = try LabFiles(
+            reads: ["--points": options.pointsPath, "--init": options.centroidsPath],
+            writes: [
+                "--labels": options.labelsOutput, "--centroids": options.centroidsOutput,
+            ], setting)
         let roofline = try setting.rooflinePath.map(Roofline.init(path:))
         let kernels = setting.kernels
-        let labelsOutput = try options.labelsOutput.map(NumPyOutput.init)
-        let centroidsOutput = try options.centroidsOutput.map(NumPyOutput.init)
+        let parameters = options.parameters(setting)
         let (input, loadSeconds) = try timed { () throws(LabError) in
-            try read(options, setting)
+            try read(options, parameters, kernels)
         }
-        let (source, start) = input
-        let isStreamed =
-            options.isStreamed
-            || matrixBytes(source.rowCount, source.featureCount) > LabError.machineBytes / 2
+        let (source, start, isStreamed) = (input.points, input.start, input.isStreamed)
         let (points, layoutSeconds) = timed { () -> any PointSource in
             isStreamed ? source : source.matrix(threadCount: setting.threadCount)
         }
-        // The fit says so too, but here the seeding comes first.
-        let (bad, checkSeconds) = timed {
-            start == nil ? source.firstNonFinite(threadCount: setting.threadCount) : nil
+        let (prepared, checkSeconds) = try timed { () throws(LabError) in
+            do throws(ModelError) {
+                return try PreparedKMeans(points, parameters, kernels: kernels)
+            } catch {
+                throw described(error, source)
+            }
         }
-        if let bad {
-            throw source.file.badValue(
-                bad.row * points.featureCount + bad.feature, "NaN or infinite", "a finite number")
-        }
-        let parameters = options.parameters(setting)
         var seedSamples: [Double] = []
         var fitSamples: [Double] = []
         var result: FittedKMeans?
         for _ in 0..<setting.repeatCount {
             do throws(ModelError) {
                 let (centroids, seedSeconds) = try timed { () throws(ModelError) in
-                    if let start { return start }
-                    return try KMeans.start(of: points, parameters, kernels: kernels)
+                    if let start { return try prepared.start(from: start) }
+                    return try prepared.start()
                 }
                 let (fitted, fitSeconds) = try timed { () throws(ModelError) in
-                    try KMeans.fit(
-                        points, parameters, initialCentroids: centroids, kernels: kernels)
+                    try prepared.fit(from: centroids)
                 }
                 seedSamples.append(start == nil ? seedSeconds : 0)
                 fitSamples.append(fitSeconds)
@@ -87,9 +85,10 @@ package enum KMeansLab {
             }
         }
         guard let fitted = result else { preconditionFailure("at least one run") }
-        try labelsOutput?.write(fitted.assignments, shape: [points.rowCount])
-        try centroidsOutput?.write(
+        try files["--labels"]?.fill(fitted.assignments, shape: [points.rowCount])
+        try files["--centroids"]?.fill(
             fitted.centroids, shape: [fitted.clusterCount, fitted.featureCount])
+        try files.publish()
         return report(
             fitted, source, options, setting, roofline,
             Seconds(
@@ -105,22 +104,42 @@ package enum KMeansLab {
         var fit: [Double]
     }
 
+    private struct Input {
+        let points: NumPyPoints
+        let start: [Float]?
+        let isStreamed: Bool
+    }
+
     private static func read(
-        _ options: Options, _ setting: LabSetting
-    ) throws(LabError) -> (NumPyPoints, start: [Float]?) {
-        let points = try NumPyPoints(try NumPyFile(options.pointsPath), kernels: setting.kernels)
-        guard points.rowCount >= options.clusterCount, points.featureCount > 0 else {
-            throw .badArray(
+        _ options: Options, _ parameters: KMeans.Parameters, _ kernels: KernelTable
+    ) throws(LabError) -> Input {
+        let points = try NumPyPoints(
+            try NumPyFile(options.pointsPath, [.float32]), kernels: kernels)
+        func badShape(_ expected: String, _ advice: String) -> LabError {
+            .badArray(
                 path: points.file.path, byteOffset: points.file.header.shapeOffset,
-                found: "the shape \(points.file.shape)",
-                expected: "at least --clusters \(options.clusterCount) rows and one column",
-                advice: "ask for fewer clusters or give more rows")
+                found: "the shape \(points.file.shape)", expected: expected, advice: advice)
         }
+        guard points.featureCount > 0 else {
+            throw badShape("at least one column", "without one there is nothing to compare")
+        }
+        guard points.rowCount >= options.clusterCount else {
+            throw badShape(
+                "at least --clusters \(options.clusterCount) rows",
+                "ask for fewer clusters or give more rows")
+        }
+        // In memory, or else left in the file.
+        let matrixBytes = matrixBytes(points.rowCount, points.featureCount)
+        let isStreamed = options.isStreamed || matrixBytes > LabError.machineBytes / 2
         try LabError.requireMemory(
-            neededBytes(points, clusterCount: options.clusterCount, setting),
+            KMeans.memoryByteCount(
+                rowCount: points.rowCount, featureCount: points.featureCount, parameters)
+                + (isStreamed ? 0 : matrixBytes),
             for: "a fit of the shape \(points.file.shape)", path: points.file.path)
-        guard let path = options.centroidsPath else { return (points, nil) }
-        let file = try NumPyFile(path)
+        guard let path = options.centroidsPath else {
+            return Input(points: points, start: nil, isStreamed: isStreamed)
+        }
+        let file = try NumPyFile(path, [.float32])
         try file.requireAxes(2, "clusters and features")
         guard file.shape == [options.clusterCount, points.featureCount] else {
             throw .mismatch(
@@ -130,23 +149,12 @@ package enum KMeansLab {
         }
         let start = try file.floats()
         try file.requireFinite(start)
-        return (points, start)
+        return Input(points: points, start: start, isStreamed: isStreamed)
     }
 
     /// Bytes of the rows in the kernels' order, whole blocks of 64.
     private static func matrixBytes(_ rowCount: Int, _ featureCount: Int) -> Double {
         4 * Double((rowCount + 63) / 64 * 64) * Double(featureCount)
-    }
-
-    /// Bytes of a fit at least: labels, bounds and, for the seeding, distances of the rows, which
-    /// may themselves stay in the file; 256 rows a thread; centroid sums of eight shards.
-    private static func neededBytes(
-        _ points: NumPyPoints, clusterCount: Int, _ setting: LabSetting
-    ) -> Double {
-        let shardCount = Double(min(8, (points.rowCount + 255) / 256))
-        return 16 * Double(points.rowCount)
-            + Double(setting.threadCount) * matrixBytes(256, points.featureCount)
-            + 8 * shardCount * Double(clusterCount) * Double(points.featureCount)
     }
 
     private static func described(_ error: ModelError, _ points: NumPyPoints) -> LabError {

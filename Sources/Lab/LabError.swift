@@ -17,6 +17,8 @@ package enum LabError: Error, Sendable, Equatable {
     case network(operation: String, code: Int32)
     /// More memory than the machine has.
     case memory(path: String, what: String, neededBytes: Double)
+    /// An option of the command line that cannot be followed.
+    case option(name: String, reason: String)
     /// A file of measured limits that cannot be used.
     case roofline(path: String, reason: String)
     case store(StoreError)
@@ -48,6 +50,8 @@ extension LabError: CustomStringConvertible {
             \(path): \(what) would need \(Self.gigabytes(neededBytes)), this machine has \
             \(Self.gigabytes(Self.machineBytes)); check the sizes, or use a machine with more memory
             """
+        case .option(let name, let reason):
+            "\(name): \(reason)"
         case .roofline(let path, let reason):
             "\(path): \(reason); write one with: patron roofline --json > roofline.json"
         case .store(let error):

@@ -12,6 +12,9 @@ package struct LabReport: Encodable, Sendable, Equatable {
 
     /// In the order in which they are shown; keys are words joined by underscores, the unit last.
     package private(set) var fields: [(key: String, value: Value)] = []
+    /// What a reader should know beside the fields, such as why one is left out; whole sentences.
+    /// Not part of the JSON object.
+    package private(set) var notes: [String] = []
 
     package init() {}
 
@@ -29,7 +32,8 @@ package struct LabReport: Encodable, Sendable, Equatable {
     }
 
     package static func == (left: LabReport, right: LabReport) -> Bool {
-        left.fields.elementsEqual(right.fields) { $0.key == $1.key && $0.value == $1.value }
+        left.notes == right.notes
+            && left.fields.elementsEqual(right.fields) { $0.key == $1.key && $0.value == $1.value }
     }
 
     private struct Key: CodingKey {
@@ -107,14 +111,28 @@ extension LabReport {
         add("\(key)_samples", .numbers(samples))
     }
 
-    /// The limit that binds `demand` and the share of it that was reached, where limits are given.
+    /// The limit that binds `demand` and the share of it that was reached, where limits are given;
+    /// where the one needed is not among them, a note.
     mutating func add(
         _ demand: Demand, seconds: Double, _ roofline: Roofline?, _ setting: LabSetting
     ) {
-        guard let roofline, seconds > 0,
+        guard let roofline, let path = setting.rooflinePath else { return }
+        let names = roofline.limitNames(
+            of: demand, threadCount: setting.threadCount, level: setting.level)
+        let missing = names.filter { roofline.limits[$0] == nil }
+        guard missing.isEmpty,
             let bound = roofline.bound(
                 of: demand, threadCount: setting.threadCount, level: setting.level)
-        else { return }
+        else {
+            notes.append(
+                "No limit is named: \(path) has no \(missing.joined(separator: " and no ")); "
+                    + "measure them with: patron roofline --json > roofline.json")
+            return
+        }
+        guard seconds > 0 else {
+            notes.append("No limit is named: the run was too short to be timed")
+            return
+        }
         add("limit", .text(bound.limit))
         add("limit_seconds", .number(bound.seconds))
         add("limit_share", .number(bound.seconds / seconds))

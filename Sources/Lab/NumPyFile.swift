@@ -14,13 +14,16 @@ package struct NumPyFile: Sendable {
     package var count: Int { header.count }
 
     /// Maps a file and checks its head and size.
+    /// - Parameter allowed: types that its elements may have, the one to advise first.
     /// - Throws: `badArray`; `store` where it cannot be read.
-    package init(_ path: String) throws(LabError) {
+    package init(
+        _ path: String, _ allowed: [NumPyElement] = NumPyElement.allCases
+    ) throws(LabError) {
         let file: MappedFile
         do { file = try MappedFile(path: path) } catch { throw .store(error) }
         self.file = file
         header = try file.withBytes { bytes throws(LabError) in
-            try NumPyHeader(bytes, path: path)
+            try NumPyHeader(bytes, path: path, allowed)
         }
     }
 
@@ -39,11 +42,8 @@ package struct NumPyFile: Sendable {
     /// - Throws: `badArray` unless the elements are of one of these types.
     package func requireElement(_ allowed: NumPyElement...) throws(LabError) {
         guard !allowed.contains(header.element) else { return }
-        let names = allowed.map { "'\($0.rawValue)'" }.joined(separator: " or ")
-        throw .badArray(
-            path: path, byteOffset: header.elementOffset, found: "'\(header.element.rawValue)'",
-            expected: names,
-            advice: "values are not rounded silently: save array.astype('\(allowed[0].rawValue)')")
+        throw NumPyElement.refused(
+            header.element.rawValue, path: path, byteOffset: header.elementOffset, allowed)
     }
 
     /// Where element `index` is.
@@ -136,42 +136,5 @@ package struct NumPyFile: Sendable {
     /// The header has been checked: the file holds `count` elements of this size.
     private func elements<Element: BitwiseCopyable>(_: Element.Type = Element.self) -> [Element] {
         withElementBytes { $0.lanes(at: 0, count: count, as: Element.self) ?? [] }
-    }
-}
-
-/// A .npy file being written: opened before the work that makes its content, so that a wrong path
-/// is found early, and visible only when it is whole.
-package struct NumPyOutput {
-    private let file: AtomicFile
-
-    package init(_ path: String) throws(LabError) {
-        do { file = try AtomicFile(path: path) } catch { throw .store(error) }
-    }
-
-    package func write(_ values: [Float], shape: [Int]) throws(LabError) {
-        try write(values.span.bytes, .float32, shape)
-    }
-
-    package func write(_ values: [Double], shape: [Int]) throws(LabError) {
-        try write(values.span.bytes, .float64, shape)
-    }
-
-    package func write(_ values: [Int32], shape: [Int]) throws(LabError) {
-        try write(values.span.bytes, .int32, shape)
-    }
-
-    package func write(_ values: [Int64], shape: [Int]) throws(LabError) {
-        try write(values.span.bytes, .int64, shape)
-    }
-
-    private func write(
-        _ bytes: RawSpan, _ element: NumPyElement, _ shape: [Int]
-    ) throws(LabError) {
-        precondition(bytes.byteCount == shape.reduce(element.byteCount, *))
-        do {
-            try file.write(NumPyHeader.bytes(element, shape: shape))
-            try file.write(bytes)
-            try file.commit()
-        } catch { throw .store(error) }
     }
 }

@@ -13,6 +13,22 @@ package enum NumPyElement: String, Sendable, CaseIterable {
         case .float64, .int64: 8
         }
     }
+
+    /// The error for elements of another type than those that are allowed.
+    /// - Parameter descriptor: the type as the header names it.
+    static func refused(
+        _ descriptor: String, path: String, byteOffset: Int, _ allowed: [NumPyElement]
+    ) -> LabError {
+        let isBigEndian = descriptor.hasPrefix(">")
+        // The same numbers in the other byte order where that will do.
+        let swapped = NumPyElement(rawValue: "<" + descriptor.dropFirst())
+        let wanted = swapped.flatMap { allowed.contains($0) ? $0 : nil } ?? allowed[0]
+        return .badArray(
+            path: path, byteOffset: byteOffset,
+            found: "'\(descriptor)'" + (isBigEndian ? ", which is big-endian" : ""),
+            expected: allowed.map { "'\($0.rawValue)'" }.joined(separator: " or "),
+            advice: "values are not rounded silently: save array.astype('\(wanted.rawValue)')")
+    }
 }
 
 /// The head of a .npy file.
@@ -50,7 +66,10 @@ package struct NumPyHeader: Sendable, Equatable {
 
     /// Reads and checks the head of a file, and that the file holds exactly the elements it names.
     /// Safe on any bytes.
-    package init(_ bytes: RawSpan, path: String) throws(LabError) {
+    /// - Parameter allowed: types that the elements may have, the one to advise first.
+    package init(
+        _ bytes: RawSpan, path: String, _ allowed: [NumPyElement] = NumPyElement.allCases
+    ) throws(LabError) {
         func bad(_ offset: Int, _ found: String, _ expected: String, _ advice: String? = nil)
             -> LabError
         {
@@ -94,7 +113,7 @@ package struct NumPyHeader: Sendable, Equatable {
         }
         let fields = try NumPyHeaderText(
             bytes: bytes, range: textOffset..<textOffset + length, path: path)
-        element = try fields.element()
+        element = try fields.element(allowed)
         (elementOffset, shapeOffset) = (fields.elementOffset, fields.shapeOffset)
         shape = fields.shape
         dataOffset = textOffset + length

@@ -23,17 +23,11 @@ struct NumPyHeaderText {
     }
 
     /// The element type that the header names.
-    func element() throws(LabError) -> NumPyElement {
-        if let element = NumPyElement(rawValue: descriptor) { return element }
-        let known = NumPyElement.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
-        let isBigEndian = descriptor.hasPrefix(">")
-        throw .badArray(
-            path: path, byteOffset: elementOffset,
-            found: "'\(descriptor)'" + (isBigEndian ? ", which is big-endian" : ""),
-            expected: "one of \(known)",
-            advice: isBigEndian
-                ? "save array.astype('<\(descriptor.dropFirst())')"
-                : "convert it first, for example array.astype('<f4')")
+    func element(_ allowed: [NumPyElement]) throws(LabError) -> NumPyElement {
+        if let element = NumPyElement(rawValue: descriptor), allowed.contains(element) {
+            return element
+        }
+        throw NumPyElement.refused(descriptor, path: path, byteOffset: elementOffset, allowed)
     }
 
     private mutating func readDictionary() throws(LabError) {

@@ -48,35 +48,6 @@ package struct NumPyPoints: PointSource {
         return matrix
     }
 
-    /// The first NaN or infinite value in row order; nil where all are finite. One pass over the
-    /// mapped file.
-    package func firstNonFinite(threadCount: Int) -> (row: Int, feature: Int)? {
-        let found = parallelMap(
-            count: rowCount * featureCount, chunkSize: 1 << 18, threadCount: threadCount
-        ) { _, range in
-            file.withElementBytes { bytes in Self.firstNonFinite(bytes, range) }
-        }
-        let first = found.lazy.compactMap { $0 }.first
-        return first.map { ($0 / featureCount, $0 % featureCount) }
-    }
-
-    private static func firstNonFinite(_ bytes: RawSpan, _ range: Range<Int>) -> Int? {
-        func value(_ i: Int) -> Float {
-            bytes.unsafeLoadUnaligned(
-                fromByteOffset: i * MemoryLayout<Float>.stride, as: Float.self)
-        }
-        // x - x is zero for finite values only: one branch a stretch.
-        for first in stride(from: range.lowerBound, to: range.upperBound, by: 1024) {
-            let stretch = first..<min(range.upperBound, first + 1024)
-            var sum: Float = 0
-            for i in stretch { sum += value(i) - value(i) }
-            if sum != 0 || sum.isNaN {
-                for i in stretch where !value(i).isFinite { return i }
-            }
-        }
-        return nil
-    }
-
     private func transpose(_ rows: Range<Int>, into blocks: inout MutableSpan<Float>) {
         let stride = 4 * featureCount
         file.withElementBytes { bytes in

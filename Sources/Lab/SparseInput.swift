@@ -28,8 +28,8 @@ package enum SparseInput {
     package static func pattern(
         offsetsPath: String, indicesPath: String, columnCount: Int?
     ) throws(LabError) -> Pattern {
-        let offsetsFile = try NumPyFile(offsetsPath)
-        let indicesFile = try NumPyFile(indicesPath)
+        let offsetsFile = try NumPyFile(offsetsPath, [.int64, .int32])
+        let indicesFile = try NumPyFile(indicesPath, [.int32, .int64])
         try offsetsFile.requireAxes(1, "row offsets")
         try indicesFile.requireAxes(1, "column indices")
         let offsets = try offsetsFile.integers()
@@ -81,7 +81,7 @@ package enum SparseInput {
     package static func values(
         _ path: String, of pattern: Pattern, indicesPath: String
     ) throws(LabError) -> [Float] {
-        let file = try NumPyFile(path)
+        let file = try NumPyFile(path, [.float32, .int32, .int64])
         try file.requireAxes(1, "values")
         let values = try file.exactFloats()
         guard values.count == pattern.columnIndices.count else {

@@ -30,9 +30,13 @@ package enum TopNLab {
     package static func run(
         _ options: Options, _ setting: LabSetting
     ) throws(LabError) -> LabReport {
+        let files = try LabFiles(
+            reads: [
+                "--users": options.usersPath, "--items": options.itemsPath,
+                "--exclude-indptr": options.excludedOffsetsPath,
+                "--exclude-indices": options.excludedIndicesPath,
+            ], writes: ["--ids": options.idsOutput, "--scores": options.scoresOutput], setting)
         let roofline = try setting.rooflinePath.map(Roofline.init(path:))
-        let idsOutput = try options.idsOutput.map(NumPyOutput.init)
-        let scoresOutput = try options.scoresOutput.map(NumPyOutput.init)
         let (input, loadSeconds) = try timed { () throws(LabError) in try read(options) }
         let kernels = setting.kernels
         let (top, layoutSeconds) = try timed { () throws(LabError) in
@@ -60,8 +64,9 @@ package enum TopNLab {
             answers = found
         }
         let (ids, scores) = flat(answers, count: options.count)
-        try idsOutput?.write(ids, shape: [input.userCount, options.count])
-        try scoresOutput?.write(scores, shape: [input.userCount, options.count])
+        try files["--ids"]?.fill(ids, shape: [input.userCount, options.count])
+        try files["--scores"]?.fill(scores, shape: [input.userCount, options.count])
+        try files.publish()
         var hash = ResultHash()
         hash.add(ids)
         hash.add(scores)
@@ -95,8 +100,8 @@ package enum TopNLab {
     }
 
     private static func read(_ options: Options) throws(LabError) -> Input {
-        let usersFile = try NumPyFile(options.usersPath)
-        let itemsFile = try NumPyFile(options.itemsPath)
+        let usersFile = try NumPyFile(options.usersPath, [.float32])
+        let itemsFile = try NumPyFile(options.itemsPath, [.float32])
         try usersFile.requireAxes(2, "users and factors")
         try itemsFile.requireAxes(2, "items and factors")
         guard usersFile.shape[1] == itemsFile.shape[1] else {
@@ -110,21 +115,22 @@ package enum TopNLab {
                 found: "the shape \(file.shape)", expected: "at least one row and one column",
                 advice: "there is nothing to rank")
         }
+        let (users, items) = (Double(usersFile.shape[0]), Double(itemsFile.shape[0]))
+        // The answers of a run and of the one before, then filled up; the users' factors; the
+        // items' as they are read, ordered, and in the kernels' order, whole blocks of 64.
         try LabError.requireMemory(
-            16 * Double(usersFile.shape[0]) * Double(options.count),
-            for: "\(options.count) items for each of \(usersFile.shape[0]) users",
+            users * (16 * min(Double(options.count), items) + 8 * Double(options.count))
+                + 4 * Double(usersFile.shape[1])
+                * (users + 2 * items + (items / 64).rounded(.up) * 64),
+            for: "\(options.count) items for each of \(usersFile.shape[0]) users of "
+                + "\(usersFile.shape[1]) factors",
             path: usersFile.path)
-        // Both as they are, and the items in the kernels' order, whole blocks of 64.
-        let rowCount = usersFile.shape[0] + itemsFile.shape[0] + (itemsFile.shape[0] + 63) / 64 * 64
-        try LabError.requireMemory(
-            4 * Double(rowCount) * Double(itemsFile.shape[1]),
-            for: "the shape \(itemsFile.shape) in blocks of 64 rows", path: itemsFile.path)
-        let (users, items) = (try usersFile.floats(), try itemsFile.floats())
-        try usersFile.requireFinite(users)
-        try itemsFile.requireFinite(items)
+        let (userFactors, itemFactors) = (try usersFile.floats(), try itemsFile.floats())
+        try usersFile.requireFinite(userFactors)
+        try itemsFile.requireFinite(itemFactors)
         return Input(
             userCount: usersFile.shape[0], itemCount: itemsFile.shape[0],
-            factorCount: usersFile.shape[1], users: users, items: items,
+            factorCount: usersFile.shape[1], users: userFactors, items: itemFactors,
             excluded: try excluded(options, usersFile, itemCount: itemsFile.shape[0]))
     }
 

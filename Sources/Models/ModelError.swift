@@ -15,7 +15,7 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     case notIdentified(model: String, reason: String)
     /// The normal equations of a row have no unique solution.
     case singularSystem(what: String, row: Int)
-    /// More classes than rows that differ.
+    /// More classes than rows that single precision can tell apart.
     case tooFewDistinctRows(model: String, actual: Int, needed: Int)
     /// More classes than rows.
     case tooFewRows(model: String, actual: Int, needed: Int)
@@ -49,8 +49,8 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
             """
         case .tooFewDistinctRows(let model, let actual, let needed):
             """
-            \(model): \(needed) classes need as many different rows, only \(actual) differ; \
-            lower the class count or add features
+            \(model): \(needed) classes need as many different rows, single precision can tell only \
+            \(actual) apart; lower the class count or add features
             """
         case .tooFewRows(let model, let actual, let needed):
             """

@@ -81,6 +81,7 @@ struct Failure {
         switch error {
         case .badArray, .badValue, .memory, .mismatch, .model, .roofline: badData
         case .network: unavailable
+        case .option: usage
         case .store(let error): code(error)
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Lab
 import Models
 import Numerical
@@ -13,7 +14,8 @@ struct LabCommand: ParsableCommand {
             what is read whole; layout: bringing it into the kernels' order), the threads and the \
             instruction-set level, and an FNV-1a hash of the result's bytes, which is the same for \
             any number of threads. With --roofline it also names the limit of the machine that \
-            binds and the share of it that was reached.
+            binds and the share of it that was reached, counting only what no run can leave out. \
+            Outputs appear together when the run is done; none may be a file that is read.
             """,
         subcommands: [LabKMeans.self, LabALS.self, LabTopN.self])
 }
@@ -31,6 +33,10 @@ struct LabOptions: ParsableArguments {
 
     /// "auto" leaves the choice to PATRON_ISA and the machine.
     @Sendable static func level(_ text: String) throws -> ISALevel {
+        guard !text.isEmpty else {
+            throw ValidationError(
+                "--isa is empty; give scalar, baseline, avx2, avx512 or auto, or leave it out")
+        }
         do {
             return text == "auto" ? KernelTable.current.level : try ISALevel.choose(forced: text)
         } catch {
@@ -55,9 +61,14 @@ struct LabKMeans: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kmeans", abstract: "Cluster the rows of an array.",
         discussion: """
-            Prints load_seconds, layout_seconds, seed_seconds, fit_seconds, seconds_per_iteration, \
-            iterations, inertia and gflops: two operations for each row, feature and cluster of an \
-            iteration, whatever the algorithm skips.
+            Prints load_seconds, layout_seconds, check_seconds (finding NaN, means and scale, once \
+            for all repeats), seed_seconds, fit_seconds, seconds_per_iteration, iterations, inertia \
+            and gflops: two operations for each row, feature and cluster of an iteration, whatever \
+            the algorithm skips.
+
+            Rows are compared with centroids in single precision: a row almost as near to a second \
+            centroid may go to either, alike for every algorithm and thread count, but not for every \
+            --isa. The hash may then differ between levels.
             """)
 
     @Option(help: "Points, [rows x features], '<f4'.")
@@ -112,7 +123,7 @@ struct LabKMeans: ParsableCommand {
         options.isStreamed = stream
         options.labelsOutput = labels
         options.centroidsOutput = centroids
-        try output.print(try KMeansLab.run(options, lab.setting), text: \.text)
+        try output.print(try KMeansLab.run(options, lab.setting))
     }
 }
 
@@ -123,8 +134,12 @@ struct LabALS: ParsableCommand {
         discussion: """
             The matrix is in CSR order: row i has the entries indptr[i] up to indptr[i + 1]. A stored \
             value r counts with confidence 1 + A r, or A r with --convention alphaR; every other \
-            pair counts with 1. Prints fit_seconds, seconds_per_iteration and \
-            the loss after each iteration.
+            pair counts with 1. Prints fit_seconds, seconds_per_iteration, the loss after each \
+            iteration and, of cholesky, gflops: what the exact solution of every row takes in as many \
+            dimensions as there are factors. With --roofline the limit counts for an iteration of \
+            cholesky each row's cheaper exact way, of subspace all its blocks, of cg no step but the \
+            residual, because rows may be done early; and of each one gathering of the factors of \
+            every entry.
             """)
 
     @Option(help: "Row offsets, [rows + 1], '<i8' or '<i4'.")
@@ -145,7 +160,7 @@ struct LabALS: ParsableCommand {
     var iterations: Int
     @Option(help: "cholesky, cg or subspace.")
     var solver = ALSLab.Solver.cholesky
-    @Option(help: "Most steps of conjugate gradients for a row in an iteration.")
+    @Option(help: "Most steps of --solver cg for a row in an iteration; 3 by default.")
     var steps: Int?
     @Option(help: "onePlusAlphaR: confidence 1 + A r; alphaR: A r, as implicit has it.")
     var convention = ImplicitALS.Confidence.onePlusAlphaR
@@ -178,6 +193,14 @@ struct LabALS: ParsableCommand {
             throw ValidationError(
                 "--regularization-exponent is between 0 and 1, not \(regularizationExponent)")
         }
+        guard regularizationExponent == 0 || confidence > 0 else {
+            throw ValidationError(
+                "--regularization-exponent above 0 needs --confidence above 0: by it the entries "
+                    + "are weighed against all others")
+        }
+        guard steps == nil || solver == .cg else {
+            throw ValidationError("--steps is of --solver cg, not of \(solver.rawValue)")
+        }
         guard itemInit == nil || seed == nil else {
             throw ValidationError("give either --item-init or --seed")
         }
@@ -199,7 +222,7 @@ struct LabALS: ParsableCommand {
         options.seed = seed ?? 1
         options.userFactorsOutput = userFactors
         options.itemFactorsOutput = itemFactors
-        try output.print(try ALSLab.run(options, lab.setting), text: \.text)
+        try output.print(try ALSLab.run(options, lab.setting))
     }
 }
 
@@ -246,7 +269,7 @@ struct LabTopN: ParsableCommand {
         options.excludedIndicesPath = excludeIndices
         options.idsOutput = ids
         options.scoresOutput = scores
-        try output.print(try TopNLab.run(options, lab.setting), text: \.text)
+        try output.print(try TopNLab.run(options, lab.setting))
     }
 }
 
@@ -263,14 +286,23 @@ private func require(_ name: String, _ value: Int, in range: ClosedRange<Int>) t
     }
 }
 
+extension OutputOptions {
+    /// Prints a report; beside JSON its notes go to standard error.
+    fileprivate func print(_ report: LabReport) throws {
+        try print(report, text: \.text)
+        for note in report.notes where json { Terminal.writeError("warning: \(note)") }
+    }
+}
+
 extension LabReport {
-    /// One line a field.
+    /// One line a field, then the notes.
     var text: String {
         var table = TextTable(["", ""])
         for (key, value) in fields {
             table.add([key.replacing("_", with: " "), value.text])
         }
-        return table.text.trimmingPrefix("\n").description
+        let lines = [table.text.trimmingPrefix("\n").description] + notes.map { "note: \($0)" }
+        return lines.joined(separator: "\n")
     }
 }
 
@@ -287,25 +319,21 @@ extension LabReport.Value {
 }
 
 extension Double {
-    /// With four significant digits or all digits before the point, never with an exponent.
+    /// With four significant digits or all digits before the point; with an exponent only where a
+    /// reader would have to count zeros.
     var significant: String {
         let magnitude = abs(self)
-        if magnitude >= 1_000 || magnitude == 0 { return Int(clamping: self).grouped }
-        let digits = max(0, 4 - Int(log10Floor(magnitude)) - 1)
-        return decimals(digits)
+        if magnitude == 0 { return "0" }
+        guard magnitude >= 1e-6, magnitude < 1e15 else { return String(format: "%.3e", self) }
+        if magnitude >= 1_000 { return Int(rounded()).grouped }
+        return decimals(max(0, 3 - log10Floor(magnitude)))
     }
 
     private func log10Floor(_ value: Double) -> Int {
         var power = 0
         var rest = value
         while rest >= 10 { (rest, power) = (rest / 10, power + 1) }
-        while rest < 1 && power > -12 { (rest, power) = (rest * 10, power - 1) }
+        while rest < 1 { (rest, power) = (rest * 10, power - 1) }
         return power
-    }
-}
-
-extension Int {
-    fileprivate init(clamping value: Double) {
-        self = Int(exactly: value.rounded()) ?? (value < 0 ? .min : .max)
     }
 }

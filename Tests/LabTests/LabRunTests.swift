@@ -110,6 +110,28 @@ import Testing
         }
     }
 
+    /// What a machine was not measured for is said, and no limit is made up.
+    @Test func missingLimitsAreNamed() throws {
+        try withTemporaryFolder { folder in
+            let path = try folder.save(corners(500).points, [500, 2], as: "x.npy")
+            let options = KMeansLab.Options(pointsPath: path, clusterCount: 3, iterations: 5)
+            func run(_ limits: String) throws -> LabReport {
+                let roofline = try folder.write(Array(limits.utf8), as: "roofline.json")
+                return try KMeansLab.run(
+                    options, LabSetting(level: setting.level, rooflinePath: roofline))
+            }
+            let complete = RooflineTests.limits.replacing(
+                "fma_baseline", with: "fma_\(setting.level.rawValue)")
+            #expect(try run(complete).notes.isEmpty)
+            for name in ["fma_\(setting.level.rawValue)", "read_l2"] {
+                let report = try run(complete.replacing("\"\(name)\"", with: "\"other\""))
+                #expect(report["limit"] == nil && report["limit_share"] == nil)
+                #expect(report.notes.count == 1)
+                #expect(report.notes[0].contains("no \(name);"), "\(report.notes)")
+            }
+        }
+    }
+
     private func failure(_ work: () throws -> LabReport) -> String {
         do {
             _ = try work()
@@ -144,6 +166,12 @@ import Testing
             #expect(message(flat, 3).contains("1 axes"))
             let none = try folder.save([], [100, 0], as: "none.npy")
             #expect(message(none, 3).contains("one column"))
+            #expect(!message(none, 3).contains("clusters"))
+            let tiny = try folder.save(
+                corners(100).points.map { $0 * 1e-24 }, [100, 2], as: "tiny.npy")
+            #expect(message(tiny, 3).contains("scale the features"))
+            let integers = try folder.save([1, 2], as: "integers.npy")
+            #expect(message(integers, 1).contains("expected '<f4';"))
             // A file of holes whose two rows alone are 8 GiB: 256 of them a thread fit no machine.
             let wide = folder.sub("wide.npy")
             let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1073741824), }"
@@ -154,7 +182,7 @@ import Testing
             #expect(message(wide, 2).contains("[2, 1073741824] would need"))
             let same = try folder.save(
                 [Float](repeating: 1, count: 20), [10, 2], as: "same.npy")
-            #expect(message(same, 2).contains("only 1 differ"))
+            #expect(message(same, 2).contains("only 1 apart"))
             let wrong = try folder.save([1, 2, 3], [1, 3], as: "c.npy")
             #expect(message(good, 3, start: wrong).contains("[3, 2]"))
             let nanStart = try folder.save([1, .nan, 3, 4], [2, 2], as: "cn.npy")
@@ -210,6 +238,28 @@ import Testing
         }
     }
 
+    /// Every solver names a limit, which no run can have beaten by much.
+    @Test(arguments: ALSLab.Solver.allCases)
+    func everySolverHasALimit(solver: ALSLab.Solver) throws {
+        try withTemporaryFolder { folder in
+            let limits = RooflineTests.limits.replacing(
+                "fma_baseline", with: "fma_\(setting.level.rawValue)")
+            let roofline = try folder.write(Array(limits.utf8), as: "roofline.json")
+            var options = try Matrix().save(folder)
+            options.solver = solver
+            let report = try ALSLab.run(
+                options, LabSetting(level: setting.level, rooflinePath: roofline))
+            guard case .text(let limit)? = report["limit"] else {
+                Issue.record("no limit")
+                return
+            }
+            #expect(limit.hasPrefix("fma_") || limit.hasPrefix("read_"))
+            let share = try #require(report.number("limit_share"))
+            #expect(share > 0 && share < 1)
+            #expect((report["gflops"] != nil) == (solver == .cholesky))
+        }
+    }
+
     @Test func badMatrices() throws {
         try withTemporaryFolder { folder in
             func message(_ change: (inout Matrix) -> Void, columns: Int? = nil) throws -> String {
@@ -232,7 +282,15 @@ import Testing
             let empty = try message {
                 $0 = Matrix(offsets: [0, 0], indices: [], values: [])
             }
-            #expect(empty.contains("no rows"))
+            #expect(empty.contains("at least one entry") && !empty.contains("date"))
+            // An unsigned type: the advice is a type that will do.
+            let unsigned = numPyBytes(
+                "{'descr': '<u4', 'fortran_order': False, 'shape': (1,), }", data: [0, 0, 0, 0])
+            var other = try Matrix().save(folder)
+            other.offsetsPath = try folder.write(unsigned, as: "u4.npy")
+            let refused = failure { try ALSLab.run(other, setting) }
+            #expect(refused.contains("expected '<i8' or '<i4';"), "\(refused)")
+            #expect(refused.contains("astype('<i8')"), "\(refused)")
             var options = try Matrix().save(folder)
             options.itemStartPath = try folder.save([1, 2], [1, 2], as: "start.npy")
             #expect(failure { try ALSLab.run(options, setting) }.contains("[3, 4]"))

@@ -60,7 +60,29 @@ import Testing
                 let error = #expect(throws: LabError.self) { try Roofline(path: path) }
                 #expect(error?.description.contains("patron roofline --json") ?? false)
             }
-            #expect(throws: LabError.self) { try Roofline(path: folder.sub("none.json")) }
+            let missing = #expect(throws: LabError.self) {
+                try Roofline(path: folder.sub("none.json"))
+            }
+            guard case .store(.system(let error))? = missing, error.isMissingFile else {
+                Issue.record("\(missing.map { "\($0)" } ?? "nothing")")
+                return
+            }
+        }
+    }
+
+    /// No limit may make a share infinite.
+    @Test(arguments: ["0", "-1", "1e-310", "5e-324", "1e300", "1e-9", "1e12"])
+    func limitsThatNoMachineHas(value: String) throws {
+        try withTemporaryFolder { folder in
+            for key in ["\"one_thread\":100", "\"all_threads\":300", "\"one_thread_median\":90"] {
+                let name = String(key.prefix { $0 != ":" })
+                let changed = "\(name):\(value)"
+                let text = Self.limits.replacing(key, with: changed)
+                #expect(text != Self.limits)
+                let path = try folder.write(Array(text.utf8), as: "roofline.json")
+                let error = #expect(throws: LabError.self) { try Roofline(path: path) }
+                #expect(error?.description.contains("no machine has") ?? false)
+            }
         }
     }
 

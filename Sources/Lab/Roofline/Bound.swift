@@ -30,7 +30,15 @@ extension Roofline {
         package let seconds: Double
     }
 
-    /// - Returns: nil where the limits of the level were not measured.
+    /// The limits that a demand is held against, sorted.
+    package func limitNames(of demand: Demand, threadCount: Int, level: ISALevel) -> [String] {
+        let reading = demand.traffic.map {
+            readLimit(workingByteCount: $0.workingByteCount, threadCount: threadCount)
+        }
+        return Set(reading + ["fma_\(level.rawValue)"]).sorted()
+    }
+
+    /// - Returns: nil where one of `limitNames` was not measured.
     package func bound(of demand: Demand, threadCount: Int, level: ISALevel) -> Bound? {
         var seconds: [String: Double] = [:]
         let compute = "fma_\(level.rawValue)"

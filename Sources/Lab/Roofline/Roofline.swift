@@ -1,3 +1,5 @@
+import ByteCoding
+import ColumnStore
 import Foundation
 import Numerical
 
@@ -32,25 +34,52 @@ package struct Roofline: Codable, Sendable, Equatable {
     /// By the names of `rows`.
     package var limits: [String: Limit]
 
+    /// Most bytes of a file, many times what `patron roofline` writes.
+    private static let fileByteLimit = 1 << 20
+    /// What a limit can be on any machine, in its unit: outside, the file is wrong.
+    private static let plausible = 1e-3...1e9
+
     /// Reads a file that `patron roofline --json` wrote.
-    /// - Throws: `roofline` where it is none.
+    /// - Throws: `store` where it cannot be read; `roofline` where it is none.
     package init(path: String) throws(LabError) {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw .roofline(path: path, reason: "cannot be read")
-        }
         let read: Roofline
         do {
-            read = try JSONDecoder().decode(Roofline.self, from: data)
+            let file = try MappedFile(path: path)
+            guard file.byteCount <= Self.fileByteLimit else {
+                throw LabError.roofline(
+                    path: path,
+                    reason:
+                        "has \(file.byteCount) bytes, too many for the output of patron roofline")
+            }
+            let bytes = file.withBytes {
+                $0.lanes(at: 0, count: $0.byteCount, as: UInt8.self) ?? []
+            }
+            read = try JSONDecoder().decode(Roofline.self, from: Data(bytes))
+        } catch let error as StoreError {
+            throw .store(error)
+        } catch let error as LabError {
+            throw error
         } catch {
             throw .roofline(path: path, reason: "is not the output of patron roofline")
         }
-        for (name, limit) in read.limits {
-            let values = [limit.oneThread, limit.allThreads ?? limit.oneThread]
-            guard values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
-                throw .roofline(path: path, reason: "the limit \(name) is not above 0")
+        for (name, limit) in read.limits.sorted(by: { $0.key < $1.key }) {
+            let values = [
+                limit.oneThread, limit.oneThreadMedian, limit.allThreads ?? limit.oneThread,
+                limit.allThreadsMedian ?? limit.oneThread,
+            ]
+            if let bad = values.first(where: { !Self.plausible.contains($0) }) {
+                throw .roofline(
+                    path: path,
+                    reason: "the limit \(name) is \(bad) \(limit.unit), which no machine has")
             }
         }
-        guard read.threads >= 1 else { throw .roofline(path: path, reason: "threads is below 1") }
+        guard (1...65_536).contains(read.threads) else {
+            throw .roofline(path: path, reason: "threads is \(read.threads), not 1 to 65536")
+        }
+        let sizes = [read.machine.l1Bytes, read.machine.l2Bytes, read.machine.l3Bytes]
+        guard sizes.allSatisfy({ $0 >= 0 }) else {
+            throw .roofline(path: path, reason: "a cache has fewer than 0 bytes")
+        }
         self = read
     }
 

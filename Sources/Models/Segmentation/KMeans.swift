@@ -4,7 +4,13 @@ package import Numerical
 ///
 /// Bit-equal for any thread count and any `algorithm`: rows are cut into shards of a fixed size, a
 /// shard's centroid sums are in double precision, change in row order and are merged in shard
-/// order. Different instruction-set levels may differ in the last bits.
+/// order.
+///
+/// A row x is compared with the centroids c by x·c - |c|²/2 in single precision. Where its two
+/// nearest centroids differ by less than about (d + 8) 2^-22 |x| |c| in that, d being the features,
+/// it may go to either: the same one for every algorithm and thread count, but maybe another one at
+/// another instruction-set level, where products are summed in another order. Iterations go on from
+/// there, so between levels such rows, and what follows from them, may differ.
 /// Source: S. Lloyd, "Least squares quantization in PCM", 1982; D. Arthur and S. Vassilvitskii,
 /// "k-means++: the advantages of careful seeding", 2007.
 package enum KMeans {
@@ -102,110 +108,9 @@ package enum KMeans {
         _ points: any PointSource, _ parameters: Parameters, initialCentroids: [Float]? = nil,
         kernels: KernelTable = .current, limits: KMeansSeeding.Limits = KMeansSeeding.Limits()
     ) throws(ModelError) -> FittedKMeans {
-        try parameters.check()
-        guard points.rowCount > 0, points.featureCount > 0 else { throw .noRows(model: "k-means") }
-        guard points.rowCount >= parameters.clusterCount else {
-            throw .tooFewRows(
-                model: "k-means", actual: points.rowCount, needed: parameters.clusterCount)
-        }
-        let raw = try Moments(points, threadCount: parameters.threadCount, kernels: kernels)
-        guard raw.squareSum <= 1e36 else {
-            throw .outOfRange(
-                what: "the sum of squares of all features", actual: raw.squareSum,
-                allowed: "at most 1e36, or single precision overflows; scale the features")
-        }
-        let start = try initialCentroids.map { (centroids) throws(ModelError) in
-            try checked(centroids, parameters.clusterCount, points.featureCount)
-        }
-        guard raw.isFarFromOrigin else {
-            return try fit(points, raw, parameters, start: start, kernels, limits)
-        }
-        let near = CentredPoints(points, origin: raw.means, threadCount: parameters.threadCount)
-        let moments = try Moments(near, threadCount: parameters.threadCount, kernels: kernels)
-        let fitted = try fit(
-            near, moments, parameters, start: start.map { shift($0, by: raw.means, sign: -1) },
-            kernels, limits)
-        return fitted.shifted(to: raw.means)
-    }
-
-    /// The fit of checked points near the origin.
-    private static func fit(
-        _ points: any PointSource, _ moments: Moments, _ parameters: Parameters,
-        start: [Float]?, _ kernels: KernelTable, _ limits: KMeansSeeding.Limits
-    ) throws(ModelError) -> FittedKMeans {
-        let meanSquare = moments.squareSum / Double(points.rowCount)
-        guard meanSquare == 0 || meanSquare >= 1e-30 else {
-            throw .outOfRange(
-                what: "the mean square of the features", actual: meanSquare,
-                allowed: "at least 1e-30, or single precision underflows; scale the features")
-        }
-        var run = LloydRun(
-            points: points, parameters: parameters, moments: moments, kernels: kernels)
-        if let start { return try run.iterate(from: start) }
-        var best: FittedKMeans?
-        var failure = ModelError.noRows(model: "k-means")
-        for restart in 0..<parameters.restarts {
-            do {
-                let centroids = try self.start(
-                    of: points, parameters, restart: restart, kernels: kernels, limits: limits)
-                let fitted = try run.iterate(from: centroids)
-                if fitted.inertia < best?.inertia ?? .infinity { best = fitted }
-            } catch {
-                // Another start may still find as many clusters; a file that cannot be read stays so.
-                if case .unreadable = error { throw error }
-                failure = error
-            }
-        }
-        guard let best else { throw failure }
-        return best
-    }
-
-    /// The centroids that a fit starts from: its seeding and, where that is worth it, where a
-    /// sample's iterations lead from there.
-    /// - Parameters:
-    ///   - points: checked, near the origin.
-    ///   - restart: 0 ..< restarts.
-    /// - Returns: `[clusterCount × featureCount]` row-major.
-    /// - Throws: as `KMeansSeeding.centroids`.
-    package static func start(
-        of points: any PointSource, _ parameters: Parameters, restart: Int = 0,
-        kernels: KernelTable, limits: KMeansSeeding.Limits = KMeansSeeding.Limits()
-    ) throws(ModelError) -> [Float] {
-        var random = SeededRandom(seed: parameters.seed, stream: UInt64(restart))
-        let centroids = try KMeansSeeding.centroids(
-            of: points, clusterCount: parameters.clusterCount, method: parameters.seeding,
-            random: &random, threadCount: parameters.threadCount, kernels: kernels, limits: limits)
-        guard
-            parameters.seeding == .auto,
-            SampleStart.isWorthwhile(
-                rowCount: points.rowCount, clusterCount: parameters.clusterCount, limits: limits)
-        else { return centroids }
-        return try SampleStart.centroids(
-            from: centroids, of: points, parameters, limits: limits, random: &random,
-            kernels: kernels)
-    }
-
-    /// Initial centroids that single precision can work with.
-    private static func checked(
-        _ centroids: [Float], _ clusterCount: Int, _ featureCount: Int
-    ) throws(ModelError) -> [Float] {
-        guard centroids.count == clusterCount * featureCount else {
-            throw .countMismatch(
-                what: "initial centroids", actual: centroids.count,
-                expected: clusterCount * featureCount)
-        }
-        if let bad = centroids.firstIndex(where: { !$0.isFinite }) {
-            throw .nonFiniteValue(
-                what: "initial centroids", row: bad / featureCount, column: bad % featureCount)
-        }
-        // Rows that `fit` accepts pass: centroids that were seeded are among them.
-        let squareSum = centroids.reduce(0.0) { $0 + Double($1) * Double($1) }
-        guard squareSum <= 1e36 else {
-            throw .outOfRange(
-                what: "the sum of squares of the initial centroids", actual: squareSum,
-                allowed: "at most 1e36, or single precision overflows; scale the features")
-        }
-        return centroids
+        let prepared = try PreparedKMeans(points, parameters, kernels: kernels, limits: limits)
+        guard let initialCentroids else { return try prepared.fit() }
+        return try prepared.fit(from: try prepared.start(from: initialCentroids))
     }
 
     static func shift(_ rows: [Float], by origin: [Float], sign: Float) -> [Float] {

@@ -128,7 +128,7 @@ import Testing
         #expect(abs((outcome.best?.silhouette ?? 0) - 1) < 1e-6)
         for trial in outcome.trials where trial.clusterCount > distinct {
             #expect(trial.inertia == nil)
-            #expect(trial.failure?.contains("only \(distinct) differ") == true)
+            #expect(trial.failure?.contains("only \(distinct) apart") == true)
         }
     }
 

@@ -99,6 +99,31 @@ import Testing
         #expect(one.centroids == [7, 8] && one.assignments == [0] && one.converged)
     }
 
+    /// Start and iterations asked for apart are the fit, near the origin and far from it.
+    @Test(arguments: [0, 1_000] as [Float])
+    func theFitInParts(offset: Float) throws {
+        var points = planted(rowCount: 500)
+        for row in 0..<points.rowCount {
+            for feature in 0..<points.featureCount { points[row, feature] += offset }
+        }
+        let parameters = KMeans.Parameters(clusterCount: 4, seed: 5)
+        let expected = try KMeans.fit(points, parameters)
+        let prepared = try PreparedKMeans(points, parameters)
+        #expect(try prepared.fit(from: try prepared.start()) == expected)
+        #expect(try prepared.fit() == expected)
+        let given = expected.centroids
+        #expect(
+            try prepared.fit(from: try prepared.start(from: given))
+                == KMeans.fit(points, parameters, initialCentroids: given))
+        // The scale is judged before anything is seeded.
+        var tiny = points
+        for row in 0..<tiny.rowCount {
+            for feature in 0..<tiny.featureCount { tiny[row, feature] = 1e-24 * Float(row % 9) }
+        }
+        let error = #expect(throws: ModelError.self) { try PreparedKMeans(tiny, parameters) }
+        #expect(error?.description.contains("underflows") ?? false)
+    }
+
     @Test func refusesWhatCannotBeFitted() {
         let equal = FeatureMatrix(columns: [[4, 4, 4, 4], [1, 1, 1, 1]])
         #expect(
