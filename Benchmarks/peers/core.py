@@ -90,6 +90,14 @@ class Run:
         print(json.dumps(line), flush=True)
 
 
+def of_the_median(done, seconds, all_seconds):
+    """Rate and share of the limit at the median time, from one run's."""
+    scale = seconds / statistics.median(all_seconds)
+    rates = {name: done[key] * scale for name, key in (("gflops", "gflops"), ("share", "limit_share"))
+             if key in done}
+    return dict(rates, limit=done.get("limit"))
+
+
 def sgemm():
     """GF/s of OpenBLAS on matrices of 4096 × 4096, the rate that the kernels are held against."""
     a = np.random.default_rng(0).normal(size=(4096, 4096)).astype("f4")
@@ -126,8 +134,8 @@ def kmeans(run):
             fa.append(seconds / iterations)
         job = f"k-means {n:,} × {d}, k = {k}: full iteration"
         checks = dict(
-            inertia_ratio=lloyd["inertia"] / float(peer.inertia_), gflops=lloyd.get("gflops"),
-            share=lloyd.get("limit_share"), limit=lloyd.get("limit"),
+            inertia_ratio=lloyd["inertia"] / float(peer.inertia_),
+            **of_the_median(lloyd, lloyd["fit_seconds"] / lloyd["iterations"], ours),
             one_thread_ratio=statistics.median(single) / statistics.median(ours),
             same_hash=lloyd["hash"] == auto["hash"] == one["hash"])
         run.add(job, ours, "scikit-learn, lloyd", sk, targets[k], **checks)
@@ -178,8 +186,7 @@ def als(run):
     arrays = [f"--{name}={run.folder / name}.npy" for name in ("indptr", "indices", "data")]
     iterations = 2
     for factors in (32, 64, 128):
-        seconds = {}
-        losses = {}
+        seconds, losses, runs = {}, {}, {}
         with tempfile.TemporaryDirectory() as scratch:
             for _ in range(run.rounds if factors == 64 else max(1, run.rounds // 2)):
                 for solver in ("cholesky", "cg", "subspace"):
@@ -188,6 +195,7 @@ def als(run):
                         "--regularization", REGULARIZATION, "--confidence", CONFIDENCE,
                         "--iterations", iterations, "--solver", solver, "--threads", THREADS, "--no-loss",
                         "--user-factors", f"{scratch}/u.npy", "--item-factors", f"{scratch}/i.npy")
+                    runs[solver] = done
                     seconds.setdefault(solver, []).append(done["seconds_per_iteration"])
                     x, y = np.load(f"{scratch}/u.npy"), np.load(f"{scratch}/i.npy")
                     losses[solver] = calculate_loss(confidences, x, y, REGULARIZATION, THREADS)
@@ -206,7 +214,9 @@ def als(run):
         for solver, peer, target in pairs:
             run.add(
                 f"{title}: iteration, {solver}", seconds[solver], peer, seconds[peer],
-                target if factors == 64 else None, our_loss=losses[solver], their_loss=losses[peer])
+                target if factors == 64 else None, our_loss=losses[solver], their_loss=losses[peer],
+                **of_the_median(
+                    runs[solver], runs[solver]["seconds_per_iteration"], seconds[solver]))
 
 
 def topn(run):
@@ -251,8 +261,8 @@ def topn(run):
         same_excluding = float((np.load(scratch / "excluding.npy") == order).mean())
     title = f"top 10 of {len(items):,} products, 64 factors, {len(users):,} customers"
     run.add(title, ours, "implicit topk", bare, 2, ids_as_in_double_precision=same,
-            users_per_second=len(users) / statistics.median(ours), gflops=done["gflops"],
-            share=done.get("limit_share"), limit=done.get("limit"))
+            users_per_second=len(users) / statistics.median(ours),
+            **of_the_median(done, done["seconds"], ours))
     run.add(title, ours, "faiss IndexFlatIP", flat, 2)
     run.add(title + ", with exclusions", ours_excluding, "implicit recommend", recommend, 8,
             ids_as_in_double_precision=same_excluding)
