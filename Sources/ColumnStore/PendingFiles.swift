@@ -58,7 +58,11 @@ package enum PendingFiles {
             #endif
             let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
             source.setEventHandler { removeAll(andEndBy: number) }
+            // Until it is registered, which another thread does, a signal would end the process.
+            let registered = DispatchSemaphore(value: 0)
+            source.setRegistrationHandler { registered.signal() }
             source.activate()
+            registered.wait()
             // One that is released sees no more signals; these are wanted to the end.
             _ = Unmanaged.passRetained(source as AnyObject)
         }

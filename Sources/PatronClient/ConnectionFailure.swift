@@ -13,7 +13,8 @@ func connectionFailure(_ error: any Error, host: String) -> String {
     case ChannelError.connectTimeout(let time):
         "no answer within \(Double(time.nanoseconds / 1_000_000) / 1_000) s"
     case is ChannelError: "it is closed"
-    case is SocketAddressError: "no address of the name \(host) is known"
+    case is SocketAddressError, is SocketAddressError.UnknownHost:
+        "no address of the name \(host) is known"
     default: "\(error)"
     }
 }
