@@ -57,14 +57,14 @@ import Darwin
                 bytes[bytes.count / 2] ^= 4
                 try bytes.write(to: url)
             }
-            try await Task.sleep(for: .milliseconds(100))
+            try await server.waitForLook()
             #expect(try await connection.ping() == 1)
             let answer = try await connection.lookup([.integer(id(1))])
             #expect(answer.snapshot.generation == 1)
             // The manifest goes back, the files are restored, and the manifest goes on again.
             server.announce(
                 SnapshotLocation(generation: 1, folder: server.folder + "/gen-000001"))
-            try await Task.sleep(for: .milliseconds(100))
+            try await server.waitForLook()
             try FileManager.default.removeItem(atPath: server.folder + "/gen-000002")
             try server.publish(sampleContents(generation: 2))
             try await server.waitForGeneration(2)

@@ -149,18 +149,36 @@ final class TestServer: Sendable {
     /// Makes a generation current, whether it is there or not.
     func announce(_ location: SnapshotLocation) { current.set(location) }
 
+    /// Until the server has looked at, and judged, what was announced before.
+    func waitForLook() async throws {
+        // The second question from now on comes after the first answer was worked through.
+        let enough = current.readCount + 2
+        for _ in 0..<6_000 where current.readCount < enough {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     func waitForGeneration(_ generation: Int) async throws {
-        for _ in 0..<1_000 where server.generation != generation {
+        for _ in 0..<6_000 where server.generation != generation {
             try await Task.sleep(for: .milliseconds(5))
         }
     }
 }
 
 final class CurrentLocation: Sendable {
-    private let location: Mutex<SnapshotLocation?>
+    private let location: Mutex<(value: SnapshotLocation?, readCount: Int)>
 
-    init(_ location: SnapshotLocation?) { self.location = Mutex(location) }
+    init(_ location: SnapshotLocation?) { self.location = Mutex((location, 0)) }
 
-    func get() -> SnapshotLocation? { location.withLock { $0 } }
-    func set(_ new: SnapshotLocation?) { location.withLock { $0 = new } }
+    /// How often the server has asked.
+    var readCount: Int { location.withLock { $0.readCount } }
+
+    func get() -> SnapshotLocation? {
+        location.withLock {
+            $0.readCount += 1
+            return $0.value
+        }
+    }
+
+    func set(_ new: SnapshotLocation?) { location.withLock { $0.value = new } }
 }
