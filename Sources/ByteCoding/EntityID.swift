@@ -47,6 +47,42 @@ package enum IDColumn: Sendable, Equatable {
         }
     }
 
+    /// Whether id `i` sorts before id `j` of another column; false for columns of different kinds.
+    package func precedes(_ i: Int, _ other: IDColumn, _ j: Int) -> Bool {
+        switch (self, other) {
+        case (.integers(let a), .integers(let b)): a[i] < b[j]
+        case (.texts(let a), .texts(let b)): a.precedes(i, b, j)
+        default: false
+        }
+    }
+
+    /// Adds the ids of another column in place.
+    /// - Returns: false, and nothing is added, where they are of another kind.
+    package mutating func append(contentsOf other: IDColumn) -> Bool {
+        // The column must not hold the array too while it grows, or growing would copy it.
+        switch other {
+        case .integers(let more):
+            guard case .integers(var ids) = self else { return false }
+            self = .integers([])
+            ids += more
+            self = .integers(ids)
+        case .texts(let more):
+            guard case .texts(var ids) = self else { return false }
+            self = .integers([])
+            ids.append(contentsOf: more)
+            self = .texts(ids)
+        }
+        return true
+    }
+
+    /// The ids of consecutive rows.
+    package func slice(_ rows: Range<Int>) -> IDColumn {
+        switch self {
+        case .integers(let values): .integers(Array(values[rows]))
+        case .texts(let values): .texts(values.slice(rows))
+        }
+    }
+
     /// Both columns end to end; nil where they are of different kinds.
     package func appending(_ other: IDColumn) -> IDColumn? {
         switch (self, other) {

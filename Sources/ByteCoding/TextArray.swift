@@ -43,6 +43,21 @@ package struct TextArray: Sendable, Equatable {
         offsets.append(bytes.count)
     }
 
+    package mutating func append(contentsOf other: TextArray) {
+        let base = bytes.count
+        bytes += other.bytes
+        for index in 0..<other.count { offsets.append(base + other.offsets[index + 1]) }
+    }
+
+    /// Consecutive texts.
+    package func slice(_ rows: Range<Int>) -> TextArray {
+        let base = offsets[rows.lowerBound]
+        var result = TextArray()
+        result.bytes = Array(bytes[base..<offsets[rows.upperBound]])
+        result.offsets = offsets[rows.lowerBound...rows.upperBound].map { $0 - base }
+        return result
+    }
+
     package mutating func reserveCapacity(count: Int, byteCount: Int) {
         offsets.reserveCapacity(count + 1)
         bytes.reserveCapacity(byteCount)

@@ -109,6 +109,15 @@ package struct SegmentReader: Sendable {
         }
     }
 
+    /// Gives the memory of mapped blocks back to the system until they are read again; for passes
+    /// over files that memory need not hold.
+    package func forget(blocks: Range<Int>) {
+        guard !blocks.isEmpty else { return }
+        let last = entry(schema.count - 1, blocks.upperBound - 1)
+        let start = entry(0, blocks.lowerBound).byteOffset
+        file.forget(at: start, count: last.byteOffset + last.storedByteCount - start)
+    }
+
     func entry(_ column: Int, _ block: Int) -> ChunkEntry {
         precondition(
             column >= 0 && column < schema.count && block >= 0 && block < blockCount,

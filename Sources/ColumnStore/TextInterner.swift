@@ -1,18 +1,21 @@
-import ByteCoding
+package import ByteCoding
 
 /// Gives equal texts the same number, in order of first appearance.
-struct TextInterner {
+package struct TextInterner: Sendable {
     private(set) var bytes: [UInt8] = []
     private(set) var offsets: [Int] = [0]
     /// Number + 1 of a text, 0 where empty; a power of two, at most half full.
     private var slots: [UInt32]
     private var hashes: [UInt32] = []
 
-    init(slotCount: Int = 1_024) {
+    package init(slotCount: Int = 1_024) {
         slots = [UInt32](repeating: 0, count: slotCount)
     }
 
-    var count: Int { hashes.count }
+    package var count: Int { hashes.count }
+
+    /// The texts by number.
+    package var texts: TextArray { TextArray(bytes: bytes, offsets: offsets) ?? TextArray() }
 
     mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
@@ -22,7 +25,25 @@ struct TextInterner {
         for index in slots.indices { slots[index] = 0 }
     }
 
-    mutating func number(of text: RawSpan) -> UInt32 {
+    /// The number of a text, a new one where it has none.
+    package mutating func number(of text: RawSpan) -> UInt32 {
+        let (position, hash, known) = find(text)
+        if let known { return known }
+        let number = UInt32(hashes.count)
+        slots[position] = number + 1
+        hashes.append(hash)
+        appendBytes(text)
+        offsets.append(bytes.count)
+        if hashes.count * 2 > slots.count { grow() }
+        return number
+    }
+
+    /// The number of a text; nil where it has none.
+    package func number(ofKnown text: RawSpan) -> UInt32? { find(text).number }
+
+    /// The slot of a text, or the free one where it belongs.
+    @inline(__always)
+    private func find(_ text: RawSpan) -> (position: Int, hash: UInt32, number: UInt32?) {
         // The low half of the hash places a text, so that growing needs no bytes.
         let hash = UInt32(truncatingIfNeeded: StableHash.hash(text))
         var position = Int(hash) & (slots.count - 1)
@@ -31,17 +52,11 @@ struct TextInterner {
             if hashes[number] == hash,
                 bytes.span.bytes.extracting(offsets[number]..<offsets[number + 1]).isEqual(to: text)
             {
-                return UInt32(number)
+                return (position, hash, UInt32(number))
             }
             position = (position + 1) & (slots.count - 1)
         }
-        let number = UInt32(hashes.count)
-        slots[position] = number + 1
-        hashes.append(hash)
-        appendBytes(text)
-        offsets.append(bytes.count)
-        if hashes.count * 2 > slots.count { grow() }
-        return number
+        return (position, hash, nil)
     }
 
     private mutating func appendBytes(_ text: RawSpan) {

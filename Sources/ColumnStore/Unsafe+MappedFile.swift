@@ -93,4 +93,16 @@ package final class MappedFile: Sendable {
         return UnsafeRawBufferPointer(start: base, count: byteCount)[
             byteOffset..<byteOffset + count]
     }
+
+    /// Gives the memory of a part's pages back to the system until they are read again: a pass over
+    /// a file larger than memory leaves none of it resident. Advice, so nothing can fail.
+    func forget(at byteOffset: Int, count: Int) {
+        guard let base, byteOffset >= 0, count > 0, byteOffset <= byteCount - count else { return }
+        let page = Int(getpagesize())
+        // Pages that other parts share stay.
+        let start = byteOffset.roundedUp(to: page)
+        let end = (byteOffset + count) / page * page
+        guard start < end else { return }
+        _ = madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+    }
 }
