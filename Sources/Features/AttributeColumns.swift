@@ -5,10 +5,13 @@ struct AttributeColumns {
     private(set) var columns: [FeatureColumn] = []
     private(set) var groups: [String: [String]] = ["attributes": []]
 
-    /// - Parameter rows: the attribute row of every feature row, -1 for none.
-    init(_ attributes: CustomerAttributes, rows: [Int]) {
+    /// - Parameters:
+    ///   - rows: the attribute row of every feature row, -1 for none.
+    ///   - names: features and groups of which attributes are to be joined; all where nil.
+    init(_ attributes: CustomerAttributes, rows: [Int], keeping names: Set<String>? = nil) {
         for column in attributes.columns {
             let name = FeatureCatalog.attributePrefix + column.name
+            guard names.map({ Self.isNamed(column.name, in: $0) }) ?? true else { continue }
             switch column.values {
             case .number(let values, let valid):
                 append(Self.numberColumn(name, values, valid: valid, rows: rows), group: name)
@@ -26,6 +29,16 @@ struct AttributeColumns {
                             ? [] : codes[rowOffsets[source]..<rowOffsets[source + 1]]
                     })
             }
+        }
+    }
+
+    /// Whether a list names the attribute, one of its values or all attributes.
+    private static func isNamed(_ attribute: String, in names: Set<String>) -> Bool {
+        names.contains { name in
+            let bare =
+                name.hasPrefix(FeatureCatalog.attributePrefix)
+                ? name.dropFirst(FeatureCatalog.attributePrefix.count) : name[...]
+            return name == "attributes" || bare == attribute || bare.hasPrefix(attribute + ".")
         }
     }
 

@@ -2,10 +2,7 @@ import ByteCoding
 import Numerical
 package import Units
 
-/// Customers a chunk: small enough to balance uneven customers, and never a matter of threads.
-private let chunkCustomers = 2_048
-
-/// The features of every customer who had a line by the as-of day.
+/// The features of every customer who had a line by the as-of day, of a history in memory.
 ///
 /// Only lines whose local day is at most `asOf` are read, so the result equals that of a history
 /// cut off after that day. Customers whose first line is later have no row; customers with returns
@@ -21,97 +18,217 @@ package func computeFeatures(
     clock: LocalClock, grossMarginRate: Double, threadCount: Int
 ) throws(FeatureError) -> FeatureTable {
     guard history.lineCount > 0 else { throw .noLines }
-    guard let days = history.purchaseDays(clock: clock) else { throw .noPurchases }
-    guard days.lowerBound <= asOf else {
-        throw .asOfBeforeFirstPurchase(asOf: asOf, firstPurchase: days.lowerBound)
+    var survey = LineSurvey()
+    let counted = survey.add(
+        times: history.times, amounts: history.amounts, asOf: asOf, clock: clock)
+    let scan = try FeatureScan(
+        survey: survey, categories: history.categories.map { ValueCounts($0, where: counted) },
+        channels: history.channels.map { ValueCounts($0, where: counted) }, asOf: asOf,
+        clock: clock, grossMarginRate: grossMarginRate)
+    // Few enough customers to balance uneven ones; never a matter of threads.
+    let chunkCustomers = 2_048
+    let rows = parallelReduce(
+        into: FeatureRows(), count: (history.customerCount + chunkCustomers - 1) / chunkCustomers,
+        threadCount: threadCount
+    ) { chunk in
+        let start = chunk * chunkCustomers
+        return scan.rows(
+            of: history, start..<min(history.customerCount, start + chunkCustomers))
+    } merge: { all, part in
+        all.append(part)
     }
-    let window = AsOfWindow(after: nil, through: asOf, clock: clock)
-    let rows = customerRows(of: history, in: window)
-    let layout = FeatureLayout(history: history, window: window, threadCount: threadCount)
-    let customerIDs =
-        rows.count == history.customerCount
-        ? history.customerIDs : history.customerIDs.gather(rows)
+    return try scan.table(of: rows, attributes: attributes, threadCount: threadCount)
+}
 
-    var partials = parallelMap(
-        count: rows.count, chunkSize: chunkCustomers, threadCount: threadCount
-    ) { _, range in
+/// The features of customers as of a day, chunk of customers by chunk: rows are made on any thread
+/// and put together in the order of the customers.
+package struct FeatureScan: Sendable {
+    private let layout: FeatureLayout
+    /// Positions of the features that the table holds.
+    private let positions: [Int]
+    private let names: Set<String>?
+    private let window: AsOfWindow
+    private let clock: LocalClock
+    private let asOf: CalendarDay
+    private let grossMarginRate: Double
+    private let lines: LineRange
+
+    /// - Parameters:
+    ///   - survey: of all lines, by the same day and clock.
+    ///   - categories: purchase lines of each value, values in the order of the codes that the
+    ///     chunks have; nil where no line names a category. `channels` likewise.
+    ///   - names: features and groups that the table is to hold; all where nil. Others are computed
+    ///     and dropped, which saves the memory of columns that nobody reads.
+    /// - Throws: `.noPurchases`, `.asOfBeforeFirstPurchase`.
+    package init(
+        survey: LineSurvey, categories: ValueCounts?, channels: ValueCounts?, asOf: CalendarDay,
+        clock: LocalClock, grossMarginRate: Double, keeping names: Set<String>? = nil
+    ) throws(FeatureError) {
+        guard let days = survey.purchaseDays(clock: clock) else { throw .noPurchases }
+        guard days.lowerBound <= asOf else {
+            throw .asOfBeforeFirstPurchase(asOf: asOf, firstPurchase: days.lowerBound)
+        }
+        layout = FeatureLayout(categories: categories, channels: channels)
+        positions = layout.positions(keeping: names)
+        self.names = names
+        window = AsOfWindow(after: nil, through: asOf, clock: clock)
+        self.clock = clock
+        self.asOf = asOf
+        self.grossMarginRate = grossMarginRate
+        lines = survey.lines
+    }
+
+    /// The rows of some customers of a history.
+    /// - Parameter customers: all where nil.
+    package func rows(of history: PurchaseHistory, _ customers: Range<Int>? = nil) -> FeatureRows {
+        let customers = customers ?? 0..<history.customerCount
+        var result = FeatureRows()
+        result.customerCount = customers.count
+        result.convention = convention(of: history)
+        let seen = customers.filter { history.hasLine(ofCustomer: $0, in: window) }
+        result.customerIDs =
+            seen.count == history.customerCount
+            ? history.customerIDs : history.customerIDs.gather(seen)
+        result.customerRows = seen.map { $0 - customers.lowerBound }
+        result.values = [[Float]](
+            repeating: [Float](repeating: 0, count: seen.count), count: positions.count)
         var scan = CustomerScan(
             history: history, layout: layout, window: window, clock: clock, asOf: asOf,
             grossMarginRate: grossMarginRate)
-        var values = [[Float]](
-            repeating: [Float](repeating: 0, count: range.count), count: layout.width)
-        for (index, row) in range.enumerated() {
-            scan.read(customer: rows[row])
-            for feature in 0..<layout.width { values[feature][index] = scan.row[feature] }
+        // Column by column for a few customers at a time: a column is then opened once for all of
+        // them.
+        let tileCount = 64
+        var tile: [Float] = []
+        for start in stride(from: 0, to: seen.count, by: tileCount) {
+            let end = min(seen.count, start + tileCount)
+            tile.removeAll(keepingCapacity: true)
+            for customer in seen[start..<end] {
+                scan.read(customer: customer)
+                tile += scan.row
+            }
+            for (column, position) in positions.enumerated() {
+                var values = result.values[column].mutableSpan
+                for index in start..<end {
+                    values[index] = tile[(index - start) * layout.width + position]
+                }
+            }
         }
-        return ChunkFeatures(values: values, history: scan.result)
+        result.history = scan.result
+        return result
     }
 
-    var columns: [FeatureColumn] = []
-    for (index, entry) in layout.entries.enumerated() {
-        columns.append(
-            mergeColumn(index, named: entry.name, unit: entry.unit, rowCount: rows.count, &partials)
-        )
+    /// The table of all rows, which are used up: its columns are made of their memory.
+    /// - Throws: what the join of the attributes throws.
+    package func table(
+        of rows: consuming FeatureRows, attributes: CustomerAttributes?, threadCount: Int
+    ) throws(FeatureError) -> FeatureTable {
+        var parts = rows.values.map { ColumnPart(values: $0) }
+        rows.values = []
+        var scratches = [Bool](repeating: false, count: threadCount)
+        parallelFor(&parts, scratches: &scratches) { part, _ in part.findUndefined() }
+        var columns: [FeatureColumn] = []
+        columns.reserveCapacity(positions.count)
+        for index in positions.indices {
+            let entry = layout.entries[positions[index]]
+            // Most shares are undefined for the same customers: one array for all of them.
+            if let valid = parts[index].valid,
+                let same = columns.last(where: { $0.valid != nil })?.valid, same == valid
+            {
+                parts[index].valid = same
+            }
+            columns.append(
+                FeatureColumn(
+                    name: entry.name, unit: entry.unit, values: parts[index].values,
+                    valid: parts[index].valid))
+            parts[index] = ColumnPart(values: [])
+        }
+        var groups = layout.groups
+        let customerIDs = rows.customerIDs ?? .integers([])
+        if let attributes {
+            let joined = AttributeColumns(
+                attributes, rows: try attributes.rows(joining: customerIDs), keeping: names)
+            columns += joined.columns
+            groups.merge(joined.groups) { first, _ in first }
+        }
+        return FeatureTable(
+            customerIDs: customerIDs, customerRows: rows.customerRows, asOf: asOf,
+            convention: rows.convention ?? convention(orderIDs: false, margins: false),
+            columns: columns, groups: groups, history: rows.history, lines: lines)
     }
-    var customers = CustomerHistory()
-    customers.reserveCapacity(rows.count)
-    for partial in partials { customers.append(contentsOf: partial.history) }
 
-    var groups = layout.groups
-    if let attributes {
-        let joined = AttributeColumns(attributes, rows: try attributes.rows(joining: customerIDs))
-        columns += joined.columns
-        groups.merge(joined.groups) { first, _ in first }
+    private func convention(of history: PurchaseHistory) -> OrderConvention {
+        convention(
+            orderIDs: history.orderCodes != nil, margins: history.margins != nil,
+            quantities: history.quantities != nil)
     }
-    return FeatureTable(
-        customerIDs: customerIDs, customerRows: rows, asOf: asOf,
-        convention: convention(of: history, clock: clock, grossMarginRate: grossMarginRate),
-        columns: columns, groups: groups, history: customers)
+
+    private func convention(
+        orderIDs: Bool, margins: Bool, quantities: Bool = false
+    ) -> OrderConvention {
+        OrderConvention(
+            orderUnit: orderIDs ? .orderID : .customerDay,
+            marginSource: margins ? .column : .rate,
+            grossMarginRate: margins ? nil : grossMarginRate,
+            itemUnit: quantities ? .quantity : .line, timeZoneName: clock.timeZoneName)
+    }
 }
 
-/// What one chunk of customers yields; undefined values are NaN until the columns are merged.
-private struct ChunkFeatures: Sendable {
-    var values: [[Float]]
-    var history: CustomerHistory
+/// The rows of some customers, in order; undefined values are NaN until they become a table.
+package struct FeatureRows: Sendable {
+    /// By feature that the table holds, then by row.
+    fileprivate var values: [[Float]] = []
+    fileprivate var history = CustomerHistory()
+    fileprivate var customerIDs: IDColumn?
+    fileprivate var customerRows: [Int] = []
+    /// Customers that were looked at, with a row or not.
+    fileprivate var customerCount = 0
+    fileprivate var convention: OrderConvention?
+
+    package init() {}
+
+    /// Adds the rows of the customers that follow.
+    package mutating func append(_ next: FeatureRows) {
+        guard let ids = next.customerIDs else { return }
+        guard customerIDs != nil else {
+            self = next
+            return
+        }
+        let isOfOneKind = customerIDs?.append(contentsOf: ids) ?? false
+        precondition(isOfOneKind, "the customers of one history have ids of one kind")
+        for column in values.indices { values[column] += next.values[column] }
+        history.append(contentsOf: next.history)
+        let base = customerCount
+        customerRows += next.customerRows.lazy.map { $0 + base }
+        customerCount += next.customerCount
+    }
 }
 
-/// Takes one feature out of all chunks, so that its memory is held twice only while it is copied.
-private func mergeColumn(
-    _ index: Int, named name: String, unit: FeatureUnit, rowCount: Int,
-    _ partials: inout [ChunkFeatures]
-) -> FeatureColumn {
-    var values: [Float] = []
-    values.reserveCapacity(rowCount)
-    for chunk in partials.indices {
-        values.append(contentsOf: partials[chunk].values[index])
-        partials[chunk].values[index] = []
+/// A column on its way into a table.
+private struct ColumnPart: Sendable {
+    var values: [Float]
+    var valid: [Bool]?
+
+    /// Turns NaN into 0 and a flag.
+    mutating func findUndefined() {
+        guard values.contains(where: { !$0.isFinite }) else { return }
+        let flags = values.map(\.isFinite)
+        for row in values.indices where !flags[row] { values[row] = 0 }
+        valid = flags
     }
-    guard values.contains(where: { !$0.isFinite }) else {
-        return FeatureColumn(name: name, unit: unit, values: values)
-    }
-    let valid = values.map(\.isFinite)
-    for row in values.indices where !valid[row] { values[row] = 0 }
-    return FeatureColumn(name: name, unit: unit, values: values, valid: valid)
 }
 
-/// The customers with a line in the window, in order.
-private func customerRows(of history: PurchaseHistory, in window: AsOfWindow) -> [Int] {
-    (0..<history.customerCount).filter { row in
-        for line in history.lines(ofCustomer: row) {
-            if window.contains(history.times[line]) { return true }
-            if window.isPast(history.times[line]) { return false }
+extension PurchaseHistory {
+    fileprivate func hasLine(ofCustomer row: Int, in window: AsOfWindow) -> Bool {
+        for line in lines(ofCustomer: row) {
+            if window.contains(times[line]) { return true }
+            if window.isPast(times[line]) { return false }
         }
         return false
     }
-}
 
-private func convention(
-    of history: PurchaseHistory, clock: LocalClock, grossMarginRate: Double
-) -> OrderConvention {
-    OrderConvention(
-        orderUnit: history.orderCodes == nil ? .customerDay : .orderID,
-        marginSource: history.margins == nil ? .rate : .column,
-        grossMarginRate: history.margins == nil ? grossMarginRate : nil,
-        itemUnit: history.quantities == nil ? .line : .quantity,
-        timeZoneName: clock.timeZoneName)
+    /// The customers with a line by a day, in order: those who have a row in a feature table.
+    package func customerRows(asOf: CalendarDay, clock: LocalClock) -> [Int] {
+        let window = AsOfWindow(after: nil, through: asOf, clock: clock)
+        return (0..<customerCount).filter { hasLine(ofCustomer: $0, in: window) }
+    }
 }

@@ -69,27 +69,18 @@ package struct CustomerAttributes: Sendable {
         }
         let order = sortedOrder(of: ids)
         for position in 1..<order.count
-        where !precedes(ids, order[position - 1], ids, order[position]) {
+        where !ids.precedes(order[position - 1], order[position]) {
             throw .duplicateID(table: "customers", row: max(order[position - 1], order[position]))
         }
         // A merge of two sorted id lists: no hashing, and the order of the table cannot matter.
         var cursor = 0
         for row in 0..<customerIDs.count {
-            while cursor < order.count, precedes(ids, order[cursor], customerIDs, row) {
+            while cursor < order.count, ids.precedes(order[cursor], customerIDs, row) {
                 cursor += 1
             }
             guard cursor < order.count else { break }
-            if !precedes(customerIDs, row, ids, order[cursor]) { rows[row] = order[cursor] }
+            if !customerIDs.precedes(row, ids, order[cursor]) { rows[row] = order[cursor] }
         }
         return rows
-    }
-}
-
-/// Whether id `i` of `a` sorts before id `j` of `b`; false for columns of different kinds.
-private func precedes(_ a: IDColumn, _ i: Int, _ b: IDColumn, _ j: Int) -> Bool {
-    switch (a, b) {
-    case (.integers(let x), .integers(let y)): x[i] < y[j]
-    case (.texts(let x), .texts(let y)): x.precedes(i, y, j)
-    default: false
     }
 }

@@ -15,6 +15,9 @@ struct CustomerScan {
     private(set) var result = CustomerHistory()
     private var scan = OrderScan()
     private var categoryCounts: [Int]
+    private var channelCounts: [Int]
+    /// Orders by hour, by part of the day and by weekday.
+    private var timeCounts = [Int](repeating: 0, count: 24 + 6 + 7)
 
     init(
         history: PurchaseHistory, layout: FeatureLayout, window: AsOfWindow, clock: LocalClock,
@@ -28,6 +31,7 @@ struct CustomerScan {
         self.grossMarginRate = grossMarginRate
         row = [Float](repeating: .nan, count: layout.width)
         categoryCounts = [Int](repeating: 0, count: layout.categories?.count ?? 0)
+        channelCounts = [Int](repeating: 0, count: layout.channels?.count ?? 0)
     }
 
     /// Net sums in ten-thousandths: all, and the last 30, 90 and 365 days.
@@ -223,14 +227,14 @@ struct CustomerScan {
         guard !orders.isEmpty else { return }
         let share = 1 / Double(orders.count)
         // Counts first, one division at the end: a share of all orders is exactly 1.
-        var counts = [Int](repeating: 0, count: 24 + 6 + 7)
+        for index in timeCounts.indices { timeCounts[index] = 0 }
         for order in orders {
             let hour = min(23, max(0, order.hour))
-            counts[hour] += 1
-            counts[24 + hour / 4] += 1
-            counts[30 + order.weekday] += 1
+            timeCounts[hour] += 1
+            timeCounts[24 + hour / 4] += 1
+            timeCounts[30 + order.weekday] += 1
         }
-        for (index, count) in counts.enumerated() {
+        for (index, count) in timeCounts.enumerated() {
             row[layout.hourBase + index] = Float(Double(count) * share)
         }
         if history.promotions != nil {
@@ -242,15 +246,15 @@ struct CustomerScan {
             }
         }
         if let columns = layout.channels, let channels = history.channels {
-            var counts = [Int](repeating: 0, count: columns.count)
+            for index in channelCounts.indices { channelCounts[index] = 0 }
             var known = 0
             for order in orders {
                 guard let slot = columns.slot(of: channels.codes[order.firstLine]) else { continue }
-                counts[slot] += 1
+                channelCounts[slot] += 1
                 known += 1
             }
             guard known > 0 else { return }
-            for (slot, count) in counts.enumerated() {
+            for (slot, count) in channelCounts.enumerated() {
                 row[columns.base + slot] = Float(Double(count) / Double(known))
             }
         }

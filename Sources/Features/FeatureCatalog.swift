@@ -135,4 +135,11 @@ package enum FeatureCatalog {
             ? String(name.dropFirst(attributePrefix.count)) : name
         return attributeNames.contains { bare == $0 || bare.hasPrefix($0 + ".") }
     }
+
+    /// Whether `name` may be an attribute, one of its values or all attributes: not where it is the
+    /// name of anything else.
+    package static func mayBeAttribute(_ name: String) -> Bool {
+        name == "attributes" || name.hasPrefix(attributePrefix)
+            || !mayExist(name, attributeNames: [])
+    }
 }

@@ -1,6 +1,4 @@
 import ByteCoding
-import Numerical
-import Units
 
 /// Positions of the features that a scan of the lines fills, and what the data's own values are.
 struct FeatureLayout: Sendable {
@@ -27,8 +25,8 @@ struct FeatureLayout: Sendable {
 
     var width: Int { entries.count }
 
-    /// Finds the top categories and channels of the lines that the window shows.
-    init(history: PurchaseHistory, window: AsOfWindow, threadCount: Int) {
+    /// The top categories and channels by the purchase lines of each; nil where no line names any.
+    init(categories: ValueCounts?, channels: ValueCounts?) {
         var entries = FeatureCatalog.scalars.map { ($0.name, $0.unit) }
         hourBase = entries.count
         entries += FeatureCatalog.hourShares.map { ($0.name, $0.unit) }
@@ -39,26 +37,34 @@ struct FeatureLayout: Sendable {
         var groups = FeatureCatalog.fixedGroups
 
         func share(
-            _ column: CodedText?, group: String, prefix: String, other: String
+            _ column: ValueCounts?, group: String, prefix: String, other: String
         ) -> ShareColumns? {
             guard let column else { return nil }
-            let counts = lineCounts(column, of: history, window: window, threadCount: threadCount)
             let top = TopValues(
-                counts: counts, values: column.values, limit: FeatureCatalog.maximumShareColumns)
+                counts: column.counts, values: column.values,
+                limit: FeatureCatalog.maximumShareColumns)
             let names = top.values.map { prefix + $0 } + (top.hasOthers ? [other] : [])
             groups[group] = names
             let base = entries.count
             entries += names.map { ($0, FeatureUnit.share) }
             return ShareColumns(base: base, count: names.count, slotOfCode: top.slotOfCode)
         }
-        categories = share(
-            history.categories, group: "categoryShares", prefix: FeatureCatalog.categoryPrefix,
+        self.categories = share(
+            categories, group: "categoryShares", prefix: FeatureCatalog.categoryPrefix,
             other: FeatureCatalog.categoryOther)
-        channels = share(
-            history.channels, group: "channelShares", prefix: FeatureCatalog.channelPrefix,
+        self.channels = share(
+            channels, group: "channelShares", prefix: FeatureCatalog.channelPrefix,
             other: FeatureCatalog.channelOther)
         self.entries = entries
         self.groups = groups
+    }
+
+    /// Positions of the features that a list of names means; all where it is nil.
+    func positions(keeping names: Set<String>?) -> [Int] {
+        guard let names else { return Array(entries.indices) }
+        var wanted = names
+        for (group, members) in groups where names.contains(group) { wanted.formUnion(members) }
+        return entries.indices.filter { wanted.contains(entries[$0].name) }
     }
 }
 
@@ -97,29 +103,4 @@ struct TopValues: Sendable {
         hasOthers = ranked.count > top.count
         slotOfCode = slots
     }
-}
-
-/// How many purchase lines within the window have each code.
-private func lineCounts(
-    _ column: CodedText, of history: PurchaseHistory, window: AsOfWindow, threadCount: Int
-) -> [Int] {
-    // Sums of integers do not depend on the chunks, so a few large ones keep the partial
-    // histograms small where a column has a million values.
-    let chunkSize = max(1, (history.lineCount + 7) / 8)
-    let partials = parallelMap(
-        count: history.lineCount, chunkSize: chunkSize, threadCount: threadCount
-    ) { _, lines in
-        var counts = [Int](repeating: 0, count: column.values.count)
-        for line in lines where column.codes[line] != CodedText.missing {
-            if history.amounts[line] >= 0, window.contains(history.times[line]) {
-                counts[Int(column.codes[line])] += 1
-            }
-        }
-        return counts
-    }
-    var total = [Int](repeating: 0, count: column.values.count)
-    for partial in partials {
-        for (code, count) in partial.enumerated() { total[code] += count }
-    }
-    return total
 }

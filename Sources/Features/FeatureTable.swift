@@ -26,16 +26,47 @@ package struct FeatureTable: Sendable {
     package let customerRows: [Int]
     package let asOf: CalendarDay
     package let convention: OrderConvention
-    package let columns: [FeatureColumn]
+    package private(set) var columns: [FeatureColumn]
     /// Group name to the names of its columns, such as `hourShares`, `attribute.gender`.
     package let groups: [String: [String]]
     package let history: CustomerHistory
+    /// The lines by the as-of day, returns included.
+    package let lines: LineRange
+
+    init(
+        customerIDs: IDColumn, customerRows: [Int], asOf: CalendarDay,
+        convention: OrderConvention, columns: [FeatureColumn], groups: [String: [String]],
+        history: CustomerHistory, lines: LineRange
+    ) {
+        self.customerIDs = customerIDs
+        self.customerRows = customerRows
+        self.asOf = asOf
+        self.convention = convention
+        self.columns = columns
+        self.groups = groups
+        self.history = history
+        self.lines = lines
+    }
+
+    /// Gives the memory of the columns back once all that reads them is done; what else the table
+    /// holds stays.
+    package mutating func removeColumns() { columns = [] }
 
     package var rowCount: Int { customerRows.count }
 
     /// The column of that name; nil where there is none.
     package func column(named name: String) -> FeatureColumn? {
         columns.first { $0.name == name }
+    }
+
+    /// Whether the data may give a feature or group of this name that the table was told not to
+    /// hold; false for the shares of a value that no line has.
+    package func mayLack(_ name: String) -> Bool {
+        let isValue =
+            name.hasPrefix(FeatureCatalog.categoryPrefix)
+            || name.hasPrefix(FeatureCatalog.channelPrefix)
+            || name == FeatureCatalog.categoryOther || name == FeatureCatalog.channelOther
+        return !isValue || groups.values.contains { $0.contains(name) }
     }
 
     /// Which columns a list of names means.

@@ -10,6 +10,15 @@ package struct HoldoutOutcome: Sendable, Equatable {
     package var revenue: [Double] = []
     /// Margin net of returns in the period, currency units.
     package var margin: [Double] = []
+
+    package init() {}
+
+    /// Adds the customers that follow.
+    package mutating func append(_ next: HoldoutOutcome) {
+        orderCount += next.orderCount
+        revenue += next.revenue
+        margin += next.margin
+    }
 }
 
 /// Counts the orders that began in (after, through], both local days.
@@ -58,10 +67,6 @@ package func holdoutOutcome(
         return part
     }
     var outcome = HoldoutOutcome()
-    for part in partials {
-        outcome.orderCount += part.orderCount
-        outcome.revenue += part.revenue
-        outcome.margin += part.margin
-    }
+    for part in partials { outcome.append(part) }
     return outcome
 }

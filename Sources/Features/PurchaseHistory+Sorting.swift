@@ -145,7 +145,7 @@ private func bounds(of values: [Int64], threadCount: Int) -> (low: Int64, high: 
 }
 
 /// The positions of `ids` in ascending order of the ids, equal ids in their original order.
-func sortedOrder(of ids: IDColumn) -> [Int] {
+package func sortedOrder(of ids: IDColumn) -> [Int] {
     let keys: [UInt64]
     if case .integers(let values) = ids {
         // Unsigned order is the signed order with the sign flipped.

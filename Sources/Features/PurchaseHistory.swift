@@ -83,20 +83,9 @@ package struct PurchaseHistory: Sendable {
     package func withCategories(
         ofProducts productIDs: IDColumn, categories table: CodedText
     ) throws(FeatureError) -> PurchaseHistory {
-        guard productIDs.count == table.count else {
-            throw .inconsistentHistory("product ids and their categories differ in count")
-        }
         guard let products else { return self }
-        var rowOfName: [String: Int] = [:]
-        rowOfName.reserveCapacity(productIDs.count)
-        for row in 0..<productIDs.count {
-            if rowOfName.updateValue(row, forKey: productIDs[row].description) != nil {
-                throw .duplicateID(table: "products", row: row)
-            }
-        }
-        let categoryOfProduct = (0..<products.values.count).map { product in
-            rowOfName[products.values[product]].map { table.codes[$0] } ?? CodedText.missing
-        }
+        let categoryOfProduct = try categoryCodes(
+            of: products.values, productIDs: productIDs, categories: table)
         let codes = products.codes.map { code in
             code == CodedText.missing ? code : categoryOfProduct[Int(code)]
         }
@@ -161,5 +150,31 @@ package struct PurchaseHistory: Sendable {
                 sum = next
             }
         }
+    }
+}
+
+/// The category of each of some products by a table of products.
+/// - Parameters:
+///   - products: as purchase lines name them.
+///   - productIDs: unique ids of the table; integers match the digits of a line.
+///   - categories: one row a product of the table.
+/// - Returns: codes of `categories`, one a product; `CodedText.missing` for one that the table
+///   lacks.
+/// - Throws: `.duplicateID`; `.inconsistentHistory` where the table's columns differ in count.
+package func categoryCodes(
+    of products: TextArray, productIDs: IDColumn, categories: CodedText
+) throws(FeatureError) -> [UInt32] {
+    guard productIDs.count == categories.count else {
+        throw .inconsistentHistory("product ids and their categories differ in count")
+    }
+    var rowOfName: [String: Int] = [:]
+    rowOfName.reserveCapacity(productIDs.count)
+    for row in 0..<productIDs.count {
+        if rowOfName.updateValue(row, forKey: productIDs[row].description) != nil {
+            throw .duplicateID(table: "products", row: row)
+        }
+    }
+    return (0..<products.count).map { product in
+        rowOfName[products[product]].map { categories.codes[$0] } ?? CodedText.missing
     }
 }

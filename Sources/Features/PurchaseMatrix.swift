@@ -15,6 +15,21 @@ package struct PurchaseMatrix: Sendable {
 
     package var rowCount: Int { rowOffsets.count - 1 }
     package var columnCount: Int { products.count }
+
+    /// Of no rows.
+    package init(products: TextArray) {
+        (rowOffsets, productCodes, values) = ([0], [], [])
+        self.products = products
+    }
+
+    /// Adds the rows of another matrix of the same products.
+    package mutating func append(_ other: PurchaseMatrix) {
+        precondition(products.count == other.products.count, "matrices of the same products")
+        let base = values.count
+        rowOffsets += other.rowOffsets.dropFirst().lazy.map { $0 + base }
+        productCodes += other.productCodes
+        values += other.values
+    }
 }
 
 /// Counts, for every customer row and product, the lines with an amount above 0 by the as-of day.
@@ -37,11 +52,13 @@ package func purchaseMatrix(
 ) -> PurchaseMatrix? {
     guard let products = history.products else { return nil }
     let window = AsOfWindow(after: after, through: through, clock: clock)
-    let partials = parallelMap(
-        count: customerRows.count, chunkSize: 2_048, threadCount: threadCount
-    ) { _, rows in
-        var part = PurchaseMatrix(
-            rowOffsets: [], productCodes: [], values: [], products: TextArray())
+    let chunkRows = 2_048
+    return parallelReduce(
+        into: PurchaseMatrix(products: products.values),
+        count: (customerRows.count + chunkRows - 1) / chunkRows, threadCount: threadCount
+    ) { chunk in
+        let rows = chunk * chunkRows..<min(customerRows.count, (chunk + 1) * chunkRows)
+        var part = PurchaseMatrix(products: products.values)
         var bought: [UInt32] = []
         for row in rows {
             bought.removeAll(keepingCapacity: true)
@@ -61,14 +78,7 @@ package func purchaseMatrix(
             part.rowOffsets.append(part.values.count)
         }
         return part
+    } merge: { matrix, part in
+        matrix.append(part)
     }
-    var matrix = PurchaseMatrix(
-        rowOffsets: [0], productCodes: [], values: [], products: products.values)
-    for part in partials {
-        let base = matrix.values.count
-        matrix.rowOffsets += part.rowOffsets.map { $0 + base }
-        matrix.productCodes += part.productCodes
-        matrix.values += part.values
-    }
-    return matrix
 }

@@ -321,4 +321,32 @@ import Units
             return Line(Int64(fields[1])!, text, Double(fields[4])!)
         }
     }
+
+    /// A table that holds some features holds exactly those that the whole one has of them.
+    @Test func keepsWhatIsNamed() throws {
+        let history = try makeHistory(
+            randomLines(seed: 5, customers: 40, lines: 600, orderIDs: true))
+        let asOf = day("2024-01-15")
+        var survey = LineSurvey()
+        let counted = survey.add(
+            times: history.times, amounts: history.amounts, asOf: asOf, clock: .utc)
+        func table(_ names: Set<String>?) throws -> FeatureTable {
+            let scan = try FeatureScan(
+                survey: survey,
+                categories: history.categories.map { ValueCounts($0, where: counted) },
+                channels: history.channels.map { ValueCounts($0, where: counted) }, asOf: asOf,
+                clock: .utc, grossMarginRate: 0.5, keeping: names)
+            return try scan.table(of: scan.rows(of: history), attributes: nil, threadCount: 1)
+        }
+        let whole = try table(nil)
+        let part = try table(["revenue", "channelShares", "categoryShare.c1"])
+        let names = ["revenue", "channelShares", "categoryShare.c1"]
+        let kept = try whole.selection(of: names).columnIndices.sorted().map { whole.columns[$0] }
+        #expect(kept.count > 4)
+        #expect(part.columns == kept)
+        #expect(part.history == whole.history)
+        #expect(part.mayLack("margin") && part.mayLack("categoryShare.c2"))
+        #expect(!part.mayLack("categoryShare.unknown"))
+        #expect(try table([]).columns.isEmpty)
+    }
 }

@@ -38,12 +38,13 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
     /// - Parameters:
     ///   - columns: one array a feature, all of one count.
     ///   - valid: a flag a value for each column, nil where all are valid; empty: all columns are.
+    ///   - rows: rows of the columns to fit on, ascending; all where nil.
     /// - Throws: `nonFiniteValue` for a NaN or infinite valid value, `countMismatch`, `noRows`.
     package static func fit(
-        _ kind: Kind, columns: [[Float]], valid: [[Bool]?] = []
+        _ kind: Kind, columns: [[Float]], valid: [[Bool]?] = [], rows: [Int]? = nil
     ) throws(ModelError) -> FeatureScaling {
         try check(columns, valid)
-        guard let rowCount = columns.first?.count, rowCount > 0 else {
+        guard let rowCount = rows?.count ?? columns.first?.count, rowCount > 0 else {
             throw .noRows(model: "feature scaling")
         }
         var centres: [Double] = []
@@ -53,7 +54,9 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
             let flags = valid.isEmpty ? nil : valid[feature]
             var values: [Double] = []
             values.reserveCapacity(rowCount)
-            for row in 0..<rowCount where flags?[row] ?? true {
+            for position in 0..<rowCount {
+                let row = rows?[position] ?? position
+                guard flags?[row] ?? true else { continue }
                 values.append(transformed(Double(column[row]), kind))
             }
             let (centre, spread) = location(values, kind)
@@ -75,25 +78,27 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
     }
 
     /// The columns in coordinates.
+    /// - Parameter rows: rows of the columns, one a row of the result; all where nil.
     /// - Throws: as `fit`; `countMismatch` where the number of columns differs from the fit's.
     package func apply(
-        columns: [[Float]], valid: [[Bool]?] = [], threadCount: Int
+        columns: [[Float]], valid: [[Bool]?] = [], rows: [Int]? = nil, threadCount: Int
     ) throws(ModelError) -> FeatureMatrix {
         guard columns.count == featureCount else {
             throw .countMismatch(
                 what: "feature columns", actual: columns.count, expected: featureCount)
         }
         try Self.check(columns, valid)
-        let rowCount = columns.first?.count ?? 0
+        let rowCount = rows?.count ?? columns.first?.count ?? 0
         var matrix = FeatureMatrix(rowCount: rowCount, featureCount: featureCount)
         let scaling = self
-        matrix.fillBlocks(chunkBlocks: 64, threadCount: threadCount) { rows, values in
+        matrix.fillBlocks(chunkBlocks: 64, threadCount: threadCount) { positions, values in
             for feature in 0..<scaling.featureCount {
                 let column = columns[feature]
                 let flags: [Bool]? = valid.isEmpty ? nil : valid[feature]
-                for row in rows {
+                for position in positions {
+                    let row = rows.map { $0[position] } ?? position
                     let target = FeatureMatrix.position(
-                        row - rows.lowerBound, feature, scaling.featureCount)
+                        position - positions.lowerBound, feature, scaling.featureCount)
                     let isValid = flags.map { $0[row] } ?? true
                     if isValid {
                         values[target] = scaling.coordinate(column[row], feature)

@@ -46,10 +46,11 @@ package struct SegmentationModel: Sendable, Equatable, Codable {
     /// - Parameters:
     ///   - columns: one array a name, all of one count.
     ///   - valid: a flag a value for each column, nil where all are valid; empty: all columns are.
+    ///   - rows: rows of the columns to fit on, ascending; all where nil.
     /// - Returns: the model and the rows' assignment.
     /// - Throws: what `FeatureScaling.fit` and `KMeans.fit` throw.
     package static func fit(
-        featureNames: [String], columns: [[Float]], valid: [[Bool]?] = [],
+        featureNames: [String], columns: [[Float]], valid: [[Bool]?] = [], rows: [Int]? = nil,
         scaling kind: FeatureScaling.Kind, parameters: KMeans.Parameters, order: Order = .size
     ) throws(ModelError) -> (model: SegmentationModel, assignment: Assignment) {
         guard featureNames.count == columns.count else {
@@ -61,9 +62,9 @@ package struct SegmentationModel: Sendable, Equatable, Codable {
                 what: "the ordering feature", actual: Double(feature),
                 allowed: "0 ..< \(columns.count)")
         }
-        let scaling = try FeatureScaling.fit(kind, columns: columns, valid: valid)
+        let scaling = try FeatureScaling.fit(kind, columns: columns, valid: valid, rows: rows)
         let points = try scaling.apply(
-            columns: columns, valid: valid, threadCount: parameters.threadCount)
+            columns: columns, valid: valid, rows: rows, threadCount: parameters.threadCount)
         let fitted = try KMeans.fit(points, parameters)
         let ranks = ranking(fitted, order)
         let d = columns.count
@@ -79,12 +80,15 @@ package struct SegmentationModel: Sendable, Equatable, Codable {
     }
 
     /// Assigns rows to segments.
-    /// - Parameter columns: the fit's features in its order.
+    /// - Parameters:
+    ///   - columns: the fit's features in its order.
+    ///   - rows: rows of the columns, one a row of the assignment; all where nil.
     /// - Throws: what `FeatureScaling.apply` throws.
     package func assign(
-        columns: [[Float]], valid: [[Bool]?] = [], threadCount: Int
+        columns: [[Float]], valid: [[Bool]?] = [], rows: [Int]? = nil, threadCount: Int
     ) throws(ModelError) -> Assignment {
-        let points = try scaling.apply(columns: columns, valid: valid, threadCount: threadCount)
+        let points = try scaling.apply(
+            columns: columns, valid: valid, rows: rows, threadCount: threadCount)
         return assign(points, threadCount: threadCount)
     }
 
