@@ -34,9 +34,9 @@ extension Workspace {
     package func evaluate(
         asOf: CalendarDay, horizon: Horizon, threadCount: Int
     ) throws(EngineError) -> EvaluationReport {
-        let history = try history()
+        let lines = try segmentedHistory(threadCount: threadCount)
         let end = asOf + Int(horizon.days.rounded())
-        guard let days = history.purchaseDays(clock: plan.clock) else {
+        guard let days = try lines.purchaseDays(clock: plan.clock) else {
             throw .features(.noPurchases)
         }
         guard end <= days.upperBound else {
@@ -44,10 +44,10 @@ extension Workspace {
                 reason: "\(horizon) after \(asOf) is \(end), but the last purchase is on "
                     + "\(days.upperBound): choose an earlier --as-of or a shorter --horizon")
         }
-        let table = try features(asOf: asOf, threadCount: threadCount)
-        let outcome = holdoutOutcome(
-            history, customerRows: table.customerRows, after: asOf, through: end,
-            clock: plan.clock, grossMarginRate: plan.grossMarginRate, threadCount: threadCount)
+        // No column is read: the models here are those of histories and products.
+        let table = try features(asOf: asOf, keeping: [], threadCount: threadCount)
+        let history = try surveyedHistory(threadCount: threadCount)
+        let outcome = try history.holdoutOutcome(after: asOf, through: end)
         let fitting = ModelFitting(
             plan: plan, history: history, table: table, threadCount: threadCount)
         var report = EvaluationReport(
@@ -111,14 +111,11 @@ extension Workspace {
         _ model: AffinityModel, _ fitting: ModelFitting, through end: CalendarDay,
         into report: inout EvaluationReport
     ) throws(EngineError) {
-        let table = fitting.table
+        let asOf = fitting.table.asOf
         guard
-            let before = purchaseMatrix(
-                fitting.history, customerRows: table.customerRows, asOf: table.asOf,
-                clock: plan.clock, threadCount: fitting.threadCount),
-            let after = purchaseMatrix(
-                fitting.history, customerRows: table.customerRows, after: table.asOf,
-                through: end, clock: plan.clock, threadCount: fitting.threadCount)
+            let before = try fitting.history.purchaseMatrix(customersAsOf: asOf, through: asOf),
+            let after = try fitting.history.purchaseMatrix(
+                customersAsOf: asOf, after: asOf, through: end)
         else { throw .noProducts }
         let seen = before.sparse
         let k = plan.affinity.topProductCount
@@ -139,18 +136,51 @@ extension Workspace {
         // The most popular products are the same for everybody but for what each has bought: the
         // k best of the k + bought first ones.
         let popular = mostPopular(seen, count: seen.columnCount).map(\.item)
-        var relevant: [Set<Int32>] = []
-        var popularRanked: [[Int32]] = []
+        var (found, common) = (RankingMeans(k: k), RankingMeans(k: k))
         for row in 0..<before.rowCount {
-            let bought = Set(
-                before.productCodes[before.rowOffsets[row]..<before.rowOffsets[row + 1]])
-            let next = Set(after.productCodes[after.rowOffsets[row]..<after.rowOffsets[row + 1]])
+            let bought = before.products(ofRow: row)
             // Without an entry all products score 0, and the list is that of the lowest rows.
-            relevant.append(bought.isEmpty ? [] : next.subtracting(bought))
-            popularRanked.append(Array(popular.lazy.filter { !bought.contains($0) }.prefix(k)))
+            if bought.isEmpty { continue }
+            let new = Self.ascending(after.products(ofRow: row), without: bought)
+            if new.isEmpty { continue }
+            found.add(ranked[row].map(\.item), relevant: Set(new))
+            common.add(
+                Array(popular.lazy.filter { !bought.contains(sorted: $0) }.prefix(k)),
+                relevant: Set(new))
         }
-        report.affinity = RankingMeasure.mean(
-            (0..<ranked.queryCount).map { ranked[$0].map(\.item) }, relevant: relevant, k: k)
-        report.mostPopular = RankingMeasure.mean(popularRanked, relevant: relevant, k: k)
+        report.affinity = found.summary
+        report.mostPopular = common.summary
+    }
+
+    /// The numbers of the first list that the second lacks, both ascending.
+    private static func ascending(
+        _ first: ArraySlice<Int32>, without second: ArraySlice<Int32>
+    ) -> [Int32] {
+        var result: [Int32] = []
+        var position = second.startIndex
+        for number in first {
+            while position < second.endIndex, second[position] < number { position += 1 }
+            if position == second.endIndex || second[position] != number { result.append(number) }
+        }
+        return result
+    }
+}
+
+extension PurchaseMatrix {
+    /// The products that a row bought, ascending.
+    fileprivate func products(ofRow row: Int) -> ArraySlice<Int32> {
+        productCodes[rowOffsets[row]..<rowOffsets[row + 1]]
+    }
+}
+
+extension ArraySlice<Int32> {
+    /// Whether an ascending list holds a number.
+    fileprivate func contains(sorted number: Int32) -> Bool {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < number { low = middle + 1 } else { high = middle }
+        }
+        return low < endIndex && self[low] == number
     }
 }

@@ -41,7 +41,7 @@ package struct FittedSegmentation: Codable, Sendable {
 /// Fits each model of a plan on the features of one day. Nothing is written here.
 struct ModelFitting {
     let plan: Plan
-    let history: PurchaseHistory
+    let history: SurveyedHistory
     let table: FeatureTable
     let threadCount: Int
 
@@ -74,13 +74,14 @@ struct ModelFitting {
             let choice = try chooseClusterCount(settings, input, &parameters)
             let fitted = try SegmentationModel.fit(
                 featureNames: input.names, columns: input.columns, valid: input.valid,
-                scaling: settings.scaling.kind, parameters: parameters)
+                rows: input.rows, scaling: settings.scaling.kind, parameters: parameters)
             return (fitted.model, fitted.assignment, choice)
         }
         let fitted = FittedSegmentation(
             model: model,
             segmentNames: SegmentNames.of(
-                model, columns: input.columns, valid: input.valid, segments: assignment.segments),
+                model, columns: input.columns, valid: input.valid, rows: input.rows,
+                segments: assignment.segments),
             unavailable: selection.unavailable)
         return (fitted, choice)
     }
@@ -96,9 +97,11 @@ struct ModelFitting {
             return nil
         case .automatic(let range):
             let scaling = try FeatureScaling.fit(
-                settings.scaling.kind, columns: input.columns, valid: input.valid)
+                settings.scaling.kind, columns: input.columns, valid: input.valid,
+                rows: input.rows)
             let points = try scaling.apply(
-                columns: input.columns, valid: input.valid, threadCount: threadCount)
+                columns: input.columns, valid: input.valid, rows: input.rows,
+                threadCount: threadCount)
             let outcome = try ClusterCountSearch.search(
                 points,
                 ClusterCountSearch.Parameters(
@@ -158,9 +161,8 @@ struct ModelFitting {
 
     func affinity() throws(EngineError) -> AffinityModel {
         guard
-            let matrix = purchaseMatrix(
-                history, customerRows: table.customerRows, asOf: table.asOf, clock: plan.clock,
-                threadCount: threadCount)
+            let matrix = try history.purchaseMatrix(
+                customersAsOf: table.asOf, through: table.asOf)
         else { throw .noProducts }
         let parameters = ImplicitALS.Parameters(
             factorCount: plan.affinity.factorCount, regularization: plan.affinity.regularization,
@@ -183,21 +185,19 @@ struct ModelFitting {
     }
 }
 
-/// The columns of a segmentation for some rows of the table.
+/// The columns of a segmentation and the rows of the table that it is about; none is copied.
 struct SegmentationInput {
     let names: [String]
     let columns: [[Float]]
     let valid: [[Bool]?]
+    /// All where nil.
+    let rows: [Int]?
 
     init(columns: [FeatureColumn], rows: [Int], of rowCount: Int) {
-        let all = rows.count == rowCount
         names = columns.map(\.name)
-        self.columns = columns.map { column in
-            all ? column.values : rows.map { column.values[$0] }
-        }
-        valid = columns.map { column in
-            all ? column.valid : column.valid.map { valid in rows.map { valid[$0] } }
-        }
+        self.columns = columns.map(\.values)
+        valid = columns.map(\.valid)
+        self.rows = rows.count == rowCount ? nil : rows
     }
 }
 

@@ -1,6 +1,7 @@
 import ByteCoding
 import ColumnStore
 import Models
+import Numerical
 
 /// The score columns of a generation as a segment file or as CSV: what the analyst takes along.
 struct ScoreFile {
@@ -8,75 +9,109 @@ struct ScoreFile {
     /// Empty, or product rows of every customer.
     let topProducts: TopLists
 
-    /// Columns `id`, `status`, the scores by name, and `top_product_1` … with their scores.
+    /// Rows that are handed to the writer at a time: whole blocks, so that little waits in it.
+    private static let batchRowCount = 4 * Limits.blockRowCount
+
+    /// Columns `id`, `status`, the scores by name, and `top_product_1` … with their scores. Written
+    /// batch by batch: beside the scores there is never more than one batch.
     func writeSegment(to path: String) throws(EngineError) {
+        let rowCount = contents.customerIDs.count
+        let places = topProducts.largestCount
+        let units = Dictionary(
+            contents.columns.map { ($0.name, $0.unit) }, uniquingKeysWith: { first, _ in first })
+        let schema = columns(0..<0, places: places).map {
+            ColumnSchema(name: $0.name, type: $0.data.type, unit: units[$0.name] ?? "")
+        }
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            let writer = try SegmentWriter(path: path, schema: schema)
+            for start in stride(from: 0, to: rowCount, by: Self.batchRowCount) {
+                let rows = start..<min(rowCount, start + Self.batchRowCount)
+                try writer.append(columns(rows, places: places))
+            }
+            _ = try writer.finish()
+        }
+    }
+
+    /// Some rows of the segment file.
+    private func columns(_ rows: Range<Int>, places: Int) -> [Column] {
         var columns = [
-            Column(name: "id", data: contents.customerIDs.columnData),
-            Column(name: "status", data: .int64(contents.status.map(Int64.init))),
+            Column(name: "id", data: contents.customerIDs.slice(rows).columnData),
+            Column(name: "status", data: .int64(contents.status[rows].map(Int64.init))),
         ]
-        var units: [String: String] = [:]
         for column in contents.columns {
-            units[column.name] = column.unit
             let data: ColumnData =
                 switch column.values {
-                case .int32(let values): .int64(values.map(Int64.init))
-                case .float32(let values): .float32(values)
-                case .float64(let values): .float64(values)
+                case .int32(let values): .int64(values[rows].map(Int64.init))
+                case .float32(let values): .float32(Array(values[rows]))
+                case .float64(let values): .float64(Array(values[rows]))
                 }
-            columns.append(Column(name: column.name, data: data, validity: column.valid))
+            columns.append(
+                Column(
+                    name: column.name, data: data, validity: column.valid.map { Array($0[rows]) }))
         }
         if case .texts(let products)? = contents.affinity?.productIDs {
-            for place in 0..<topProducts.largestCount {
-                let codes = (0..<topProducts.queryCount).map { row in
+            for place in 0..<places {
+                let codes = rows.map { row in
                     topProducts[row, place].map { UInt32($0.item) } ?? CodedText.missing
                 }
                 let text = CodedText(codes: codes, values: products)
                 columns.append(textColumn("top_product_\(place + 1)", text))
             }
         }
-        _ = try mapErrors(EngineError.store) { () throws(StoreError) in
-            try writeSegmentFile(columns, units: units, to: path)
-        }
+        return columns
     }
 
     /// One line a customer under a header; an empty field where there is no score.
-    func writeCSV(to path: String) throws(EngineError) {
+    func writeCSV(to path: String, threadCount: Int) throws(EngineError) {
+        let places = topProducts.largestCount
+        let header =
+            ["customer_id", "status"] + contents.columns.map(\.name)
+            + (0..<places).map { "top_product_\($0 + 1)" }
+        let rowCount = contents.customerIDs.count
+        let batchRows = 8_192
         try mapErrors(EngineError.store) { () throws(StoreError) in
             let file = try AtomicFile(path: path)
-            let places = topProducts.largestCount
-            let header =
-                ["customer_id", "status"] + contents.columns.map(\.name)
-                + (0..<places).map { "top_product_\($0 + 1)" }
-            var text = header.joined(separator: ",") + "\n"
-            for row in 0..<contents.customerIDs.count {
-                text += Self.field(contents.customerIDs[row].description)
-                text += ",\(contents.status[row])"
-                for column in contents.columns {
-                    text += ","
-                    guard column.valid?[row] ?? true else { continue }
-                    switch column.values {
-                    case .int32(let values): text += String(values[row])
-                    case .float32(let values): text += "\(values[row])"
-                    case .float64(let values): text += "\(values[row])"
-                    }
+            try file.write(Array((header.joined(separator: ",") + "\n").utf8))
+            // Texts are made in parallel, a few batches at a time, and written in order.
+            let group = batchRows * 8 * threadCount
+            for start in stride(from: 0, to: rowCount, by: group) {
+                let texts = parallelMap(
+                    count: min(group, rowCount - start), chunkSize: batchRows,
+                    threadCount: threadCount
+                ) { _, rows in
+                    csvLines(start + rows.lowerBound..<start + rows.upperBound, places: places)
                 }
-                for place in 0..<places {
-                    text += ","
-                    if let entry = topProducts[row, place],
-                        let products = contents.affinity?.productIDs
-                    {
-                        text += Self.field(products[Int(entry.item)].description)
-                    }
-                }
-                text += "\n"
-                if text.utf8.count >= 1 << 20 {
-                    try file.write(Array(text.utf8))
-                    text.removeAll(keepingCapacity: true)
-                }
+                for text in texts { try file.write(text) }
             }
-            try file.write(Array(text.utf8))
             try file.commit()
         }
+    }
+
+    private func csvLines(_ rows: Range<Int>, places: Int) -> [UInt8] {
+        var text = ""
+        for row in rows {
+            text += Self.field(contents.customerIDs[row].description)
+            text += ",\(contents.status[row])"
+            for column in contents.columns {
+                text += ","
+                guard column.valid?[row] ?? true else { continue }
+                switch column.values {
+                case .int32(let values): text += String(values[row])
+                case .float32(let values): text += "\(values[row])"
+                case .float64(let values): text += "\(values[row])"
+                }
+            }
+            for place in 0..<places {
+                text += ","
+                if let entry = topProducts[row, place],
+                    let products = contents.affinity?.productIDs
+                {
+                    text += Self.field(products[Int(entry.item)].description)
+                }
+            }
+            text += "\n"
+        }
+        return Array(text.utf8)
     }
 
     /// Quoted where it must be (RFC 4180, section 2).

@@ -34,24 +34,29 @@ extension Workspace {
         asOf requested: CalendarDay? = nil, csvPath: String? = nil, threadCount: Int,
         report: (String) -> Void = { _ in }
     ) throws(EngineError) -> ScoreSummary {
-        let asOf = try asOfDay(requested)
+        let asOf = try asOfDay(requested, threadCount: threadCount)
         report("computing features as of \(asOf)")
-        let table = try features(asOf: asOf, threadCount: threadCount)
         var next = manifest
         let segmentationIDs = try ScoreCatalog.segmentationIDs(
             plan.segmentations.map(\.name), known: manifest.segmentationColumns ?? [:])
         next.segmentationColumns = segmentationIDs.isEmpty ? nil : segmentationIDs
         var scoring = Scoring(
-            workspace: self, table: table, history: try history(),
+            workspace: self,
+            table: try features(
+                asOf: asOf, keeping: try scoredFeatureNames(), threadCount: threadCount),
+            history: try surveyedHistory(threadCount: threadCount),
             segmentationIDs: segmentationIDs, threadCount: threadCount)
-        report("scoring \(table.rowCount) customers")
+        // The scoring's own table is the last: its columns go as soon as they are read.
+        loadedFeatures = nil
+        let customerCount = scoring.table.rowCount
+        report("scoring \(customerCount) customers")
         try scoring.run()
         guard !scoring.models.isEmpty else { throw .modelMissing(name: plan.modelNames[0]) }
 
         let generation = (manifest.generations.map(\.number).max() ?? 0) + 1
         let contents = SnapshotContents(
             generation: generation, asOf: asOf, currency: plan.currency, models: scoring.models,
-            customerIDs: table.customerIDs, status: table.history.status,
+            customerIDs: scoring.table.customerIDs, status: scoring.table.history.status,
             columns: scoring.columns, affinity: scoring.affinity, segments: scoring.segments)
         report("writing generation \(generation)")
         // A folder of this number that no manifest names was left by a crash.
@@ -64,7 +69,7 @@ extension Workspace {
         let scores = ScoreFile(contents: contents, topProducts: scoring.topProducts)
         do throws(EngineError) {
             try scores.writeSegment(to: "\(location.folder)/scores.seg")
-            if let csvPath { try scores.writeCSV(to: csvPath) }
+            if let csvPath { try scores.writeCSV(to: csvPath, threadCount: threadCount) }
         } catch {
             try? FileManager.default.removeItem(atPath: location.folder)
             throw error
@@ -75,18 +80,32 @@ extension Workspace {
         var statusCounts: [String: Int] = [:]
         for status in contents.status { statusCounts[String(status), default: 0] += 1 }
         return ScoreSummary(
-            generation: generation, asOf: asOf.description, customerCount: table.rowCount,
+            generation: generation, asOf: asOf.description, customerCount: customerCount,
             statusCounts: statusCounts, columns: contents.columns.map(\.name),
             byteCount: folderByteCount(location.folder), missingModels: scoring.missing,
             modelsOfOtherPlans: scoring.otherPlans)
+    }
+
+    /// The features and groups that the plan's segmentations and their latest models read.
+    private func scoredFeatureNames() throws(EngineError) -> Set<String> {
+        var names = plan.featureNames
+        for segmentation in plan.segmentations {
+            let versions = manifest.models.filter { $0.name == "segmentation.\(segmentation.name)" }
+            guard let latest = versions.max(by: { $0.version < $1.version }) else { continue }
+            let fitted = try ModelStore.read(
+                FittedSegmentation.self, from: "\(folder)/\(latest.file)")
+            names.formUnion(fitted.model.model.featureNames)
+        }
+        return names
     }
 }
 
 /// One run of all models over the features of one day.
 struct Scoring {
     let workspace: Workspace
-    let table: FeatureTable
-    let history: PurchaseHistory
+    /// Without columns once the segmentations have read them.
+    private(set) var table: FeatureTable
+    let history: SurveyedHistory
     /// The column id of every segmentation, by name.
     let segmentationIDs: [String: Int]
     let threadCount: Int
@@ -100,7 +119,7 @@ struct Scoring {
     private(set) var topProducts = TopLists.empty
 
     init(
-        workspace: Workspace, table: FeatureTable, history: PurchaseHistory,
+        workspace: Workspace, table: FeatureTable, history: SurveyedHistory,
         segmentationIDs: [String: Int], threadCount: Int
     ) {
         self.workspace = workspace
@@ -119,6 +138,7 @@ struct Scoring {
         for segmentation in plan.segmentations {
             try scoreSegmentation(segmentation, lifetime: lifetime)
         }
+        table.removeColumns()
         try scoreAffinity()
         columns.sort { $0.id < $1.id }
     }
@@ -233,7 +253,8 @@ struct Scoring {
         let assignment = try modelErrors(name) {
             () throws(ModelError) in
             try fitted.model.assign(
-                columns: input.columns, valid: input.valid, threadCount: threadCount)
+                columns: input.columns, valid: input.valid, rows: input.rows,
+                threadCount: threadCount)
         }
         var numbers = [Int32](repeating: -1, count: table.rowCount)
         for (position, row) in rows.enumerated() { numbers[row] = assignment.segments[position] }
@@ -287,9 +308,8 @@ struct Scoring {
         let saved = try AffinityModel(read.model, reading: read.file)
         let (products, factors) = (saved.products, saved.productFactors)
         guard
-            let bought = purchaseMatrix(
-                history, customerRows: table.customerRows, asOf: table.asOf, clock: plan.clock,
-                threadCount: threadCount)
+            let bought = try history.purchaseMatrix(
+                customersAsOf: table.asOf, through: table.asOf)
         else { return }
         let matrix = bought.rearranged(to: products)
         let fitted = FittedALS(parameters: read.model, itemFactors: factors)
@@ -328,19 +348,24 @@ extension PurchaseMatrix {
         var columnOfText: [ArraySlice<UInt8>: Int32] = [:]
         for column in 0..<target.count { columnOfText[target.utf8(column)] = Int32(column) }
         let columns = (0..<products.count).map { columnOfText[products.utf8($0)] }
-        var rows: [Int32] = []
+        var newOffsets = [0]
         var newColumns: [Int32] = []
         var newValues: [Float] = []
-        for row in 0..<rowCount {
-            for position in rowOffsets[row]..<rowOffsets[row + 1] {
+        newOffsets.reserveCapacity(rowOffsets.count)
+        var row: [(column: Int32, value: Float)] = []
+        for index in 0..<rowCount {
+            row.removeAll(keepingCapacity: true)
+            for position in rowOffsets[index]..<rowOffsets[index + 1] {
                 guard let column = columns[Int(productCodes[position])] else { continue }
-                rows.append(Int32(row))
-                newColumns.append(column)
-                newValues.append(values[position])
+                row.append((column, values[position]))
             }
+            row.sort { $0.column < $1.column }
+            newColumns += row.lazy.map(\.column)
+            newValues += row.lazy.map(\.value)
+            newOffsets.append(newColumns.count)
         }
         return SparseMatrix(
-            rowCount: rowCount, columnCount: target.count, rows: rows, columns: newColumns,
-            values: newValues)
+            rowCount: rowCount, columnCount: target.count, rowOffsets: newOffsets,
+            columnIndices: newColumns, values: newValues)
     }
 }

@@ -13,11 +13,14 @@ package enum SegmentNames {
     /// - Parameters:
     ///   - columns: the model's features in its order, as they were before scaling.
     ///   - valid: as in the fit.
-    ///   - segments: a row's segment.
+    ///   - rows: rows of the columns, as in the fit; all where nil.
+    ///   - segments: the segment of each of the rows.
     package static func of(
-        _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], segments: [Int32]
+        _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], rows: [Int]? = nil,
+        segments: [Int32]
     ) -> [String] {
-        let names = Naming(model, columns: columns, valid: valid, segments: segments)
+        let names = Naming(
+            model, columns: columns, valid: valid, rows: rows, segments: segments)
         var result = (0..<model.segmentCount).map { names.name($0, featureCount: 2) }
         for featureCount in 3..<max(3, min(model.featureCount, 5) + 1) {
             let counts = Dictionary(grouping: result, by: \.self).mapValues(\.count)
@@ -36,7 +39,8 @@ package enum SegmentNames {
         var differences: [[Double]] = []
 
         init(
-            _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], segments: [Int32]
+            _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], rows: [Int]?,
+            segments: [Int32]
         ) {
             let d = model.featureCount
             featureNames = model.featureNames
@@ -49,7 +53,8 @@ package enum SegmentNames {
             }
             let means = columns.indices.map { j in
                 Means(
-                    columns[j], valid: valid.isEmpty ? nil : valid[j], segments: segments,
+                    columns[j], valid: valid.isEmpty ? nil : valid[j], rows: rows,
+                    segments: segments,
                     segmentCount: model.segmentCount)
             }
             for segment in 0..<model.segmentCount {
@@ -82,10 +87,14 @@ package enum SegmentNames {
         private var sums: [Double]
         private var counts: [Double]
 
-        init(_ values: [Float], valid: [Bool]?, segments: [Int32], segmentCount: Int) {
+        init(
+            _ values: [Float], valid: [Bool]?, rows: [Int]?, segments: [Int32], segmentCount: Int
+        ) {
             sums = [Double](repeating: 0, count: segmentCount)
             counts = sums
-            for (row, segment) in segments.enumerated() where valid?[row] ?? true {
+            for (position, segment) in segments.enumerated() {
+                let row = rows?[position] ?? position
+                guard valid?[row] ?? true else { continue }
                 sums[Int(segment)] += Double(values[row])
                 counts[Int(segment)] += 1
             }

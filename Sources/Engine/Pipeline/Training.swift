@@ -1,5 +1,5 @@
 import ColumnStore
-package import Features
+import Features
 import Foundation
 import Models
 package import Units
@@ -14,50 +14,6 @@ package struct TrainSummary: Codable, Sendable {
 }
 
 extension Workspace {
-    /// The day that a command without `--as-of` means: the plan's, else that of the last purchase.
-    package func asOfDay(_ requested: CalendarDay?) throws(EngineError) -> CalendarDay {
-        if let day = requested ?? plan.asOf { return day }
-        guard let days = try history().purchaseDays(clock: plan.clock) else {
-            throw .features(.noPurchases)
-        }
-        return days.upperBound
-    }
-
-    /// The features of all customers as of a day, computed once.
-    package func features(
-        asOf: CalendarDay, threadCount: Int
-    ) throws(EngineError) -> FeatureTable {
-        let key = FeatureKey(
-            segments: (manifest.purchaseSegments + manifest.customerSegments
-                + manifest.productSegments).map(\.file),
-            asOf: asOf)
-        if let loadedFeatures, loadedFeatures.key == key { return loadedFeatures.table }
-        let history = try historyWithCategories()
-        let customers = try EntitySegments.read(
-            manifest.customerSegments.map { "\(folder)/\($0.file)" })
-        let table = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try computeFeatures(
-                history, attributes: customers?.attributes, asOf: asOf, clock: plan.clock,
-                grossMarginRate: plan.grossMarginRate, threadCount: threadCount)
-        }
-        loadedFeatures = (key, table)
-        return table
-    }
-
-    /// The history; where no line names a category, with those of the product table.
-    private func historyWithCategories() throws(EngineError) -> PurchaseHistory {
-        let history = try history()
-        let paths = manifest.productSegments.map { "\(folder)/\($0.file)" }
-        guard history.categories == nil, history.products != nil,
-            let products = try EntitySegments.read(paths),
-            case .text(let categories)? = products.columns.first(where: { $0.name == "category" })?
-                .values
-        else { return history }
-        return try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try history.withCategories(ofProducts: products.ids, categories: categories)
-        }
-    }
-
     /// Fits the plan's models on what was known on a day and writes a new version of each.
     ///
     /// A model that this data cannot give (too few repeat purchases, more segments than customers)
@@ -74,11 +30,13 @@ extension Workspace {
         for name in only ?? [] where !plan.modelNames.contains(name) {
             throw .unknownModel(name: name, known: plan.modelNames)
         }
-        let asOf = try asOfDay(requested)
+        let asOf = try asOfDay(requested, threadCount: threadCount)
         report("computing features as of \(asOf)")
-        let table = try features(asOf: asOf, threadCount: threadCount)
+        let table = try features(
+            asOf: asOf, keeping: plan.featureNames, threadCount: threadCount)
         let fitting = ModelFitting(
-            plan: plan, history: try history(), table: table, threadCount: threadCount)
+            plan: plan, history: try surveyedHistory(threadCount: threadCount), table: table,
+            threadCount: threadCount)
         var next = manifest
         var summary = TrainSummary(
             asOf: asOf.description, customerCount: table.rowCount, models: [], notFitted: [:])
@@ -158,23 +116,15 @@ extension Workspace {
     private func card(
         _ name: String, _ version: Int, _ algorithm: String, _ fitting: ModelFitting
     ) -> ModelCard {
-        let end = plan.clock.endUTC(of: fitting.table.asOf)
-        var lineCount = 0
-        var first = Int64.max
-        var last = Int64.min
-        for time in fitting.history.times where time < Int64(end) {
-            lineCount += 1
-            first = min(first, time)
-            last = max(last, time)
-        }
+        let lines = fitting.table.lines
         return ModelCard(
             name: name, version: version, algorithm: algorithm,
             asOf: fitting.table.asOf.description, planHash: plan.hash, seed: plan.seed,
             currency: plan.currency, convention: fitting.table.convention,
             conventionText: fitting.table.convention.text,
             data: ModelCard.DataRange(
-                customerCount: fitting.table.rowCount, lineCount: lineCount,
-                firstTime: first, lastTime: last),
+                customerCount: fitting.table.rowCount, lineCount: lines.count,
+                firstTime: lines.first, lastTime: lines.last),
             diagnostics: [:], inputs: [], warnings: [])
     }
 
@@ -199,12 +149,6 @@ extension Workspace {
     }
 }
 
-/// What a feature table depends on.
-struct FeatureKey: Equatable {
-    let segments: [String]
-    let asOf: CalendarDay
-}
-
 extension ModelFitting {
     func histogram(_ name: String) -> ReferenceHistogram? {
         table.column(named: name).map {
@@ -213,8 +157,18 @@ extension ModelFitting {
     }
 
     var lifetimeInputs: [ReferenceHistogram] {
-        ["repeatPurchaseCount", "ageAtLastPurchaseDays", "observedAgeDays", "meanOrderValue"]
-            .compactMap { histogram($0) }
+        Self.lifetimeInputNames.compactMap { histogram($0) }
+    }
+
+    static let lifetimeInputNames = [
+        "repeatPurchaseCount", "ageAtLastPurchaseDays", "observedAgeDays", "meanOrderValue",
+    ]
+}
+
+extension Plan {
+    /// The features and groups that training reads.
+    var featureNames: Set<String> {
+        Set(segmentations.flatMap(\.features) + ModelFitting.lifetimeInputNames)
     }
 }
 

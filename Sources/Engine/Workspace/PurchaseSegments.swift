@@ -1,15 +1,15 @@
 import ByteCoding
-import ColumnStore
+package import ColumnStore
 import Features
-import Ingest
+package import Ingest
 
 /// Purchase lines on disk: one segment file an ingested file, sorted by (customer, time, line).
 ///
 /// Columns: `customer` (int64 or text), `time` (UTC seconds), `amount`, and where mapped `margin`,
 /// `quantity`, `order`, `product`, `category`, `promotion`, `channel`.
-enum PurchaseSegments {
+package enum PurchaseSegments {
     /// Sorts and writes the lines of one file.
-    static func write(
+    package static func write(
         _ lines: PurchaseLines, to path: String
     ) throws(EngineError) -> SegmentSummary {
         let history = try sorted(
@@ -40,26 +40,6 @@ enum PurchaseSegments {
             try writeSegmentFile(
                 columns, units: ["time": "s", "amount": "1/10000", "margin": "1/10000"], to: path)
         }
-    }
-
-    /// All lines of some segments as one history.
-    /// - Parameter grossMarginRate: gives lines of segments without margins theirs, where other
-    ///   segments have them.
-    static func read(
-        _ paths: [String], grossMarginRate: Double
-    ) throws(EngineError) -> PurchaseHistory {
-        var all = Lines()
-        for path in paths {
-            let part = try mapErrors(EngineError.store) { () throws(StoreError) in
-                try readSegment(path)
-            }
-            guard all.append(part, grossMarginRate: grossMarginRate) else {
-                throw .idKindMismatch(table: "customer")
-            }
-        }
-        return try sorted(
-            all.customers, all.times, all.amounts, all.margins, all.quantities, all.orders,
-            all.products, all.categories, all.promotions, all.channels)
     }
 
     private static func sorted(
@@ -97,88 +77,6 @@ enum PurchaseSegments {
             return .coded(CodedText(codes: codes, values: ids))
         }
     }
-
-    private static func readSegment(_ path: String) throws(StoreError) -> Lines {
-        let reader = try SegmentReader(path: path)
-        var lines = Lines()
-        switch try reader.column(named: "customer").data {
-        case .int64(let ids): lines.customers = .integers(ids)
-        case .text(let ids): lines.customers = .texts(ids)
-        default: throw .missingPart(path: path, part: "column customer of integers or texts")
-        }
-        lines.times = try reader.integers(named: "time")
-        lines.amounts = try reader.integers(named: "amount")
-        if reader.has("margin") { lines.margins = try reader.integers(named: "margin") }
-        if reader.has("quantity") {
-            guard case .float32(let values) = try reader.column(named: "quantity").data else {
-                throw .missingPart(path: path, part: "column quantity of 32-bit floats")
-            }
-            lines.quantities = values
-        }
-        if reader.has("order") { lines.orders = try reader.coded(named: "order") }
-        if reader.has("product") { lines.products = try reader.coded(named: "product") }
-        if reader.has("category") { lines.categories = try reader.coded(named: "category") }
-        if reader.has("promotion") {
-            lines.promotions = try reader.coded(named: "promotion")
-        }
-        if reader.has("channel") { lines.channels = try reader.coded(named: "channel") }
-        return lines
-    }
-
-    /// The columns of several segments end to end.
-    private struct Lines {
-        var customers: IDColumn = .integers([])
-        var times: [Int64] = []
-        var amounts: [Int64] = []
-        var margins: [Int64]?
-        var quantities: [Float]?
-        var orders: CodedText?
-        var products: CodedText?
-        var categories: CodedText?
-        var promotions: CodedText?
-        var channels: CodedText?
-
-        /// - Returns: false where the customer ids are of another kind.
-        mutating func append(_ other: Lines, grossMarginRate: Double) -> Bool {
-            if times.isEmpty {
-                self = other
-                return true
-            }
-            guard let joined = customers.appending(other.customers) else { return false }
-            customers = joined
-            if margins != nil || other.margins != nil {
-                func fill(_ lines: Lines) -> [Int64] {
-                    lines.margins
-                        ?? lines.amounts.map { Int64((Double($0) * grossMarginRate).rounded()) }
-                }
-                margins = fill(self) + fill(other)
-            }
-            if quantities != nil || other.quantities != nil {
-                func fill(_ lines: Lines) -> [Float] {
-                    lines.quantities ?? lines.amounts.map { $0 < 0 ? -1 : 1 }
-                }
-                quantities = fill(self) + fill(other)
-            }
-            let counts = (times.count, other.times.count)
-            orders = Self.join(orders, other.orders, counts)
-            products = Self.join(products, other.products, counts)
-            categories = Self.join(categories, other.categories, counts)
-            promotions = Self.join(promotions, other.promotions, counts)
-            channels = Self.join(channels, other.channels, counts)
-            times += other.times
-            amounts += other.amounts
-            return true
-        }
-
-        private static func join(
-            _ first: CodedText?, _ second: CodedText?, _ counts: (Int, Int)
-        ) -> CodedText? {
-            if first == nil && second == nil { return nil }
-            var result = first ?? CodedText(missing: counts.0)
-            result.append(second ?? CodedText(missing: counts.1))
-            return result
-        }
-    }
 }
 
 /// A text column; rows without a value are marked in the validity bitmap.
@@ -199,8 +97,4 @@ func writeSegmentFile(
     let writer = try SegmentWriter(path: path, schema: schema)
     try writer.append(columns)
     return try writer.finish()
-}
-
-extension SegmentReader {
-    func has(_ name: String) -> Bool { columnIndex(named: name) != nil }
 }

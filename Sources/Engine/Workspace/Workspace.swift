@@ -1,6 +1,6 @@
 import ByteCoding
 package import ColumnStore
-package import Features
+import Features
 import Foundation
 
 /// A folder that holds a company's history, models and snapshots.
@@ -25,9 +25,9 @@ package final class Workspace {
     package private(set) var manifest: Manifest
     /// Held while the value lives, where it was opened for changes.
     private let lock: FolderLock?
-    /// The history of the segments that `manifest` names, once read.
-    private var loadedHistory: (segments: [String], history: PurchaseHistory)?
-    var loadedFeatures: (key: FeatureKey, table: FeatureTable)?
+    /// The history of the segments that `manifest` names, once opened, and its texts, once found.
+    var loadedHistory: (segments: [String], history: SegmentedHistory, texts: LineTexts?)?
+    var loadedFeatures: (key: FeatureKey, names: Set<String>?, table: FeatureTable)?
 
     package enum Access: Sendable {
         /// Reads the state of now; a commit of another process does not change it.
@@ -115,17 +115,6 @@ package final class Workspace {
             try next.commit(to: folder)
         }
         manifest = next
-    }
-
-    /// All purchase lines, read once.
-    package func history() throws(EngineError) -> PurchaseHistory {
-        let segments = manifest.purchaseSegments.map(\.file)
-        if let loadedHistory, loadedHistory.segments == segments { return loadedHistory.history }
-        guard !segments.isEmpty else { throw .noPurchases(workspace: folder) }
-        let history = try PurchaseSegments.read(
-            segments.map { "\(folder)/\($0)" }, grossMarginRate: plan.grossMarginRate)
-        loadedHistory = (segments, history)
-        return history
     }
 
     /// The plan's files, from the folder that its relative names start from.

@@ -39,25 +39,46 @@ package enum RankingMeasure {
         _ ranked: [[Int32]], relevant: [Set<Int32>], k: Int
     ) -> RankingSummary {
         precondition(ranked.count == relevant.count && k >= 1)
-        var summary = RankingSummary()
-        for (list, items) in zip(ranked, relevant) {
-            guard let recall = recall(list, relevant: items, k: k),
-                let ndcg = ndcg(list, relevant: items, k: k)
-            else { continue }
-            summary.recall += recall
-            summary.ndcg += ndcg
-            summary.precision += precision(list, relevant: items, k: k)
-            summary.customerCount += 1
-        }
-        let n = Double(max(1, summary.customerCount))
-        summary.recall /= n
-        summary.ndcg /= n
-        summary.precision /= n
-        return summary
+        var means = RankingMeans(k: k)
+        for (list, items) in zip(ranked, relevant) { means.add(list, relevant: items) }
+        return means.summary
     }
 
     private static func hits(_ ranked: [Int32], _ relevant: Set<Int32>, _ k: Int) -> Int {
         ranked.prefix(max(0, k)).count(where: relevant.contains)
+    }
+}
+
+/// Means of the measures over customers that are added one by one, so that nobody's lists need be
+/// kept.
+package struct RankingMeans: Sendable {
+    private let k: Int
+    private var sums = RankingSummary()
+
+    /// - Precondition: k >= 1.
+    package init(k: Int) {
+        precondition(k >= 1)
+        self.k = k
+    }
+
+    /// Adds a customer's list, best first; one without a relevant item is left out.
+    package mutating func add(_ ranked: [Int32], relevant: Set<Int32>) {
+        guard let recall = RankingMeasure.recall(ranked, relevant: relevant, k: k),
+            let ndcg = RankingMeasure.ndcg(ranked, relevant: relevant, k: k)
+        else { return }
+        sums.recall += recall
+        sums.ndcg += ndcg
+        sums.precision += RankingMeasure.precision(ranked, relevant: relevant, k: k)
+        sums.customerCount += 1
+    }
+
+    package var summary: RankingSummary {
+        var means = sums
+        let n = Double(max(1, sums.customerCount))
+        means.recall /= n
+        means.ndcg /= n
+        means.precision /= n
+        return means
     }
 }
 

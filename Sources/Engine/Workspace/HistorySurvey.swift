@@ -1,0 +1,198 @@
+package import ByteCoding
+import ColumnStore
+package import Features
+package import Units
+
+/// The distinct texts of the lines of all segments, column by column.
+///
+/// A column's texts are in the order of the segments, within a segment in that of their first
+/// appearance in its lines: the same for any chunks and threads, and for one segment that of the
+/// file. The product columns of models are in this order.
+package struct LineTexts: Sendable {
+    fileprivate var columns: [Int: LineDictionary] = [:]
+    /// The category of every product by the product table, where no segment names categories.
+    fileprivate(set) var categoryOfProduct: CodedText?
+
+    subscript(column: LineColumns) -> LineDictionary? { columns[column.rawValue] }
+
+    /// All products that lines name; nil where none is mapped.
+    package var products: TextArray? { self[.products]?.values }
+}
+
+struct LineDictionary: Sendable {
+    let interner: TextInterner
+    let values: TextArray
+}
+
+/// What one pass over the blocks of all segments finds, in any order of customers.
+package struct HistorySurvey: Sendable {
+    package fileprivate(set) var lines = LineSurvey()
+    package fileprivate(set) var texts = LineTexts()
+    /// Purchase lines by the as-of day of every value; nil where no line names any.
+    package fileprivate(set) var categories: ValueCounts?
+    package fileprivate(set) var channels: ValueCounts?
+    private var products: ValueCounts?
+
+    fileprivate init(_ totals: SurveyTotals, columns: LineColumns) {
+        lines = totals.lines
+        for (column, text) in totals.texts {
+            texts.columns[column] = LineDictionary(
+                interner: text.interner, values: text.interner.texts)
+        }
+        func counts(_ column: LineColumns) -> ValueCounts? {
+            guard columns.contains(column) else { return nil }
+            let text = totals.texts[column.rawValue]
+            return ValueCounts(
+                counts: text?.counts ?? [], values: text?.interner.texts ?? TextArray())
+        }
+        (categories, channels, products) = (
+            counts(.categories), counts(.channels), counts(.products)
+        )
+    }
+
+    /// Looks each line's category up by its product: for stores whose product table, not the
+    /// purchase line, says the category.
+    /// - Parameters:
+    ///   - ids: of the product table, unique; integers match the digits of a line.
+    ///   - table: one row a product.
+    mutating func takeCategories(
+        ofProducts ids: IDColumn, _ table: CodedText
+    ) throws(FeatureError) {
+        guard categories == nil, let products else { return }
+        let codes = try categoryCodes(of: products.values, productIDs: ids, categories: table)
+        texts.categoryOfProduct = CodedText(codes: codes, values: table.values)
+        var counts = [Int](repeating: 0, count: table.values.count)
+        for (product, code) in codes.enumerated() where code != CodedText.missing {
+            counts[Int(code)] += products.counts[product]
+        }
+        categories = ValueCounts(counts: counts, values: table.values)
+    }
+}
+
+/// What the blocks surveyed so far come to.
+private struct SurveyTotals: Sendable {
+    struct Text: Sendable {
+        var interner = TextInterner()
+        /// Counted lines by number.
+        var counts: [Int] = []
+    }
+
+    var lines = LineSurvey()
+    var texts: [Int: Text] = [:]
+
+    mutating func add(_ part: SurveyPart) {
+        lines.merge(part.lines)
+        for (column, found) in part.texts {
+            texts[column, default: Text()].add(found)
+        }
+    }
+}
+
+extension SurveyTotals.Text {
+    fileprivate mutating func add(_ found: ValueCounts) {
+        for (code, count) in found.counts.enumerated() {
+            let number = Int(interner.number(of: found.values, code))
+            if number == counts.count { counts.append(0) }
+            counts[number] += count
+        }
+    }
+}
+
+/// What some blocks of one segment come to.
+private struct SurveyPart: Sendable {
+    var lines = LineSurvey()
+    var texts: [Int: ValueCounts] = [:]
+}
+
+extension SegmentedHistory {
+    /// The columns whose texts have one code in all chunks.
+    private static let surveyedTexts: [LineColumns] = [
+        .products, .categories, .promotions, .channels,
+    ]
+    /// Blocks that a thread surveys at a time.
+    private static let surveyBlockCount = 32
+
+    /// Reads all blocks once.
+    /// - Parameter asOf: nil where the texts are all that is wanted: nothing is counted then.
+    package func survey(
+        asOf: CalendarDay?, clock: LocalClock, threadCount: Int
+    ) throws(EngineError) -> HistorySurvey {
+        var work: [(segment: PurchaseSegment, blocks: Range<Int>)] = []
+        for segment in segments {
+            let count = segment.reader.blockCount
+            for start in stride(from: 0, to: count, by: Self.surveyBlockCount) {
+                work.append((segment, start..<min(count, start + Self.surveyBlockCount)))
+            }
+        }
+        let totals = try parallelFold(
+            into: SurveyTotals(), count: work.count, threadCount: threadCount
+        ) { [work] (index) throws(EngineError) in
+            let (segment, blocks) = work[index]
+            defer { segment.reader.forget(blocks: blocks) }
+            return try mapErrors(EngineError.store) { () throws(StoreError) in
+                try Self.survey(segment, blocks, asOf: asOf, clock)
+            }
+        } merge: { totals, part in
+            totals.add(part)
+        }
+        return HistorySurvey(totals, columns: columns)
+    }
+
+    private static func survey(
+        _ segment: PurchaseSegment, _ blocks: Range<Int>, asOf: CalendarDay?, _ clock: LocalClock
+    ) throws(StoreError) -> SurveyPart {
+        var part = SurveyPart()
+        var counted: [Bool]?
+        if let asOf {
+            counted = part.lines.add(
+                times: try segment.times(blocks), amounts: try segment.amounts(blocks),
+                asOf: asOf, clock: clock)
+        }
+        for column in surveyedTexts {
+            guard let text = try segment.texts(column, blocks) else { continue }
+            part.texts[column.rawValue] =
+                counted.map { ValueCounts(text, where: $0) }
+                ?? ValueCounts(
+                    counts: [Int](repeating: 0, count: text.values.count), values: text.values)
+        }
+        return part
+    }
+
+    /// Local days of the first and last purchase (an amount of 0 or more), from zone maps where they
+    /// tell: a block is read only if it has returns too and might reach beyond all others.
+    /// - Returns: nil where there is none.
+    package func purchaseDays(clock: LocalClock) throws(EngineError) -> ClosedRange<CalendarDay>? {
+        var range = LineRange()
+        var mixed: [(segment: PurchaseSegment, block: Int, times: ClosedRange<Int64>)] = []
+        for segment in segments {
+            for block in 0..<segment.reader.blockCount {
+                guard let bounds = segment.bounds(ofBlock: block) else {
+                    mixed.append((segment, block, Int64.min...Int64.max))
+                    continue
+                }
+                if bounds.amounts.lowerBound >= 0 {
+                    range.add(bounds.times.lowerBound)
+                    range.add(bounds.times.upperBound)
+                } else if bounds.amounts.upperBound >= 0 {
+                    mixed.append((segment, block, bounds.times))
+                }
+            }
+        }
+        func read(_ segment: PurchaseSegment, _ block: Int) throws(EngineError) {
+            try mapErrors(EngineError.store) { () throws(StoreError) in
+                let times = try segment.times(block..<block + 1)
+                let amounts = try segment.amounts(block..<block + 1)
+                for (line, time) in times.enumerated() where amounts[line] >= 0 { range.add(time) }
+            }
+        }
+        for (segment, block, times) in mixed.sorted(by: {
+            $0.times.upperBound > $1.times.upperBound
+        })
+        where times.upperBound > range.last { try read(segment, block) }
+        for (segment, block, times) in mixed.sorted(by: {
+            $0.times.lowerBound < $1.times.lowerBound
+        })
+        where times.lowerBound < range.first { try read(segment, block) }
+        return range.days(clock: clock)
+    }
+}

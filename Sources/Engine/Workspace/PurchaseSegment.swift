@@ -1,0 +1,304 @@
+import ByteCoding
+import ColumnStore
+import Features
+
+/// The columns of purchase lines that a pass reads besides customers, times and amounts.
+package struct LineColumns: OptionSet, Sendable {
+    package let rawValue: Int
+
+    package init(rawValue: Int) { self.rawValue = rawValue }
+
+    package static let margins = LineColumns(rawValue: 1)
+    package static let quantities = LineColumns(rawValue: 2)
+    package static let orders = LineColumns(rawValue: 4)
+    package static let products = LineColumns(rawValue: 8)
+    package static let categories = LineColumns(rawValue: 16)
+    package static let promotions = LineColumns(rawValue: 32)
+    package static let channels = LineColumns(rawValue: 64)
+    package static let all = LineColumns(rawValue: 127)
+    /// What features are made of.
+    static let features: LineColumns = [
+        .margins, .quantities, .orders, .categories, .promotions, .channels,
+    ]
+}
+
+/// A segment file of purchase lines, which finds the blocks of a range of customers.
+struct PurchaseSegment: Sendable {
+    let reader: SegmentReader
+    /// The columns that it has.
+    let columns: LineColumns
+    /// The first customer of every block, ascending.
+    let blockHeads: IDColumn
+    private let customer: Int
+    private let time: Int
+    private let amount: Int
+    private let positions: [Int: Int]
+
+    private static let names: [(LineColumns, name: String, ColumnType)] = [
+        (.margins, "margin", .int64), (.quantities, "quantity", .float32),
+        (.orders, "order", .text), (.products, "product", .text),
+        (.categories, "category", .text), (.promotions, "promotion", .text),
+        (.channels, "channel", .text),
+    ]
+
+    init(path: String, threadCount: Int) throws(EngineError) {
+        (reader, customer, time, amount, positions) = try mapErrors(EngineError.store) {
+            () throws(StoreError) in
+            let reader = try SegmentReader(path: path)
+            func position(_ name: String, _ types: [ColumnType]) throws(StoreError) -> Int {
+                guard let index = reader.columnIndex(named: name),
+                    types.contains(reader.schema[index].type)
+                else {
+                    throw .missingPart(
+                        path: path, part: "column \(name) of type \(types[0])")
+                }
+                return index
+            }
+            var positions: [Int: Int] = [:]
+            for (column, name, type) in Self.names where reader.columnIndex(named: name) != nil {
+                positions[column.rawValue] = try position(name, [type])
+            }
+            return (
+                reader, try position("customer", [.int64, .text]), try position("time", [.int64]),
+                try position("amount", [.int64]), positions
+            )
+        }
+        columns = positions.keys.reduce(into: []) { $0.insert(LineColumns(rawValue: $1)) }
+        blockHeads = try Self.heads(reader, customer, threadCount)
+        for block in 0..<blockHeads.count
+        where block > 0 && blockHeads.precedes(block, block - 1) {
+            throw .features(
+                .inconsistentHistory("\(path): customer ids are not ascending at block \(block)"))
+        }
+    }
+
+    /// Integers from the zone maps; texts, of which a zone map knows but a prefix, from the blocks.
+    private static func heads(
+        _ reader: SegmentReader, _ customer: Int, _ threadCount: Int
+    ) throws(EngineError) -> IDColumn {
+        @Sendable func missing(_ block: Int) -> EngineError {
+            .store(.missingPart(path: reader.path, part: "customer ids in block \(block)"))
+        }
+        if reader.schema[customer].type == .int64 {
+            var heads: [Int64] = []
+            for block in 0..<reader.blockCount {
+                guard
+                    case .int64(let least, _)? =
+                        reader.zoneMap(column: customer, block: block).bounds
+                else { throw missing(block) }
+                heads.append(least)
+            }
+            return .integers(heads)
+        }
+        let heads = try parallelFold(
+            into: TextArray(), count: reader.blockCount, threadCount: threadCount
+        ) { (block) throws(EngineError) -> ArraySlice<UInt8> in
+            let column = try mapErrors(EngineError.store) { () throws(StoreError) in
+                try reader.block(block, column: customer, as: .coded)
+            }
+            guard case .coded(let ids) = column.data, let code = ids.codes.first,
+                code != CodedText.missing
+            else { throw missing(block) }
+            return ids.values.utf8(Int(code))
+        } merge: { heads, text in
+            heads.append(utf8: text)
+        }
+        return .texts(heads)
+    }
+
+    // MARK: Blocks, whatever their customers
+
+    func times(_ blocks: Range<Int>) throws(StoreError) -> [Int64] {
+        try integers(time, blocks)
+    }
+
+    func amounts(_ blocks: Range<Int>) throws(StoreError) -> [Int64] {
+        try integers(amount, blocks)
+    }
+
+    /// The times of a block and the amounts, as their zone maps know them; nil for a block with
+    /// lines that lack one.
+    func bounds(
+        ofBlock block: Int
+    ) -> (times: ClosedRange<Int64>, amounts: ClosedRange<Int64>)? {
+        guard case .int64(let first, let last)? = reader.zoneMap(column: time, block: block).bounds,
+            case .int64(let least, let most)? = reader.zoneMap(column: amount, block: block).bounds,
+            reader.zoneMap(column: time, block: block).nullCount == 0,
+            reader.zoneMap(column: amount, block: block).nullCount == 0
+        else { return nil }
+        return (first...last, least...most)
+    }
+
+    /// A text column of some blocks; nil where the segment has none.
+    func texts(_ column: LineColumns, _ blocks: Range<Int>) throws(StoreError) -> CodedText? {
+        guard let position = positions[column.rawValue] else { return nil }
+        guard case .coded(let text) = try reader.column(position, blocks: blocks, as: .coded).data
+        else { throw .missingPart(path: reader.path, part: "a column of texts") }
+        return text
+    }
+
+    private func integers(_ position: Int, _ blocks: Range<Int>) throws(StoreError) -> [Int64] {
+        guard case .int64(let values) = try reader.column(position, blocks: blocks).data else {
+            throw .missingPart(path: reader.path, part: "a column of integers")
+        }
+        return values
+    }
+
+    // MARK: Lines of a range of customers
+
+    /// The lines of the customers from one id up to another, which is not among them; nil for none.
+    /// - Parameters:
+    ///   - lower: a row of `bounds`; nil for all from the first on. `upper` likewise.
+    ///   - wanted: columns to decode, of those that the segment has.
+    func lines(
+        from lower: Int?, upTo upper: Int?, of bounds: IDColumn, _ wanted: LineColumns
+    ) throws(EngineError) -> SegmentLines? {
+        let end = upper.map { bound in
+            firstIndex(blockHeads.count) { !blockHeads.precedes($0, bounds, bound) }
+        }
+        var start =
+            lower.map { bound in
+                max(0, firstIndex(blockHeads.count) { !blockHeads.precedes($0, bounds, bound) } - 1)
+            } ?? 0
+        // The block before the first that starts with the customer may end before it.
+        if let lower, start < blockHeads.count, ends(block: start, before: lower, of: bounds) {
+            start += 1
+        }
+        let blocks = start..<max(start, end ?? blockHeads.count)
+        guard !blocks.isEmpty else { return nil }
+        defer { reader.forget(blocks: blocks) }
+        return try mapErrors(EngineError.store) { () throws(StoreError) -> SegmentLines? in
+            let ids = try reader.column(customer, blocks: blocks, as: .coded)
+            var lines: SegmentLines
+            switch ids.data {
+            case .int64(let ids): lines = try SegmentLines(ids, lower, upper, bounds, reader.path)
+            case .coded(let ids): lines = try SegmentLines(ids, lower, upper, bounds, reader.path)
+            default: throw .missingPart(path: reader.path, part: "column customer")
+            }
+            guard lines.count > 0 else { return nil }
+            try decode(blocks, wanted, into: &lines)
+            return lines
+        }
+    }
+
+    private func ends(block: Int, before bound: Int, of bounds: IDColumn) -> Bool {
+        switch (reader.zoneMap(column: customer, block: block).bounds, bounds) {
+        case (.int64(_, let last)?, .integers(let ids)): last < ids[bound]
+        case (.textPrefix(_, let last)?, .texts(let ids)): last < textPrefix(ids.utf8(bound))
+        default: false
+        }
+    }
+
+    private func decode(
+        _ blocks: Range<Int>, _ wanted: LineColumns, into lines: inout SegmentLines
+    ) throws(StoreError) {
+        let rows = lines.rows
+        lines.times = trimmed(try times(blocks), rows)
+        lines.amounts = trimmed(try amounts(blocks), rows)
+        if wanted.contains(.margins), let position = positions[LineColumns.margins.rawValue] {
+            lines.margins = trimmed(try integers(position, blocks), rows)
+        }
+        if wanted.contains(.quantities), let position = positions[LineColumns.quantities.rawValue] {
+            guard case .float32(let values) = try reader.column(position, blocks: blocks).data
+            else { throw .missingPart(path: reader.path, part: "column quantity") }
+            lines.quantities = trimmed(values, rows)
+        }
+        for column in LineColumns.texts where wanted.contains(column) {
+            guard let text = try texts(column, blocks) else { continue }
+            lines.texts[column.rawValue] = CodedText(
+                codes: trimmed(text.codes, rows), values: text.values)
+        }
+    }
+}
+
+extension LineColumns {
+    /// The columns of texts.
+    static let texts: [LineColumns] = [.orders, .products, .categories, .promotions, .channels]
+}
+
+/// Lines of consecutive customers of one segment, in its order.
+struct SegmentLines: Sendable {
+    /// Unique and ascending, and where the lines of each start.
+    let customerIDs: IDColumn
+    let lineOffsets: [Int]
+    /// Which of the decoded rows they are.
+    let rows: Range<Int>
+    var times: [Int64] = []
+    var amounts: [Int64] = []
+    var margins: [Int64]?
+    var quantities: [Float]?
+    /// By the raw value of `LineColumns`.
+    var texts: [Int: CodedText] = [:]
+
+    var count: Int { rows.count }
+
+    func lines(ofCustomer row: Int) -> Range<Int> { lineOffsets[row]..<lineOffsets[row + 1] }
+
+    init(
+        _ ids: [Int64], _ lower: Int?, _ upper: Int?, _ bounds: IDColumn, _ path: String
+    ) throws(StoreError) {
+        guard case .integers(let bounds) = bounds else {
+            throw .missingPart(path: path, part: "column customer of texts")
+        }
+        let start = lower.map { bound in firstIndex(ids.count) { ids[$0] >= bounds[bound] } } ?? 0
+        let end =
+            upper.map { bound in firstIndex(ids.count) { ids[$0] >= bounds[bound] } } ?? ids.count
+        rows = start..<max(start, end)
+        var customers: [Int64] = []
+        var offsets: [Int] = []
+        for row in rows where customers.last != ids[row] {
+            guard customers.last.map({ $0 < ids[row] }) ?? true else {
+                throw Self.unordered(path)
+            }
+            customers.append(ids[row])
+            offsets.append(row - start)
+        }
+        customerIDs = .integers(customers)
+        lineOffsets = offsets + [rows.count]
+    }
+
+    /// Sorted texts have ascending codes: those of their first appearance.
+    init(
+        _ ids: CodedText, _ lower: Int?, _ upper: Int?, _ bounds: IDColumn, _ path: String
+    ) throws(StoreError) {
+        guard case .texts(let bounds) = bounds else {
+            throw .missingPart(path: path, part: "column customer of integers")
+        }
+        func row(of bound: Int) -> Int {
+            let code = firstIndex(ids.values.count) { !ids.values.precedes($0, bounds, bound) }
+            return firstIndex(ids.count) { Int(ids.codes[$0]) >= code }
+        }
+        let start = lower.map { row(of: $0) } ?? 0
+        rows = start..<max(start, upper.map { row(of: $0) } ?? ids.count)
+        var codes: [UInt32] = []
+        var offsets: [Int] = []
+        for row in rows where codes.last != ids.codes[row] {
+            let code = ids.codes[row]
+            guard code != CodedText.missing,
+                codes.last.map({ ids.values.precedes(Int($0), ids.values, Int(code)) }) ?? true
+            else { throw Self.unordered(path) }
+            codes.append(code)
+            offsets.append(row - start)
+        }
+        customerIDs = .texts(ids.values.gather(codes.map { Int($0) }))
+        lineOffsets = offsets + [rows.count]
+    }
+
+    private static func unordered(_ path: String) -> StoreError {
+        .invalidInput(path: path, reason: "customer ids are not ascending")
+    }
+}
+
+/// The first number of `0 ..< count` that fulfils what all after it fulfil too; `count` for none.
+private func firstIndex(_ count: Int, where isAtOrAfter: (Int) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+        let middle = (low + high) / 2
+        if isAtOrAfter(middle) { high = middle } else { low = middle + 1 }
+    }
+    return low
+}
+
+private func trimmed<Value>(_ values: [Value], _ rows: Range<Int>) -> [Value] {
+    rows.count == values.count ? values : Array(values[rows])
+}
