@@ -79,7 +79,7 @@ let package = Package(
         module("Units", strict: true),
         module("ByteCoding", ["CPlatform"]),
         module("Numerical", ["CPlatform"] + kernelModules),
-        module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Units"]),
+        module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Numerical", "Units"]),
         module("Wire", ["ByteCoding"], strict: true),
         module("Ingest", ["ByteCoding", "ColumnStore", "Units"]),
         module("Synthetic", ["ByteCoding", "ColumnStore", "Numerical", "Units"]),

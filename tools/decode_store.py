@@ -13,7 +13,10 @@ import sys
 BLOCK_ROWS = 16384
 COLUMN_TYPES = {1: "int64", 2: "float32", 3: "float64", 4: "text"}
 ENCODINGS = {1: "constant", 2: "raw", 3: "frameOfReference", 4: "delta", 5: "runLength",
-             6: "dictionary"}
+             6: "dictionary", 7: "packed", 8: "packedDelta", 9: "packedDictionary",
+             10: "runEnds", 11: "decimal", 12: "sparse"}
+FIRST_OF_VERSION_2 = 7
+VECTOR_ROWS = 1024
 ARRAY_TYPES = {1: ("uint8", "B"), 2: ("int32", "i"), 3: ("uint32", "I"), 4: ("int64", "q"),
                5: ("uint64", "Q"), 6: ("float32", "I"), 7: ("float64", "Q")}
 MASK = (1 << 64) - 1
@@ -97,6 +100,29 @@ class Reader:
         return values
 
 
+    def lanes(self, count, width):
+        """Lane-packed numbers: section 1, "Lane packing"."""
+        if width > 32:
+            low = self.lanes(count, 32)
+            return [a | b << 32 for a, b in zip(low, self.lanes(count, width - 32))]
+        values = []
+        for start in range(0, count, 512):
+            size = min(512, count - start)
+            rows = -(-size // 16)
+            words = -(-rows * width // 32)
+            data = struct.unpack("<%dI" % (16 * words), self.take(64 * words))
+            group = []
+            for lane in range(16):
+                bits = 0
+                for word in range(words):
+                    bits |= data[16 * word + lane] << 32 * word
+                numbers = len(range(lane, size, 16))
+                require(bits >> numbers * width == 0, "unused bits are not zero")
+                group.append([bits >> r * width & (1 << width) - 1 for r in range(numbers)])
+            values += [group[i % 16][i // 16] for i in range(size)]
+        return values
+
+
 def lz4_block(data, plain_count):
     """The LZ4 block format: token, literals, offset, match; the last sequence has no match."""
     source, out = Reader(data), bytearray()
@@ -132,7 +158,8 @@ def lz4_block(data, plain_count):
 def decode_segment(data):
     require(len(data) >= 96, "truncated")
     header, trailer = data[:64], data[-32:]
-    require(struct.unpack_from("<I", header, 8)[0] == 1, "unknown version")
+    version = struct.unpack_from("<I", header, 8)[0]
+    require(version in (1, 2), "unknown version")
     require(struct.unpack_from("<I", header, 12)[0] == crc_with_hole(header, 12), "header CRC")
     require(struct.unpack_from("<I", header, 16)[0] == BLOCK_ROWS, "rows a block")
     require(not any(header[20:]), "reserved bytes are not zero")
@@ -148,36 +175,45 @@ def decode_segment(data):
     require(1 <= column_count <= 4096, "columns")
     columns = []
     for _ in range(column_count):
-        kind = footer.number("B")
-        footer.zeros(1)
+        kind, is_hot = footer.number("B"), footer.number("B")
+        require(is_hot <= (version == 2), "reserved bytes are not zero")
         name_count, unit_count = footer.number("H"), footer.number("H")
         footer.zeros(2)
         require(kind in COLUMN_TYPES and 1 <= name_count <= 255 and unit_count <= 255, "column")
         name, unit = footer.take(name_count).decode(), footer.take(unit_count).decode()
         columns.append({"name": name, "unit": unit, "type": COLUMN_TYPES[kind], "values": [],
                         "blocks": []})
+        if is_hot:
+            columns[-1]["isHot"] = True
     require(len({c["name"] for c in columns}) == column_count, "a name is repeated")
 
     end = 64
     for block in range(blocks):
         count = min(BLOCK_ROWS, rows - block * BLOCK_ROWS)
         for column in columns:
-            end = decode_chunk(data, footer, column, count, end)
+            end = decode_chunk(data, footer, column, count, end, version)
     footer.end()
     require(end == footer_offset, "chunks do not end at the footer")
     return {"format": "segment", "rowCount": rows, "columns": columns}
 
 
-def decode_chunk(data, footer, column, count, expected_offset):
+def decode_chunk(data, footer, column, count, expected_offset, version):
     offset, stored, plain = footer.number("Q"), footer.number("I"), footer.number("I")
     crc, encoding, is_lz4 = footer.number("I"), footer.number("B"), footer.number("B")
     has_bitmap, has_bounds, nulls = footer.number("B"), footer.number("B"), footer.number("I")
-    footer.zeros(4)
+    has_zones = footer.number("B")
+    footer.zeros(3)
     low, high = footer.number("Q"), footer.number("Q")
     require(offset == expected_offset, "a chunk's place")
     require(plain <= 1 << 30 and nulls <= count and encoding in ENCODINGS, "entry")
     require(is_lz4 <= 1 and has_bounds <= 1 and has_bitmap == (nulls > 0), "entry")
     require(has_bounds or low == high == 0, "entry")
+    require(version == 2 or encoding < FIRST_OF_VERSION_2, "an encoding of a later version")
+    require(has_zones <= (version == 2 and has_bounds and count > VECTOR_ROWS
+                          and column["type"] != "text"), "entry")
+    if column.get("isHot"):
+        require(not is_lz4, "a hot chunk under LZ4")
+        require(column["type"] == "text" or encoding not in (3, 4, 5, 6, 8), "a hot encoding")
     chunk = data[offset:offset + stored]
     require(len(chunk) == stored and crc32c(chunk) == crc, "chunk CRC")
     end = round_up(offset + stored, 8)
@@ -190,6 +226,7 @@ def decode_chunk(data, footer, column, count, expected_offset):
     valid = reader.packed(count, 1) if has_bitmap else [1] * count
     require(valid.count(0) == nulls, "null count")
     name = ENCODINGS[encoding]
+    zones = decode_zones(reader, column["type"], count) if has_zones else None
     if column["type"] == "text":
         values = decode_texts(reader, name, count, nulls == count)
     else:
@@ -203,10 +240,52 @@ def decode_chunk(data, footer, column, count, expected_offset):
     column["blocks"].append({
         "encoding": name, "isCompressed": bool(is_lz4), "rowCount": count, "nullCount": nulls,
         "bounds": bounds if has_bounds else None})
+    if zones is not None:
+        column["blocks"][-1]["hasZones"] = True
+        check_zones(zones, column["type"], values, valid, low, high)
     return end
 
 
+def decode_zones(reader, kind, count):
+    code = {"int64": "q", "float32": "f", "float64": "d"}[kind]
+    return [(reader.number(code), reader.number(code)) for _ in range(-(-count // VECTOR_ROWS))]
+
+
+def check_zones(zones, kind, values, valid, low, high):
+    """The stored zones are the bounds of each vector's rows, and together those of the chunk."""
+    def key(value):
+        return (value, struct.pack(">d", value)[0] < 128 if kind != "int64" else 0)
+
+    def number(value):
+        if kind == "int64":
+            return value
+        data = bytes.fromhex(value)
+        return struct.unpack(">f" if kind == "float32" else ">d", data)[0]
+
+    none = (2**63 - 1, -2**63) if kind == "int64" else (float("inf"), float("-inf"))
+    found = []
+    for vector, zone in enumerate(zones):
+        rows = range(vector * VECTOR_ROWS, min(len(values), (vector + 1) * VECTOR_ROWS))
+        inside = [number(values[row]) for row in rows if valid[row]]
+        inside = [value for value in inside if value == value]
+        expected = (min(inside, key=key), max(inside, key=key)) if inside else none
+        require((key(zone[0]), key(zone[1])) == (key(expected[0]), key(expected[1])), "a zone")
+        found += expected if inside else ()
+    packed = struct.pack("<q" if kind == "int64" else "<d", min(found, key=key))
+    require(int.from_bytes(packed, "little") == low, "zones do not span the bounds")
+    packed = struct.pack("<q" if kind == "int64" else "<d", max(found, key=key))
+    require(int.from_bytes(packed, "little") == high, "zones do not span the bounds")
+
+
 def decode_numbers(reader, encoding, count, kind):
+    values = decode_patterns(reader, encoding, count, kind)
+    if kind == "int64":
+        return [signed(v) for v in values]
+    return [("%08x" if kind == "float32" else "%016x") % v for v in values]
+
+
+def decode_patterns(reader, encoding, count, kind):
+    """The bit patterns of a chunk's numbers."""
     code = "I" if kind == "float32" else "Q"
 
     def width(limit):
@@ -237,20 +316,99 @@ def decode_numbers(reader, encoding, count, kind):
         for element, excess in zip(elements, reader.packed(runs, bits)):
             values += [element] * (excess + 1)
         require(len(values) == count, "runs do not add up")
-    elif encoding == "dictionary":
+    elif encoding in ("dictionary", "packedDictionary"):
         size, bits = reader.number("I"), width(14)
         reader.zeros(3)
         require(1 <= size <= count, "dictionary")
         elements = [reader.number(code) for _ in range(size)]
         pad_part(reader, size * struct.calcsize(code))
-        codes = reader.packed(count, bits)
+        codes = (reader.packed if encoding == "dictionary" else reader.lanes)(count, bits)
         require(max(codes) < size, "a code without a value")
         values = [elements[c] for c in codes]
+    elif encoding == "packed" and kind == "int64":
+        reference, bits = reader.number("Q"), width(64)
+        reader.zeros(1)
+        exceptions = reader.number("H")
+        reader.zeros(4)
+        values = [(reference + v) & MASK for v in reader.lanes(count, bits)]
+        patch(reader, values, exceptions, code)
+    elif encoding == "packedDelta" and kind == "int64":
+        reference, bits = reader.number("Q"), width(64)
+        reader.zeros(7)
+        firsts = [reader.number("Q") for _ in range(-(-count // VECTOR_ROWS))]
+        values = []
+        for row, v in enumerate(reader.lanes(count, bits)):
+            if row % VECTOR_ROWS == 0:
+                values.append(firsts[row // VECTOR_ROWS])
+            else:
+                values.append((values[-1] + reference + v) & MASK)
+    elif encoding == "runEnds":
+        runs, bits = reader.number("I"), width(14)
+        reader.zeros(3)
+        require(1 <= runs <= count, "runs")
+        elements = [reader.number(code) for _ in range(runs)]
+        pad_part(reader, runs * struct.calcsize(code))
+        values = []
+        for element, end in zip(elements, reader.lanes(runs, bits)):
+            require(end >= len(values), "the ends of runs do not ascend")
+            values += [element] * (end + 1 - len(values))
+        require(len(values) == count, "runs do not add up")
+    elif encoding == "decimal" and kind != "int64":
+        values = decode_decimals(reader, count, kind, width)
+    elif encoding == "sparse":
+        values = decode_sparse(reader, count, kind)
     else:
         raise Refused("encoding does not fit the column")
-    if kind == "int64":
-        return [signed(v) for v in values]
-    return [("%08x" if kind == "float32" else "%016x") % v for v in values]
+    return values
+
+
+def patch(reader, values, exceptions, code):
+    rows = [reader.number("H") for _ in range(exceptions)]
+    pad_part(reader, 2 * exceptions)
+    elements = [reader.number(code) for _ in range(exceptions)]
+    pad_part(reader, exceptions * struct.calcsize(code))
+    require(all(a < b for a, b in zip(rows, rows[1:])), "the rows of exceptions do not ascend")
+    require(not rows or rows[-1] < len(values), "an exception outside")
+    for row, element in zip(rows, elements):
+        values[row] = element
+
+
+def decode_decimals(reader, count, kind, width):
+    is_single = kind == "float32"
+    reference, bits = reader.number("q"), width(24 if is_single else 50)
+    exponent, exceptions = reader.number("B"), reader.number("H")
+    reader.zeros(4)
+    require(abs(reference) <= 1 << (24 if is_single else 50), "a reference")
+    require(exponent <= (7 if is_single else 15), "an exponent")
+    values = []
+    for v in reader.lanes(count, bits):
+        d = reference + v
+        if is_single:
+            # A float has 24 bits: its quotient by 10^7 or less is never so near the middle of two
+            # floats that rounding it to a double first would change the result.
+            single = struct.unpack("<f", struct.pack("<f", d))[0]
+            packed = struct.pack("<f", int(single) / 10**exponent)
+        else:
+            packed = struct.pack("<d", d / 10**exponent)
+        values.append(int.from_bytes(packed, "little"))
+    patch(reader, values, exceptions, "I" if is_single else "Q")
+    return values
+
+
+def decode_sparse(reader, count, kind):
+    frequent = reader.number("I" if kind == "float32" else "Q")
+    reader.zeros(4 if kind == "float32" else 0)
+    others, encoding = reader.number("I"), reader.number("B")
+    reader.zeros(3)
+    require(encoding in (2, 7, 9, 11) and 1 <= others <= count, "the others")
+    bits = reader.packed(count, 1)
+    vectors = -(-count // VECTOR_ROWS)
+    ranks = [reader.number("H") for _ in range(vectors)]
+    pad_part(reader, 2 * vectors)
+    require(ranks == [sum(bits[:v * VECTOR_ROWS]) for v in range(vectors)], "ranks")
+    require(sum(bits) == others, "ranks")
+    values = iter(decode_patterns(reader, ENCODINGS[encoding], others, kind))
+    return [next(values) if bit else frequent for bit in bits]
 
 
 def pad_part(reader, count):
@@ -271,12 +429,12 @@ def decode_texts(reader, encoding, count, all_null):
         bits = reader.number("B")
         reader.zeros(7)
         return texts(count, bits)
-    require(encoding == "dictionary", "encoding does not fit the column")
+    require(encoding in ("dictionary", "packedDictionary"), "encoding does not fit the column")
     size, code_bits, bits = reader.number("I"), reader.number("B"), reader.number("B")
     reader.zeros(2)
     require(size <= count and code_bits <= 14 and (size or all_null), "dictionary")
     values = texts(size, bits) or [""]
-    codes = reader.packed(count, code_bits)
+    codes = (reader.packed if encoding == "dictionary" else reader.lanes)(count, code_bits)
     require(max(codes) < len(values), "a code without a value")
     return [values[c] for c in codes]
 

@@ -47,7 +47,7 @@ package struct ArrayFile: Sendable {
     package init(path: String, verifiesArrays: Bool = true) throws(StoreError) {
         file = try MappedFile(path: path)
         try file.requireFormat(
-            magic: Self.magic, version: Self.version, name: "an array file",
+            magic: Self.magic, versions: Self.version...Self.version, name: "an array file",
             minimumByteCount: Self.fixedHeaderByteCount)
         let header = try Self.readHeader(file)
         kind = header.kind

@@ -122,9 +122,11 @@ extension MappedFile {
     }
 
     /// Checks magic and version, the first 12 bytes of every binary format here.
+    /// - Returns: the version.
+    @discardableResult
     func requireFormat(
-        magic: [UInt8], version: UInt32, name: String, minimumByteCount: Int
-    ) throws(StoreError) {
+        magic: [UInt8], versions: ClosedRange<UInt32>, name: String, minimumByteCount: Int
+    ) throws(StoreError) -> UInt32 {
         let prefix = try bytes(at: 0, count: Swift.min(byteCount, magic.count))
         guard prefix == Array(magic.prefix(prefix.count)), !prefix.isEmpty else {
             throw .notAStoreFile(path: path, expected: name)
@@ -136,8 +138,10 @@ extension MappedFile {
         var cursor = ByteCursor(
             path: path, bytes: try bytes(at: magic.count, count: 4), base: magic.count)
         let actual = try cursor.integer(UInt32.self)
-        guard actual == version else {
-            throw .unsupportedVersion(path: path, actual: Int(actual), expected: Int(version))
+        guard versions.contains(actual) else {
+            throw .unsupportedVersion(
+                path: path, actual: Int(actual), expected: Int(versions.upperBound))
         }
+        return actual
     }
 }

@@ -1,23 +1,6 @@
 import ByteCoding
 
-/// How the values of a chunk are written; the raw value is what a segment file holds. Grammars
-/// are in protocol/STORE.md.
-package enum Encoding: UInt8, Sendable, Equatable, CaseIterable {
-    /// One value for all rows.
-    case constant = 1
-    /// Every value (text: every length, then the bytes).
-    case raw
-    /// A reference plus bit-packed differences from it; int64 only.
-    case frameOfReference
-    /// A first value, then differences from row to row, themselves as frame of reference; int64.
-    case delta
-    /// Values and how often each repeats.
-    case runLength
-    /// Distinct values and a bit-packed code a row.
-    case dictionary
-}
-
-/// Turns the values of one chunk into bytes, by the encoding that takes the fewest.
+/// Turns the values of one chunk into bytes as version 1 does, by the encoding that takes the fewest.
 struct ChunkEncoder {
     /// More distinct values than this are not tried as a dictionary of fixed-width values.
     private static let dictionaryLimit = 4_096
@@ -56,7 +39,7 @@ struct ChunkEncoder {
         case .delta: statistics?.appendDelta(values, to: &payload)
         case .runLength: runs.append(to: &payload)
         case .dictionary: appendDictionary(dictionary ?? [], values, to: &payload)
-        case .constant, .raw: payload.append(lanes: values)
+        default: payload.append(lanes: values)
         }
         return (best.encoding, payload)
     }
@@ -228,7 +211,7 @@ extension ChunkEncoder {
     /// - Parameter isValid: nil where every row has a value; a row without one is written as the
     ///   code of the row before (0 at the start), or as an empty text.
     static func encodeTexts(
-        codes: [UInt32], isValid: [Bool]?, interner: TextInterner
+        codes: [UInt32], isValid: [Bool]?, interner: TextInterner, _ version: SegmentVersion
     ) -> (encoding: Encoding, payload: ByteWriter) {
         let lengths = (0..<interner.count).map {
             UInt64(interner.offsets[$0 + 1] - interner.offsets[$0])
@@ -242,10 +225,14 @@ extension ChunkEncoder {
         let rawByteCount =
             16 + BitPacking.wordCount(count: codes.count, width: lengthWidth) * 8
             + rowByteCount.roundedUp(to: 8)
+        let codeByteCount =
+            version == .one
+            ? BitPacking.wordCount(count: codes.count, width: codeWidth) * 8
+            : LanePacking.byteCount(count: codes.count, width: codeWidth)
         let dictionaryByteCount =
             16 + BitPacking.wordCount(count: interner.count, width: lengthWidth) * 8
             + interner.bytes.count.roundedUp(to: 8)
-            + BitPacking.wordCount(count: codes.count, width: codeWidth) * 8
+            + codeByteCount
         var payload = ByteWriter()
         if dictionaryByteCount < rawByteCount {
             payload.append(UInt32(interner.count))
@@ -256,9 +243,13 @@ extension ChunkEncoder {
             payload.append(lanes: BitPacking.pack(lengths, width: lengthWidth))
             payload.append(contentsOf: interner.bytes)
             payload.pad(to: 8)
-            payload.append(
-                lanes: BitPacking.pack(filled(codes, isValid), width: codeWidth))
-            return (.dictionary, payload)
+            let filled = filled(codes, isValid)
+            if version == .one {
+                payload.append(lanes: BitPacking.pack(filled, width: codeWidth))
+                return (.dictionary, payload)
+            }
+            payload.append(contentsOf: LanePacking.pack(filled, width: codeWidth))
+            return (.packedDictionary, payload)
         }
         payload.append(UInt8(lengthWidth))
         payload.append(contentsOf: [0, 0, 0, 0, 0, 0, 0])

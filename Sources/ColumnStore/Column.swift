@@ -12,11 +12,15 @@ package struct ColumnSchema: Sendable, Equatable {
     package let type: ColumnType
     /// Such as `s`, `GBP/10000` or `1`; empty for ids and texts.
     package let unit: String
+    /// Whether values are looked up one by one: written without LZ4 and only by encodings with
+    /// random access. Files of version 1 do not know it.
+    package let isHot: Bool
 
-    package init(name: String, type: ColumnType, unit: String = "") {
+    package init(name: String, type: ColumnType, unit: String = "", isHot: Bool = false) {
         self.name = name
         self.type = type
         self.unit = unit
+        self.isHot = isHot
     }
 }
 

@@ -7,18 +7,19 @@ struct ColumnStage {
         /// Validity bitmap, where there is one, then the encoding's bytes.
         let plain: [UInt8]
         let zone: ZoneMap
+        let hasZones: Bool
     }
 
-    private let type: ColumnType
+    let type: ColumnType
     /// Bit patterns of int64 and float64 values.
-    private var words: [UInt64] = []
+    var words: [UInt64] = []
     /// Bit patterns of float32 values.
-    private var halves: [UInt32] = []
+    var halves: [UInt32] = []
     /// Numbers of texts in `interner`.
     private var codes: [UInt32] = []
     private var interner = TextInterner()
-    private var isValid: [Bool] = []
-    private var nullCount = 0
+    var isValid: [Bool] = []
+    var nullCount = 0
 
     init(type: ColumnType) { self.type = type }
 
@@ -120,7 +121,7 @@ struct ColumnStage {
     }
 
     /// Encodes the staged rows, at least one.
-    mutating func encode(_ encoder: inout ChunkEncoder) -> Chunk {
+    mutating func encode(_ encoder: inout BlockEncoder, isHot: Bool) -> Chunk {
         let validity = nullCount > 0 ? isValid : nil
         let body: (encoding: Encoding, payload: ByteWriter)
         let bounds: ZoneMap.Bounds?
@@ -128,27 +129,31 @@ struct ColumnStage {
         case .int64:
             fill(&words)
             bounds = integerBounds()
-            body = encoder.encode(words, isInteger: true)
+            body = encoder.encode(words, isInteger: true, isHot: isHot)
         case .float64:
             fill(&words)
             bounds = floatBounds(words.lazy.map { Double(bitPattern: $0) })
-            body = encoder.encode(words, isInteger: false)
+            body = encoder.encode(words, isInteger: false, isHot: isHot)
         case .float32:
             fill(&halves)
             bounds = floatBounds(halves.lazy.map { Double(Float(bitPattern: $0)) })
-            body = encoder.encode(halves, isInteger: false)
+            body = encoder.encode(halves, isInteger: false, isHot: isHot)
         case .text:
             bounds = textBounds()
-            body = ChunkEncoder.encodeTexts(codes: codes, isValid: validity, interner: interner)
+            body = ChunkEncoder.encodeTexts(
+                codes: codes, isValid: validity, interner: interner, encoder.version)
         }
         var plain = ByteWriter()
         if let validity {
             plain.append(lanes: BitPacking.pack(validity.map { $0 ? 1 : 0 }, width: 1))
         }
+        let zones = encoder.version >= .two ? zones(within: bounds) : nil
+        if let zones { plain.append(contentsOf: zones.bytes) }
         plain.append(contentsOf: body.payload.bytes)
         return Chunk(
             encoding: body.encoding, plain: plain.bytes,
-            zone: ZoneMap(rowCount: isValid.count, nullCount: nullCount, bounds: bounds))
+            zone: ZoneMap(rowCount: isValid.count, nullCount: nullCount, bounds: bounds),
+            hasZones: zones != nil)
     }
 
     /// Gives rows without a value the value of the row before (of the first row with one at the

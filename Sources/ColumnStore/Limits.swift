@@ -3,6 +3,8 @@
 package enum Limits {
     /// Rows a block; every block of a segment file but the last has exactly this many.
     package static let blockRowCount = 16_384
+    /// Rows a vector, which is decoded and has a zone of its own.
+    package static let vectorRowCount = 1_024
     /// Rows a segment file.
     package static let segmentRowCount = 1 << 40
     /// Columns a segment file.

@@ -3,7 +3,7 @@ import ByteCoding
 /// The fixed parts of a segment file. The whole layout is in protocol/STORE.md:
 ///
 /// ```
-/// 0    64  header: magic "PATRNSEG", version u32, CRC-32C u32, rows a block u32, zeros
+/// 0    64  header: magic "PATRNSEG", version u32 (1 or 2), CRC-32C u32, rows a block u32, zeros
 /// 64   …   chunks, block after block, column after column, each padded to a multiple of 8
 /// …    …   footer: rows u64, blocks u32, columns u32, the schema, the chunks' entries
 /// end  32  trailer: footer offset u64, footer bytes u64, footer CRC-32C u32,
@@ -12,7 +12,6 @@ import ByteCoding
 enum SegmentFormat {
     static let magic = Array("PATRNSEG".utf8)
     static let endMagic = Array("GESNRTAP".utf8)
-    static let version: UInt32 = 1
     static let headerByteCount = 64
     static let headerChecksumOffset = 12
     static let trailerByteCount = 32
@@ -20,10 +19,10 @@ enum SegmentFormat {
     static let entryByteCount = 48
     static let alignment = 8
 
-    static func header() -> [UInt8] {
+    static func header(_ version: SegmentVersion) -> [UInt8] {
         var writer = ByteWriter()
         writer.append(contentsOf: magic)
-        writer.append(version)
+        writer.append(version.rawValue)
         writer.append(UInt32(0))
         writer.append(UInt32(Limits.blockRowCount))
         writer.pad(to: headerByteCount)
@@ -56,6 +55,8 @@ struct ChunkEntry: Sendable {
     var checksum: UInt32
     var encoding: Encoding
     var isCompressed: Bool
+    /// Whether the chunk has the bounds of each of its vectors.
+    var hasZones: Bool
     var zone: ZoneMap
 
     /// 48 bytes; see protocol/STORE.md.
@@ -69,7 +70,7 @@ struct ChunkEntry: Sendable {
         writer.append(zone.nullCount > 0 ? UInt8(1) : 0)
         writer.append(zone.bounds == nil ? UInt8(0) : 1)
         writer.append(UInt32(zone.nullCount))
-        writer.append(UInt32(0))
+        writer.append(hasZones ? UInt32(1) : 0)
         switch zone.bounds {
         case nil:
             writer.append(UInt64(0))
@@ -88,7 +89,7 @@ struct ChunkEntry: Sendable {
 
     init(
         byteOffset: Int, storedByteCount: Int, plainByteCount: Int, checksum: UInt32,
-        encoding: Encoding, isCompressed: Bool, zone: ZoneMap
+        encoding: Encoding, isCompressed: Bool, hasZones: Bool, zone: ZoneMap
     ) {
         self.byteOffset = byteOffset
         self.storedByteCount = storedByteCount
@@ -96,10 +97,14 @@ struct ChunkEntry: Sendable {
         self.checksum = checksum
         self.encoding = encoding
         self.isCompressed = isCompressed
+        self.hasZones = hasZones
         self.zone = zone
     }
 
-    init(reading cursor: inout ByteCursor, type: ColumnType, rowCount: Int) throws(StoreError) {
+    init(
+        reading cursor: inout ByteCursor, _ column: ColumnSchema, rowCount: Int,
+        version: SegmentVersion
+    ) throws(StoreError) {
         let start = cursor.offset
         byteOffset = try cursor.count("a chunk's offset", limit: Int.max)
         storedByteCount = try cursor.shortCount("a chunk", limit: Limits.chunkByteCount)
@@ -110,10 +115,19 @@ struct ChunkEntry: Sendable {
         let hasValidity = try cursor.integer(UInt8.self)
         let hasBounds = try cursor.integer(UInt8.self)
         let nullCount = try cursor.shortCount("a null count", limit: rowCount)
-        try cursor.reserved(4)
+        let zones = try cursor.integer(UInt8.self)
+        try cursor.reserved(3)
         let minimum = try cursor.integer(UInt64.self)
         let maximum = try cursor.integer(UInt64.self)
-        guard let encoding = Encoding(rawValue: rawEncoding), compression <= 1, hasBounds <= 1,
+        guard let encoding = Encoding(rawValue: rawEncoding) else {
+            throw .unknownField(path: cursor.path, field: "encoding \(rawEncoding)")
+        }
+        let isHot = column.isHot
+        guard encoding.formatVersion <= version, compression <= 1, hasBounds <= 1,
+            !isHot || (compression == 0 && (encoding.isRandomAccess || column.type == .text)),
+            zones == 0
+                || (zones == 1 && version >= .two && column.type != .text && hasBounds == 1
+                    && rowCount > Limits.vectorRowCount),
             hasValidity == (nullCount > 0 ? 1 : 0),
             hasBounds == 1 || (minimum == 0 && maximum == 0),
             compression == 1
@@ -123,8 +137,9 @@ struct ChunkEntry: Sendable {
         else { throw cursor.corrupt("a chunk's entry is invalid", at: start) }
         self.encoding = encoding
         isCompressed = compression == 1
+        hasZones = zones == 1
         let bounds: ZoneMap.Bounds? =
-            switch type {
+            switch column.type {
             case _ where hasBounds == 0:
                 nil
             case .float32, .float64:
@@ -141,6 +156,7 @@ struct ChunkEntry: Sendable {
 
 /// The footer: how many rows, which columns, where each chunk is.
 struct SegmentFooter: Sendable {
+    let version: SegmentVersion
     var rowCount = 0
     var schema: [ColumnSchema] = []
     /// Block after block, column after column.
@@ -164,7 +180,7 @@ struct SegmentFooter: Sendable {
         writer.append(UInt32(schema.count))
         for column in schema {
             writer.append(column.type.rawValue)
-            writer.append(UInt8(0))
+            writer.append(version >= .two && column.isHot ? UInt8(1) : 0)
             writer.append(UInt16(column.name.utf8.count))
             writer.append(UInt16(column.unit.utf8.count))
             writer.append(UInt16(0))
@@ -175,9 +191,13 @@ struct SegmentFooter: Sendable {
         return writer.bytes
     }
 
-    init(schema: [ColumnSchema]) { self.schema = schema }
+    init(schema: [ColumnSchema], version: SegmentVersion) {
+        self.schema = schema
+        self.version = version
+    }
 
-    init(reading cursor: inout ByteCursor) throws(StoreError) {
+    init(reading cursor: inout ByteCursor, version: SegmentVersion) throws(StoreError) {
+        self.version = version
         rowCount = try cursor.count("the row count", limit: Limits.segmentRowCount)
         let blockCount = Int(try cursor.integer(UInt32.self))
         let columnCount = try cursor.shortCount("the column count", limit: Limits.columnCount)
@@ -187,17 +207,17 @@ struct SegmentFooter: Sendable {
         for _ in 0..<columnCount {
             let start = cursor.offset
             let type = ColumnType(rawValue: try cursor.integer(UInt8.self))
-            try cursor.reserved(1)
+            let flags = try cursor.integer(UInt8.self)
             let nameByteCount = Int(try cursor.integer(UInt16.self))
             let unitByteCount = Int(try cursor.integer(UInt16.self))
             try cursor.reserved(2)
             guard let type, (1...Limits.nameByteCount).contains(nameByteCount),
-                unitByteCount <= Limits.nameByteCount
+                unitByteCount <= Limits.nameByteCount, flags <= (version >= .two ? 1 : 0)
             else { throw cursor.corrupt("a column's type or name is invalid", at: start) }
             schema.append(
                 ColumnSchema(
                     name: try cursor.text(nameByteCount), type: type,
-                    unit: try cursor.text(unitByteCount)))
+                    unit: try cursor.text(unitByteCount), isHot: flags == 1))
         }
         guard Set(schema.map(\.name)).count == schema.count else {
             throw cursor.corrupt("a column's name is repeated")
@@ -210,7 +230,8 @@ struct SegmentFooter: Sendable {
             for column in schema {
                 entries.append(
                     try ChunkEntry(
-                        reading: &cursor, type: column.type, rowCount: rows(ofBlock: block).count))
+                        reading: &cursor, column, rowCount: rows(ofBlock: block).count,
+                        version: version))
             }
         }
     }

@@ -11,7 +11,7 @@ package struct SegmentReader: Sendable {
         case texts
     }
 
-    private let file: MappedFile
+    let file: MappedFile
     private let footer: SegmentFooter
     private let columnIndices: [String: Int]
 
@@ -26,6 +26,7 @@ package struct SegmentReader: Sendable {
     package var byteCount: Int { file.byteCount }
     package var rowCount: Int { footer.rowCount }
     package var blockCount: Int { footer.blockCount }
+    package var version: SegmentVersion { footer.version }
     package var schema: [ColumnSchema] { footer.schema }
 
     /// The rows of a block: 16,384, fewer in the last.
@@ -40,9 +41,9 @@ package struct SegmentReader: Sendable {
     /// How a block of a column is stored.
     package func encoding(
         column: Int, block: Int
-    ) -> (encoding: Encoding, isCompressed: Bool, storedByteCount: Int) {
+    ) -> (encoding: Encoding, isCompressed: Bool, hasZones: Bool, storedByteCount: Int) {
         let entry = entry(column, block)
-        return (entry.encoding, entry.isCompressed, entry.storedByteCount)
+        return (entry.encoding, entry.isCompressed, entry.hasZones, entry.storedByteCount)
     }
 
     /// A whole column.
@@ -148,9 +149,11 @@ package struct SegmentReader: Sendable {
     private static func readFooter(_ file: MappedFile) throws(StoreError) -> SegmentFooter {
         let path = file.path
         let minimum = SegmentFormat.headerByteCount + SegmentFormat.trailerByteCount
-        try file.requireFormat(
-            magic: SegmentFormat.magic, version: SegmentFormat.version, name: "a segment file",
-            minimumByteCount: minimum)
+        let number = try file.requireFormat(
+            magic: SegmentFormat.magic,
+            versions: SegmentVersion.one.rawValue...SegmentVersion.latest.rawValue,
+            name: "a segment file", minimumByteCount: minimum)
+        let version = SegmentVersion(rawValue: number) ?? .one
         let header = try file.bytes(at: 0, count: SegmentFormat.headerByteCount)
         var cursor = ByteCursor(path: path, bytes: header, base: 0)
         _ = try cursor.slice(SegmentFormat.headerChecksumOffset)
@@ -186,7 +189,7 @@ package struct SegmentReader: Sendable {
         cursor = ByteCursor(
             path: path, bytes: try file.bytes(at: footerOffset, count: footerByteCount),
             base: footerOffset)
-        let footer = try SegmentFooter(reading: &cursor)
+        let footer = try SegmentFooter(reading: &cursor, version: version)
         var end = SegmentFormat.headerByteCount
         for entry in footer.entries {
             guard entry.byteOffset == end, entry.storedByteCount <= footerOffset - end else {

@@ -17,10 +17,13 @@ package final class SegmentWriter {
     private var footer: SegmentFooter
     private var stages: [ColumnStage]
     private var stagedRowCount = 0
-    private var encoder = ChunkEncoder()
+    private var encoder: BlockEncoder
 
+    /// - Parameter version: an older one for readers of that time.
     /// - Throws: `invalidInput` for an empty schema or names that are empty, too long or repeated.
-    package init(path: String, schema: [ColumnSchema]) throws(StoreError) {
+    package init(
+        path: String, schema: [ColumnSchema], version: SegmentVersion = .latest
+    ) throws(StoreError) {
         guard (1...Limits.columnCount).contains(schema.count) else {
             throw .invalidInput(path: path, reason: "a segment has 1 to 4096 columns")
         }
@@ -34,9 +37,10 @@ package final class SegmentWriter {
                 path: path, reason: "a column's name is empty, too long or repeated")
         }
         file = try AtomicFile(path: path)
-        footer = SegmentFooter(schema: schema)
+        footer = SegmentFooter(schema: schema, version: version)
+        encoder = BlockEncoder(version: version)
         stages = schema.map { ColumnStage(type: $0.type) }
-        try file.write(SegmentFormat.header())
+        try file.write(SegmentFormat.header(version))
     }
 
     package var path: String { file.path }
@@ -125,7 +129,7 @@ package final class SegmentWriter {
 
     private func writeBlock() throws(StoreError) {
         for index in stages.indices {
-            let chunk = stages[index].encode(&encoder)
+            let chunk = stages[index].encode(&encoder, isHot: footer.schema[index].isHot)
             guard chunk.plain.count <= Limits.chunkByteCount else {
                 file.abandon()
                 throw .limitExceeded(
@@ -133,13 +137,15 @@ package final class SegmentWriter {
                     what: "a block of column \(footer.schema[index].name)",
                     actual: chunk.plain.count, limit: Limits.chunkByteCount)
             }
-            let compressed = LZ4.compress(chunk.plain)
+            let schema = footer.schema[index]
+            let compressed = compressed(chunk, schema)
             let stored = compressed ?? chunk.plain
             footer.entries.append(
                 ChunkEntry(
                     byteOffset: file.byteCount, storedByteCount: stored.count,
                     plainByteCount: chunk.plain.count, checksum: CRC32C.checksum(stored),
-                    encoding: chunk.encoding, isCompressed: compressed != nil, zone: chunk.zone))
+                    encoding: chunk.encoding, isCompressed: compressed != nil,
+                    hasZones: chunk.hasZones, zone: chunk.zone))
             try file.write(stored)
             let padding = stored.count.roundedUp(to: SegmentFormat.alignment) - stored.count
             try file.write([UInt8](repeating: 0, count: padding))
@@ -147,5 +153,14 @@ package final class SegmentWriter {
         }
         footer.rowCount += stagedRowCount
         stagedRowCount = 0
+    }
+
+    /// The bytes after LZ4, where it pays: 15 % of plain numbers and texts, half of encodings that
+    /// decode in registers and lose that; never of hot columns.
+    private func compressed(_ chunk: ColumnStage.Chunk, _ schema: ColumnSchema) -> [UInt8]? {
+        if footer.version == .one { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
+        if schema.isHot { return nil }
+        let isPlain = chunk.encoding == .raw || schema.type == .text
+        return LZ4.compress(chunk.plain, maximumShare: isPlain ? 0.85 : 0.5)
     }
 }

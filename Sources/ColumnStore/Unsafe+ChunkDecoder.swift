@@ -124,6 +124,8 @@ enum ChunkDecoder {
             }
         case .frameOfReference, .delta:
             throw ChunkFlaw(reason: "an encoding of integers on another column")
+        case .packed, .packedDelta, .packedDictionary, .runEnds, .decimal, .sparse:
+            throw ChunkFlaw(reason: "an encoding of a later version")
         }
         try bytes.requireEnd()
     }
@@ -199,7 +201,7 @@ extension ChunkDecoder {
             let texts = try textArray(&bytes, count: rowCount, lengthWidth: lengthWidth)
             try bytes.requireEnd()
             return .raw(texts)
-        case .dictionary:
+        case .dictionary, .packedDictionary:
             let valueCount = Int(try bytes.integer(UInt32.self))
             let codeWidth = try bytes.width(14)
             let lengthWidth = try bytes.width(25)
@@ -208,6 +210,11 @@ extension ChunkDecoder {
                 throw ChunkFlaw(reason: "\(valueCount) distinct texts in \(rowCount) rows")
             }
             let values = try textArray(&bytes, count: valueCount, lengthWidth: lengthWidth)
+            if encoding == .packedDictionary {
+                let codes = try laneCodes(
+                    &bytes, rowCount: rowCount, width: codeWidth, limit: max(1, valueCount))
+                return .dictionary(values, codes: codes)
+            }
             let words = try bytes.words(count: rowCount, width: codeWidth)
             var largest: UInt64 = 0
             let codes = [UInt32](unsafeUninitializedCapacity: rowCount) { buffer, count in
@@ -223,8 +230,34 @@ extension ChunkDecoder {
             }
             try bytes.requireEnd()
             return .dictionary(values, codes: codes)
-        case .constant, .delta, .frameOfReference, .runLength:
+        case .constant, .decimal, .delta, .frameOfReference, .packed, .packedDelta, .runEnds,
+            .runLength, .sparse:
             throw ChunkFlaw(reason: "an encoding of numbers on a text column")
+        }
+    }
+
+    /// Lane-packed codes up to the end of a chunk, each below `limit`.
+    private static func laneCodes(
+        _ bytes: inout ChunkBytes, rowCount: Int, width: Int, limit: Int
+    ) throws(ChunkFlaw) -> [UInt32] {
+        let memory = DecodeMemory()
+        let base = try bytes.part(LanePacking.byteCount(count: rowCount, width: width))
+        let numbers = LanePacked(base: base, count: rowCount, width: width)
+        guard numbers.isPadded(memory) else {
+            throw ChunkFlaw(reason: "unused bits of a chunk are not zero")
+        }
+        try numbers.requireBelow(limit, memory)
+        try bytes.requireEnd()
+        // Room for whole groups, of which the rows are kept.
+        let groupCount = (rowCount + LanePacking.groupCount - 1) / LanePacking.groupCount
+        return [UInt32](unsafeUninitializedCapacity: groupCount * LanePacking.groupCount) {
+            buffer, count in
+            guard let target = buffer.baseAddress else { return }
+            for group in 0..<groupCount {
+                numbers.unpack(
+                    group: group, into: target + group * LanePacking.groupCount, memory)
+            }
+            count = rowCount
         }
     }
 

@@ -5,13 +5,13 @@ enum LZ4 {
     /// Chunks below this are left alone: a few bytes saved are not worth a call a read.
     private static let minimumByteCount = 128
 
-    /// The compressed bytes, or nil where they would not save at least 15 %.
-    static func compress(_ bytes: [UInt8]) -> [UInt8]? {
+    /// The compressed bytes, or nil where they would be more than a share of the plain ones.
+    static func compress(_ bytes: [UInt8], maximumShare: Double) -> [UInt8]? {
         guard bytes.count >= minimumByteCount, bytes.count <= Int(LZ4_MAX_INPUT_SIZE) else {
             return nil
         }
         // LZ4_compress_default writes at most `target` bytes and gives 0 where they do not suffice.
-        let target = bytes.count * 85 / 100
+        let target = bytes.count * Int(maximumShare * 100) / 100
         let result = [UInt8](unsafeUninitializedCapacity: target) { buffer, count in
             bytes.withUnsafeBytes { source in
                 count = Int(

@@ -27,7 +27,7 @@ extension MappedFile {
 
 /// A number of 4 or 8 bytes whose bit pattern a chunk holds.
 protocol FixedWidthValue: BitwiseCopyable {
-    associatedtype Pattern: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
+    associatedtype Pattern: LanePattern
     static var isInteger: Bool { get }
 }
 
@@ -52,6 +52,7 @@ extension SegmentReader {
         let first = blocks.isEmpty ? 0 : rows(ofBlock: blocks.lowerBound).lowerBound
         let rowCount =
             blocks.isEmpty ? 0 : rows(ofBlock: blocks.upperBound - 1).upperBound - first
+        let memory = DecodeMemory()
         var failure: StoreError?
         let values = [Value](unsafeUninitializedCapacity: rowCount) { buffer, count in
             // Value and Pattern have the same size and alignment, and both are bitwise copyable.
@@ -63,7 +64,7 @@ extension SegmentReader {
                     let target = UnsafeMutableBufferPointer(
                         rebasing: patterns[rows.lowerBound - first..<rows.upperBound - first])
                     let blockValidity = try fixedBlock(
-                        column, block, isInteger: Value.isInteger, into: target)
+                        column, block, isInteger: Value.isInteger, into: target, memory)
                     validity.append(blockValidity, rowCount: rows.count)
                 }
                 count = rowCount
@@ -76,9 +77,9 @@ extension SegmentReader {
         return values
     }
 
-    private func fixedBlock<Pattern: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
+    private func fixedBlock<Pattern: LanePattern>(
         _ column: Int, _ block: Int, isInteger: Bool,
-        into target: UnsafeMutableBufferPointer<Pattern>
+        into target: UnsafeMutableBufferPointer<Pattern>, _ memory: DecodeMemory
     ) throws(StoreError) -> [Bool]? {
         let entry = entry(column, block)
         var validity: [Bool]?
@@ -87,7 +88,17 @@ extension SegmentReader {
                 validity = try ChunkDecoder.validity(
                     &bytes, rowCount: target.count, nullCount: entry.zone.nullCount)
             }
-            try ChunkDecoder.fixed(&bytes, entry.encoding, isInteger: isInteger, into: target)
+            if entry.hasZones {
+                _ = try Zones<Pattern>(parsing: &bytes, entry.zone, isInteger: isInteger)
+            }
+            if entry.encoding.formatVersion == .one {
+                try ChunkDecoder.fixed(&bytes, entry.encoding, isInteger: isInteger, into: target)
+            } else {
+                let chunk = try NumberChunk<Pattern>(
+                    parsing: &bytes, entry.encoding, rowCount: target.count, isInteger: isInteger,
+                    memory)
+                chunk.decodeAll(into: target, memory)
+            }
             if let validity {
                 for row in target.indices where !validity[row] { target[row] = 0 }
             }

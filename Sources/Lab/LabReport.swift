@@ -6,6 +6,8 @@ package struct LabReport: Encodable, Sendable, Equatable {
         case integer(Int)
         case number(Double)
         case numbers([Double])
+        /// A table: one report a row, all of the same keys.
+        case rows([LabReport])
         case text(String)
         case truth(Bool)
     }
@@ -52,6 +54,7 @@ package struct LabReport: Encodable, Sendable, Equatable {
             case .integer(let value): try container.encode(value, forKey: key)
             case .number(let value): try container.encode(value, forKey: key)
             case .numbers(let value): try container.encode(value, forKey: key)
+            case .rows(let value): try container.encode(value, forKey: key)
             case .text(let value): try container.encode(value, forKey: key)
             case .truth(let value): try container.encode(value, forKey: key)
             }

@@ -74,6 +74,17 @@ struct LZ4Sample: Sendable {
         }
     }
 
+    /// Decodes one block by a bare call.
+    static func decode(_ compressed: [UInt8], into target: inout [UInt8]) {
+        target.withUnsafeMutableBytes { target in
+            compressed.withUnsafeBytes { source in
+                _ = LZ4_decompress_safe(
+                    source.baseAddress, target.baseAddress, Int32(source.count),
+                    Int32(target.count))
+            }
+        }
+    }
+
     /// Copies every chunk `rounds` times into the same memory.
     /// - Precondition: `target.count == chunkByteCount`.
     func copy(rounds: Int, into target: inout [UInt8]) {

@@ -14,6 +14,8 @@ package struct KernelTable: Sendable {
     let fewEntriesKernels: FewEntriesKernels
     let gradientKernels: GradientKernels
     let doubleRowKernels: DoubleRowKernels
+    let unpackKernels: UnpackKernels
+    let selectionKernels: SelectionKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -42,5 +44,7 @@ package struct KernelTable: Sendable {
         fewEntriesKernels = FewEntriesKernels(level)
         gradientKernels = GradientKernels(level)
         doubleRowKernels = DoubleRowKernels(level)
+        unpackKernels = UnpackKernels(level)
+        selectionKernels = SelectionKernels(level)
     }
 }

@@ -17,7 +17,7 @@ struct LabCommand: ParsableCommand {
             binds and the share of it that was reached, counting only what no run can leave out. \
             Outputs appear together when the run is done; none may be a file that is read.
             """,
-        subcommands: [LabKMeans.self, LabALS.self, LabTopN.self])
+        subcommands: [LabKMeans.self, LabALS.self, LabTopN.self, LabCodec.self])
 }
 
 struct LabOptions: ParsableArguments {
@@ -273,6 +273,28 @@ struct LabTopN: ParsableCommand {
     }
 }
 
+struct LabCodec: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "codec", abstract: "Encode and decode the columns of an array.",
+        discussion: """
+            For each column, each encoding that fits it and the one that a segment file chooses: \
+            bytes, ratio, encode_seconds, decode_seconds (on one thread, into memory that stays in a \
+            cache), gigabytes a second and bytes a cycle of decoded values, and whether every bit \
+            came back. LZ4 on the plain values for comparison: as the store calls it (lz4) and bare \
+            (liblz4).
+            """)
+
+    @Option(help: "Columns, [columns x rows], '<f4', '<f8', '<i8' or '<i4'.")
+    var columns: String
+    @OptionGroup var lab: LabOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let options = CodecLab.Options(columnsPath: columns)
+        try output.print(try CodecLab.run(options, lab.setting), text: \.text)
+    }
+}
+
 extension KMeans.Algorithm: ExpressibleByArgument {}
 extension KMeans.Seeding: ExpressibleByArgument {}
 extension ImplicitALS.Confidence: ExpressibleByArgument {}
@@ -298,11 +320,21 @@ extension LabReport {
     /// One line a field, then the notes.
     var text: String {
         var table = TextTable(["", ""])
+        var tables = ""
         for (key, value) in fields {
-            table.add([key.replacing("_", with: " "), value.text])
+            if case .rows(let rows) = value, let first = rows.first {
+                var part = TextTable(first.fields.map { $0.key.replacing("_", with: " ") })
+                for row in rows { part.add(row.fields.map(\.value.text)) }
+                tables += "\n" + part.text
+            } else {
+                table.add([key.replacing("_", with: " "), value.text])
+            }
         }
-        let lines = [table.text.trimmingPrefix("\n").description] + notes.map { "note: \($0)" }
-        return lines.joined(separator: "\n")
+        let lines =
+            [table.text.trimmingPrefix("
+").description + tables] + notes.map { "note: \($0)" }
+        return lines.joined(separator: "
+")
     }
 }
 
@@ -312,6 +344,7 @@ extension LabReport.Value {
         case .integer(let value): value.grouped
         case .number(let value): value.significant
         case .numbers(let values): values.map(\.significant).joined(separator: ", ")
+        case .rows(let rows): "\(rows.count) rows"
         case .text(let value): value
         case .truth(let value): value ? "yes" : "no"
         }

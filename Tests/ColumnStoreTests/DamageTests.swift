@@ -6,9 +6,10 @@ import Testing
 private struct Specimen {
     let name: String
     let bytes: [UInt8]
+    var columnCount = 4
     let read: (String) throws -> Void
 
-    static func segment() throws -> Specimen {
+    static func segment(_ version: SegmentVersion) throws -> Specimen {
         let folder = try TemporaryFolder(isInMemory: true)
         let writer = try SegmentWriter(
             path: folder.file("a"),
@@ -17,7 +18,7 @@ private struct Specimen {
                 ColumnSchema(name: "value", type: .float64, unit: "GBP"),
                 ColumnSchema(name: "text", type: .text),
                 ColumnSchema(name: "share", type: .float32, unit: "1"),
-            ])
+            ], version: version)
         let repeated = String(repeating: "abc", count: 60)
         try writer.append([
             Column(name: "id", data: .int64((0..<21).map { $0 &* $0 &* 31 })),
@@ -30,8 +31,33 @@ private struct Specimen {
         _ = try writer.finish()
         #expect(
             try SegmentReader(path: folder.file("a")).encoding(column: 2, block: 0).isCompressed)
-        return Specimen(name: "segment", bytes: try folder.bytes("a")) { path in
-            try SegmentReader(path: path).verify()
+        return Specimen(name: "segment \(version)", bytes: try folder.bytes("a")) { path in
+            try readEverything(path)
+        }
+    }
+
+    /// A file of version 2 with a column for each encoding: decodes, looks up and scans.
+    static func lanes() throws -> Specimen {
+        let folder = try TemporaryFolder(isInMemory: true)
+        let rows = 0..<40
+        let columns: [(String, ColumnData, [Bool]?)] = [
+            ("packed", .int64(rows.map { $0 == 3 ? .min : Int64($0 * 7 % 32) }), nil),
+            ("delta", .int64(rows.map { 1 << 40 + Int64($0 * 1_000 + $0 % 3) }), nil),
+            ("dictionary", .int64(rows.map { [.min, 0, .max][$0 * 7 % 3] }), nil),
+            ("runs", .int64(rows.map { Int64($0 / 20) << 50 }), nil),
+            ("cents", .float32(rows.map { $0 == 9 ? .nan : Float($0 * 31) / 100 }), nil),
+            (
+                "sparse", .float64(rows.map { $0 % 8 == 0 ? Double($0) / 10 : 7 }),
+                rows.map { $0 != 4 }
+            ),
+        ]
+        let writer = try SegmentWriter(
+            path: folder.file("a"),
+            schema: columns.map { ColumnSchema(name: $0.0, type: $0.1.type) }, version: .two)
+        try writer.append(columns.map { Column(name: $0.0, data: $0.1, validity: $0.2) })
+        _ = try writer.finish()
+        return Specimen(name: "lanes", bytes: try folder.bytes("a"), columnCount: 6) { path in
+            try readEverything(path)
         }
     }
 
@@ -70,7 +96,27 @@ private struct Specimen {
 
     private typealias Model = Manifest.Model
 
-    static func all() throws -> [Specimen] { [try segment(), try arrayFile(), try manifest()] }
+    static func all() throws -> [Specimen] {
+        [try segment(.one), try segment(.two), try lanes(), try arrayFile(), try manifest()]
+    }
+}
+
+/// Decodes every column, opens it for look-ups, reads single values and scans.
+private func readEverything(_ path: String) throws {
+    let reader = try SegmentReader(path: path)
+    try reader.verify()
+    let memory = DecodeMemory()
+    var selection = Selection()
+    for (index, schema) in reader.schema.enumerated() where schema.type != .text {
+        let column = try EncodedColumn(reader, column: schema.name)
+        if reader.rowCount == 0 { continue }
+        for row in 0..<reader.rowCount { _ = column.pattern(row: row) }
+        _ = try reader.value(column: index, row: reader.rowCount - 1)
+        let predicate: Predicate =
+            schema.type == .int64 ? .integers(0...20) : .numbers(0...20)
+        column.select(predicate, vector: 0, into: &selection, memory)
+        _ = column.sum(where: [(column, predicate)], threadCount: 1)
+    }
 }
 
 @Suite struct DamageTests {
@@ -109,48 +155,18 @@ private struct Specimen {
     /// With checksums made right again the structure itself is tested: nothing may crash.
     @Test func consistentNonsenseDoesNotCrash() throws {
         let folder = try TemporaryFolder(isInMemory: true)
-        let specimen = try Specimen.segment()
-        let bytes = specimen.bytes
-        let trailer = bytes.count - 32
-        let footer = Int(bytes.span.bytes.integer(at: trailer, as: UInt64.self) ?? 0)
-        for index in footer..<trailer {
-            for value in [0, 1, 0x7F, 0xFF] as [UInt8] {
-                var damaged = bytes
-                damaged[index] = value
-                var writer = ByteWriter()
-                writer.append(contentsOf: damaged)
-                let checksum = CRC32C.checksum(Array(damaged[footer..<trailer]))
-                writer.overwrite(checksum, at: trailer + 16)
-                writer.overwrite(UInt32(0), at: trailer + 20)
-                writer.overwrite(
-                    CRC32C.checksum(Array(writer.bytes[trailer...])), at: trailer + 20)
-                try folder.write(writer.bytes, "x")
-                try? specimen.read(folder.file("x"))
-            }
-        }
-    }
-
-    /// Every byte of every chunk takes many values, with the chunk's checksum made right.
-    @Test func consistentNonsenseInChunksDoesNotCrash() throws {
-        let folder = try TemporaryFolder(isInMemory: true)
-        let specimen = try Specimen.segment()
-        let bytes = specimen.bytes
-        let span = bytes.span.bytes
-        let trailer = bytes.count - 32
-        let footer = Int(span.integer(at: trailer, as: UInt64.self) ?? 0)
-        for column in 0..<4 {
-            let entry = trailer - (4 - column) * 48
-            let start = Int(span.integer(at: entry, as: UInt64.self) ?? 0)
-            let count = Int(span.integer(at: entry + 8, as: UInt32.self) ?? 0)
-            for index in start..<start + count {
-                for value in [0, 1, 0x0F, 0x80, 0xFF] as [UInt8] {
+        for specimen in [try Specimen.segment(.one), try Specimen.lanes()] {
+            let bytes = specimen.bytes
+            let trailer = bytes.count - 32
+            let footer = Int(bytes.span.bytes.integer(at: trailer, as: UInt64.self) ?? 0)
+            for index in footer..<trailer {
+                for value in [0, 1, 0x7F, 0xFF] as [UInt8] {
+                    var damaged = bytes
+                    damaged[index] = value
                     var writer = ByteWriter()
-                    writer.append(contentsOf: bytes)
-                    writer.overwrite(value, at: index)
-                    let chunk = Array(writer.bytes[start..<start + count])
-                    writer.overwrite(CRC32C.checksum(chunk), at: entry + 16)
-                    let footerBytes = Array(writer.bytes[footer..<trailer])
-                    writer.overwrite(CRC32C.checksum(footerBytes), at: trailer + 16)
+                    writer.append(contentsOf: damaged)
+                    let checksum = CRC32C.checksum(Array(damaged[footer..<trailer]))
+                    writer.overwrite(checksum, at: trailer + 16)
                     writer.overwrite(UInt32(0), at: trailer + 20)
                     writer.overwrite(
                         CRC32C.checksum(Array(writer.bytes[trailer...])), at: trailer + 20)
@@ -161,17 +177,49 @@ private struct Specimen {
         }
     }
 
+    /// Every byte of every chunk takes many values, with the chunk's checksum made right.
+    @Test func consistentNonsenseInChunksDoesNotCrash() throws {
+        let folder = try TemporaryFolder(isInMemory: true)
+        for specimen in [try Specimen.segment(.one), try Specimen.lanes()] {
+            let bytes = specimen.bytes
+            let span = bytes.span.bytes
+            let trailer = bytes.count - 32
+            let footer = Int(span.integer(at: trailer, as: UInt64.self) ?? 0)
+            for column in 0..<specimen.columnCount {
+                let entry = trailer - (specimen.columnCount - column) * 48
+                let start = Int(span.integer(at: entry, as: UInt64.self) ?? 0)
+                let count = Int(span.integer(at: entry + 8, as: UInt32.self) ?? 0)
+                for index in start..<start + count {
+                    for value in [0, 1, 0x0F, 0x80, 0xFF] as [UInt8] {
+                        var writer = ByteWriter()
+                        writer.append(contentsOf: bytes)
+                        writer.overwrite(value, at: index)
+                        let chunk = Array(writer.bytes[start..<start + count])
+                        writer.overwrite(CRC32C.checksum(chunk), at: entry + 16)
+                        let footerBytes = Array(writer.bytes[footer..<trailer])
+                        writer.overwrite(CRC32C.checksum(footerBytes), at: trailer + 16)
+                        writer.overwrite(UInt32(0), at: trailer + 20)
+                        writer.overwrite(
+                            CRC32C.checksum(Array(writer.bytes[trailer...])), at: trailer + 20)
+                        try folder.write(writer.bytes, "x")
+                        try? specimen.read(folder.file("x"))
+                    }
+                }
+            }
+        }
+    }
+
     @Test func wrongFormatAndVersion() throws {
         let folder = try TemporaryFolder(isInMemory: true)
         let path = folder.file("x")
-        var bytes = try Specimen.segment().bytes
+        var bytes = try Specimen.segment(.two).bytes
         #expect(throws: StoreError.notAStoreFile(path: path, expected: "an array file")) {
             try folder.write(bytes, "x")
             _ = try ArrayFile(path: path)
         }
         bytes[8] = 9
         try folder.write(bytes, "x")
-        #expect(throws: StoreError.unsupportedVersion(path: path, actual: 9, expected: 1)) {
+        #expect(throws: StoreError.unsupportedVersion(path: path, actual: 9, expected: 2)) {
             try SegmentReader(path: path)
         }
         try folder.write(Array("customer,date,amount\n".utf8), "x")

@@ -49,6 +49,9 @@ private enum Vectors {
             Vector(name: "nulls.seg", holdsLZ4: true, write: writeNulls),
             Vector(name: "blocks.seg", write: writeBlocks),
             Vector(name: "lz4.seg", holdsLZ4: true, write: writeLZ4),
+            Vector(name: "tiny-2.seg", write: writeTinyLanes),
+            Vector(name: "lanes.seg", holdsLZ4: true, write: writeLanes),
+            Vector(name: "zones.seg", write: writeZones),
             Vector(name: "tiny.arr", write: writeTinyArrays),
             Vector(name: "types.arr", write: writeTypes),
             Vector(name: "index-integers.arr") { path in
@@ -71,12 +74,17 @@ private enum Vectors {
         ]
     }
 
-    private static func segment(_ path: String, _ columns: [(Column, String)]) throws {
+    private static func segment(
+        _ path: String, _ columns: [(Column, String)], version: SegmentVersion = .one,
+        hot: Set<String> = []
+    ) throws {
         let writer = try SegmentWriter(
             path: path,
             schema: columns.map {
-                ColumnSchema(name: $0.0.name, type: $0.0.data.type, unit: $0.1)
-            })
+                ColumnSchema(
+                    name: $0.0.name, type: $0.0.data.type, unit: $0.1,
+                    isHot: hot.contains($0.0.name))
+            }, version: version)
         try writer.append(columns.map(\.0))
         _ = try writer.finish()
     }
@@ -234,6 +242,102 @@ private enum Vectors {
             ])
     }
 
+    @Sendable private static func writeTinyLanes(_ path: String) throws {
+        try segment(
+            path,
+            [
+                (Column(name: "number", data: .int64((1...18).map(Int64.init))), "1"),
+                (
+                    Column(
+                        name: "price",
+                        data: .float32([0.99, 1.5, -0.0] + (0..<15).map { Float($0) + 0.25 })),
+                    "GBP"
+                ),
+            ], version: .two, hot: ["price"])
+    }
+
+    /// A column for each encoding of version 2, with exceptions, nulls, wide numbers and every
+    /// special float.
+    @Sendable private static func writeLanes(_ path: String) throws {
+        let rows = 0..<1_300
+        func noise(_ row: Int) -> UInt64 { StableHash.hash(Int64(row)) }
+        func integers(_ name: String, _ value: (Int) -> Int64) -> (Column, String) {
+            (Column(name: name, data: .int64(rows.map(value))), "1")
+        }
+        let special: [Double] = [
+            -0.0, .infinity, -.infinity, Double(bitPattern: 0x7FF8_0000_0000_1234), 1e300,
+        ]
+        try segment(
+            path,
+            [
+                integers("constant") { _ in -7 },
+                integers("packed") { Int64(noise($0) % 37) - 9 },
+                integers("patched") { $0 % 433 == 5 ? .min : Int64(noise($0) % 500) },
+                integers("wide") { Int64(bitPattern: noise($0)) >> 20 },
+                integers("raw") { Int64(bitPattern: noise($0)) },
+                integers("delta") { 1_700_000_000 + Int64($0) * 86_400 + Int64(noise($0) % 60) },
+                integers("dictionary") { [.min, -1, .max][Int(noise($0) % 3)] },
+                integers("runs") { Int64($0 / 211) &* 0x1234_5678_9ABC },
+                integers("sparse") { $0 % 9 == 0 ? Int64(noise($0) % 1_000) : 5 },
+                (
+                    Column(
+                        name: "cents",
+                        data: .float32(
+                            rows.map {
+                                $0 % 300 == 7 ? Float.nan : Float(noise($0) % 100_000) / 100
+                            })), "GBP"
+                ),
+                (
+                    Column(
+                        name: "shares",
+                        data: .float32(
+                            rows.map {
+                                noise($0) % 5 < 3 ? 0 : Float(noise($0) % 1_009) / 1_000
+                            })), "1"
+                ),
+                (
+                    Column(
+                        name: "prices",
+                        data: .float64(
+                            rows.map {
+                                $0 % 250 == 3
+                                    ? special[$0 / 250 % 5] : Double(noise($0) % 9_999_999) / 1_000
+                            }),
+                        validity: rows.map { $0 % 11 != 0 }), "GBP"
+                ),
+                (
+                    Column(
+                        name: "doubles",
+                        data: .float64(rows.map { Double(bitPattern: noise($0)) })), "1"
+                ),
+                (
+                    Column(
+                        name: "text",
+                        data: .text(
+                            TextArray(rows.map { ["", "web", "Größe"][Int(noise($0) % 3)] })),
+                        validity: rows.map { $0 != 700 }), ""
+                ),
+            ], version: .two)
+    }
+
+    @Sendable private static func writeZones(_ path: String) throws {
+        let rows = 0..<17_000
+        try segment(
+            path,
+            [
+                (Column(name: "row", data: .int64(rows.map { Int64($0 / 3) })), "1"),
+                (
+                    Column(
+                        name: "half", data: .float32(rows.map { Float($0) / 2 }),
+                        validity: rows.map { $0 / 1_024 != 2 }), "1"
+                ),
+                (
+                    Column(
+                        name: "level", data: .float64(rows.map { $0 < 9_000 ? -0.0 : 2.5 })), "1"
+                ),
+            ], version: .two)
+    }
+
     @Sendable private static func writeTinyArrays(_ path: String) throws {
         var writer = ArrayFileWriter(kind: "demo", card: Array(#"{"k":1}"#.utf8))
         writer.add("x", [1.5, -2] as [Float], shape: [1, 2])
@@ -310,7 +414,7 @@ private enum VectorText {
                 case .text(let texts): texts.strings
                 case .coded: []
                 }
-            columns.append([
+            var part: [String: Any] = [
                 "name": schema.name, "unit": schema.unit, "type": "\(schema.type)",
                 "values": values.enumerated().map { row, value in
                     column.validity?[row] ?? true ? value : NSNull()
@@ -318,13 +422,17 @@ private enum VectorText {
                 "blocks": (0..<reader.blockCount).map { block in
                     let chunk = reader.encoding(column: index, block: block)
                     let zone = reader.zoneMap(column: index, block: block)
-                    return [
+                    var part: [String: Any] = [
                         "encoding": "\(chunk.encoding)", "isCompressed": chunk.isCompressed,
                         "rowCount": zone.rowCount, "nullCount": zone.nullCount,
                         "bounds": bounds(zone.bounds),
-                    ] as [String: Any]
+                    ]
+                    if chunk.hasZones { part["hasZones"] = true }
+                    return part
                 },
-            ])
+            ]
+            if schema.isHot { part["isHot"] = true }
+            columns.append(part)
         }
         return ["format": "segment", "rowCount": reader.rowCount, "columns": columns]
     }

@@ -51,8 +51,10 @@ import Testing
         }.sorted()
     }
 
-    /// Each backward jump closes a loop; returned are the innermost ones that multiply.
-    private func multiplyingLoops(_ disassembly: String) -> [[Substring]] {
+    /// Each backward jump closes a loop; returned are the innermost ones with an instruction, by
+    /// default one that multiplies and adds.
+    private func loops(_ disassembly: String, with instruction: String = "vfmadd") -> [[Substring]]
+    {
         var lines: [(address: Int, text: Substring)] = []
         for line in disassembly.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 1)
@@ -61,7 +63,7 @@ import Testing
             else { continue }
             lines.append((address, parts[1]))
         }
-        var loops: [[Substring]] = []
+        var found: [[Substring]] = []
         for (index, line) in lines.enumerated() {
             let words = line.text.split(whereSeparator: { $0 == " " || $0 == "\t" })
             guard words.count >= 2, words[0].hasPrefix("j"),
@@ -72,9 +74,9 @@ import Testing
             let jumps = body.dropLast().contains {
                 $0.drop(while: { $0 == " " || $0 == "\t" }).hasPrefix("j")
             }
-            if !jumps && body.contains(where: { $0.contains("vfmadd") }) { loops.append(body) }
+            if !jumps && body.contains(where: { $0.contains(instruction) }) { found.append(body) }
         }
-        return loops
+        return found
     }
 
     @Test(arguments: [
@@ -98,12 +100,33 @@ import Testing
             print("skipped: \(file) is built with the address sanitizer, which checks every access")
             return
         }
-        let loops = multiplyingLoops(text)
+        let loops = self.loops(text)
         let widest = loops.map { loop in
             loop.filter { $0.contains("vfmadd") && $0.contains(register) }.count
         }
         #expect(widest.max() ?? 0 >= fusedCount, "\(file): \(widest)")
         for loop in loops where loop.filter({ $0.contains(register) }).count >= fusedCount {
+            #expect(!loop.contains { $0.contains("(%rsp") || $0.contains("(%rbp") })
+            #expect(!loop.contains { $0.contains("call") })
+        }
+    }
+
+    /// Unpacking shifts two whole registers a row, comparing compares one, and nothing else happens
+    /// to them on the way.
+    @Test(arguments: [("BitUnpack", "vpsr", 2), ("Selection", "vpcmp", 1)])
+    func unpackedRowsStayInRegisters(file: String, instruction: String, count: Int) throws {
+        guard let path = object("KernelsAVX512", file),
+            let text = try run("objdump", ["-d", "--no-show-raw-insn", path])
+        else { return }
+        if try run("nm", [path])?.contains("__asan_") ?? false {
+            print("skipped: \(file) is built with the address sanitizer, which checks every access")
+            return
+        }
+        let wide = self.loops(text, with: instruction).filter { loop in
+            loop.filter { $0.contains(instruction) && $0.contains("zmm") }.count >= count
+        }
+        #expect(!wide.isEmpty)
+        for loop in wide {
             #expect(!loop.contains { $0.contains("(%rsp") || $0.contains("(%rbp") })
             #expect(!loop.contains { $0.contains("call") })
         }

@@ -1,0 +1,280 @@
+import Numerical
+
+/// A question that a scan asks of each value of a column. Rows without a value never match.
+package enum Predicate: Sendable {
+    /// Of an int64 column.
+    case integers(ClosedRange<Int64>)
+    /// Of a float32 or float64 column; NaN never matches, −0 equals 0.
+    case numbers(ClosedRange<Double>)
+    /// One of some values of an int64 column.
+    case anyOf(Set<Int64>)
+}
+
+/// Which of up to 1,024 rows of a vector match: a bit a row in lane order, as the kernels make and
+/// use them. Bit r of word `16 g + l` is row `512 g + 16 r + l`.
+package struct Selection: Sendable, Equatable {
+    package private(set) var words = [UInt32](repeating: 0, count: 32)
+
+    package init() {}
+
+    package var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
+    package var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
+
+    package subscript(row: Int) -> Bool {
+        get { words[Self.word(row)] >> Self.bit(row) & 1 == 1 }
+        set {
+            let bit: UInt32 = 1 << Self.bit(row)
+            if newValue { words[Self.word(row)] |= bit } else { words[Self.word(row)] &= ~bit }
+        }
+    }
+
+    /// The matching rows, ascending.
+    package var rows: [Int] { (0..<1_024).filter { self[$0] } }
+
+    package mutating func formIntersection(_ other: Selection) {
+        for word in words.indices { words[word] &= other.words[word] }
+    }
+
+    private static func word(_ row: Int) -> Int { row / 512 * 16 + row % 16 }
+    private static func bit(_ row: Int) -> UInt32 { UInt32(row % 512 / 16) }
+
+    mutating func set(all isSelected: Bool, rowCount: Int) {
+        for word in words.indices { words[word] = isSelected ? .max : 0 }
+        if isSelected { clear(rows: rowCount..<1_024) }
+    }
+
+    mutating func clear(rows: Range<Int>) { for row in rows { self[row] = false } }
+
+    /// Lends the words of a half of the vector.
+    mutating func withGroup(
+        _ group: Int, _ body: (UnsafeMutableBufferPointer<UInt32>) -> Void
+    ) {
+        words.withUnsafeMutableBufferPointer {
+            body(UnsafeMutableBufferPointer(rebasing: $0[group * 16..<group * 16 + 16]))
+        }
+    }
+}
+
+/// What a zone says about a predicate.
+private enum Verdict { case all, none, some }
+
+extension EncodedColumn {
+    /// The rows of a vector that match. A vector whose zone (or block bounds) decides is not
+    /// decoded; packed numbers are compared before the reference is added.
+    /// Traps where the predicate is of another type of column.
+    package func select(
+        _ predicate: Predicate, vector: Int, into selection: inout Selection,
+        _ memory: DecodeMemory
+    ) {
+        defer { extendLifetime(file) }
+        let (index, place) = (vector / 16, vector % 16)
+        switch storage {
+        case .four(let blocks):
+            blocks[index].select(predicate, vector: place, into: &selection, memory) {
+                values, range, selection in
+                let floats = UnsafeRawPointer(values).assumingMemoryBound(to: Float.self)
+                guard let range = Float.enclosed(range) else {
+                    return selection.update(repeating: 0)
+                }
+                memory.kernels.select(
+                    UnsafeBufferPointer(start: floats, count: LanePacking.groupCount), range,
+                    selection)
+            }
+        case .eight(let blocks):
+            blocks[index].select(predicate, vector: place, into: &selection, memory) {
+                values, range, selection in
+                let doubles = UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
+                memory.kernels.select(
+                    UnsafeBufferPointer(start: doubles, count: LanePacking.groupCount), range,
+                    selection)
+            }
+        }
+    }
+}
+
+extension Float {
+    /// The floats of a range of doubles; nil where there are none.
+    fileprivate static func enclosed(_ range: ClosedRange<Double>) -> ClosedRange<Float>? {
+        var lower = Float(range.lowerBound)
+        if Double(lower) < range.lowerBound { lower = lower.nextUp }
+        var upper = Float(range.upperBound)
+        if Double(upper) > range.upperBound { upper = upper.nextDown }
+        return lower <= upper ? lower...upper : nil
+    }
+}
+
+extension EncodedColumn.Block {
+    fileprivate func select(
+        _ predicate: Predicate, vector: Int, into selection: inout Selection,
+        _ memory: DecodeMemory,
+        _ selectFloats: (
+            UnsafeMutablePointer<Pattern>, ClosedRange<Double>, UnsafeMutableBufferPointer<UInt32>
+        ) -> Void
+    ) {
+        let rows = chunk.rows(ofVector: vector)
+        switch verdict(predicate, vector) {
+        case .none:
+            selection.set(all: false, rowCount: 0)
+            return
+        case .all where validity == nil:
+            selection.set(all: true, rowCount: rows.count)
+            return
+        case .all, .some:
+            break
+        }
+        if !selectPacked(predicate, vector, into: &selection, memory) {
+            let values = memory.vector.assumingMemoryBound(to: Pattern.self)
+            chunk.decode(vector: vector, into: values, memory)
+            for group in 0..<2 {
+                let start = values + group * LanePacking.groupCount
+                selection.withGroup(group) { words in
+                    switch predicate {
+                    case .integers(let range):
+                        let longs = UnsafeRawPointer(start).assumingMemoryBound(to: UInt64.self)
+                        memory.kernels.select(
+                            UnsafeBufferPointer(start: longs, count: LanePacking.groupCount), range,
+                            words)
+                    case .numbers(let range):
+                        selectFloats(start, range, words)
+                    case .anyOf(let set):
+                        words.update(repeating: 0)
+                        for row in 0..<LanePacking.groupCount
+                        where set.contains(Int64(truncatingIfNeeded: start[row])) {
+                            words[row % 16] |= 1 << UInt32(row / 16)
+                        }
+                    }
+                }
+            }
+        }
+        if rows.count < Limits.vectorRowCount {
+            selection.clear(rows: rows.count..<Limits.vectorRowCount)
+        }
+        guard validity != nil else { return }
+        for row in 0..<rows.count where !isValid(rows.lowerBound + row) { selection[row] = false }
+    }
+
+    /// Compares packed numbers as they are.
+    /// - Returns: false where the encoding or the predicate is another.
+    private func selectPacked(
+        _ predicate: Predicate, _ vector: Int, into selection: inout Selection,
+        _ memory: DecodeMemory
+    ) -> Bool {
+        let numbers: LanePacked
+        let range: ClosedRange<UInt32>?
+        let exceptions: Exceptions<Pattern>?
+        switch (chunk.body, predicate) {
+        case (.packed(let packed, let reference, let outside), .integers(let wanted))
+        where packed.width <= 32 && !packed.wraps(Int64(bitPattern: reference)):
+            (numbers, exceptions) = (packed, outside)
+            range = packed.range(of: wanted, Int64(bitPattern: reference))
+        case (.packedDictionary(let codes, let values), _):
+            (numbers, exceptions) = (codes, nil)
+            guard let codeRange = codeRange(predicate, values) else { return false }
+            range = codeRange
+        default:
+            return false
+        }
+        guard let words = memory.words.baseAddress else { return false }
+        for group in 0..<2 {
+            guard let range, (vector * 2 + group) * LanePacking.groupCount < chunk.rowCount else {
+                selection.withGroup(group) { $0.update(repeating: 0) }
+                continue
+            }
+            numbers.unpack(group: vector * 2 + group, into: words, memory)
+            selection.withGroup(group) {
+                memory.kernels.select(
+                    UnsafeBufferPointer(start: words, count: LanePacking.groupCount), range, $0)
+            }
+        }
+        guard let exceptions, exceptions.count > 0, case .integers(let wanted) = predicate else {
+            return true
+        }
+        let first = vector * Limits.vectorRowCount
+        var index = exceptions.lowerBound(first)
+        while index < exceptions.count, exceptions.row(index) < first + Limits.vectorRowCount {
+            let value = Int64(truncatingIfNeeded: exceptions.value(index))
+            selection[exceptions.row(index) - first] = wanted.contains(value)
+            index += 1
+        }
+        return true
+    }
+
+    /// The codes whose values match, where they are neighbours; an empty range as nil inside.
+    private func codeRange(
+        _ predicate: Predicate, _ values: UnsafeRawBufferPointer
+    ) -> ClosedRange<UInt32>?? {
+        let count = values.count / MemoryLayout<Pattern>.size
+        var (first, last, matches) = (0, -1, 0)
+        for code in 0..<count {
+            let value = values.loadUnaligned(
+                fromByteOffset: code * MemoryLayout<Pattern>.size, as: Pattern.self)
+            guard predicate.matches(value) else { continue }
+            if matches == 0 { first = code }
+            last = code
+            matches += 1
+        }
+        if matches == 0 { return .some(nil) }
+        return matches == last - first + 1 ? .some(UInt32(first)...UInt32(last)) : nil
+    }
+
+    private func verdict(_ predicate: Predicate, _ vector: Int) -> Verdict {
+        switch (predicate, zone.bounds) {
+        case (_, nil):
+            // No row has a value, or all are NaN.
+            return .none
+        case (.integers(let range), .int64(let minimum, let maximum)):
+            let (lower, upper) = zones?.integers(vector) ?? (minimum, maximum)
+            if lower > upper || upper < range.lowerBound || lower > range.upperBound {
+                return .none
+            }
+            return range.contains(lower) && range.contains(upper) ? .all : .some
+        case (.anyOf(let set), .int64(let minimum, let maximum)):
+            let (lower, upper) = zones?.integers(vector) ?? (minimum, maximum)
+            return set.contains { $0 >= lower && $0 <= upper } ? .some : .none
+        case (.numbers(let range), .float64(let minimum, let maximum)):
+            let (lower, upper) = zones?.floats(vector) ?? (minimum, maximum)
+            if lower > upper || upper < range.lowerBound || lower > range.upperBound {
+                return .none
+            }
+            // NaN is not in the bounds, so even a whole zone may hold rows that do not match.
+            return .some
+        default:
+            preconditionFailure("a predicate of another type of column")
+        }
+    }
+}
+
+extension LanePacked {
+    private var largest: Int64 { width == 0 ? 0 : Int64(UInt32.max >> UInt32(32 - width)) }
+
+    /// Whether sums with a reference pass the largest int64: ranges are then no ranges of numbers.
+    fileprivate func wraps(_ reference: Int64) -> Bool {
+        reference.addingReportingOverflow(largest).overflow
+    }
+
+    /// The numbers whose sum with a reference lies in a range; nil where there are none.
+    fileprivate func range(
+        of wanted: ClosedRange<Int64>, _ reference: Int64
+    ) -> ClosedRange<UInt32>? {
+        let top = reference + largest
+        let lower = max(wanted.lowerBound, reference)
+        let upper = min(wanted.upperBound, top)
+        return lower <= upper
+            ? UInt32(lower - reference)...UInt32(upper - reference) : nil
+    }
+}
+
+extension Predicate {
+    fileprivate func matches<Pattern: LanePattern>(_ value: Pattern) -> Bool {
+        switch self {
+        case .integers(let range):
+            return range.contains(Int64(truncatingIfNeeded: value))
+        case .anyOf(let set):
+            return set.contains(Int64(truncatingIfNeeded: value))
+        case .numbers(let range):
+            return MemoryLayout<Pattern>.size == 4
+                ? range.contains(Double(Float(bitPattern: UInt32(truncatingIfNeeded: value))))
+                : range.contains(Double(bitPattern: UInt64(truncatingIfNeeded: value)))
+        }
+    }
+}

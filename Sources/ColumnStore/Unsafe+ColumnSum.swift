@@ -1,0 +1,142 @@
+package import Numerical
+
+/// How many rows matched and what their values add up to.
+package struct ColumnTotal: Sendable, Equatable {
+    /// Rows that match and have a value in the added column.
+    package var count = 0
+    /// Of an int64 column, exact.
+    package var integer: Int128 = 0
+    /// Of a column of floats: added in double precision, lane by lane and vector by vector in a
+    /// fixed order, so that the bits do not depend on threads or instruction sets.
+    package var number = 0.0
+
+    package init() {}
+}
+
+extension EncodedColumn {
+    /// Adds the values of the rows that match all conditions.
+    ///
+    /// Vectors are the unit: one that a zone rules out is not decoded in any column, and the added
+    /// column is decoded only where a row is left. Same result for 1 and N threads.
+    /// - Parameter conditions: columns of the same segment (of the same rows) and what is asked of
+    ///   them.
+    package func sum(
+        where conditions: [(column: EncodedColumn, predicate: Predicate)], threadCount: Int,
+        kernels: KernelTable = .current
+    ) -> ColumnTotal {
+        precondition(conditions.allSatisfy { $0.column.rowCount == rowCount })
+        // Four blocks a chunk.
+        let parts = parallelMap(count: vectorCount, chunkSize: 64, threadCount: threadCount) {
+            _, vectors in
+            let memory = DecodeMemory(kernels: kernels)
+            var sums = LaneSums()
+            var (selection, other) = (Selection(), Selection())
+            for vector in vectors {
+                selection.set(all: true, rowCount: rows(ofVector: vector).count)
+                for (column, predicate) in conditions {
+                    column.select(predicate, vector: vector, into: &other, memory)
+                    selection.formIntersection(other)
+                    if selection.isEmpty { break }
+                }
+                if !selection.isEmpty { add(vector, &selection, to: &sums, memory) }
+            }
+            return sums.total(schema.type)
+        }
+        var total = ColumnTotal()
+        for part in parts {
+            total.count += part.count
+            total.integer += part.integer
+            total.number += part.number
+        }
+        return total
+    }
+
+    private func add(
+        _ vector: Int, _ selection: inout Selection, to sums: inout LaneSums,
+        _ memory: DecodeMemory
+    ) {
+        defer { extendLifetime(file) }
+        switch storage {
+        case .four(let blocks):
+            let block = blocks[vector / 16]
+            block.restrict(&selection, vector % 16)
+            let values = memory.vector.assumingMemoryBound(to: UInt32.self)
+            block.chunk.decode(vector: vector % 16, into: values, memory)
+            let floats = UnsafeRawPointer(values).assumingMemoryBound(to: Float.self)
+            sums.add(selection) { group, words, numbers, _ in
+                memory.kernels.addSelected(
+                    UnsafeBufferPointer(
+                        start: floats + group * LanePacking.groupCount,
+                        count: LanePacking.groupCount), words, to: numbers)
+            }
+        case .eight(let blocks):
+            let block = blocks[vector / 16]
+            block.restrict(&selection, vector % 16)
+            let values = memory.vector.assumingMemoryBound(to: UInt64.self)
+            block.chunk.decode(vector: vector % 16, into: values, memory)
+            let doubles = UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
+            sums.add(selection) { group, words, numbers, integers in
+                let start = group * LanePacking.groupCount
+                if schema.type == .int64 {
+                    memory.kernels.addSelected(
+                        UnsafeBufferPointer(start: values + start, count: LanePacking.groupCount),
+                        words, to: integers)
+                } else {
+                    memory.kernels.addSelected(
+                        UnsafeBufferPointer(start: doubles + start, count: LanePacking.groupCount),
+                        words, to: numbers)
+                }
+            }
+        }
+    }
+}
+
+extension EncodedColumn.Block {
+    /// Takes the rows without a value out.
+    func restrict(_ selection: inout Selection, _ vector: Int) {
+        guard validity != nil else { return }
+        let rows = chunk.rows(ofVector: vector)
+        for row in 0..<rows.count where !isValid(rows.lowerBound + row) { selection[row] = false }
+    }
+}
+
+/// The sums of 16 lanes.
+private struct LaneSums {
+    private var count = 0
+    private var numbers = [Double](repeating: 0, count: 16)
+    /// Low and high halves, each value with 2^63 added.
+    private var integers = [UInt64](repeating: 0, count: 32)
+
+    mutating func add(
+        _ selection: Selection,
+        _ body: (
+            _ group: Int, UnsafeBufferPointer<UInt32>, UnsafeMutableBufferPointer<Double>,
+            UnsafeMutableBufferPointer<UInt64>
+        ) -> Void
+    ) {
+        count += selection.count
+        selection.words.withUnsafeBufferPointer { words in
+            numbers.withUnsafeMutableBufferPointer { numbers in
+                integers.withUnsafeMutableBufferPointer { integers in
+                    for group in 0..<2 {
+                        body(
+                            group,
+                            UnsafeBufferPointer(rebasing: words[group * 16..<group * 16 + 16]),
+                            numbers, integers)
+                    }
+                }
+            }
+        }
+    }
+
+    func total(_ type: ColumnType) -> ColumnTotal {
+        var total = ColumnTotal()
+        total.count = count
+        for lane in 0..<16 {
+            total.number += numbers[lane]
+            total.integer += Int128(integers[lane]) + Int128(integers[16 + lane]) << 32
+        }
+        if type == .int64 { total.integer -= Int128(count) << 63 }
+        return total
+    }
+}

@@ -1,0 +1,182 @@
+import ByteCoding
+package import Numerical
+
+/// The numbers of a column, encoded block by block in memory: what a segment file would hold
+/// without LZ4, for measurements of one encoding.
+package struct EncodedBlocks: Sendable {
+    private enum Storage {
+        case four([EncodedColumn.Copy], [NumberChunk<UInt32>], UnsafeMutableBufferPointer<UInt32>)
+        case eight([EncodedColumn.Copy], [NumberChunk<UInt64>], UnsafeMutableBufferPointer<UInt64>)
+    }
+
+    package let rowCount: Int
+    /// Encoded bytes, each block padded to 8.
+    package let byteCount: Int
+    /// The encoding of each block.
+    package let encodings: [Encoding]
+    package let elementByteCount: Int
+    private let columnType: ColumnType
+    /// Memory that is not written after init, kept alive by the copies beside it; the output is
+    /// written by `decode` alone, which takes turns by being asked to.
+    nonisolated(unsafe) private let storage: Storage
+    private let output: EncodedColumn.Copy
+
+    /// - Parameters:
+    ///   - data: a column of numbers, at least one row.
+    ///   - encoding: nil chooses for each block as a writer does.
+    /// - Returns: nil where the encoding does not fit the values of some block.
+    package init?(_ data: ColumnData, as encoding: Encoding?, _ memory: DecodeMemory) {
+        rowCount = data.count
+        columnType = data.type
+        elementByteCount = data.type == .float32 ? 4 : 8
+        guard rowCount > 0 else { return nil }
+        let output = EncodedColumn.Copy(byteCount: Limits.blockRowCount * elementByteCount)
+        self.output = output
+        func make<W: LanePattern>(
+            _ values: [W]
+        ) -> (copies: [EncodedColumn.Copy], chunks: [NumberChunk<W>], [Encoding], byteCount: Int)? {
+            var encoder = LaneEncoder()
+            var copies: [EncodedColumn.Copy] = []
+            var chunks: [NumberChunk<W>] = []
+            var encodings: [Encoding] = []
+            var byteCount = 0
+            let isInteger = data.type == .int64
+            for start in stride(from: 0, to: values.count, by: Limits.blockRowCount) {
+                let block = Array(values[start..<min(values.count, start + Limits.blockRowCount)])
+                let used: Encoding
+                let payload: ByteWriter
+                if let encoding {
+                    guard
+                        let forced = encoder.encode(block, isInteger: isInteger, as: encoding)
+                    else { return nil }
+                    (used, payload) = (encoding, forced)
+                } else {
+                    let best = encoder.encode(block, isInteger: isInteger)
+                    (used, payload) = (best.encoding, best.payload)
+                }
+                let copy = EncodedColumn.Copy(byteCount: payload.count)
+                let bytes = UnsafeMutableRawBufferPointer(start: copy.start, count: payload.count)
+                bytes.copyBytes(from: payload.bytes)
+                var parts = ChunkBytes(UnsafeRawBufferPointer(bytes))
+                guard
+                    let chunk = try? NumberChunk<W>(
+                        parsing: &parts, used, rowCount: block.count, isInteger: isInteger, memory)
+                else { return nil }
+                copies.append(copy)
+                chunks.append(chunk)
+                encodings.append(used)
+                byteCount += payload.count.roundedUp(to: 8)
+            }
+            return (copies, chunks, encodings, byteCount)
+        }
+        switch data {
+        case .float32(let values):
+            guard let made = make(values.map(\.bitPattern)) else { return nil }
+            (encodings, byteCount) = (made.2, made.byteCount)
+            storage = .four(made.copies, made.chunks, output.buffer())
+        case .float64(let values):
+            guard let made = make(values.map(\.bitPattern)) else { return nil }
+            (encodings, byteCount) = (made.2, made.byteCount)
+            storage = .eight(made.copies, made.chunks, output.buffer())
+        case .int64(let values):
+            guard let made = make(values.map { UInt64(bitPattern: $0) }) else { return nil }
+            (encodings, byteCount) = (made.2, made.byteCount)
+            storage = .eight(made.copies, made.chunks, output.buffer())
+        case .coded, .text:
+            return nil
+        }
+    }
+
+    package var blockCount: Int { encodings.count }
+
+    /// Decodes blocks one after the other into the same memory, which stays in a cache.
+    package mutating func decode(blocks: Range<Int>, _ memory: DecodeMemory) {
+        precondition(blocks.lowerBound >= 0 && blocks.upperBound <= blockCount)
+        switch storage {
+        case .four(_, let chunks, let output):
+            for block in blocks {
+                let chunk = chunks[block]
+                chunk.decodeAll(
+                    into: UnsafeMutableBufferPointer(rebasing: output[..<chunk.rowCount]), memory)
+            }
+        case .eight(_, let chunks, let output):
+            for block in blocks {
+                let chunk = chunks[block]
+                chunk.decodeAll(
+                    into: UnsafeMutableBufferPointer(rebasing: output[..<chunk.rowCount]), memory)
+            }
+        }
+    }
+
+    /// Whether every block decodes to these values, bit for bit.
+    package mutating func isExact(_ data: ColumnData, _ memory: DecodeMemory) -> Bool {
+        for block in 0..<blockCount {
+            decode(blocks: block..<block + 1, memory)
+            let start = block * Limits.blockRowCount
+            let rows = start..<min(rowCount, start + Limits.blockRowCount)
+            let isEqual =
+                switch (data, storage) {
+                case (.float32(let values), .four(_, _, let output)):
+                    rows.allSatisfy { values[$0].bitPattern == output[$0 - start] }
+                case (.float64(let values), .eight(_, _, let output)):
+                    rows.allSatisfy { values[$0].bitPattern == output[$0 - start] }
+                case (.int64(let values), .eight(_, _, let output)):
+                    rows.allSatisfy { UInt64(bitPattern: values[$0]) == output[$0 - start] }
+                default: false
+                }
+            if !isEqual { return false }
+        }
+        return true
+    }
+}
+
+extension EncodedColumn.Copy {
+    /// The memory of a block as numbers.
+    fileprivate func buffer<W: LanePattern>() -> UnsafeMutableBufferPointer<W> {
+        UnsafeMutableBufferPointer(
+            start: start.bindMemory(to: W.self, capacity: Limits.blockRowCount),
+            count: Limits.blockRowCount)
+    }
+}
+
+/// The plain numbers of a column under LZ4, block by block in memory, for comparison.
+package struct LZ4Blocks: Sendable {
+    /// Plain blocks where LZ4 saves nothing.
+    package let blocks: [[UInt8]]
+    private let plainByteCounts: [Int]
+
+    package init(_ data: ColumnData) {
+        func cut<T: BitwiseCopyable>(_ values: [T]) -> [[UInt8]] {
+            stride(from: 0, to: values.count, by: Limits.blockRowCount).map { start in
+                var writer = ByteWriter()
+                writer.append(
+                    lanes: Array(values[start..<min(values.count, start + Limits.blockRowCount)]))
+                return writer.bytes
+            }
+        }
+        let plain: [[UInt8]] =
+            switch data {
+            case .float32(let values): cut(values)
+            case .float64(let values): cut(values)
+            case .int64(let values): cut(values)
+            case .coded, .text: []
+            }
+        plainByteCounts = plain.map(\.count)
+        blocks = plain.map { LZ4.compress($0, maximumShare: 1) ?? $0 }
+    }
+
+    package var byteCount: Int { blocks.reduce(0) { $0 + $1.count } }
+
+    /// The size of a block's numbers; equal to its count where LZ4 saved nothing.
+    package func plainByteCount(block: Int) -> Int { plainByteCounts[block] }
+
+    /// Decodes a block as a reader does.
+    /// - Returns: its bytes; nil for one that is not compressed.
+    package func decode(block: Int) -> [UInt8]? {
+        let stored = blocks[block]
+        guard stored.count < plainByteCounts[block] else { return nil }
+        return stored.withUnsafeBytes {
+            LZ4.decompress($0, byteCount: plainByteCounts[block])
+        }
+    }
+}

@@ -1,0 +1,281 @@
+import Numerical
+
+/// The numbers of a column as they are encoded, checked once when opened: then any value or vector
+/// of 1,024 rows is decoded without the others, by any number of threads.
+///
+/// A chunk under LZ4 or in an encoding of version 1 is decoded when the column is opened and kept
+/// in memory; every other one stays in the mapped file.
+package struct EncodedColumn: Sendable {
+    package static let vectorRowCount = Limits.vectorRowCount
+
+    /// Decoded bytes that a block lives in instead of the file.
+    final class Copy: @unchecked Sendable {
+        let start: UnsafeMutableRawPointer
+
+        init(byteCount: Int) { start = .allocate(byteCount: max(8, byteCount), alignment: 64) }
+
+        deinit { start.deallocate() }
+    }
+
+    struct Block<Pattern: LanePattern> {
+        let chunk: NumberChunk<Pattern>
+        /// A bit a row, 1 where it has a value; nil where all have.
+        let validity: UnsafeRawPointer?
+        let zones: Zones<Pattern>?
+        let zone: ZoneMap
+        let encoding: Encoding
+        /// What keeps `chunk` and `validity` alive where they are not in the file.
+        let copy: Copy?
+
+        func isValid(_ row: Int) -> Bool {
+            guard let validity else { return true }
+            let byte = validity.load(fromByteOffset: row / 8, as: UInt8.self)
+            return byte >> UInt8(row % 8) & 1 == 1
+        }
+    }
+
+    enum Storage {
+        case four([Block<UInt32>])
+        case eight([Block<UInt64>])
+    }
+
+    package let schema: ColumnSchema
+    package let rowCount: Int
+    /// Pointers into memory that is never written after the column is opened and that `file` and
+    /// the blocks' copies keep alive: safe to share between threads.
+    nonisolated(unsafe) let storage: Storage
+    let file: MappedFile
+
+    /// Opens a column of numbers: checks the checksum and the contents of every chunk.
+    /// - Throws: `missingPart` where there is no such column of numbers; `checksumMismatch` or
+    ///   `corrupt` for damaged bytes.
+    package init(_ reader: SegmentReader, column name: String) throws(StoreError) {
+        guard let column = reader.columnIndex(named: name), reader.schema[column].type != .text
+        else { throw .missingPart(path: reader.path, part: "column of numbers \"\(name)\"") }
+        schema = reader.schema[column]
+        rowCount = reader.rowCount
+        file = reader.file
+        let memory = DecodeMemory()
+        if schema.type == .float32 {
+            var blocks: [Block<UInt32>] = []
+            for block in 0..<reader.blockCount {
+                blocks.append(try reader.encodedBlock(column, block, memory))
+            }
+            storage = .four(blocks)
+        } else {
+            var blocks: [Block<UInt64>] = []
+            for block in 0..<reader.blockCount {
+                blocks.append(try reader.encodedBlock(column, block, memory))
+            }
+            storage = .eight(blocks)
+        }
+    }
+
+    package var vectorCount: Int {
+        (rowCount + Self.vectorRowCount - 1) / Self.vectorRowCount
+    }
+
+    /// The rows of a vector: 1,024, fewer in the last.
+    package func rows(ofVector vector: Int) -> Range<Int> {
+        vector * Self.vectorRowCount..<min(rowCount, (vector + 1) * Self.vectorRowCount)
+    }
+
+    /// The bit pattern of one value: of an Int64, Double or, in the low half, Float. Nil where the
+    /// row has no value. Traps outside the column.
+    package func pattern(row: Int) -> UInt64? {
+        precondition(row >= 0 && row < rowCount, "row outside the column")
+        defer { extendLifetime(file) }
+        let (index, place) = (row / Limits.blockRowCount, row % Limits.blockRowCount)
+        switch storage {
+        case .four(let blocks):
+            let block = blocks[index]
+            return block.isValid(place) ? UInt64(block.chunk.value(place)) : nil
+        case .eight(let blocks):
+            let block = blocks[index]
+            return block.isValid(place) ? block.chunk.value(place) : nil
+        }
+    }
+
+    /// One value as a double; an int64 beyond 2^53 is rounded. Nil where the row has no value.
+    package func number(row: Int) -> Double? {
+        guard let pattern = pattern(row: row) else { return nil }
+        return switch schema.type {
+        case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: pattern)))
+        case .float64: Double(bitPattern: pattern)
+        case .int64, .text: Double(Int64(bitPattern: pattern))
+        }
+    }
+
+    /// One value of an int64 column; nil where the row has none. Traps on another type.
+    package func integer(row: Int) -> Int64? {
+        precondition(schema.type == .int64, "integers of a column of floats")
+        return pattern(row: row).map { Int64(bitPattern: $0) }
+    }
+
+    /// Decodes vectors of a float32 column into the tile of a feature-major matrix: value i of the
+    /// first vector goes to `tile[i / 64 × runStride + i % 64]`. Rows without a value become 0.
+    /// - Parameters:
+    ///   - vectors: within the column; only the last may be short, and then its rest is 0.
+    ///   - tile: `vectors.count × 16` runs of 64 values.
+    ///   - runStride: values between the starts of two runs: 64 times the features.
+    package func decode(
+        vectors: Range<Int>, into tile: inout MutableSpan<Float>, runStride: Int,
+        _ memory: DecodeMemory
+    ) {
+        guard case .four(let blocks) = storage else {
+            preconditionFailure("a tile of a column that is not float32")
+        }
+        precondition(vectors.lowerBound >= 0 && vectors.upperBound <= vectorCount)
+        precondition(
+            runStride >= 64
+                && (vectors.isEmpty || tile.count >= (vectors.count * 16 - 1) * runStride + 64))
+        defer { extendLifetime(file) }
+        tile.withUnsafeMutableBufferPointer { tile in
+            guard let base = tile.baseAddress else { return }
+            for vector in vectors {
+                let target = base + (vector - vectors.lowerBound) * 16 * runStride
+                blocks[vector / 16].decode(
+                    vector: vector % 16, into: target, runStride: runStride, memory)
+            }
+        }
+    }
+
+    /// What a block takes in the file.
+    package func encoding(block: Int) -> Encoding {
+        switch storage {
+        case .four(let blocks): blocks[block].encoding
+        case .eight(let blocks): blocks[block].encoding
+        }
+    }
+}
+
+extension EncodedColumn.Block where Pattern == UInt32 {
+    /// Decodes a vector into runs of 64 floats.
+    func decode(
+        vector: Int, into target: UnsafeMutablePointer<Float>, runStride: Int,
+        _ memory: DecodeMemory
+    ) {
+        let rows = chunk.rows(ofVector: vector)
+        if rows.count == EncodedColumn.vectorRowCount, validity == nil,
+            case .decimal(let numbers, let reference, let exponent, let exceptions) = chunk.body
+        {
+            // Straight into the tile.
+            numbers.withGroup(vector * 2, groupCount: 2, memory) { bytes, width in
+                memory.kernels.unpackDecimals(
+                    bytes, groupCount: 2, width: width,
+                    reference: Int32(truncatingIfNeeded: reference), exponent: exponent,
+                    into: UnsafeMutableBufferPointer(start: target, count: 15 * runStride + 64),
+                    runStride: runStride)
+            }
+            exceptions.patch(vector: vector, target, runStride: runStride)
+            return
+        }
+        let values = memory.vector.assumingMemoryBound(to: UInt32.self)
+        chunk.decode(vector: vector, into: values, memory)
+        for row in 0..<rows.count where !isValid(rows.lowerBound + row) { values[row] = 0 }
+        for row in rows.count..<EncodedColumn.vectorRowCount { values[row] = 0 }
+        for run in 0..<16 {
+            UnsafeMutableRawPointer(target + run * runStride).copyMemory(
+                from: values + run * 64, byteCount: 256)
+        }
+    }
+}
+
+extension Exceptions where Pattern == UInt32 {
+    /// Puts the exceptions of a vector in their places of a tile.
+    fileprivate func patch(vector: Int, _ tile: UnsafeMutablePointer<Float>, runStride: Int) {
+        if count == 0 { return }
+        let first = vector * EncodedColumn.vectorRowCount
+        var index = lowerBound(first)
+        while index < count, row(index) < first + EncodedColumn.vectorRowCount {
+            let row = row(index) - first
+            tile[row / 64 * runStride + row % 64] = Float(bitPattern: value(index))
+            index += 1
+        }
+    }
+}
+
+extension SegmentReader {
+    /// One value, for a single question: checks the whole chunk first. `EncodedColumn` checks once
+    /// for many.
+    /// - Returns: the bit pattern; nil where the row has no value.
+    /// - Throws: as `EncodedColumn.init`.
+    package func value(column: Int, row: Int) throws(StoreError) -> UInt64? {
+        precondition(row >= 0 && row < rowCount, "row outside the segment")
+        let memory = DecodeMemory()
+        let (block, place) = (row / Limits.blockRowCount, row % Limits.blockRowCount)
+        defer { extendLifetime(file) }
+        switch schema[column].type {
+        case .float32:
+            let encoded: EncodedColumn.Block<UInt32> = try encodedBlock(column, block, memory)
+            return encoded.isValid(place) ? UInt64(encoded.chunk.value(place)) : nil
+        case .float64, .int64:
+            let encoded: EncodedColumn.Block<UInt64> = try encodedBlock(column, block, memory)
+            return encoded.isValid(place) ? encoded.chunk.value(place) : nil
+        case .text:
+            throw .missingPart(path: path, part: "column of numbers \"\(schema[column].name)\"")
+        }
+    }
+
+    /// Checks a chunk and says where its parts are.
+    fileprivate func encodedBlock<Pattern: LanePattern>(
+        _ column: Int, _ block: Int, _ memory: DecodeMemory
+    ) throws(StoreError) -> EncodedColumn.Block<Pattern> {
+        let entry = entry(column, block)
+        let isInteger = schema[column].type == .int64
+        var result: EncodedColumn.Block<Pattern>?
+        let (rowCount, isOld) = (entry.zone.rowCount, entry.encoding.isOfVersionOneOnly)
+        try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+            // What does not lie in the file as it is used is copied.
+            let copy: EncodedColumn.Copy?
+            var parts = bytes
+            if entry.isCompressed {
+                let plain = EncodedColumn.Copy(byteCount: entry.plainByteCount)
+                let all = try bytes.take(entry.plainByteCount)
+                UnsafeMutableRawBufferPointer(start: plain.start, count: all.count)
+                    .copyMemory(from: all)
+                parts = ChunkBytes(UnsafeRawBufferPointer(start: plain.start, count: all.count))
+                copy = plain
+            } else {
+                copy = nil
+            }
+            var validity: UnsafeRawPointer?
+            if entry.zone.nullCount > 0 {
+                var peek = parts
+                _ = try ChunkDecoder.validity(
+                    &peek, rowCount: rowCount, nullCount: entry.zone.nullCount)
+                validity = try parts.words(count: rowCount, width: 1)
+            }
+            let zones =
+                entry.hasZones
+                ? try Zones<Pattern>(parsing: &parts, entry.zone, isInteger: isInteger) : nil
+            guard isOld else {
+                result = EncodedColumn.Block(
+                    chunk: try NumberChunk(
+                        parsing: &parts, entry.encoding, rowCount: rowCount, isInteger: isInteger,
+                        memory),
+                    validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding,
+                    copy: copy)
+                return
+            }
+            // The bitmap is copied too, because a copy of an LZ4 chunk would not outlive this.
+            let bitmapOffset = rowCount * MemoryLayout<Pattern>.size
+            let decoded = EncodedColumn.Copy(byteCount: bitmapOffset + (rowCount + 63) / 64 * 8)
+            let values = UnsafeMutableBufferPointer(
+                start: decoded.start.bindMemory(to: Pattern.self, capacity: rowCount),
+                count: rowCount)
+            try ChunkDecoder.fixed(&parts, entry.encoding, isInteger: isInteger, into: values)
+            if let bits = validity {
+                let bitmap = decoded.start + bitmapOffset
+                bitmap.copyMemory(from: bits, byteCount: (rowCount + 63) / 64 * 8)
+                validity = UnsafeRawPointer(bitmap)
+            }
+            result = EncodedColumn.Block(
+                chunk: NumberChunk(rowCount: rowCount, body: .raw(decoded.start)),
+                validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding,
+                copy: decoded)
+        }
+        guard let result else { preconditionFailure("a chunk is read or thrown on") }
+        return result
+    }
+}
