@@ -12,9 +12,10 @@ struct LaneEncoder {
     mutating func encode<W: LanePattern>(
         _ values: [W], isInteger: Bool, isHot: Bool = false
     ) -> (encoding: Encoding, payload: ByteWriter) {
-        var best = candidate(.raw, values, isInteger) ?? Candidate.raw(values)
+        var best = Candidate.raw(values)
+        let sample = BlockSample(values)
         for encoding in Self.tried {
-            if isHot && !encoding.isRandomAccess { continue }
+            if isHot && !encoding.isRandomAccess || !sample.suggests(encoding) { continue }
             guard let other = candidate(encoding, values, isInteger), other.cost < best.cost else {
                 continue
             }
@@ -191,7 +192,7 @@ struct LaneEncoder {
     private mutating func sparse<W: LanePattern>(
         _ values: [W], _ isInteger: Bool
     ) -> Candidate? {
-        guard let frequent = Self.frequent(values) else { return nil }
+        guard let frequent = BlockSample(values).frequent else { return nil }
         let others = values.filter { $0 != frequent }
         // Below a quarter the bits cost more than they save.
         guard !others.isEmpty, others.count < values.count / 4 * 3 else { return nil }
@@ -225,21 +226,45 @@ struct LaneEncoder {
             return payload
         }
     }
+}
 
-    /// The value that at least a quarter of a sample of 256 rows have; nil where there is none.
-    private static func frequent<W: LanePattern>(_ values: [W]) -> W? {
-        let step = max(1, values.count / 256)
-        let sample = stride(from: 0, to: values.count, by: step).map { values[$0] }.sorted()
-        var best: (value: W, count: Int)?
+/// 256 rows of a block, which say what is worth trying.
+private struct BlockSample<W: LanePattern> {
+    /// The value that more than a quarter of the sample has; nil where there is none.
+    private(set) var frequent: W?
+    private var distinctCount = 0
+    /// Rows that repeat the row before.
+    private var repeatCount = 0
+    private let count: Int
+
+    init(_ values: [W]) {
+        let rows = stride(from: 0, to: values.count, by: max(1, values.count / 256))
+        let sample = rows.map { values[$0] }.sorted()
+        count = sample.count
+        for row in rows where row > 0 && values[row] == values[row - 1] { repeatCount += 1 }
+        var best = 0
         var start = 0
         for index in sample.indices
         where index + 1 == sample.count || sample[index] != sample[index + 1] {
-            let count = index + 1 - start
-            if count > best?.count ?? 0 { best = (sample[index], count) }
+            distinctCount += 1
+            if index + 1 - start > best {
+                best = index + 1 - start
+                frequent = sample[index]
+            }
             start = index + 1
         }
-        guard let best, best.count * 4 > sample.count else { return nil }
-        return best.value
+        if best * 4 <= sample.count { frequent = nil }
+    }
+
+    /// Leaves out what the sample rules out: a dictionary where nearly all differ (of 4,096 values a
+    /// sample of 256 has 248), runs where few rows repeat.
+    func suggests(_ encoding: Encoding) -> Bool {
+        switch encoding {
+        case .packedDictionary: count < 256 || distinctCount <= 250
+        case .runEnds: count < 256 || repeatCount * 4 >= count
+        case .sparse: frequent != nil
+        default: true
+        }
     }
 }
 

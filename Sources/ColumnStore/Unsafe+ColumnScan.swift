@@ -204,6 +204,8 @@ extension EncodedColumn.Block {
         _ predicate: Predicate, _ values: UnsafeRawBufferPointer
     ) -> ClosedRange<UInt32>?? {
         let count = values.count / MemoryLayout<Pattern>.size
+        // Asking each of so many values takes longer than comparing the rows.
+        if count > Limits.vectorRowCount { return nil }
         var (first, last, matches) = (0, -1, 0)
         for code in 0..<count {
             let value = values.loadUnaligned(

@@ -1,5 +1,5 @@
 import ByteCoding
-package import Numerical
+import Numerical
 
 /// The numbers of a column, encoded block by block in memory: what a segment file would hold
 /// without LZ4, for measurements of one encoding.

@@ -113,13 +113,15 @@ package struct EncodedColumn: Sendable {
     }
 
     /// Decodes vectors of a float32 column into the tile of a feature-major matrix: value i of the
-    /// first vector goes to `tile[i / 64 × runStride + i % 64]`. Rows without a value become 0.
+    /// first vector goes to `tile[first + i / 64 × runStride + i % 64]`. Rows without a value become
+    /// 0.
     /// - Parameters:
     ///   - vectors: within the column; only the last may be short, and then its rest is 0.
     ///   - tile: `vectors.count × 16` runs of 64 values.
     ///   - runStride: values between the starts of two runs: 64 times the features.
     package func decode(
-        vectors: Range<Int>, into tile: inout MutableSpan<Float>, runStride: Int,
+        vectors: Range<Int>, into tile: inout MutableSpan<Float>, at first: Int = 0,
+        runStride: Int,
         _ memory: DecodeMemory
     ) {
         guard case .four(let blocks) = storage else {
@@ -127,13 +129,15 @@ package struct EncodedColumn: Sendable {
         }
         precondition(vectors.lowerBound >= 0 && vectors.upperBound <= vectorCount)
         precondition(
-            runStride >= 64
-                && (vectors.isEmpty || tile.count >= (vectors.count * 16 - 1) * runStride + 64))
+            runStride >= 64 && first >= 0
+                && (vectors.isEmpty
+                    || tile.count - first >= (vectors.count * 16 - 1) * runStride + 64)
+        )
         defer { extendLifetime(file) }
         tile.withUnsafeMutableBufferPointer { tile in
             guard let base = tile.baseAddress else { return }
             for vector in vectors {
-                let target = base + (vector - vectors.lowerBound) * 16 * runStride
+                let target = base + first + (vector - vectors.lowerBound) * 16 * runStride
                 blocks[vector / 16].decode(
                     vector: vector % 16, into: target, runStride: runStride, memory)
             }

@@ -1,4 +1,4 @@
-package import ColumnStore
+import ColumnStore
 import Numerical
 
 /// `patron lab codec`: what each encoding makes of the columns of an array.
@@ -11,7 +11,8 @@ package enum CodecLab {
     }
 
     /// Encodes and decodes every column with every encoding that fits it, and with the one that a
-    /// segment file would choose; decodes on one thread into memory that stays in a cache.
+    /// segment file would choose; decodes on one thread into memory that stays in a cache. Then
+    /// writes and reads all columns as one segment file, on all threads.
     /// - Throws: `LabError` for an array that cannot be used.
     package static func run(
         _ options: Options, _ setting: LabSetting
@@ -47,7 +48,6 @@ package enum CodecLab {
         var report = LabReport()
         report.add("columns", .integer(columns.count))
         report.add("rows", .integer(columns.first?.count ?? 0))
-        report.add("threads", .integer(1))
         report.add("isa", .text(setting.level.rawValue))
         report.add("repeats", .integer(setting.repeatCount))
         report.add("load_seconds", .number(loadSeconds))
@@ -55,6 +55,7 @@ package enum CodecLab {
         chosen.add(to: &report, "chosen", gigahertz)
         lz4.add(to: &report, "lz4", gigahertz)
         direct.add(to: &report, "liblz4", gigahertz)
+        try addFile(columns, setting, to: &report)
         let demand = Demand(
             operations: 0,
             traffic: [.init(byteCount: Double(chosen.plain), workingByteCount: 131_072)])

@@ -276,8 +276,11 @@ extension KernelTable {
         _ packed: UnsafeRawBufferPointer, _ width: Int, groupCount: Int = 1
     ) -> UnsafeRawPointer {
         precondition((0...32).contains(width) && packed.count == 64 * width * groupCount)
-        // The kernels read one word even of width 0, and mask it out: any readable address does.
-        return packed.baseAddress ?? UnsafeRawPointer(UnpackSteps.of(width: 0))
+        // A kernel may read 64 bytes even of width 0, and masks them out.
+        guard width > 0, let base = packed.baseAddress else {
+            return UnsafeRawPointer(UnpackSteps.of(width: 0))
+        }
+        return base
     }
 
     private func lowBits(_ width: Int) -> UInt32 { width == 32 ? .max : 1 << UInt32(width) - 1 }

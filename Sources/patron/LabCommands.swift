@@ -281,7 +281,9 @@ struct LabCodec: ParsableCommand {
             bytes, ratio, encode_seconds, decode_seconds (on one thread, into memory that stays in a \
             cache), gigabytes a second and bytes a cycle of decoded values, and whether every bit \
             came back. LZ4 on the plain values for comparison: as the store calls it (lz4) and bare \
-            (liblz4).
+            (liblz4). Then the columns as one segment file on all threads: its bytes, reading it whole \
+            (file_read_seconds), opening it for look-ups (file_open_seconds) and decoding it into the \
+            tiles of a feature matrix (tile_seconds).
             """)
 
     @Option(help: "Columns, [columns x rows], '<f4', '<f8', '<i8' or '<i4'.")

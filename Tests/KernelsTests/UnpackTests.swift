@@ -93,7 +93,7 @@ private func random(_ count: Int, width: Int, seed: UInt64) -> [UInt32] {
         for (exponent, power) in [1: 10, 2: 100, 3: 1_000, 5: 100_000, 7: 10_000_000]
             as [Int: Float]
         {
-            for start in stride(from: Int32(0), to: 1 << 24, by: 13 * 512) {
+            for start in stride(from: Int32(0), to: 1 << 24, by: 101 * 512) {
                 identity.withUnsafeBytes { bytes in
                     values.withUnsafeMutableBufferPointer {
                         kernels.unpackDecimals(
