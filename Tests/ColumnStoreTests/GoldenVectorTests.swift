@@ -243,14 +243,19 @@ private enum Vectors {
     }
 
     @Sendable private static func writeTinyLanes(_ path: String) throws {
+        let rows = 0..<40
         try segment(
             path,
             [
-                (Column(name: "number", data: .int64((1...18).map(Int64.init))), "1"),
+                (
+                    Column(
+                        name: "number",
+                        data: .int64(rows.map { $0 == 9 ? .max : 100 + Int64($0 * 7 % 32) })), "1"
+                ),
                 (
                     Column(
                         name: "price",
-                        data: .float32([0.99, 1.5, -0.0] + (0..<15).map { Float($0) + 0.25 })),
+                        data: .float32(rows.map { $0 == 3 ? -0.0 : Float($0 * 31 % 128) / 100 })),
                     "GBP"
                 ),
             ], version: .two, hot: ["price"])
