@@ -190,13 +190,6 @@ private func quotient(_ x: Lanes, _ divisor: Lanes, _ inverse: Lanes) -> Lanes {
     #endif
 }
 
-#if KERNELS_AVX512
-private typealias DoubleLanes = SIMD8<Double>
-#elseif KERNELS_AVX2
-private typealias DoubleLanes = SIMD4<Double>
-#else
-private typealias DoubleLanes = SIMD2<Double>
-#endif
 
 /// Turns 512 integers, to which the bit pattern of 1.5 · 2^52 was added, into doubles and divides
 /// them by a power of ten, in place. The integers are within ±2^51: they then fill the low bits of

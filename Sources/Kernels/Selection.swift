@@ -7,21 +7,18 @@
 #if KERNELS_AVX512
 private typealias Words = SIMD16<UInt32>
 private typealias Longs = SIMD8<UInt64>
-private typealias DoubleLanes = SIMD8<Double>
 private typealias HalfLanes = SIMD8<Float>
 private typealias HalfWords = SIMD8<UInt32>
 private let longCount = 8
 #elseif KERNELS_AVX2
 private typealias Words = SIMD8<UInt32>
 private typealias Longs = SIMD4<UInt64>
-private typealias DoubleLanes = SIMD4<Double>
 private typealias HalfLanes = SIMD4<Float>
 private typealias HalfWords = SIMD4<UInt32>
 private let longCount = 4
 #else
 private typealias Words = SIMD4<UInt32>
 private typealias Longs = SIMD2<UInt64>
-private typealias DoubleLanes = SIMD2<Double>
 private typealias HalfLanes = SIMD2<Float>
 private typealias HalfWords = SIMD2<UInt32>
 private let longCount = 2
