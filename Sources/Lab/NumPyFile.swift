@@ -70,6 +70,12 @@ package struct NumPyFile: Sendable {
         return elements()
     }
 
+    /// Doubles.
+    package func doubles() throws(LabError) -> [Double] {
+        try requireElement(.float64)
+        return elements()
+    }
+
     /// Integers of either width.
     /// - Throws: `badArray` for floats.
     package func integers() throws(LabError) -> [Int] {
