@@ -333,10 +333,8 @@ extension LabReport {
             }
         }
         let lines =
-            [table.text.trimmingPrefix("
-").description + tables] + notes.map { "note: \($0)" }
-        return lines.joined(separator: "
-")
+            [table.text.trimmingPrefix("\n").description + tables] + notes.map { "note: \($0)" }
+        return lines.joined(separator: "\n")
     }
 }
 
