@@ -300,7 +300,7 @@ private struct DistinctValues {
         for value in values where value != previous {
             previous = value
             var position = Int(
-                UInt64(truncatingIfNeeded: value) &* 0x9E37_79B9_7F4A_7C15 >> 50)
+                (UInt64(truncatingIfNeeded: value) &* 0x9E37_79B9_7F4A_7C15) >> 50)
             while true {
                 let number = Int(table[position])
                 if number == 0 {
