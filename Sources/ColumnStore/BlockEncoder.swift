@@ -74,8 +74,13 @@ extension ColumnStage {
                 type == .float32
                 ? Double(Float(bitPattern: halves[row])) : Double(bitPattern: words[row])
             if value.isNaN { continue }
-            if value.isTotallyOrdered(belowOrEqualTo: zone.lower) { zone.lower = value }
-            if zone.upper.isTotallyOrdered(belowOrEqualTo: value) { zone.upper = value }
+            // Equal values differ at most in the sign of zero.
+            if value < zone.lower || value == zone.lower && value.sign == .minus {
+                zone.lower = value
+            }
+            if value > zone.upper || value == zone.upper && value.sign == .plus {
+                zone.upper = value
+            }
         }
         return zone
     }

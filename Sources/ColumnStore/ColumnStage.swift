@@ -182,11 +182,11 @@ struct ColumnStage {
         guard nullCount < values.count else { return nil }
         var bounds: (minimum: Double, maximum: Double)?
         for value in values where !value.isNaN {
-            let (minimum, maximum) = bounds ?? (value, value)
-            bounds = (
-                value.isTotallyOrdered(belowOrEqualTo: minimum) ? value : minimum,
-                maximum.isTotallyOrdered(belowOrEqualTo: value) ? value : maximum
-            )
+            var (minimum, maximum) = bounds ?? (value, value)
+            // Equal values differ at most in the sign of zero.
+            if value < minimum || value == minimum && value.sign == .minus { minimum = value }
+            if value > maximum || value == maximum && value.sign == .plus { maximum = value }
+            bounds = (minimum, maximum)
         }
         return bounds.map { .float64(minimum: $0.minimum, maximum: $0.maximum) }
     }

@@ -162,8 +162,11 @@ extension EncodedColumn.Block {
         let numbers: LanePacked
         let range: ClosedRange<UInt32>?
         let exceptions: Exceptions<Pattern>?
-        switch (chunk.body, predicate) {
-        case (.packed(let packed, let reference, let outside), .integers(let wanted))
+        guard case .direct(let direct) = chunk.body else { return false }
+        switch (direct.body, predicate) {
+        case (
+            .packed(let packed, let reference, let outside), .integers(let wanted)
+        )
         where packed.width <= 32 && !packed.wraps(Int64(bitPattern: reference)):
             (numbers, exceptions) = (packed, outside)
             range = packed.range(of: wanted, Int64(bitPattern: reference))

@@ -24,9 +24,8 @@ package struct EncodedColumn: Sendable {
         let zones: Zones<Pattern>?
         let zone: ZoneMap
         let encoding: Encoding
-        /// What keeps `chunk` and `validity` alive where they are not in the file.
-        let copy: Copy?
 
+        @inline(__always)
         func isValid(_ row: Int) -> Bool {
             guard let validity else { return true }
             let byte = validity.load(fromByteOffset: row / 8, as: UInt8.self)
@@ -34,16 +33,43 @@ package struct EncodedColumn: Sendable {
         }
     }
 
+    /// Blocks in memory of their own: reaching one counts no references and copies nothing. Never
+    /// written after the column is opened; the pointers lie in the column's file and in `copies`.
+    final class Blocks<Pattern: LanePattern>: @unchecked Sendable {
+        private let base: UnsafeMutablePointer<Block<Pattern>>
+        private let count: Int
+        /// What keeps those parts alive that are not in the file.
+        private let copies: [Copy]
+
+        init(_ blocks: [Block<Pattern>], _ copies: [Copy]) {
+            count = blocks.count
+            base = .allocate(capacity: max(1, count))
+            for (index, block) in blocks.enumerated() { (base + index).initialize(to: block) }
+            self.copies = copies
+        }
+
+        deinit {
+            base.deinitialize(count: count)
+            base.deallocate()
+        }
+
+        @inline(__always)
+        subscript(index: Int) -> Block<Pattern> {
+            unsafeAddress {
+                precondition(index >= 0 && index < count, "block outside the column")
+                return UnsafePointer(base + index)
+            }
+        }
+    }
+
     enum Storage {
-        case four([Block<UInt32>])
-        case eight([Block<UInt64>])
+        case four(Blocks<UInt32>)
+        case eight(Blocks<UInt64>)
     }
 
     package let schema: ColumnSchema
     package let rowCount: Int
-    /// Pointers into memory that is never written after the column is opened and that `file` and
-    /// the blocks' copies keep alive: safe to share between threads.
-    nonisolated(unsafe) let storage: Storage
+    let storage: Storage
     let file: MappedFile
 
     /// Opens a column of numbers: checks the checksum and the contents of every chunk.
@@ -57,17 +83,9 @@ package struct EncodedColumn: Sendable {
         file = reader.file
         let memory = DecodeMemory()
         if schema.type == .float32 {
-            var blocks: [Block<UInt32>] = []
-            for block in 0..<reader.blockCount {
-                blocks.append(try reader.encodedBlock(column, block, memory))
-            }
-            storage = .four(blocks)
+            storage = .four(try reader.encodedBlocks(column, memory))
         } else {
-            var blocks: [Block<UInt64>] = []
-            for block in 0..<reader.blockCount {
-                blocks.append(try reader.encodedBlock(column, block, memory))
-            }
-            storage = .eight(blocks)
+            storage = .eight(try reader.encodedBlocks(column, memory))
         }
     }
 
@@ -88,11 +106,9 @@ package struct EncodedColumn: Sendable {
         let (index, place) = (row / Limits.blockRowCount, row % Limits.blockRowCount)
         switch storage {
         case .four(let blocks):
-            let block = blocks[index]
-            return block.isValid(place) ? UInt64(block.chunk.value(place)) : nil
+            return blocks[index].isValid(place) ? UInt64(blocks[index].chunk.value(place)) : nil
         case .eight(let blocks):
-            let block = blocks[index]
-            return block.isValid(place) ? block.chunk.value(place) : nil
+            return blocks[index].isValid(place) ? blocks[index].chunk.value(place) : nil
         }
     }
 
@@ -161,7 +177,8 @@ extension EncodedColumn.Block where Pattern == UInt32 {
     ) {
         let rows = chunk.rows(ofVector: vector)
         if rows.count == EncodedColumn.vectorRowCount, validity == nil,
-            case .decimal(let numbers, let reference, let exponent, let exceptions) = chunk.body
+            case .direct(let direct) = chunk.body,
+            case .decimal(let numbers, let reference, let exponent, let exceptions) = direct.body
         {
             // Straight into the tile.
             numbers.withGroup(vector * 2, groupCount: 2, memory) { bytes, width in
@@ -211,19 +228,33 @@ extension SegmentReader {
         defer { extendLifetime(file) }
         switch schema[column].type {
         case .float32:
-            let encoded: EncodedColumn.Block<UInt32> = try encodedBlock(column, block, memory)
-            return encoded.isValid(place) ? UInt64(encoded.chunk.value(place)) : nil
+            let encoded: EncodedColumn.Blocks<UInt32> = try encodedBlocks(
+                column, memory, blocks: block..<block + 1)
+            return encoded[0].isValid(place) ? UInt64(encoded[0].chunk.value(place)) : nil
         case .float64, .int64:
-            let encoded: EncodedColumn.Block<UInt64> = try encodedBlock(column, block, memory)
-            return encoded.isValid(place) ? encoded.chunk.value(place) : nil
+            let encoded: EncodedColumn.Blocks<UInt64> = try encodedBlocks(
+                column, memory, blocks: block..<block + 1)
+            return encoded[0].isValid(place) ? encoded[0].chunk.value(place) : nil
         case .text:
             throw .missingPart(path: path, part: "column of numbers \"\(schema[column].name)\"")
         }
     }
 
+    /// Checks the chunks of some blocks, all where nil.
+    fileprivate func encodedBlocks<Pattern: LanePattern>(
+        _ column: Int, _ memory: DecodeMemory, blocks range: Range<Int>? = nil
+    ) throws(StoreError) -> EncodedColumn.Blocks<Pattern> {
+        var blocks: [EncodedColumn.Block<Pattern>] = []
+        var copies: [EncodedColumn.Copy] = []
+        for block in range ?? 0..<blockCount {
+            blocks.append(try encodedBlock(column, block, memory, &copies))
+        }
+        return EncodedColumn.Blocks(blocks, copies)
+    }
+
     /// Checks a chunk and says where its parts are.
-    fileprivate func encodedBlock<Pattern: LanePattern>(
-        _ column: Int, _ block: Int, _ memory: DecodeMemory
+    private func encodedBlock<Pattern: LanePattern>(
+        _ column: Int, _ block: Int, _ memory: DecodeMemory, _ copies: inout [EncodedColumn.Copy]
     ) throws(StoreError) -> EncodedColumn.Block<Pattern> {
         let entry = entry(column, block)
         let isInteger = schema[column].type == .int64
@@ -231,7 +262,6 @@ extension SegmentReader {
         let (rowCount, isOld) = (entry.zone.rowCount, entry.encoding.isOfVersionOneOnly)
         try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
             // What does not lie in the file as it is used is copied.
-            let copy: EncodedColumn.Copy?
             var parts = bytes
             if entry.isCompressed {
                 let plain = EncodedColumn.Copy(byteCount: entry.plainByteCount)
@@ -239,9 +269,7 @@ extension SegmentReader {
                 UnsafeMutableRawBufferPointer(start: plain.start, count: all.count)
                     .copyMemory(from: all)
                 parts = ChunkBytes(UnsafeRawBufferPointer(start: plain.start, count: all.count))
-                copy = plain
-            } else {
-                copy = nil
+                copies.append(plain)
             }
             var validity: UnsafeRawPointer?
             if entry.zone.nullCount > 0 {
@@ -258,26 +286,19 @@ extension SegmentReader {
                     chunk: try NumberChunk(
                         parsing: &parts, entry.encoding, rowCount: rowCount, isInteger: isInteger,
                         memory),
-                    validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding,
-                    copy: copy)
+                    validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding)
                 return
             }
-            // The bitmap is copied too, because a copy of an LZ4 chunk would not outlive this.
-            let bitmapOffset = rowCount * MemoryLayout<Pattern>.size
-            let decoded = EncodedColumn.Copy(byteCount: bitmapOffset + (rowCount + 63) / 64 * 8)
+            let decoded = EncodedColumn.Copy(
+                byteCount: rowCount * MemoryLayout<Pattern>.size)
             let values = UnsafeMutableBufferPointer(
                 start: decoded.start.bindMemory(to: Pattern.self, capacity: rowCount),
                 count: rowCount)
             try ChunkDecoder.fixed(&parts, entry.encoding, isInteger: isInteger, into: values)
-            if let bits = validity {
-                let bitmap = decoded.start + bitmapOffset
-                bitmap.copyMemory(from: bits, byteCount: (rowCount + 63) / 64 * 8)
-                validity = UnsafeRawPointer(bitmap)
-            }
+            copies.append(decoded)
             result = EncodedColumn.Block(
-                chunk: NumberChunk(rowCount: rowCount, body: .raw(decoded.start)),
-                validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding,
-                copy: decoded)
+                chunk: NumberChunk(plain: decoded.start, rowCount: rowCount),
+                validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding)
         }
         guard let result else { preconditionFailure("a chunk is read or thrown on") }
         return result

@@ -1,16 +1,13 @@
 import Numerical
 
-/// The encoded numbers of a chunk, checked once and then decoded by groups of 512 rows or read one
-/// by one. Non-owning: the pointers lie in bytes that whoever holds the chunk keeps alive.
+/// The encoded numbers of a chunk, checked once and then decoded by vectors of 1,024 rows or read
+/// one by one. Non-owning: the pointers lie in bytes that whoever holds the chunk keeps alive.
+/// Without references of its own, so that reading a value counts none.
 struct NumberChunk<Pattern: LanePattern> {
-    indirect enum Body {
-        case constant(Pattern)
-        case raw(UnsafeRawPointer)
-        case packed(LanePacked, reference: UInt64, Exceptions<Pattern>)
+    enum Body {
+        case direct(DirectChunk<Pattern>)
         case packedDelta(LanePacked, reference: UInt64, firsts: UnsafeRawPointer)
-        case packedDictionary(LanePacked, values: UnsafeRawBufferPointer)
         case runEnds(LanePacked, values: UnsafeRawBufferPointer)
-        case decimal(LanePacked, reference: Int64, exponent: Int, Exceptions<Pattern>)
         case sparse(Sparse)
     }
 
@@ -20,10 +17,10 @@ struct NumberChunk<Pattern: LanePattern> {
         let bits: UnsafeRawBufferPointer
         /// UInt16 a vector: the others before it.
         let ranks: UnsafeRawPointer
-        let others: NumberChunk<Pattern>
+        let others: DirectChunk<Pattern>
     }
 
-    static var vectorRowCount: Int { 1_024 }
+    static var vectorRowCount: Int { Limits.vectorRowCount }
 
     let rowCount: Int
     let body: Body
@@ -35,71 +32,15 @@ struct NumberChunk<Pattern: LanePattern> {
     }
 }
 
-/// Rows whose value is written in full beside a packed number. Checked: ascending and inside.
-struct Exceptions<Pattern: LanePattern> {
-    /// UInt16, of any alignment.
-    let rows: UnsafeRawPointer
-    let values: UnsafeRawPointer
-    let count: Int
-
-    @inline(__always)
-    func row(_ index: Int) -> Int {
-        Int(rows.loadUnaligned(fromByteOffset: 2 &* index, as: UInt16.self))
-    }
-
-    @inline(__always)
-    func value(_ index: Int) -> Pattern {
-        values.loadUnaligned(
-            fromByteOffset: index &* MemoryLayout<Pattern>.size, as: Pattern.self)
-    }
-
-    /// The first exception at or after a row.
-    func lowerBound(_ row: Int) -> Int {
-        var range = 0..<count
-        while !range.isEmpty {
-            let middle = range.lowerBound + range.count / 2
-            if self.row(middle) < row {
-                range = middle + 1..<range.upperBound
-            } else {
-                range = range.lowerBound..<middle
-            }
-        }
-        return range.lowerBound
-    }
-
-    /// The value of a row that is an exception.
-    @inline(__always)
-    func find(_ row: Int) -> Pattern? {
-        if count == 0 { return nil }
-        let index = lowerBound(row)
-        return index < count && self.row(index) == row ? value(index) : nil
-    }
-
-    /// Puts the exceptions of a group or two in their places.
-    func patch(group: Int, groupCount: Int, _ values: UnsafeMutablePointer<Pattern>) {
-        if count == 0 { return }
-        let first = group * LanePacking.groupCount
-        var index = lowerBound(first)
-        while index < count, row(index) < first + groupCount * LanePacking.groupCount {
-            values[row(index) - first] = value(index)
-            index += 1
-        }
-    }
-}
-
 extension NumberChunk {
     /// One value. Traps outside `0 ..< rowCount`. Constant time but for exceptions and runs, which
     /// are searched by halves, and deltas, which add up to 1,023 numbers.
+    @inline(__always)
     func value(_ row: Int) -> Pattern {
         precondition(row >= 0 && row < rowCount, "row outside the chunk")
         switch body {
-        case .constant(let value):
-            return value
-        case .raw(let values):
-            return values.loadUnaligned(
-                fromByteOffset: row &* MemoryLayout<Pattern>.size, as: Pattern.self)
-        case .packed(let numbers, let reference, let exceptions):
-            return exceptions.find(row) ?? Pattern(truncatingIfNeeded: numbers[row] &+ reference)
+        case .direct(let chunk):
+            return chunk.value(row)
         case .packedDelta(let numbers, let reference, let firsts):
             let vector = row / Self.vectorRowCount
             var value = firsts.loadUnaligned(fromByteOffset: vector * 8, as: UInt64.self)
@@ -107,17 +48,10 @@ extension NumberChunk {
                 value = value &+ reference &+ numbers[index + 1]
             }
             return Pattern(truncatingIfNeeded: value)
-        case .packedDictionary(let codes, let values):
-            return values.loadUnaligned(
-                fromByteOffset: Int(codes[row]) &* MemoryLayout<Pattern>.size, as: Pattern.self)
         case .runEnds(let ends, let values):
             return values.loadUnaligned(
                 fromByteOffset: Self.run(ofRow: row, ends) &* MemoryLayout<Pattern>.size,
                 as: Pattern.self)
-        case .decimal(let numbers, let reference, let exponent, let exceptions):
-            return exceptions.find(row)
-                ?? Pattern.decimal(
-                    reference &+ Int64(bitPattern: numbers[row]), exponent: exponent)
         case .sparse(let sparse):
             guard let rank = sparse.rank(ofRow: row) else { return sparse.frequent }
             return sparse.others.value(rank)
@@ -161,50 +95,16 @@ extension NumberChunk {
             }
         case .sparse(let sparse):
             sparse.decode(vector: vector, rows, into: values, memory)
-        default:
+        case .direct(let chunk):
             let groups = LanePacking.groupCount
             if rows.count == 2 * groups {
-                decode(group: 2 * vector, groupCount: 2, into: values, memory)
+                chunk.decode(group: 2 * vector, groupCount: 2, into: values, memory)
                 return
             }
             for group in rows.lowerBound / groups...(rows.upperBound - 1) / groups {
-                decode(group: group, into: values + (group * groups - rows.lowerBound), memory)
+                chunk.decode(
+                    group: group, into: values + (group * groups - rows.lowerBound), memory)
             }
-        }
-    }
-
-    /// Decodes 512 rows (fewer at the end) or 1,024 of the encodings that have no wider unit.
-    func decode(
-        group: Int, groupCount: Int = 1, into values: UnsafeMutablePointer<Pattern>,
-        _ memory: DecodeMemory
-    ) {
-        let first = group * LanePacking.groupCount
-        let count = min(groupCount * LanePacking.groupCount, rowCount - first)
-        switch body {
-        case .constant(let value):
-            values.update(repeating: value, count: count)
-        case .raw(let source):
-            let size = MemoryLayout<Pattern>.size
-            UnsafeMutableRawPointer(values).copyMemory(
-                from: source + first * size, byteCount: count * size)
-        case .packed(let numbers, let reference, let exceptions):
-            Pattern.unpack(
-                numbers, group: group, groupCount: groupCount, reference: reference, into: values,
-                memory)
-            exceptions.patch(group: group, groupCount: groupCount, values)
-        case .packedDictionary(let codes, let table):
-            guard let scratch = memory.words.baseAddress else { return }
-            codes.unpack(group: group, groupCount: groupCount, into: scratch, memory)
-            Pattern.lookUp(
-                UnsafeBufferPointer(start: scratch, count: count), in: table,
-                into: UnsafeMutableBufferPointer(start: values, count: count), memory)
-        case .decimal(let numbers, let reference, let exponent, let exceptions):
-            Pattern.unpackDecimals(
-                numbers, group: group, groupCount: groupCount, reference: reference,
-                exponent: exponent, into: values, memory)
-            exceptions.patch(group: group, groupCount: groupCount, values)
-        case .packedDelta, .runEnds, .sparse:
-            preconditionFailure("decoded by vectors")
         }
     }
 
@@ -279,7 +179,7 @@ extension NumberChunk.Sparse {
         let end = isLast ? others.rowCount : rank(ofVector: vector + 1)
         let target = UnsafeMutableBufferPointer(start: values, count: rows.count)
         let bytes = UnsafeRawBufferPointer(rebasing: bits[(rows.lowerBound / 8)...])
-        // At most 1,024 others lie in at most three groups; one value more is read.
+        // At most 1,024 others lie in at most three groups.
         let scratch = memory.others.assumingMemoryBound(to: Pattern.self)
         let firstGroup = first / LanePacking.groupCount
         if first < end {
@@ -293,7 +193,7 @@ extension NumberChunk.Sparse {
             bytes,
             others: UnsafeBufferPointer(
                 start: scratch + (first - firstGroup * LanePacking.groupCount),
-                count: end - first + 1),
+                count: end - first),
             frequent: frequent, into: target, memory)
     }
 
@@ -303,7 +203,7 @@ extension NumberChunk.Sparse {
             others.decode(group: group, into: scratch + group * LanePacking.groupCount, memory)
         }
         Pattern.spread(
-            bits, others: UnsafeBufferPointer(start: scratch, count: others.rowCount + 1),
+            bits, others: UnsafeBufferPointer(start: scratch, count: others.rowCount),
             frequent: frequent, into: values, memory)
     }
 }

@@ -13,24 +13,17 @@ extension NumberChunk {
         try bytes.requireEnd()
     }
 
+    /// Numbers as they are, in memory that outlives the result.
+    init(plain values: UnsafeRawPointer, rowCount: Int) {
+        self.rowCount = rowCount
+        body = .direct(DirectChunk(rowCount: rowCount, body: .raw(values)))
+    }
+
     private static func body(
         _ bytes: inout ChunkBytes, _ encoding: Encoding, _ rowCount: Int, _ isInteger: Bool,
         _ memory: DecodeMemory
     ) throws(ChunkFlaw) -> Body {
         switch encoding {
-        case .constant:
-            return .constant(try bytes.integer(Pattern.self))
-        case .raw:
-            return .raw(try bytes.part(rowCount * MemoryLayout<Pattern>.size))
-        case .packed where isInteger:
-            let reference = try bytes.integer(UInt64.self)
-            let width = try bytes.width(64)
-            try bytes.zeros(1)
-            let count = Int(try bytes.integer(UInt16.self))
-            try bytes.zeros(4)
-            let numbers = try lanes(&bytes, rowCount, width, memory)
-            return .packed(
-                numbers, reference: reference, try exceptions(&bytes, count, rowCount))
         case .packedDelta where isInteger:
             let reference = try bytes.integer(UInt64.self)
             let width = try bytes.width(64)
@@ -39,19 +32,44 @@ extension NumberChunk {
             let firsts = try bytes.part(vectorCount * 8)
             return .packedDelta(
                 try lanes(&bytes, rowCount, width, memory), reference: reference, firsts: firsts)
-        case .packedDictionary:
-            return try dictionary(&bytes, rowCount, memory)
         case .runEnds:
             return try runEnds(&bytes, rowCount, memory)
-        case .decimal where !isInteger:
-            return try decimal(&bytes, rowCount, memory)
         case .sparse:
             return .sparse(try sparse(&bytes, rowCount, isInteger, memory))
+        default:
+            return .direct(try direct(&bytes, encoding, rowCount, isInteger, memory))
+        }
+    }
+
+    private static func direct(
+        _ bytes: inout ChunkBytes, _ encoding: Encoding, _ rowCount: Int, _ isInteger: Bool,
+        _ memory: DecodeMemory
+    ) throws(ChunkFlaw) -> DirectChunk<Pattern> {
+        let body: DirectChunk<Pattern>.Body
+        switch encoding {
+        case .constant:
+            body = .constant(try bytes.integer(Pattern.self))
+        case .raw:
+            body = .raw(try bytes.part(rowCount * MemoryLayout<Pattern>.size))
+        case .packed where isInteger:
+            let reference = try bytes.integer(UInt64.self)
+            let width = try bytes.width(64)
+            try bytes.zeros(1)
+            let count = Int(try bytes.integer(UInt16.self))
+            try bytes.zeros(4)
+            let numbers = try lanes(&bytes, rowCount, width, memory)
+            body = .packed(
+                numbers, reference: reference, try exceptions(&bytes, count, rowCount))
+        case .packedDictionary:
+            body = try dictionary(&bytes, rowCount, memory)
+        case .decimal where !isInteger:
+            body = try decimal(&bytes, rowCount, memory)
         case .packed, .packedDelta, .decimal:
             throw ChunkFlaw(reason: "an encoding of another type of column")
-        case .delta, .dictionary, .frameOfReference, .runLength:
+        case .delta, .dictionary, .frameOfReference, .runEnds, .runLength, .sparse:
             throw ChunkFlaw(reason: "an encoding that cannot be read here")
         }
+        return DirectChunk(rowCount: rowCount, body: body)
     }
 
     private static func lanes(
@@ -87,7 +105,7 @@ extension NumberChunk {
 
     private static func dictionary(
         _ bytes: inout ChunkBytes, _ rowCount: Int, _ memory: DecodeMemory
-    ) throws(ChunkFlaw) -> Body {
+    ) throws(ChunkFlaw) -> DirectChunk<Pattern>.Body {
         let valueCount = Int(try bytes.integer(UInt32.self))
         let width = try bytes.width(14)
         try bytes.zeros(3)
@@ -129,7 +147,7 @@ extension NumberChunk {
 
     private static func decimal(
         _ bytes: inout ChunkBytes, _ rowCount: Int, _ memory: DecodeMemory
-    ) throws(ChunkFlaw) -> Body {
+    ) throws(ChunkFlaw) -> DirectChunk<Pattern>.Body {
         let reference = Int64(bitPattern: try bytes.integer(UInt64.self))
         let width = try bytes.width(Pattern.decimalWidthLimit)
         let exponent = Int(try bytes.integer(UInt8.self))
@@ -175,8 +193,7 @@ extension NumberChunk {
         guard rank == otherCount else {
             throw ChunkFlaw(reason: "a sparse chunk has \(rank) bits for \(otherCount) others")
         }
-        let others = try NumberChunk(
-            parsing: &bytes, encoding, rowCount: otherCount, isInteger: isInteger, memory)
+        let others = try direct(&bytes, encoding, otherCount, isInteger, memory)
         return Sparse(frequent: frequent, bits: bits, ranks: ranks, others: others)
     }
 }

@@ -249,13 +249,13 @@ extension KernelTable {
 
     /// Spreads values over the rows whose bit is set; the other rows get `frequent`.
     /// - Parameters:
-    ///   - bits: whole words of 64 rows.
-    ///   - others: at least one more than bits are set among the rows, which the caller knows.
+    ///   - bits: whole words of 64 rows, none set behind the rows, which the caller knows.
+    ///   - others: at least as many as bits are set, which the caller knows.
     package func spread(
         _ bits: UnsafeRawBufferPointer, others: UnsafeBufferPointer<UInt32>, frequent: UInt32,
         into values: UnsafeMutableBufferPointer<UInt32>
     ) {
-        precondition(bits.count >= (values.count + 63) / 64 * 8 && !others.isEmpty)
+        precondition(bits.count >= (values.count + 63) / 64 * 8)
         guard let bits = bits.baseAddress else { return }
         unpackKernels.spreadWords(
             bits, values.count, address(others), frequent, address(values))
@@ -266,7 +266,7 @@ extension KernelTable {
         _ bits: UnsafeRawBufferPointer, others: UnsafeBufferPointer<UInt64>, frequent: UInt64,
         into values: UnsafeMutableBufferPointer<UInt64>
     ) {
-        precondition(bits.count >= (values.count + 63) / 64 * 8 && !others.isEmpty)
+        precondition(bits.count >= (values.count + 63) / 64 * 8)
         guard let bits = bits.baseAddress else { return }
         unpackKernels.spreadLongs(
             bits, values.count, address(others), frequent, address(values))

@@ -279,8 +279,9 @@ struct LabCodec: ParsableCommand {
         discussion: """
             For each column, each encoding that fits it and the one that a segment file chooses: \
             bytes, ratio, encode_seconds, decode_seconds (on one thread, into memory that stays in a \
-            cache), gigabytes a second and bytes a cycle of decoded values, and whether every bit \
-            came back. LZ4 on the plain values for comparison: as the store calls it (lz4) and bare \
+            cache), gigabytes a second and bytes a cycle of decoded values, whether every bit came \
+            back, and bytes a cycle where one block stays in the second-level cache. LZ4 on the \
+            plain values for comparison: as the store calls it (lz4) and bare \
             (liblz4). Then the columns as one segment file on all threads: its bytes, reading it whole \
             (file_read_seconds), opening it for look-ups (file_open_seconds) and decoding it into the \
             tiles of a feature matrix (tile_seconds).

@@ -148,8 +148,10 @@ private func random(_ count: Int, width: Int, seed: UInt64) -> [UInt32] {
             let table = (0..<9).map { _ in random.next() }
             let halves = table.map { UInt32(truncatingIfNeeded: $0) }
             let codes = (0..<count).map { _ in UInt32(random.next() % 9) }
-            let bits = (0..<(count + 63) / 64).map { _ in random.next() }
-            let isOther = (0..<count).map { bits[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
+            var bits = (0..<(count + 63) / 64).map { _ in random.next() }
+            if count % 64 > 0 { bits[count / 64] &= 1 << UInt64(count % 64) - 1 }
+            let words = bits
+            let isOther = (0..<count).map { words[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
             let others = (0...count).map { _ in random.next() }
             let otherHalves = others.map { UInt32(truncatingIfNeeded: $0) }
             var long = [UInt64](repeating: 0, count: count)
