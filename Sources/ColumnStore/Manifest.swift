@@ -148,13 +148,18 @@ package struct Manifest: Codable, Sendable, Equatable {
 
     /// The whole file's bytes.
     package func encoded() -> [UInt8]? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(self) else { return nil }
-        let body = Array(data) + [10]
+        guard let body = encodedBody() else { return nil }
         let digits = String(CRC32C.checksum(body), radix: 16)
         let checksum = String(repeating: "0", count: 8 - digits.count) + digits
         return Array("patron-manifest \(Self.version) crc32c=\(checksum)\n".utf8) + body
+    }
+
+    /// What stands behind the first line.
+    private func encodedBody() -> [UInt8]? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(self) else { return nil }
+        return Array(data) + [10]
     }
 
     /// Parses a whole file's bytes.
@@ -197,6 +202,8 @@ package struct Manifest: Codable, Sendable, Equatable {
         let knownKeys: KeyTree
         do {
             manifest = try JSONDecoder().decode(Manifest.self, from: Data(body))
+            // What this release wrote has no key that it does not know.
+            if manifest.encodedBody() == body { return manifest }
             keys = try JSONDecoder().decode(KeyTree.self, from: Data(body))
             knownKeys = try JSONDecoder().decode(
                 KeyTree.self, from: try JSONEncoder().encode(manifest))

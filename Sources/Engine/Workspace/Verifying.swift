@@ -29,6 +29,7 @@ extension Workspace {
     package func verify(report: (String) -> Void = { _ in }) -> VerifyReport {
         var verification = Verification(workspace: self)
         verification.checkManifest()
+        verification.checkOrigin()
         for segment in manifest.purchaseSegments {
             report(segment.file)
             verification.checkPurchases(segment)
@@ -111,6 +112,12 @@ private struct Verification {
                 name,
                 "\(accepted) purchase lines were accepted, the segment files hold \(held): "
                     + "a segment file is missing from the list, or was added to it")
+        }
+    }
+
+    mutating func checkOrigin() {
+        check(Origin.fileName) { verification throws(EngineError) in
+            _ = try Origin(folder: verification.workspace.folder)
         }
     }
 

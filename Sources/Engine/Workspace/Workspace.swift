@@ -66,7 +66,7 @@ package final class Workspace {
         let origin = URL(fileURLWithPath: planPath).deletingLastPathComponent().path
         try mapErrors(EngineError.store) { () throws(StoreError) in
             try AtomicFile.write(Array(text.utf8), to: "\(folder)/patron.yaml")
-            try AtomicFile.write(Array(origin.utf8), to: "\(folder)/ORIGIN")
+            try Origin(path: origin).write(into: folder)
             try Manifest().commit(to: folder)
         }
     }
@@ -119,7 +119,7 @@ package final class Workspace {
 
     /// The plan's files, from the folder that its relative names start from.
     func sourcePaths(_ files: [String]) throws(EngineError) -> [String] {
-        let origin = try readText("\(folder)/ORIGIN")
+        let origin = try Origin(folder: folder).path
         return files.map { Plan.path(of: $0, besidePlan: "\(origin)/patron.yaml") }
     }
 }
