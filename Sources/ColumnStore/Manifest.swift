@@ -108,6 +108,12 @@ package struct Manifest: Codable, Sendable, Equatable {
     /// the first. No id ever gets another name.
     package var segmentationColumns: [String: Int]?
 
+    /// The files and folders that belong to this state, relative to the workspace.
+    package var fileNames: [String] {
+        (purchaseSegments + customerSegments + productSegments).map(\.file)
+            + models.map(\.file) + generations.map(\.folder)
+    }
+
     /// An empty workspace's.
     package init() {
         revision = 0

@@ -153,8 +153,7 @@ package final class PatronServer: Service {
         let opened: Result<ServingSnapshot?, EngineError>?
         opened = try? await NIOThreadPool.singleton.runIfActive {
             Result { () throws(EngineError) -> ServingSnapshot? in
-                guard let location = try source() else { return nil }
-                return try ServingSnapshot(location)
+                try ServingSnapshot.current(source)
             }
         }
         switch opened {

@@ -76,11 +76,7 @@ extension Workspace {
     /// What lies in the workspace and no manifest names, by relative path: what an interrupted
     /// command left, and what is out of date.
     func unnamedFiles() -> [String] {
-        let segments =
-            manifest.purchaseSegments + manifest.customerSegments + manifest.productSegments
-        let named = Set(
-            segments.map(\.file) + manifest.models.map(\.file)
-                + manifest.generations.map(\.folder))
+        let named = Set(manifest.fileNames)
         var result: [String] = []
         for part in ["purchases", "customers", "products", "models", "snapshots"] {
             result += names(in: part).filter { !named.contains($0) }

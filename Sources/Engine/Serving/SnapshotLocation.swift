@@ -9,3 +9,24 @@ package struct SnapshotLocation: Sendable, Equatable {
         self.folder = folder
     }
 }
+
+extension ServingSnapshot {
+    /// Opens what is current; nil where nothing is.
+    ///
+    /// Between the look at the manifest and the opening of the files, another process may publish
+    /// and prune: then there is another current generation, and that one is opened.
+    package static func current(
+        _ source: () throws(EngineError) -> SnapshotLocation?
+    ) throws(EngineError) -> ServingSnapshot? {
+        var location = try source()
+        while let current = location {
+            do throws(EngineError) {
+                return try ServingSnapshot(current)
+            } catch {
+                location = try source()
+                guard location != current else { throw error }
+            }
+        }
+        return nil
+    }
+}
