@@ -16,6 +16,7 @@ package struct KernelTable: Sendable {
     let doubleRowKernels: DoubleRowKernels
     let unpackKernels: UnpackKernels
     let selectionKernels: SelectionKernels
+    let textScanKernels: TextScanKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -46,5 +47,6 @@ package struct KernelTable: Sendable {
         doubleRowKernels = DoubleRowKernels(level)
         unpackKernels = UnpackKernels(level)
         selectionKernels = SelectionKernels(level)
+        textScanKernels = TextScanKernels(level)
     }
 }

@@ -132,6 +132,22 @@ import Testing
         }
     }
 
+    /// The text scan has no multiplication to look for: 64 bytes are compared in one register, and
+    /// their bits are gathered by one narrowing move.
+    @Test func textScanStaysInRegisters() throws {
+        guard let path = object("KernelsAVX512", "TextScan"),
+            let text = try run("objdump", ["-d", "--no-show-raw-insn", path])
+        else { return }
+        if try run("nm", [path])?.contains("__asan_") ?? false {
+            print("skipped: built with the address sanitizer, which checks every access")
+            return
+        }
+        #expect(text.contains("vpmovqb"))
+        #expect(text.components(separatedBy: "vpternlogq").count > 4)
+        #expect(!text.contains("call"))
+        #expect(!text.contains(#/zmm\d+,.*\(%rsp/#))
+    }
+
     /// A weak symbol that several modules emit under one name is kept once, from whichever
     /// object comes first: with wide instructions in it, the program would end on an older
     /// machine. Every weak function of the wide modules must therefore carry their name.
