@@ -1,5 +1,5 @@
 /// The columns that a file has, found in its first line.
-struct ColumnLayout {
+struct ColumnLayout: Sendable {
     let path: String
     let delimiter: Delimiter
     let hasHeader: Bool
@@ -11,14 +11,17 @@ struct ColumnLayout {
 
     /// Reads the header, or looks at the first line where there is none, and tells the scanner how
     /// many fields to expect. The scanner is left before the first data line.
+    /// - Parameter touchedEnd: set to whether more bytes could change what was found or thrown.
     init(
-        _ bytes: Span<UInt8>, _ scanner: inout RecordScanner, format: TextFormat, path: String
+        _ bytes: Span<UInt8>, _ scanner: inout RecordScanner, format: TextFormat, path: String,
+        touchedEnd: inout Bool
     ) throws(IngestError) {
         guard bytes.count > 0 else { throw .emptyFile(path: path) }
         if let what = foreignFormat(bytes) { throw .notText(path: path, what: what) }
         var record = Record()
         var probe = scanner
         var isFound = probe.next(bytes, &record)
+        touchedEnd = probe.touchedEnd || !isFound
         if format.hasHeader {
             if isFound, let reason = record.problem {
                 throw .unreadableHeader(path: path, line: record.lineNumber, reason: reason)
@@ -27,6 +30,7 @@ struct ColumnLayout {
         } else {
             // The first line that is whole sets the count; broken ones before it are rejects.
             while isFound, record.problem != nil { isFound = probe.next(bytes, &record) }
+            touchedEnd = probe.touchedEnd || !isFound
         }
         guard isFound else { throw .noLines(path: path) }
         self.path = path

@@ -10,35 +10,17 @@ package enum ContentHash {
     package static func hash(_ bytes: Span<UInt8>) -> UInt64 { hash(bytes.bytes) }
 
     package static func hash(_ bytes: RawSpan) -> UInt64 {
-        var (a, b, c, d) = seeds
-        var offset = 0
-        while offset + 32 <= bytes.byteCount {
-            a = step(a, loadWord(bytes, at: offset))
-            b = step(b, loadWord(bytes, at: offset + 8))
-            c = step(c, loadWord(bytes, at: offset + 16))
-            d = step(d, loadWord(bytes, at: offset + 24))
-            offset += 32
-        }
-        if offset < bytes.byteCount {
-            var words: [UInt64] = [0, 0, 0, 0]
-            for index in offset..<bytes.byteCount {
-                let place = index - offset
-                words[place / 8] |= UInt64(loadByte(bytes, at: index)) << UInt64(place % 8 * 8)
-            }
-            a = step(a, words[0])
-            b = step(b, words[1])
-            c = step(c, words[2])
-            d = step(d, words[3])
-        }
-        return [a, b, c, d].reduce(UInt64(bytes.byteCount)) { mix($0 ^ $1) }
+        var hasher = ContentHasher()
+        hasher.add(bytes)
+        return hasher.value
     }
 
-    private static let seeds: (UInt64, UInt64, UInt64, UInt64) = (
+    fileprivate static let seeds: (UInt64, UInt64, UInt64, UInt64) = (
         0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7344, 0xA409_3822_299F_31D0, 0x082E_FA98_EC4E_6C89
     )
 
     @inline(__always)
-    private static func step(_ lane: UInt64, _ word: UInt64) -> UInt64 {
+    fileprivate static func step(_ lane: UInt64, _ word: UInt64) -> UInt64 {
         let mixed = lane ^ (word &* 0x9E37_79B1_85EB_CA87)
         return ((mixed << 29) | (mixed >> 35)) &* 0xC2B2_AE3D_27D4_EB4F
     }
@@ -49,5 +31,61 @@ package enum ContentHash {
         h = (h ^ (h >> 33)) &* 0xFF51_AFD7_ED55_8CCD
         h = (h ^ (h >> 33)) &* 0xC4CE_B9FE_1A85_EC53
         return h ^ (h >> 33)
+    }
+}
+
+/// `ContentHash` of bytes that come in parts.
+package struct ContentHasher: Sendable {
+    package private(set) var byteCount = 0
+    private var a = ContentHash.seeds.0
+    private var b = ContentHash.seeds.1
+    private var c = ContentHash.seeds.2
+    private var d = ContentHash.seeds.3
+    /// The bytes after the last full stripe, fewer than 32.
+    private var rest: [UInt8] = []
+
+    package init() {}
+
+    package mutating func add(_ bytes: RawSpan) {
+        byteCount += bytes.byteCount
+        var offset = 0
+        if !rest.isEmpty {
+            while offset < bytes.byteCount, rest.count < 32 {
+                rest.append(loadByte(bytes, at: offset))
+                offset += 1
+            }
+            guard rest.count == 32 else { return }
+            let stripe = rest
+            addStripes(stripe.span.bytes, from: 0, to: 32)
+            rest.removeAll(keepingCapacity: true)
+        }
+        let end = offset + (bytes.byteCount - offset) / 32 * 32
+        addStripes(bytes, from: offset, to: end)
+        for index in end..<bytes.byteCount { rest.append(loadByte(bytes, at: index)) }
+    }
+
+    /// The hash of all bytes so far.
+    package var value: UInt64 {
+        var last = self
+        if !rest.isEmpty {
+            let padded = rest + [UInt8](repeating: 0, count: 32 - rest.count)
+            last.addStripes(padded.span.bytes, from: 0, to: 32)
+        }
+        var h = UInt64(byteCount)
+        for lane in [last.a, last.b, last.c, last.d] { h = ContentHash.mix(h ^ lane) }
+        return h
+    }
+
+    private mutating func addStripes(_ bytes: RawSpan, from start: Int, to end: Int) {
+        var (a, b, c, d) = (a, b, c, d)
+        var offset = start
+        while offset < end {
+            a = ContentHash.step(a, loadWord(bytes, at: offset))
+            b = ContentHash.step(b, loadWord(bytes, at: offset + 8))
+            c = ContentHash.step(c, loadWord(bytes, at: offset + 16))
+            d = ContentHash.step(d, loadWord(bytes, at: offset + 24))
+            offset += 32
+        }
+        (self.a, self.b, self.c, self.d) = (a, b, c, d)
     }
 }

@@ -18,15 +18,24 @@ package func readEntities(
 ) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
     try mapping.format.check()
     var scanner = RecordScanner(bytes, delimiter: mapping.format.delimiter)
-    let layout = try ColumnLayout(bytes, &scanner, format: mapping.format, path: path)
+    var touchedEnd = false
+    let layout = try ColumnLayout(
+        bytes, &scanner, format: mapping.format, path: path, touchedEnd: &touchedEnd)
     var parser = try EntityParser(mapping, layout)
-    var judge = LineJudge(bytes, layout: layout, format: mapping.format, rejects: rejects)
+    var judge = LineJudge(layout: layout, format: mapping.format, keepsRows: rejects != nil)
+    var file = FileTally(layout: layout, format: mapping.format, rejects: rejects)
     var record = Record()
     while scanner.next(bytes, &record) {
         if judge.begin(bytes, record) { try parser.parse(bytes, record, &judge) }
-        if judge.hasIssues { try judge.reject(bytes, record) }
+        guard judge.hasIssues else { continue }
+        judge.reject(bytes, record)
+        try file.add(judge.tally, judge.rows, firstLine: 0)
+        judge.tally = LineTally()
+        judge.rows.removeAll(keepingCapacity: true)
     }
-    let report = try judge.finish()
+    try file.add(judge.tally, [], firstLine: 0)
+    let report = try file.report(
+        byteCount: bytes.count, contentHash: ContentHash.hash(bytes))
     return (parser.table, report)
 }
 

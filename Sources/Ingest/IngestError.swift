@@ -44,6 +44,9 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
             return "\(path): there is no such file"
         case .noLines(let path):
             return "\(path): the file has no data lines"
+        case .notText(let path, "gzip data"):
+            return "\(path): the file is gzip data, not UTF-8 text; unpack it on the way: "
+                + "gzip -dc \(path) | patron ingest --purchases -"
         case .notText(let path, let what):
             return "\(path): the file is \(what), not UTF-8 text; convert it first"
         case .rejectsFile(let error):

@@ -6,6 +6,13 @@ struct DecimalNumber {
     var exponent = 0
     var isCut = false
 
+    /// `±digits x 10^exponent`, exactly.
+    init(digits: UInt64, exponent: Int, isNegative: Bool) {
+        self.digits = digits
+        self.exponent = exponent
+        self.isNegative = isNegative
+    }
+
     /// Reads an optional sign, digits with at most one decimal sign among or around them, and an
     /// optional `e` or `E` with a whole exponent. Nil for anything else: no digit, a second sign,
     /// a thousands separator, `NaN`, `inf`, hexadecimal, blanks inside.

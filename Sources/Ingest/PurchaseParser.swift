@@ -1,45 +1,40 @@
-import ByteCoding
 import Units
 
-/// Turns the fields of purchase lines into columns.
-struct PurchaseParser {
-    private enum Amount {
+/// Where the columns of purchase lines are, and how they are read.
+struct PurchaseColumns: Sendable {
+    enum Amount {
         case amount(Int)
         case product(quantity: Int, unitPrice: Int)
     }
 
-    private let layout: ColumnLayout
-    private let decimalSign: UInt8
-    private let idKind: IDKind
-    private let customerIndex: Int
-    private let timeIndex: Int
-    private let amount: Amount
-    private let quantityIndex: Int?
-    private let marginIndex: Int?
-    private let marginIsCost: Bool
-
-    private var timeParser: TimeParser
-    private var integerIDs: [Int64] = []
-    private var textIDs = TextAppender()
-    private var times: [Int64] = []
-    private var amounts: [Int64] = []
-    private var margins: [Int64] = []
-    private var quantities: [Float] = []
+    let layout: ColumnLayout
+    let format: TextFormat
+    let decimalSign: UInt8
+    let timeFormat: DateFormat
+    let clock: LocalClock
+    let idKind: IDKind
+    let customerIndex: Int
+    let timeIndex: Int
+    let amount: Amount
+    let quantityIndex: Int?
+    let marginIndex: Int?
+    let marginIsCost: Bool
     /// Order id, product, category, promotion, channel, as far as mapped.
-    private var texts: [InternedColumn] = []
-    /// Where each of the five is in `texts`.
-    private var places: [Int?] = []
+    private(set) var textIndices: [Int] = []
+    /// Where each of the five is in `textIndices`.
+    private(set) var textPlaces: [Int?] = []
 
     init(
         _ mapping: PurchaseMapping, _ layout: ColumnLayout, _ clock: LocalClock
     ) throws(IngestError) {
         self.layout = layout
+        format = mapping.format
+        timeFormat = mapping.time.format
+        self.clock = clock
         decimalSign = mapping.format.decimalSign.byte
         idKind = mapping.customerID.kind
         customerIndex = try layout.index(of: mapping.customerID.column, role: "customerID")
         timeIndex = try layout.index(of: mapping.time.column, role: "time")
-        timeParser = TimeParser(
-            format: mapping.time.format, clock: clock, decimalSign: mapping.format.decimalSign)
         switch mapping.amount {
         case .amount(let column):
             amount = .amount(try layout.index(of: column, role: "amount"))
@@ -71,79 +66,79 @@ struct PurchaseParser {
         ]
         for (column, role) in roles {
             guard let index = try layout.optionalIndex(of: column, role: role) else {
-                places.append(nil)
+                textPlaces.append(nil)
                 continue
             }
-            places.append(texts.count)
-            texts.append(InternedColumn(index: index))
+            textPlaces.append(textIndices.count)
+            textIndices.append(index)
         }
     }
+}
 
-    /// All accepted lines.
-    var lines: PurchaseLines {
-        let ids: IDColumn = idKind == .integer ? .integers(integerIDs) : .texts(textIDs.values)
-        var lines = PurchaseLines(customerIDs: ids, times: times, amounts: amounts)
-        if marginIndex != nil { lines.margins = margins }
-        if quantityIndex != nil { lines.quantities = quantities }
-        lines.orderIDs = places[0].map { texts[$0].coded }
-        lines.products = places[1].map { texts[$0].coded }
-        lines.categories = places[2].map { texts[$0].coded }
-        lines.promotions = places[3].map { texts[$0].coded }
-        lines.channels = places[4].map { texts[$0].coded }
-        return lines
+/// A purchase line without its texts.
+struct PurchaseLine {
+    var id: CheckedID
+    var time: Int64
+    var amount: Int64
+    var margin: Int64?
+    var quantity: Float?
+}
+
+/// Reads the fields of one purchase line after the other, and finds all that is wrong with them.
+struct PurchaseParser: Sendable {
+    private let columns: PurchaseColumns
+    private let decimalSign: UInt8
+    var timeParser: TimeParser
+
+    init(_ columns: PurchaseColumns) {
+        self.columns = columns
+        decimalSign = columns.decimalSign
+        timeParser = TimeParser(
+            format: columns.timeFormat, clock: columns.clock,
+            decimalSign: columns.format.decimalSign)
     }
 
-    /// Checks every mapped field, then appends the line if none of them has an issue.
+    /// Checks every mapped field; nil where one of them has an issue.
     mutating func parse(
         _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
-    ) throws(IngestError) {
+    ) -> PurchaseLine? {
+        let customer = columns.customerIndex
         let id = checkedID(
-            bytes, record.fields[customerIndex], idKind, missing: .missingCustomerID,
+            bytes, record.fields[customer], columns.idKind, missing: .missingCustomerID,
             decimalSign: decimalSign)
-        if case .failure(let reason) = id { judge.add(reason, field: customerIndex) }
+        if case .failure(let reason) = id { judge.add(reason, field: customer) }
         let time = self.time(bytes, record, &judge)
         let (amount, quantity) = amountAndQuantity(bytes, record, &judge)
         var margin: Int64?
-        if let marginIndex {
-            let value = money(bytes, record, marginIndex, missing: .missingMargin, &judge)
-            if let value, let amount { margin = marginIsCost ? amount - value : value }
+        if let index = columns.marginIndex {
+            let value = money(bytes, record, index, missing: .missingMargin, &judge)
+            if let value, let amount { margin = columns.marginIsCost ? amount - value : value }
         }
-        for place in texts.indices {
-            let index = texts[place].index
+        for index in columns.textIndices {
             let field = record.fields[index]
             if field.end - field.start > Limits.textByteCount {
                 judge.add(.textTooLong, field: index)
             }
         }
-        guard !judge.hasIssues, let time, let amount else { return }
-        switch id {
-        case .integer(let value): integerIDs.append(value)
-        case .text(let start, let end): textIDs.append(bytes, from: start, to: end)
-        case .unescaped(let text): textIDs.append(text.span, from: 0, to: text.count)
-        case .failure: return
-        }
-        times.append(time)
-        amounts.append(amount)
-        if let margin { margins.append(margin) }
-        if let quantity { quantities.append(quantity) }
-        for place in texts.indices { try texts[place].append(bytes, record, layout) }
-        judge.acceptPurchase(time: time, isReturn: amount < 0)
+        guard !judge.hasIssues, let time, let amount else { return nil }
+        return PurchaseLine(
+            id: id, time: time, amount: amount, margin: margin, quantity: quantity)
     }
 
     private mutating func time(
         _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
     ) -> Int64? {
-        var start = record.fields[timeIndex].start
-        var end = record.fields[timeIndex].end
+        var start = record.fields[columns.timeIndex].start
+        var end = record.fields[columns.timeIndex].end
         trim(bytes, &start, &end)
         if start == end {
-            judge.add(.missingTime, field: timeIndex)
+            judge.add(.missingTime, field: columns.timeIndex)
             return nil
         }
         switch timeParser.parse(bytes, from: start, to: end) {
         case .valid(let seconds): return seconds
-        case .outOfRange: judge.add(.timeOutOfRange, field: timeIndex)
-        case .unparseable: judge.add(.unparseableTime, field: timeIndex)
+        case .outOfRange: judge.add(.timeOutOfRange, field: columns.timeIndex)
+        case .unparseable: judge.add(.unparseableTime, field: columns.timeIndex)
         }
         return nil
     }
@@ -151,10 +146,10 @@ struct PurchaseParser {
     private func amountAndQuantity(
         _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
     ) -> (amount: Int64?, quantity: Float?) {
-        switch amount {
+        switch columns.amount {
         case .amount(let index):
             let amount = money(bytes, record, index, missing: .missingAmount, &judge)
-            guard let quantityIndex else { return (amount, nil) }
+            guard let quantityIndex = columns.quantityIndex else { return (amount, nil) }
             if isEmpty(bytes, record.fields[quantityIndex]) {
                 return (amount, amount ?? 0 < 0 ? -1 : 1)
             }

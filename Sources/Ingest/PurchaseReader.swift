@@ -1,41 +1,77 @@
+import ByteCoding
 package import Units
 
-/// Reads one file of purchase lines.
-///
-/// Lines that cannot be used are counted by reason, written to `rejects` where given, and left out;
-/// all reasons of a line are found, not only the first. Spaces and tabs around a field's content do
-/// not count. Deterministic.
+/// Reads one file of purchase lines into memory: all batches of a `PurchaseStream`, joined.
 ///
 /// - Parameters:
+///   - path: of a file or a pipe; `-` is standard input.
 ///   - clock: the plan's time zone, for times without an offset.
 ///   - rejects: shared by several files if wished; the caller finishes it, also after an error.
 /// - Throws: `IngestError` where the file cannot be read or mapped, has no lines, or has more
 ///   rejects than the mapping allows.
 package func readPurchases(
-    path: String, mapping: PurchaseMapping, clock: LocalClock, rejects: RejectsWriter? = nil
+    path: String, mapping: PurchaseMapping, clock: LocalClock, rejects: RejectsWriter? = nil,
+    threadCount: Int = 1, plan: ReadingPlan = ReadingPlan()
 ) throws(IngestError) -> (lines: PurchaseLines, report: IngestReport) {
-    let bytes = try readWholeFile(path)
-    return try readPurchases(
-        bytes.span, path: path, mapping: mapping, clock: clock, rejects: rejects)
+    let stream = try PurchaseStream(
+        path: path, mapping: mapping, clock: clock, rejects: rejects, threadCount: threadCount,
+        plan: plan)
+    return try joined(stream)
 }
 
 /// As above, from bytes that are in memory; `path` is their name in messages and rejects.
 package func readPurchases(
-    _ bytes: Span<UInt8>, path: String, mapping: PurchaseMapping, clock: LocalClock,
-    rejects: RejectsWriter? = nil
+    _ bytes: [UInt8], path: String, mapping: PurchaseMapping, clock: LocalClock,
+    rejects: RejectsWriter? = nil, threadCount: Int = 1, plan: ReadingPlan = ReadingPlan()
 ) throws(IngestError) -> (lines: PurchaseLines, report: IngestReport) {
-    try mapping.format.check()
-    var scanner = RecordScanner(bytes, delimiter: mapping.format.delimiter)
-    let layout = try ColumnLayout(bytes, &scanner, format: mapping.format, path: path)
-    var parser = try PurchaseParser(mapping, layout, clock)
-    var judge = LineJudge(bytes, layout: layout, format: mapping.format, rejects: rejects)
-    var record = Record()
-    while scanner.next(bytes, &record) {
-        if judge.begin(bytes, record) { try parser.parse(bytes, record, &judge) }
-        if judge.hasIssues { try judge.reject(bytes, record) }
+    let stream = try PurchaseStream(
+        ByteSource(bytes, path: path), mapping, clock, rejects, threadCount: threadCount, plan)
+    return try joined(stream)
+}
+
+private func joined(
+    _ stream: PurchaseStream
+) throws(IngestError) -> (lines: PurchaseLines, report: IngestReport) {
+    var all: PurchaseLines?
+    while let batch = try stream.nextBatch() {
+        if all == nil {
+            all = batch
+        } else {
+            all?.append(batch)
+        }
     }
-    let report = try judge.finish()
-    return (parser.lines, report)
+    let report = try stream.finish()
+    var lines = all ?? stream.noLines
+    let texts = stream.texts
+    lines.orderIDs?.values = texts.orderIDs ?? TextArray()
+    lines.products?.values = texts.products ?? TextArray()
+    lines.categories?.values = texts.categories ?? TextArray()
+    lines.promotions?.values = texts.promotions ?? TextArray()
+    lines.channels?.values = texts.channels ?? TextArray()
+    return (lines, report)
+}
+
+extension PurchaseLines {
+    /// Adds the lines of a later batch of the same stream.
+    fileprivate mutating func append(_ batch: PurchaseLines) {
+        if case .integers(var ids) = customerIDs, case .integers(let more) = batch.customerIDs {
+            // Held once only, so that they grow in place.
+            customerIDs = .integers([])
+            ids += more
+            customerIDs = .integers(ids)
+        } else {
+            customerIDs = customerIDs.appending(batch.customerIDs) ?? customerIDs
+        }
+        times += batch.times
+        amounts += batch.amounts
+        if let more = batch.margins { margins? += more }
+        if let more = batch.quantities { quantities? += more }
+        if let more = batch.orderIDs { orderIDs?.codes += more.codes }
+        if let more = batch.products { products?.codes += more.codes }
+        if let more = batch.categories { categories?.codes += more.codes }
+        if let more = batch.promotions { promotions?.codes += more.codes }
+        if let more = batch.channels { channels?.codes += more.codes }
+    }
 }
 
 extension TextFormat {

@@ -1,5 +1,5 @@
 /// A field of a record: `start ..< end` without the quotes around it.
-struct Field {
+struct Field: Sendable {
     var start: Int
     var end: Int
     /// Whether `""` inside stands for `"`.
@@ -8,7 +8,7 @@ struct Field {
 
 /// One line of the file, or several that quoted line ends join. Reused from record to record, so
 /// that reading allocates nothing.
-struct Record {
+struct Record: Sendable {
     /// The physical line where the record starts, from 1.
     var lineNumber = 0
     /// Byte range without the line end.
@@ -21,6 +21,12 @@ struct Record {
     var problemField = -1
 }
 
+/// What a record may be at most; other than the constants only in tests.
+package struct RecordLimits: Sendable {
+    package var lineByteCount = Limits.lineByteCount
+    package var quotedLineCount = Limits.quotedLineCount
+}
+
 /// Cuts bytes into records and fields, in one pass and without copying.
 ///
 /// The grammar is RFC 4180's with these choices:
@@ -31,14 +37,22 @@ struct Record {
 /// - Bytes between a closing quote and the next delimiter make the record `malformedQuote`.
 /// - A quoted field that spans lines is believed only if it closes, within
 ///   `Limits.quotedLineCount` lines and `Limits.lineByteCount` bytes, before a delimiter or line
-///   end, and the record then has the expected number of fields. Otherwise the quote counts as
+///   end, and the record then has the expected number of fields and at most the same number of bytes. Otherwise the quote counts as
 ///   unterminated: its physical line alone is the bad record, and reading goes on at the next line.
 ///   So one stray quote costs one line, not everything up to the next quote.
-struct RecordScanner {
+///
+/// Where the bytes are only a part of a file, `touchedEnd` says whether more of them could change
+/// what was read.
+struct RecordScanner: Sendable {
     private let delimiter: UInt8
     private let isBlanks: Bool
+    private let limits: RecordLimits
     private(set) var position: Int
-    private var nextLineNumber = 1
+    private(set) var nextLineNumber = 1
+    /// Whether the last record was looked for beyond the last byte.
+    private(set) var touchedEnd = false
+    /// Line ends within the quotes of the last record.
+    private var quotedLineCount = 0
     /// Fields of the header or the first line; nil before that.
     var expectedFieldCount: Int?
 
@@ -47,31 +61,48 @@ struct RecordScanner {
     private static let carriageReturn = UInt8(ascii: "\r")
 
     /// Starts at the first byte, after the byte order mark if there is one.
-    init(_ bytes: Span<UInt8>, delimiter: Delimiter) {
+    init(
+        _ bytes: Span<UInt8>, delimiter: Delimiter, limits: RecordLimits = RecordLimits()
+    ) {
         self.delimiter = delimiter.byte
         isBlanks = delimiter == .blanks
+        self.limits = limits
         let hasMark =
             bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF
         position = hasMark ? 3 : 0
     }
 
-    /// Reads the next record; false at the end.
-    mutating func next(_ bytes: Span<UInt8>, _ record: inout Record) -> Bool {
-        while position < bytes.count {
+    /// Goes on at another place, the start of a line of that number.
+    mutating func move(to position: Int, lineNumber: Int) {
+        self.position = position
+        nextLineNumber = lineNumber
+    }
+
+    /// Reads the next record; false at the end, and where none starts at or before `lastStart`.
+    mutating func next(
+        _ bytes: Span<UInt8>, _ record: inout Record, lastStart: Int = .max
+    ) -> Bool {
+        touchedEnd = false
+        while position < bytes.count, position <= lastStart {
             record.fields.removeAll(keepingCapacity: true)
             record.problem = nil
             record.problemField = -1
             record.start = position
             record.lineNumber = nextLineNumber
-            var quotedLineCount = 0
+            quotedLineCount = 0
             let end =
-                isBlanks
-                ? scanBlanks(bytes, &record, &quotedLineCount)
-                : scanDelimited(bytes, &record, &quotedLineCount)
+                isBlanks ? scanBlanks(bytes, &record) : scanDelimited(bytes, &record)
+            if end == bytes.count { touchedEnd = true }
             if quotedLineCount > 0, record.problem == nil, let expectedFieldCount,
                 record.fields.count != expectedFieldCount
             {
                 record.problem = .unterminatedQuote
+            }
+            if quotedLineCount > 0, end - record.start > limits.lineByteCount + 1 {
+                // Whatever follows, the lines do not belong together.
+                record.problem = .unterminatedQuote
+                record.problemField = -1
+                touchedEnd = false
             }
             if record.problem == .unterminatedQuote {
                 endAtPhysicalLine(bytes, &record)
@@ -81,7 +112,7 @@ struct RecordScanner {
                 record.end = end
                 if end > record.start, bytes[end - 1] == Self.carriageReturn { record.end -= 1 }
             }
-            if record.end - record.start > Limits.lineByteCount {
+            if record.end - record.start > limits.lineByteCount {
                 record.problem = .lineTooLong
                 record.problemField = -1
             }
@@ -92,15 +123,13 @@ struct RecordScanner {
     }
 
     /// Fields separated by one byte. Returns the offset of the line end, or the byte count.
-    private func scanDelimited(
-        _ bytes: Span<UInt8>, _ record: inout Record, _ quotedLineCount: inout Int
-    ) -> Int {
+    private mutating func scanDelimited(_ bytes: Span<UInt8>, _ record: inout Record) -> Int {
         let count = bytes.count
         let delimiter = delimiter
         var index = position
         while true {
             if index < count && bytes[index] == Self.quote {
-                index = scanQuoted(bytes, index, &record, &quotedLineCount)
+                index = scanQuoted(bytes, index, &record)
                 if record.problem == .unterminatedQuote { return index }
             } else {
                 let start = index
@@ -120,16 +149,14 @@ struct RecordScanner {
     }
 
     /// Fields separated by runs of spaces and tabs.
-    private func scanBlanks(
-        _ bytes: Span<UInt8>, _ record: inout Record, _ quotedLineCount: inout Int
-    ) -> Int {
+    private mutating func scanBlanks(_ bytes: Span<UInt8>, _ record: inout Record) -> Int {
         let count = bytes.count
         var index = position
         while true {
             while index < count && isBlank(bytes[index]) { index += 1 }
             guard index < count, bytes[index] != Self.lineFeed else { break }
             if bytes[index] == Self.quote {
-                index = scanQuoted(bytes, index, &record, &quotedLineCount)
+                index = scanQuoted(bytes, index, &record)
                 if record.problem == .unterminatedQuote { return index }
             } else {
                 let start = index
@@ -150,19 +177,23 @@ struct RecordScanner {
 
     /// The quoted field whose opening quote is at `open`; returns the offset of the delimiter or
     /// line end after it.
-    private func scanQuoted(
-        _ bytes: Span<UInt8>, _ open: Int, _ record: inout Record, _ quotedLineCount: inout Int
+    private mutating func scanQuoted(
+        _ bytes: Span<UInt8>, _ open: Int, _ record: inout Record
     ) -> Int {
         let count = bytes.count
         var field = Field(start: open + 1, end: open + 1)
         var index = open + 1
         var lineCount = 0
         while true {
-            guard index < count, lineCount <= Limits.quotedLineCount,
-                index - record.start <= Limits.lineByteCount
-            else { return unterminated(open, &record) }
+            guard index < count, lineCount <= limits.quotedLineCount,
+                index - record.start <= limits.lineByteCount
+            else {
+                if index >= count { touchedEnd = true }
+                return unterminated(open, &record)
+            }
             let byte = bytes[index]
             if byte == Self.quote {
+                if index + 1 >= count { touchedEnd = true }
                 guard index + 1 < count, bytes[index + 1] == Self.quote else { break }
                 field.hasDoubledQuotes = true
                 index += 1
@@ -173,6 +204,8 @@ struct RecordScanner {
         }
         field.end = index
         index += 1
+        // What follows the quote decides, and what follows a carriage return after it.
+        if index + 1 >= count { touchedEnd = true }
         if index < count, bytes[index] == Self.carriageReturn,
             index + 1 == count || bytes[index + 1] == Self.lineFeed
         {
@@ -200,6 +233,7 @@ struct RecordScanner {
     private mutating func endAtPhysicalLine(_ bytes: Span<UInt8>, _ record: inout Record) {
         var index = record.start
         while index < bytes.count, bytes[index] != Self.lineFeed { index += 1 }
+        if index == bytes.count { touchedEnd = true }
         record.end = index
         if index > record.start, bytes[index - 1] == Self.carriageReturn { record.end -= 1 }
         position = min(index + 1, bytes.count)

@@ -10,7 +10,7 @@ enum ParsedTime: Equatable {
 
 /// Reads times of one format. Remembers the zone's offset day by day, because a search through the
 /// zone's transitions costs more than reading the digits.
-struct TimeParser {
+struct TimeParser: Sendable {
     private let format: DateFormat
     private let decimalSign: UInt8
     private let clock: LocalClock
@@ -48,6 +48,24 @@ struct TimeParser {
         case .dayMonthYear, .monthDayYear:
             return parseSeparated(bytes, &cursor)
         }
+    }
+
+    /// Days of `Limits.years`, and the first of them.
+    static let dayCount = days.count
+    static let firstDayNumber = -25_567
+
+    /// The zone's offset on a local day; nil where a transition is near.
+    mutating func offset(on day: Int) -> Int32? {
+        let known = zoneOffset(on: day)
+        return known == Self.mixed ? nil : known
+    }
+
+    /// The instant of a second of a local day, which lies in `Limits.years`.
+    @inline(__always)
+    mutating func instant(day: Int, second: Int) -> Int64 {
+        let local = day * 86_400 + second
+        let known = zoneOffset(on: day)
+        return Int64(known == Self.mixed ? clock.utcSeconds(ofLocal: local) : local - Int(known))
     }
 
     private func parseEpoch(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> ParsedTime {
@@ -117,11 +135,10 @@ struct TimeParser {
             return year == 0 ? .outOfRange : .unparseable
         }
         guard Self.days.contains(date.daysSince1970) else { return .outOfRange }
-        let local = date.daysSince1970 * 86_400 + second
-        if let offset { return .valid(Int64(local - offset)) }
-        let known = zoneOffset(on: date.daysSince1970)
-        return .valid(
-            Int64(known == Self.mixed ? clock.utcSeconds(ofLocal: local) : local - Int(known)))
+        if let offset {
+            return .valid(Int64(date.daysSince1970 * 86_400 + second - offset))
+        }
+        return .valid(instant(day: date.daysSince1970, second: second))
     }
 
     /// The zone's offset on a local day, or `mixed` where a transition is near.

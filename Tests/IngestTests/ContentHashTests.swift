@@ -23,4 +23,20 @@ import Testing
         }
         #expect(seen.count == 71 + 560)
     }
+
+    /// However the bytes are cut.
+    @Test func parts() {
+        let bytes = (0..<200).map { UInt8($0 * 7 % 251) }
+        let whole = ContentHash.hash(bytes.span)
+        for step in [1, 2, 3, 31, 32, 33, 64, 199, 200] {
+            var hasher = ContentHasher()
+            var start = 0
+            while start < bytes.count {
+                let end = min(start + step, bytes.count)
+                hasher.add(bytes.span.extracting(start..<end).bytes)
+                start = end
+            }
+            #expect(hasher.value == whole && hasher.byteCount == 200, "parts of \(step)")
+        }
+    }
 }

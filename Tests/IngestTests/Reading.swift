@@ -27,7 +27,7 @@ func read(
     rejects: RejectsWriter? = nil
 ) throws(IngestError) -> (lines: PurchaseLines, report: IngestReport) {
     try readPurchases(
-        bytes.span, path: "sales.csv", mapping: mapping, clock: clock, rejects: rejects)
+        bytes, path: "sales.csv", mapping: mapping, clock: clock, rejects: rejects)
 }
 
 func ids(_ column: IDColumn) -> [String] {

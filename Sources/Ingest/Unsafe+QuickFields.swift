@@ -1,0 +1,161 @@
+// Why unsafe: numbers and times are read eight bytes at once from memory whose owner (`TextBuffer`)
+// keeps 64 readable bytes behind the last one.
+
+import Units
+
+/// Reads the plain form of numbers and times, eight digits at a time. What it does not know, the
+/// careful parsers may still be able to read: nil is no verdict.
+///
+/// Source: D. Lemire, "Quickly parsing eight digits" (2018), for the three multiplications.
+struct QuickFields: @unchecked Sendable {
+    /// A decimal number: `digits x 10^-fractionCount`.
+    struct Decimal {
+        var digits: UInt64
+        /// 0…7.
+        var fractionCount: Int
+        var isNegative: Bool
+    }
+
+    private let months: UnsafePointer<Int32>
+    private let decimalSigns: UInt64
+    private static let firstYear = 1900
+    private static let lastYear = 2099
+
+    /// By month of `Limits.years`: the days since 1970 of its first day, times 32, and how many days
+    /// it has. Lives as long as the program.
+    private static let monthTable: UnsafePointer<Int32> = {
+        let table = UnsafeMutablePointer<Int32>.allocate(capacity: 12 * (lastYear - firstYear + 1))
+        for index in 0..<12 * (lastYear - firstYear + 1) {
+            let (year, month) = (firstYear + index / 12, index % 12 + 1)
+            let first = CalendarDay(year: year, month: month, day: 1)?.daysSince1970 ?? 0
+            let next = CalendarDay(
+                year: month == 12 ? year + 1 : year, month: month % 12 + 1, day: 1)
+            table[index] = Int32(first * 32 + (next?.daysSince1970 ?? 0) - first)
+        }
+        return UnsafePointer(table)
+    }()
+
+    init(decimalSign: UInt8) {
+        assert(Limits.years == Self.firstYear...Self.lastYear)
+        decimalSigns = UInt64(decimalSign) &* 0x0101_0101_0101_0101
+        months = Self.monthTable
+    }
+
+    /// A whole number of 1…16 digits with an optional sign.
+    @inline(__always)
+    func integer(_ text: UnsafePointer<UInt8>, _ count: Int) -> Int64? {
+        var (text, count) = (text, count)
+        let isNegative = takeSign(&text, &count)
+        guard count >= 1, count <= 16 else { return nil }
+        if count <= 8 {
+            guard let value = value(digits(text, count)) else { return nil }
+            return isNegative ? -Int64(value) : Int64(value)
+        }
+        guard let high = value(digits(text, count - 8)),
+            let low = value(digits(text + (count - 8), 8))
+        else { return nil }
+        let whole = Int64(high &* 100_000_000 &+ low)
+        return isNegative ? -whole : whole
+    }
+
+    /// A number of at most eight digits and decimal sign together, with an optional sign before.
+    @inline(__always)
+    func decimal(_ text: UnsafePointer<UInt8>, _ count: Int) -> Decimal? {
+        var (text, count) = (text, count)
+        let isNegative = takeSign(&text, &count)
+        guard count >= 1, count <= 8 else { return nil }
+        // The text in the highest bytes, zeros below.
+        var shift = UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+        var word = loaded(text) &<< shift
+        let differences = word ^ decimalSigns
+        let found =
+            (differences &- 0x0101_0101_0101_0101) & ~differences & 0x8080_8080_8080_8080
+        var fractionCount = 0
+        if found != 0 {
+            // The lowest mark is a true one. The bytes below it move up into its place.
+            let place = UInt64(truncatingIfNeeded: found.trailingZeroBitCount) & 0x38
+            let below: UInt64 = (1 &<< place) &- 1
+            word = (word & (~0xFF &<< place)) | ((word & below) &<< 8)
+            fractionCount = 7 &- Int(place &>> 3)
+            shift &+= 8
+            guard shift < 64 else { return nil }
+        }
+        guard let value = value(word ^ (0x3030_3030_3030_3030 &<< shift)) else { return nil }
+        return Decimal(digits: value, fractionCount: fractionCount, isNegative: isNegative)
+    }
+
+    /// `yyyy-MM-dd`, or that with `T` or a blank and `HH:mm:ss`, as seconds since 1970 on the
+    /// local clock.
+    @inline(__always)
+    func isoTime(_ text: UnsafePointer<UInt8>, _ count: Int) -> (day: Int, second: Int)? {
+        guard count == 10 || count == 19 else { return nil }
+        // yyyy-MM- and dd followed by anything.
+        let date = loaded(text) ^ 0x2D30_302D_3030_3030
+        let dayWord =
+            UInt64(
+                UInt16(
+                    littleEndian: UnsafeRawPointer(text + 8).loadUnaligned(as: UInt16.self)))
+            ^ 0x3030
+        guard isDigits(date), isDigits(dayWord), date & 0xFF00_00FF_0000_0000 == 0 else {
+            return nil
+        }
+        let pairs = date &* 10 &+ (date &>> 8)
+        let year = Int(pairs & 0xFF) &* 100 &+ Int((pairs &>> 16) & 0xFF)
+        let month = Int((pairs &>> 40) & 0xFF)
+        let day = Int(dayWord & 0xFF) &* 10 &+ Int(dayWord &>> 8)
+        guard year >= Self.firstYear, year <= Self.lastYear, month >= 1, month <= 12 else {
+            return nil
+        }
+        let entry = Int(months[(year &- Self.firstYear) &* 12 &+ month &- 1])
+        guard day >= 1, day <= entry & 31 else { return nil }
+        let days = (entry &>> 5) &+ day &- 1
+        if count == 10 { return (days, 0) }
+        // HH:mm:ss.
+        let time = loaded(text + 11) ^ 0x3030_3A30_303A_3030
+        guard text[10] == 0x54 || text[10] == 0x20, isDigits(time),
+            time & 0x0000_FF00_00FF_0000 == 0
+        else { return nil }
+        let parts = time &* 10 &+ (time &>> 8)
+        let hour = Int(parts & 0xFF)
+        let minute = Int((parts &>> 24) & 0xFF)
+        let second = Int((parts &>> 48) & 0xFF)
+        guard hour < 24, minute < 60, second < 60 else { return nil }
+        return (days, (hour &* 60 &+ minute) &* 60 &+ second)
+    }
+
+    @inline(__always)
+    private func takeSign(_ text: inout UnsafePointer<UInt8>, _ count: inout Int) -> Bool {
+        let first = text[0]
+        guard first == 0x2D || first == 0x2B else { return false }
+        text += 1
+        count &-= 1
+        return first == 0x2D
+    }
+
+    @inline(__always)
+    private func loaded(_ text: UnsafePointer<UInt8>) -> UInt64 {
+        UInt64(littleEndian: UnsafeRawPointer(text).loadUnaligned(as: UInt64.self))
+    }
+
+    /// What `count` (1…8) characters are more than `0`, in the highest bytes.
+    @inline(__always)
+    private func digits(_ text: UnsafePointer<UInt8>, _ count: Int) -> UInt64 {
+        let shift = UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+        return (loaded(text) ^ 0x3030_3030_3030_3030) &<< shift
+    }
+
+    /// Whether all eight bytes are 0…9. A carry can only come from a byte that is not.
+    @inline(__always)
+    private func isDigits(_ values: UInt64) -> Bool {
+        ((values &+ 0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080 == 0
+    }
+
+    /// The number that eight digits write, the first in the lowest byte; nil where one is none.
+    @inline(__always)
+    private func value(_ digits: UInt64) -> UInt64? {
+        guard isDigits(digits) else { return nil }
+        let pairs = (digits &* 2_561) &>> 8
+        let fours = ((pairs & 0x00FF_00FF_00FF_00FF) &* 6_553_601) &>> 16
+        return ((fours & 0x0000_FFFF_0000_FFFF) &* 42_949_672_960_001) &>> 32
+    }
+}
