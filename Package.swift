@@ -74,6 +74,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CPlatform"),
         kernels("Kernels"),
         module("Units", strict: true),
@@ -81,7 +82,7 @@ let package = Package(
         module("Numerical", ["CPlatform"] + kernelModules),
         module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Numerical", "Units"]),
         module("Wire", ["ByteCoding"], strict: true),
-        module("Ingest", ["ByteCoding", "ColumnStore", "Numerical", "Units"]),
+        module("Ingest", ["ByteCoding", "ColumnStore", "CZlib", "Numerical", "Units"]),
         module("Synthetic", ["ByteCoding", "ColumnStore", "Numerical", "Units"]),
         module("Features", ["ByteCoding", "Numerical", "Units"], strict: true),
         module("Models", ["Numerical", "Units"], strict: true),

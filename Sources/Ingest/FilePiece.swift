@@ -1,5 +1,3 @@
-import ColumnStore
-
 /// A part of a file that one thread reads: its own bytes, in which records start, and some more in
 /// which the last of them may end.
 struct FilePiece: Sendable {
@@ -12,7 +10,8 @@ struct FilePiece: Sendable {
     var ownCount = 0
     /// Whether `result` is what its records came to.
     var isRead = false
-    var failure: Int32 = 0
+    /// What `ByteSource.read` said, where that is no count; else 0.
+    var failure = 0
 
     mutating func fill(_ source: ByteSource, _ byteCount: Int, tail: Int) {
         failure = buffer.fill(source, at: offset, wanted: byteCount + tail)
@@ -41,9 +40,7 @@ func readLayout(
     var wanted = min(64 << 10, most)
     while true {
         let failure = buffer.fill(source, at: 0, wanted: wanted)
-        guard failure == 0 else {
-            throw .system(SystemError(code: failure, operation: "read", path: source.path))
-        }
+        guard failure == 0 else { throw source.error(failure) }
         var scanner = RecordScanner(buffer.span, delimiter: format.delimiter, limits: limits)
         let outcome: Result<ColumnLayout, IngestError>
         var touchedEnd = false

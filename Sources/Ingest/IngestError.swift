@@ -4,13 +4,17 @@ package import ColumnStore
 package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A mapped name that several columns of the header have.
     case ambiguousColumn(path: String, role: String, column: String, numbers: [Int])
+    /// A file that is not the same at the end of the reading as at its beginning.
+    case changedWhileRead(path: String, byteCountBefore: Int, byteCountAfter: Int)
+    /// Gzip data that cannot be unpacked; `byteOffset` counts packed bytes.
+    case damagedGzip(path: String, byteOffset: Int, what: String)
     case emptyFile(path: String)
     /// A mapping that no file could satisfy.
     case invalidMapping(String)
     case missingFile(path: String)
     /// A header, or nothing but blank lines.
     case noLines(path: String)
-    /// A file that starts like UTF-16, gzip or zip.
+    /// A file that starts like UTF-16 or zip, or that unpacks to gzip data once more.
     case notText(path: String, what: String)
     /// The file of rejects could not be written.
     case rejectsFile(StoreError)
@@ -36,6 +40,16 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
             return "\(path): \(role): the header has `\(column)` \(numbers.count) times (columns "
                 + numbers.map(String.init).joined(separator: ", ")
                 + "); rename one, or refer to it by number without a header"
+        case .changedWhileRead(let path, let before, let after):
+            let what =
+                before == after
+                ? "its \(before) bytes were written to"
+                : "it had \(before) bytes and has \(after)"
+            return "\(path): the file changed while it was read (\(what)); "
+                + "ingest it, or a copy, once nothing writes to it"
+        case .damagedGzip(let path, let byteOffset, let what):
+            return "\(path), byte \(byteOffset) of the packed file: the gzip data are damaged: "
+                + "\(what); fetch or pack the file again"
         case .emptyFile(let path):
             return "\(path): the file is empty"
         case .invalidMapping(let what):
@@ -44,9 +58,6 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
             return "\(path): there is no such file"
         case .noLines(let path):
             return "\(path): the file has no data lines"
-        case .notText(let path, "gzip data"):
-            return "\(path): the file is gzip data, not UTF-8 text; unpack it on the way: "
-                + "gzip -dc \(path) | patron ingest --purchases -"
         case .notText(let path, let what):
             return "\(path): the file is \(what), not UTF-8 text; convert it first"
         case .rejectsFile(let error):
@@ -70,6 +81,7 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
                 + Self.existing(column, columns, fieldCount)
         case .unreadableHeader(let path, let line, let reason):
             return "\(path), line \(line): the header cannot be read: \(reason.rawValue)"
+                + reason.limitNote
         case .wrongDelimiter(let path, let role, let column, let mapped, let likely, let line):
             return "\(path): \(role): column \(column) not found; with the delimiter "
                 + "\(mapped.rawValue) the first line is one column, `\(line)`: "
@@ -79,7 +91,7 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
 
     private static func list(_ counts: [RejectReason: Int]) -> String {
         counts.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }
-            .map { "\($0.key.rawValue) \($0.value)" }.joined(separator: ", ")
+            .map { "\($0.key.rawValue) \($0.value)\($0.key.limitNote)" }.joined(separator: ", ")
     }
 
     private static func existing(

@@ -4,11 +4,11 @@ package import Units
 /// Reads one file of purchase lines into memory: all batches of a `PurchaseStream`, joined.
 ///
 /// - Parameters:
-///   - path: of a file or a pipe; `-` is standard input.
+///   - path: of a file or a pipe, plain or gzip data; `-` is standard input.
 ///   - clock: the plan's time zone, for times without an offset.
 ///   - rejects: shared by several files if wished; the caller finishes it, also after an error.
-/// - Throws: `IngestError` where the file cannot be read or mapped, has no lines, or has more
-///   rejects than the mapping allows.
+/// - Throws: `IngestError` where the file cannot be read or mapped, has no lines, has more
+///   rejects than the mapping allows, or was written to meanwhile.
 package func readPurchases(
     path: String, mapping: PurchaseMapping, clock: LocalClock, rejects: RejectsWriter? = nil,
     threadCount: Int = 1, plan: ReadingPlan = ReadingPlan()

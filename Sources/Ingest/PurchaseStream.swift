@@ -25,7 +25,7 @@ package struct PurchaseTexts: Sendable, Equatable {
     package var channels: TextArray?
 }
 
-/// How far a file has been read.
+/// How far a file has been read, in its own bytes: those of gzip data are the packed ones.
 package struct ReadingProgress: Sendable, Equatable {
     package var byteCount: Int
     /// Nil for a pipe.
@@ -41,7 +41,7 @@ package struct ReadingProgress: Sendable, Equatable {
 /// The file is cut into pieces, which threads read at once; each starts at its first line end and
 /// guesses that no quoted field is open there. Where the piece before did not end there, the piece is
 /// read again from the right place. What comes out, batches included, does not depend on the
-/// number of threads. A pipe is read by one thread and parsed by all.
+/// number of threads. A pipe is read, and gzip data are unpacked, by one thread and parsed by all.
 ///
 /// Memory: `piecesPerThread` pieces a thread, the batch and the dictionaries, whatever the file's size.
 ///
@@ -77,7 +77,7 @@ package final class PurchaseStream {
     private var unhashedCount = 0
 
     /// - Parameters:
-    ///   - path: of a file or a pipe; `-` is standard input.
+    ///   - path: of a file or a pipe, plain or gzip data; `-` is standard input.
     ///   - clock: the plan's time zone, for times without an offset.
     ///   - rejects: shared by several files if wished; the caller finishes it, also after an error.
     /// - Throws: `IngestError` where the file cannot be read or mapped.
@@ -129,11 +129,7 @@ package final class PurchaseStream {
         for place in 0..<textCount { batch.append(BatchColumn(.texts(place))) }
     }
 
-    package var progress: ReadingProgress {
-        ReadingProgress(
-            byteCount: min(nextPiece, source.byteCount ?? nextPiece),
-            totalByteCount: source.byteCount)
-    }
+    package var progress: ReadingProgress { source.progress(at: nextPiece) }
 
     /// The texts of all codes so far. A later batch may have more, but none changes.
     package var texts: PurchaseTexts {
@@ -213,9 +209,11 @@ package final class PurchaseStream {
     }
 
     /// What the file came to. Reads what is left of it, if anything.
-    /// - Throws: `noLines`, and `tooManyRejects` for more than the mapping allows.
+    /// - Throws: `changedWhileRead`, `noLines`, and `tooManyRejects` for more than the mapping
+    ///   allows.
     package func finish() throws(IngestError) -> IngestReport {
         while try nextBatch() != nil {}
+        try source.checkUnchanged()
         merge([])
         let hasher = batch[0].hasher
         return try file.report(byteCount: hasher.byteCount, contentHash: hasher.value)
@@ -306,10 +304,7 @@ extension PurchaseStream {
         }
         for index in pieces.indices where !isAtEnd {
             let piece = pieces[index]
-            guard piece.failure == 0 else {
-                throw .system(
-                    SystemError(code: piece.failure, operation: "read", path: source.path))
-            }
+            guard piece.failure == 0 else { throw source.error(piece.failure) }
             nextPiece += piece.ownCount
             unhashedCount = index + 1
             try accept(index)
@@ -357,10 +352,7 @@ extension PurchaseStream {
         while true {
             wanted = min(wanted, most)
             let failure = window.fill(source, at: nextStart, wanted: wanted)
-            guard failure == 0 else {
-                throw .system(
-                    SystemError(code: failure, operation: "read", path: source.path))
-            }
+            guard failure == 0 else { throw source.error(failure) }
             let result = spareResult()
             if mender.readOne(window, into: result) { return try take(result) }
             if wanted == most {

@@ -25,6 +25,8 @@ struct Record: Sendable {
 package struct RecordLimits: Sendable {
     package var lineByteCount = Limits.lineByteCount
     package var quotedLineCount = Limits.quotedLineCount
+
+    package init() {}
 }
 
 /// Cuts bytes into records and fields, in one pass and without copying.

@@ -40,4 +40,16 @@ package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRep
     case unterminatedQuote
     /// More or fewer fields than the header (without one: than the first line).
     case wrongFieldCount
+
+    /// The limit that was passed, as a note for messages; empty where the reason is none of size.
+    var limitNote: String {
+        switch self {
+        case .amountOutOfRange: " (at most ±\(Limits.amountUnits))"
+        case .lineTooLong: " (at most \(Limits.lineByteCount) bytes)"
+        case .textTooLong: " (at most \(Limits.textByteCount) bytes)"
+        case .timeOutOfRange:
+            " (years \(Limits.years.lowerBound) to \(Limits.years.upperBound))"
+        default: ""
+        }
+    }
 }

@@ -1,5 +1,5 @@
-// Why unsafe: read(2) and pread(2) take a pointer. It comes from a buffer of the caller's, lives for
-// one call, and the count is what is left of the buffer.
+// Why unsafe: pread(2) takes a pointer. It comes from a buffer of the caller's, lives for one call,
+// and the count is what is left of the buffer.
 
 import ColumnStore
 
@@ -9,23 +9,29 @@ import Glibc
 import Darwin
 #endif
 
-/// The bytes of a file, a pipe or an array, by their offset. A file is read rather than mapped: it
-/// belongs to someone else, and one that is cut short while it is mapped would end the process.
+/// The bytes of a file, a pipe or an array, by their offset; those of gzip data as they unpack. A file
+/// is read rather than mapped: it belongs to someone else, and one that is cut short while it is
+/// mapped would end the process.
 ///
-/// Of a pipe, what may be asked for again is kept: everything from `release(before:)` on.
-/// Several threads may read a file or an array at once; a pipe only one.
+/// Of a pipe or gzip data, what may be asked for again is kept: everything from `release(before:)` on.
+/// Several threads may read a plain file or an array at once; the others only one.
 final class ByteSource: @unchecked Sendable {
     private enum Kind {
+        case feed(ByteFeed)
         case file(Int32)
         case memory([UInt8])
-        case pipe(Int32)
     }
 
     let path: String
-    /// The bytes in all, as the system says at first; nil for a pipe.
+    /// The bytes in all, as the system says at first; nil for a pipe and for gzip data.
     let byteCount: Int?
+    /// What `progress` counts to: of a packed file its packed bytes. Nil for a pipe.
+    private let wholeByteCount: Int?
     private let kind: Kind
-    /// Of a pipe: what was read and is still wanted, from `heldStart` on in the stream.
+    /// Closed at the end; -1 for none. `firstState` is that of a file.
+    private var descriptor: Int32 = -1
+    private var firstState: FileState?
+    /// Of a feed: what was read and is still wanted, from `heldStart` on in the stream.
     private var held: [UInt8] = []
     private var heldStart = 0
     private var isAtEnd = false
@@ -34,8 +40,8 @@ final class ByteSource: @unchecked Sendable {
     init(path: String) throws(IngestError) {
         self.path = path
         if path == "-" {
-            kind = .pipe(0)
-            byteCount = nil
+            kind = .feed(ByteFeed(descriptor: 0))
+            (byteCount, wholeByteCount) = (nil, nil)
             return
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -54,38 +60,62 @@ final class ByteSource: @unchecked Sendable {
             close(descriptor)
             throw .system(SystemError(code: EISDIR, operation: "read", path: path))
         }
-        let isFile = information.st_mode & S_IFMT == S_IFREG
-        kind = isFile ? .file(descriptor) : .pipe(descriptor)
-        byteCount = isFile ? Int(information.st_size) : nil
+        self.descriptor = descriptor
+        guard information.st_mode & S_IFMT == S_IFREG else {
+            kind = .feed(ByteFeed(descriptor: descriptor))
+            (byteCount, wholeByteCount) = (nil, nil)
+            return
+        }
+        let size = Int(information.st_size)
+        firstState = FileState(information)
+        wholeByteCount = size
+        var first: (UInt8, UInt8) = (0, 0)
+        // A failure here comes again with the first real read.
+        let isPacked =
+            withUnsafeMutableBytes(of: &first) { pread(descriptor, $0.baseAddress, 2, 0) } == 2
+            && ByteFeed.isPacked(first.0, first.1)
+        kind = isPacked ? .feed(ByteFeed(descriptor: descriptor)) : .file(descriptor)
+        byteCount = isPacked ? nil : size
     }
 
     /// Bytes in memory; `path` is their name.
     init(_ bytes: [UInt8], path: String) {
         self.path = path
-        kind = .memory(bytes)
-        byteCount = bytes.count
+        let isPacked = bytes.count >= 2 && ByteFeed.isPacked(bytes[0], bytes[1])
+        kind = isPacked ? .feed(ByteFeed(memory: bytes)) : .memory(bytes)
+        byteCount = isPacked ? nil : bytes.count
+        wholeByteCount = bytes.count
     }
 
     deinit {
-        switch kind {
-        case .file(let descriptor): close(descriptor)
-        case .pipe(let descriptor): if descriptor != 0 { close(descriptor) }
-        case .memory: break
-        }
+        if descriptor >= 0 { close(descriptor) }
     }
 
     /// Whether several threads may read at once.
     var isConcurrent: Bool {
-        if case .pipe = kind { return false }
+        if case .feed = kind { return false }
         return true
     }
 
+    /// How far the file has been read, where that is `offset` in its unpacked bytes.
+    func progress(at offset: Int) -> ReadingProgress {
+        guard case .feed(let feed) = kind else {
+            return ReadingProgress(
+                byteCount: min(offset, byteCount ?? offset), totalByteCount: byteCount)
+        }
+        return ReadingProgress(
+            byteCount: wholeByteCount == nil ? offset : feed.consumedCount,
+            totalByteCount: wholeByteCount)
+    }
+
     /// Fills `target` with the bytes from `offset` on; fewer only at the end.
-    /// - Returns: how many, or the system's error number as a negative one.
+    /// - Returns: how many, or a negative number that `error(_:)` explains.
     func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Int {
         switch kind {
         case .file(let descriptor):
-            return readFully(target) { pread(descriptor, $0, $1, off_t(offset + $2)) }
+            // What is added meanwhile is not read: it may be the first half of a line.
+            let count = min(target.count, max((byteCount ?? 0) - offset, 0))
+            return readFully(descriptor, offset, .init(rebasing: target[..<count]))
         case .memory(let bytes):
             let count = min(target.count, max(bytes.count - offset, 0))
             guard count > 0 else { return 0 }
@@ -93,10 +123,10 @@ final class ByteSource: @unchecked Sendable {
                 target.copyMemory(from: .init(rebasing: $0[offset..<offset + count]))
             }
             return count
-        case .pipe(let descriptor):
-            let failure = hold(descriptor, to: offset + target.count)
-            if failure != 0 { return -Int(failure) }
-            precondition(offset >= heldStart, "bytes of a pipe are gone once they are released")
+        case .feed(let feed):
+            let failure = hold(feed, to: offset + target.count)
+            if failure != 0 { return failure }
+            precondition(offset >= heldStart, "bytes of a feed are gone once they are released")
             let count = min(target.count, max(heldStart + held.count - offset, 0))
             guard count > 0 else { return 0 }
             let start = offset - heldStart
@@ -107,50 +137,82 @@ final class ByteSource: @unchecked Sendable {
         }
     }
 
+    /// What a negative result of `read` means.
+    func error(_ result: Int) -> IngestError {
+        if case .feed(let feed) = kind, let damage = feed.damage {
+            return .damagedGzip(path: path, byteOffset: damage.byteOffset, what: damage.what)
+        }
+        return .system(SystemError(code: Int32(-result), operation: "read", path: path))
+    }
+
+    /// Throws `changedWhileRead` where a file is no longer what it was when it was opened.
+    func checkUnchanged() throws(IngestError) {
+        guard let firstState else { return }
+        var information = stat()
+        guard fstat(descriptor, &information) == 0 else {
+            throw .system(SystemError(code: errno, operation: "fstat", path: path))
+        }
+        let state = FileState(information)
+        guard state == firstState else {
+            throw .changedWhileRead(
+                path: path, byteCountBefore: firstState.byteCount,
+                byteCountAfter: state.byteCount)
+        }
+    }
+
     /// Says that nothing before `offset` will be asked for again.
     func release(before offset: Int) {
         // Moving what is left costs, so that it is done only where it is the smaller part.
-        guard case .pipe = kind, (offset - heldStart) * 2 >= held.count else { return }
+        guard !isConcurrent, (offset - heldStart) * 2 >= held.count else { return }
         let count = min(offset - heldStart, held.count)
         held.removeFirst(count)
         heldStart += count
     }
 
-    /// Reads a pipe on until `end`. Returns an error number or 0.
-    private func hold(_ descriptor: Int32, to end: Int) -> Int32 {
+    /// Reads a feed on until `end`. Returns a negative number where that fails, else 0.
+    private func hold(_ feed: ByteFeed, to end: Int) -> Int {
         while !isAtEnd, heldStart + held.count < end {
             let start = held.count
             let missing = max(end - heldStart - start, 1 << 16)
             // The zeros are written over; the array keeps its memory from round to round.
             held.append(contentsOf: repeatElement(0, count: missing))
-            let received = held.withUnsafeMutableBytes { buffer in
-                readFully(.init(rebasing: buffer[start...])) { place, count, _ in
-                    readOnce(descriptor, place, count)
-                }
+            let received = held.withUnsafeMutableBytes {
+                feed.read(into: .init(rebasing: $0[start...]))
             }
             held.removeLast(missing - max(received, 0))
-            if received < 0 { return Int32(-received) }
+            if received < 0 { return received }
             if received < missing { isAtEnd = true }
         }
         return 0
     }
 }
 
-private func readOnce(
-    _ descriptor: Int32, _ target: UnsafeMutableRawPointer, _ count: Int
-) -> Int {
-    read(descriptor, target, count)
+/// By what a file that is written to meanwhile is known.
+private struct FileState: Equatable {
+    var byteCount: Int
+    var seconds: Int
+    var nanoseconds: Int
+
+    init(_ information: stat) {
+        byteCount = Int(information.st_size)
+        #if canImport(Darwin)
+        seconds = information.st_mtimespec.tv_sec
+        nanoseconds = information.st_mtimespec.tv_nsec
+        #else
+        seconds = information.st_mtim.tv_sec
+        nanoseconds = information.st_mtim.tv_nsec
+        #endif
+    }
 }
 
-/// Repeats `read(target, count, bytes so far)` until all is there or nothing more comes.
+/// Reads until all is there or nothing more comes; a negative error number where that fails.
 private func readFully(
-    _ target: UnsafeMutableRawBufferPointer,
-    _ read: (UnsafeMutableRawPointer, Int, Int) -> Int
+    _ descriptor: Int32, _ offset: Int, _ target: UnsafeMutableRawBufferPointer
 ) -> Int {
     guard let base = target.baseAddress else { return 0 }
     var count = 0
     while count < target.count {
-        let received = read(base + count, target.count - count, count)
+        let received = pread(descriptor, base + count, target.count - count, off_t(offset + count))
         if received < 0 && errno == EINTR { continue }
         if received < 0 { return -Int(errno) }
         if received == 0 { break }
@@ -159,7 +221,7 @@ private func readFully(
     return count
 }
 
-/// All bytes of a file or a pipe, or of standard input for `-`. Throws `missingFile` or `system`.
+/// All bytes of a file or a pipe, or of standard input for `-`. Throws what `ByteSource` does.
 func readWholeFile(_ path: String) throws(IngestError) -> [UInt8] {
     let source = try ByteSource(path: path)
     var bytes: [UInt8] = []
@@ -171,12 +233,12 @@ func readWholeFile(_ path: String) throws(IngestError) -> [UInt8] {
             received = source.read(at: start, into: UnsafeMutableRawBufferPointer(buffer))
             count = max(received, 0)
         }
-        guard received >= 0 else {
-            throw .system(SystemError(code: Int32(-received), operation: "read", path: path))
-        }
+        guard received >= 0 else { throw source.error(received) }
         if start == 0 { bytes = piece } else { bytes.append(contentsOf: piece) }
-        if received < capacity { return bytes }
+        if received < capacity { break }
         source.release(before: bytes.count)
         capacity = max(bytes.count, 1 << 16)
     }
+    try source.checkUnchanged()
+    return bytes
 }

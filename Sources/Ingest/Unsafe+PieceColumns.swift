@@ -1,6 +1,6 @@
 // Why unsafe: a piece's columns are written one value at a time at ten million lines a second, into
 // memory that is used again for the next piece: the first touch of fresh memory costs more than the
-// parsing. Every write follows `reserveRow` or `reserveText`, which make the room.
+// parsing. Every write follows `reserveRows` or `reserveText`, which make the room.
 
 #if canImport(Glibc)
 import Glibc
@@ -46,10 +46,10 @@ struct PieceColumns: @unchecked Sendable {
         idText.deallocate()
     }
 
-    /// Makes room for one more line.
+    /// Makes room for more lines.
     @inline(__always)
-    mutating func reserveRow() {
-        if count == capacity { grow() }
+    mutating func reserveRows(_ more: Int) {
+        if count + more > capacity { grow(count + more) }
     }
 
     /// Makes room for a text id of `byteCount` bytes and eight more.
@@ -70,8 +70,8 @@ struct PieceColumns: @unchecked Sendable {
         ids[count] = Int64(idTextCount)
     }
 
-    private mutating func grow() {
-        let larger = max(capacity * 2, 1_024)
+    private mutating func grow(_ wanted: Int) {
+        let larger = max(capacity * 2, wanted, 1_024)
         ids = moved(ids, count, to: larger)
         times = moved(times, count, to: larger)
         amounts = moved(amounts, count, to: larger)
@@ -159,8 +159,8 @@ final class TextBuffer: @unchecked Sendable {
         return UnsafeRawPointer(found) - UnsafeRawPointer(base)
     }
 
-    /// Reads up to `wanted` bytes. Returns 0, or the system's error number.
-    func fill(_ source: ByteSource, at offset: Int, wanted: Int) -> Int32 {
+    /// Reads up to `wanted` bytes. Returns 0, or the source's negative number.
+    func fill(_ source: ByteSource, at offset: Int, wanted: Int) -> Int {
         let room = (wanted + 191) & ~63
         if room > capacity {
             base.deallocate()
@@ -174,6 +174,6 @@ final class TextBuffer: @unchecked Sendable {
         count = max(received, 0)
         reachesEnd = count < wanted
         (base + count).update(repeating: 0x20, count: 64 + (64 - count % 64) % 64)
-        return received < 0 ? Int32(-received) : 0
+        return min(received, 0)
     }
 }

@@ -81,6 +81,19 @@ struct TextDictionary: @unchecked Sendable {
         return longCode(text, length)
     }
 
+    /// The code of a text of 1…8 bytes that stands where it is looked for first; `CodedText.missing`
+    /// for any other. Takes no jump that depends on the text, so that the table's lines of many
+    /// texts are fetched at once.
+    @inline(__always)
+    func firstCode(_ text: UnsafePointer<UInt8>, _ length: Int) -> UInt32 {
+        let key = word(text, length)
+        let slot = Int(truncatingIfNeeded: fold(key, UInt64(truncatingIfNeeded: length))) & mask
+        let entry = slots[slot]
+        let isHit =
+            (entry.key == key) && (Int(entry.length) == length) && (length &- 1) & ~7 == 0
+        return isHit ? entry.mark &- 1 : .max
+    }
+
     private mutating func longCode(_ text: UnsafePointer<UInt8>, _ length: Int) -> UInt32 {
         var key = UInt64(length)
         var index = 0

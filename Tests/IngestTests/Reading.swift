@@ -1,6 +1,7 @@
 import ByteCoding
 import Foundation
 import Ingest
+import Testing
 import Units
 
 /// customer,time,amount by name, text ids.
@@ -57,4 +58,17 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     try body(folder)
+}
+
+/// A file of some bytes that is removed after the body.
+func withTemporaryFile<Result>(
+    _ bytes: [UInt8], _ body: (_ path: String) throws -> Result
+) throws -> Result {
+    var result: Result?
+    try withTemporaryFolder { folder in
+        let file = folder.appendingPathComponent("sales.csv")
+        try Data(bytes).write(to: file)
+        result = try body(file.path)
+    }
+    return try #require(result)
 }
