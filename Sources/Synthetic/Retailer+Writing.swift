@@ -1,12 +1,13 @@
 import ColumnStore
 import Numerical
+import Synchronization
 import Units
 
 extension Retailer {
     /// Customers a chunk: some 2 MB of text.
     private static let chunkCustomers = 1_000
-    /// Chunks a thread between two writes: bounds what is held, and evens out the threads.
-    private static let chunksPerThread = 4
+    /// Chunks between two reports: bounds what can wait for a slow one.
+    private static let chunksPerWindow = 32
 
     /// The lines of one chunk of customers, ready to be written.
     private struct Chunk: Sendable {
@@ -16,39 +17,74 @@ extension Retailer {
         var summary = Summary()
     }
 
+    /// Writes chunks in their order, in whatever order they come.
+    private struct Sink {
+        private let purchases: AtomicFile
+        private let customers: AtomicFile
+        private let truth: AtomicFile
+        private var summary = Summary()
+        private var next = 0
+        private var waiting: [Int: Chunk] = [:]
+        private var error: StoreError?
+
+        init(folder: String) throws(StoreError) {
+            purchases = try AtomicFile(path: "\(folder)/\(FileName.purchases)")
+            customers = try AtomicFile(path: "\(folder)/\(FileName.customers)")
+            truth = try AtomicFile(path: "\(folder)/\(FileName.customerTruth)")
+            try purchases.write(Array(purchaseHeader.utf8))
+            try customers.write(Array(customerHeader.utf8))
+            try truth.write(Array(truthHeader.utf8))
+        }
+
+        /// Takes a chunk of the window; an error waits for its end.
+        mutating func take(_ chunk: Chunk, _ index: Int) {
+            waiting[index] = chunk
+            while error == nil, let chunk = waiting.removeValue(forKey: next) {
+                do throws(StoreError) {
+                    try purchases.write(chunk.purchases)
+                    try customers.write(chunk.customers)
+                    try truth.write(chunk.truth)
+                } catch {
+                    self.error = error
+                }
+                summary.add(chunk.summary)
+                next += 1
+            }
+        }
+
+        mutating func endWindow() throws(StoreError) {
+            if let error { throw error }
+            next = 0
+        }
+
+        mutating func commit() throws(StoreError) -> Summary {
+            summary.purchaseByteCount = purchases.byteCount
+            try purchases.commit()
+            try customers.commit()
+            try truth.commit()
+            return summary
+        }
+    }
+
     func write(
         into folder: String, threadCount: Int, progress: (Int) -> Void
     ) throws(StoreError) -> Summary {
-        let purchases = try AtomicFile(path: "\(folder)/\(FileName.purchases)")
-        let customers = try AtomicFile(path: "\(folder)/\(FileName.customers)")
-        let truth = try AtomicFile(path: "\(folder)/\(FileName.customerTruth)")
-        try purchases.write(Array(Self.purchaseHeader.utf8))
-        try customers.write(Array(Self.customerHeader.utf8))
-        try truth.write(Array(Self.truthHeader.utf8))
-        var summary = Summary()
-        let window = Self.chunkCustomers * Self.chunksPerThread * threadCount
-        var start = 0
-        while start < parameters.customerCount {
+        let sink = Mutex(try Sink(folder: folder))
+        let window = Self.chunkCustomers * Self.chunksPerWindow
+        for start in stride(from: 0, to: parameters.customerCount, by: window) {
             let count = min(window, parameters.customerCount - start)
-            let first = start
-            let chunks = parallelMap(
+            // One thread writes while the others draw; only chunks that wait for an earlier one are
+            // held.
+            parallelFor(
                 count: count, chunkSize: Self.chunkCustomers, threadCount: threadCount
-            ) { _, rows in
-                chunk(of: first + rows.lowerBound..<first + rows.upperBound)
+            ) { index, rows in
+                let chunk = chunk(of: start + rows.lowerBound..<start + rows.upperBound)
+                sink.withLock { $0.take(chunk, index) }
             }
-            for chunk in chunks {
-                try purchases.write(chunk.purchases)
-                try customers.write(chunk.customers)
-                try truth.write(chunk.truth)
-                summary.add(chunk.summary)
-            }
-            start += count
-            progress(start)
+            try sink.withLock { (sink) throws(StoreError) in try sink.endWindow() }
+            progress(start + count)
         }
-        summary.purchaseByteCount = purchases.byteCount
-        try purchases.commit()
-        try customers.commit()
-        try truth.commit()
+        let summary = try sink.withLock { (sink) throws(StoreError) in try sink.commit() }
         try AtomicFile.write(catalogue.text(), to: "\(folder)/\(FileName.products)")
         try AtomicFile.write(truthText(), to: "\(folder)/\(FileName.truth)")
         // The plan comes last: a folder with a plan has the files that it names.

@@ -73,9 +73,9 @@ private func parameters(customers: Int, seed: UInt64 = 1) -> Retailer.Parameters
     @Test func progressEndsAtTheCustomerCount() throws {
         try withTemporaryFolder { folder in
             var seen: [Int] = []
-            let retailer = try Retailer(parameters(customers: 4_500))
+            let retailer = try Retailer(parameters(customers: 33_000))
             _ = try retailer.generate(into: folder.path, threadCount: 1) { seen.append($0) }
-            #expect(seen == [4_000, 4_500])
+            #expect(seen == [32_000, 33_000])
         }
     }
 }
