@@ -65,23 +65,86 @@ package struct ReferenceHistogram: Codable, Sendable, Equatable {
     ///   - valid: nil means all.
     package init(name: String, values: [Float], valid: [Bool]?) {
         self.name = name
-        let present: [Float]
-        if let valid {
-            present = zip(values, valid).lazy.filter(\.1).map(\.0)
-        } else {
-            present = values
+        var missingCount = 0
+        var ordered = FloatRanks()
+        for row in values.indices {
+            if valid?[row] ?? true { ordered.count(values[row]) } else { missingCount += 1 }
         }
-        missingCount = values.count - present.count
-        let sorted = present.sorted()
+        self.missingCount = missingCount
+        let count = values.count - missingCount
+        let ranks = count == 0 ? [] : (1..<10).map { min(count - 1, count * $0 / 10) }
+        ordered.select(ranks)
+        for row in values.indices where valid?[row] ?? true { ordered.refine(values[row]) }
         var edges: [Float] = []
-        for decile in 1..<10 where !sorted.isEmpty {
-            let edge = sorted[min(sorted.count - 1, sorted.count * decile / 10)]
-            if edges.last != edge { edges.append(edge) }
-        }
+        for edge in ordered.values(ranks) where edges.last != edge { edges.append(edge) }
         self.edges = edges
         var counts = [Int](repeating: 0, count: edges.count + 1)
-        for value in sorted { counts[edges.firstIndex { value <= $0 } ?? edges.count] += 1 }
+        for row in values.indices where valid?[row] ?? true {
+            counts[edges.firstIndex { values[row] <= $0 } ?? edges.count] += 1
+        }
         self.counts = counts
+    }
+}
+
+/// Finds the values of given ranks among many in three passes, without sorting or copying them: the
+/// high halves of the values' bits are counted first, then the low halves of those that share the
+/// high half of a wanted one.
+private struct FloatRanks {
+    private var highCounts = [Int](repeating: 0, count: 1 << 16)
+    /// Where the counts of a selected high half are; -1 for others.
+    private var slots = [Int](repeating: -1, count: 1 << 16)
+    private var lowCounts: [Int] = []
+
+    /// Bits that ascend with the values; 0 and -0 are one.
+    private static func key(_ value: Float) -> UInt32 {
+        let bits = (value + 0).bitPattern
+        return bits >> 31 == 0 ? bits | 0x8000_0000 : ~bits
+    }
+
+    private static func value(_ key: UInt32) -> Float {
+        Float(bitPattern: key >> 31 == 1 ? key & 0x7FFF_FFFF : ~key)
+    }
+
+    mutating func count(_ value: Float) { highCounts[Int(Self.key(value) >> 16)] += 1 }
+
+    /// The high half of the value of a rank, and the rank among those that share it.
+    private func place(_ rank: Int) -> (high: Int, rank: Int) {
+        var rank = rank
+        for high in highCounts.indices {
+            if rank < highCounts[high] { return (high, rank) }
+            rank -= highCounts[high]
+        }
+        preconditionFailure("a rank below the count")
+    }
+
+    mutating func select(_ ranks: [Int]) {
+        for rank in ranks {
+            let high = place(rank).high
+            guard slots[high] < 0 else { continue }
+            slots[high] = lowCounts.count
+            lowCounts += repeatElement(0, count: 1 << 16)
+        }
+    }
+
+    mutating func refine(_ value: Float) {
+        let key = Self.key(value)
+        let slot = slots[Int(key >> 16)]
+        if slot >= 0 { lowCounts[slot + Int(key & 0xFFFF)] += 1 }
+    }
+
+    func values(_ ranks: [Int]) -> [Float] {
+        ranks.map { rank in
+            var (high, rest) = place(rank)
+            let slot = slots[high]
+            precondition(slot >= 0, "a rank that was selected")
+            var low = 0
+            while rest >= lowCounts[slot + low] {
+                rest -= lowCounts[slot + low]
+                low += 1
+            }
+            high = high << 16 | low
+            return Self.value(UInt32(high))
+        }
     }
 }
 
