@@ -38,9 +38,12 @@ package struct ArrayFileWriter: Sendable {
     }
 
     /// Writes the file; it becomes visible whole (`AtomicFile`).
+    /// - Parameter syncs: false for a file that can be made anew (`AtomicFile.commitWithoutSync`).
     /// - Returns: the file's byte count and its CRC-32C.
     @discardableResult
-    package func write(to path: String) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
+    package func write(
+        to path: String, syncs: Bool = true
+    ) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
         try validate(path)
         let header = makeHeader()
         let file = try AtomicFile(path: path)
@@ -51,7 +54,7 @@ package struct ArrayFileWriter: Sendable {
         }
         try pad(file)
         let result = (file.byteCount, file.checksum)
-        try file.commit()
+        if syncs { try file.commit() } else { try file.commitWithoutSync() }
         return result
     }
 

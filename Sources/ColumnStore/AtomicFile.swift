@@ -90,6 +90,19 @@ package final class AtomicFile {
         try Self.commit([self])
     }
 
+    /// Makes the file visible, and durable when the system gets to it: after a power cut it may be
+    /// the previous one, the new one or damaged. For what its checksums tell apart and can be made
+    /// anew.
+    package func commitWithoutSync() throws(StoreError) {
+        do throws(StoreError) {
+            try finishWriting(syncs: false)
+            try PendingFiles.rename([self])
+        } catch {
+            abandon()
+            throw error
+        }
+    }
+
     /// Makes several files visible and durable, in order. Whatever fails before the first rename,
     /// as a full disk does, leaves all previous files in place; a crash or a rename that fails may
     /// leave the first of the new ones.
@@ -105,11 +118,11 @@ package final class AtomicFile {
         for file in files where synced.insert(file.folder).inserted { try syncFolder(file.folder) }
     }
 
-    private func finishWriting() throws(StoreError) {
+    private func finishWriting(syncs: Bool = true) throws(StoreError) {
         guard isOpen else {
             throw .invalidInput(path: path, reason: "the file is already closed")
         }
-        try retryingInterrupts("fsync", path) { fsync(descriptor) }
+        if syncs { try retryingInterrupts("fsync", path) { fsync(descriptor) } }
         let closing = descriptor
         descriptor = -1
         // Not retried: Linux releases the descriptor even where close reports EINTR.

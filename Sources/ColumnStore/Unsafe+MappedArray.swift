@@ -66,6 +66,14 @@ package struct MappedArray<Element: ArrayElement>: Sendable {
             UnsafeRawBufferPointer(UnsafeBufferPointer(start: start, count: count)).bytes)
     }
 
+    /// Gives the memory of the array's pages back to the system until they are read again.
+    package func forget() {
+        guard let start, let base = file.base else { return }
+        file.forget(
+            at: UnsafeRawPointer(start) - UnsafeRawPointer(base),
+            count: count * MemoryLayout<Element>.stride)
+    }
+
     /// Copies the elements.
     package func toArray() -> [Element] {
         defer { extendLifetime(file) }

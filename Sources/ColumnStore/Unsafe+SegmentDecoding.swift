@@ -1,4 +1,4 @@
-import ByteCoding
+package import ByteCoding
 
 extension MappedFile {
     /// Lends the bytes of a chunk after LZ4; checks that the entry lies within the file.
@@ -104,6 +104,47 @@ extension SegmentReader {
             }
         }
         return validity
+    }
+
+    /// Consecutive blocks of a text column, each with its own codes and values, as it is stored:
+    /// equal texts of two blocks are not looked for, which takes most of the time of `column` where
+    /// texts are mostly distinct.
+    /// - Throws: `checksumMismatch` or `corrupt` for damaged bytes.
+    package func codedBlocks(
+        _ column: Int, _ blocks: Range<Int>
+    ) throws(StoreError) -> [CodedText] {
+        precondition(
+            blocks.lowerBound >= 0 && blocks.upperBound <= blockCount
+                && schema[column].type == .text, "blocks of a text column of the segment")
+        var result: [CodedText] = []
+        for block in blocks {
+            let entry = entry(column, block)
+            try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+                var validity: [Bool]?
+                if entry.zone.nullCount > 0 {
+                    validity = try ChunkDecoder.validity(
+                        &bytes, rowCount: entry.zone.rowCount, nullCount: entry.zone.nullCount)
+                }
+                let decoded = try ChunkDecoder.texts(
+                    &bytes, entry.encoding, rowCount: entry.zone.rowCount)
+                guard case .dictionary(let values, var codes) = decoded else {
+                    var collector = TextCollector(form: .coded)
+                    collector.append(decoded, validity)
+                    if case .coded(let text) = collector.data { result.append(text) }
+                    return
+                }
+                if values.isEmpty, entry.zone.nullCount < entry.zone.rowCount {
+                    throw ChunkFlaw(reason: "rows with a value and no text to take it from")
+                }
+                if let validity {
+                    for row in codes.indices where !validity[row] {
+                        codes[row] = CodedText.missing
+                    }
+                }
+                result.append(CodedText(codes: codes, values: values))
+            }
+        }
+        return result
     }
 
     /// Decodes blocks of a text column into one of its two forms.

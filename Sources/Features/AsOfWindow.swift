@@ -1,8 +1,8 @@
-import Units
+package import Units
 
 /// Decides which lines a computation as of a day may see: those whose local day is within
 /// `after + 1 ... through`.
-struct AsOfWindow: Sendable {
+package struct AsOfWindow: Sendable {
     private let clock: LocalClock
     private let after: Int
     private let through: Int
@@ -11,7 +11,7 @@ struct AsOfWindow: Sendable {
     private let surelyInside: Range<Int64>
     private let surelyPossible: Range<Int64>
 
-    init(after: CalendarDay?, through: CalendarDay, clock: LocalClock) {
+    package init(after: CalendarDay?, through: CalendarDay, clock: LocalClock) {
         self.clock = clock
         let margin = 2
         let first = after.map { $0.daysSince1970 + 1 } ?? Int(Int32.min)
@@ -25,7 +25,7 @@ struct AsOfWindow: Sendable {
     }
 
     /// Whether a line at this instant counts.
-    func contains(_ time: Int64) -> Bool {
+    package func contains(_ time: Int64) -> Bool {
         if surelyInside.contains(time) { return true }
         guard surelyPossible.contains(time) else { return false }
         let day = clock.day(atUTC: Int(time)).daysSince1970

@@ -48,8 +48,8 @@ package struct FeatureScan: Sendable {
     private let positions: [Int]
     private let names: Set<String>?
     private let window: AsOfWindow
-    private let clock: LocalClock
-    private let asOf: CalendarDay
+    let clock: LocalClock
+    let asOf: CalendarDay
     private let grossMarginRate: Double
     private let lines: LineRange
 
@@ -76,6 +76,20 @@ package struct FeatureScan: Sendable {
         self.asOf = asOf
         self.grossMarginRate = grossMarginRate
         lines = survey.lines
+    }
+
+    /// The features that the table holds, attributes aside, in its order.
+    package var featureNames: [String] { positions.map { layout.entries[$0].name } }
+
+    /// All shares of the values of text columns, which the table may hold or not.
+    package var shareNames: [String] {
+        ["categoryShares", "channelShares"].flatMap { layout.groups[$0] ?? [] }
+    }
+
+    /// The days of the windows that some feature of the table counts.
+    var windowDays: [Int] {
+        let names = featureNames
+        return [30, 90, 365].filter { days in names.contains { $0.hasSuffix("\(days)Days") } }
     }
 
     /// The rows of some customers of a history.
@@ -176,21 +190,30 @@ package struct FeatureScan: Sendable {
 /// The rows of some customers, in order; undefined values are NaN until they become a table.
 package struct FeatureRows: Sendable {
     /// By feature that the table holds, then by row.
-    fileprivate var values: [[Float]] = []
-    fileprivate var history = CustomerHistory()
-    fileprivate var customerIDs: IDColumn?
-    fileprivate var customerRows: [Int] = []
+    var values: [[Float]] = []
+    var history = CustomerHistory()
+    var customerIDs: IDColumn?
+    var customerRows: [Int] = []
     /// Customers that were looked at, with a row or not.
-    fileprivate var customerCount = 0
-    fileprivate var convention: OrderConvention?
+    var customerCount = 0
+    var convention: OrderConvention?
 
     package init() {}
 
+    package var count: Int { history.count }
+
     /// Adds the rows of the customers that follow.
     package mutating func append(_ next: FeatureRows) {
-        guard let ids = next.customerIDs else { return }
+        // Those of nobody have no kind of id to go by.
+        guard let ids = next.customerIDs, ids.count > 0 else {
+            customerCount += next.customerCount
+            return
+        }
         guard customerIDs != nil else {
+            let before = customerCount
             self = next
+            customerRows = next.customerRows.map { $0 + before }
+            customerCount += before
             return
         }
         let isOfOneKind = customerIDs?.append(contentsOf: ids) ?? false

@@ -194,7 +194,7 @@ struct CustomerScan {
             let variance = max(0, scatter) / (Double(repeats) * Double(repeats - 1))
             set(.interPurchaseDeviationDays, variance.squareRoot())
         }
-        let months = max(1, Double(observed + 1) / TimeGrid.month.days)
+        let months = CustomerHistory.months(observedAgeDays: observed)
         let monthlyRevenue = units(totals.revenue.all) / months
         set(.monthlyRevenue, monthlyRevenue)
 

@@ -16,6 +16,8 @@ package enum FeatureError: Error, Sendable, Equatable, CustomStringConvertible {
     case noLines
     /// A history that holds returns only.
     case noPurchases
+    /// More of something than positions of 32 bits can tell apart.
+    case tooMany(what: String, actual: Int, limit: Int)
     /// A name that is neither a feature nor a group of features.
     case unknownFeature(name: String, nearest: String?)
 
@@ -39,6 +41,8 @@ package enum FeatureError: Error, Sendable, Equatable, CustomStringConvertible {
         case .noPurchases:
             "all purchase lines are returns (negative amounts): "
                 + "check which column is mapped to amount"
+        case .tooMany(let what, let actual, let limit):
+            "\(actual) \(what), at most \(limit): split the data into several workspaces"
         case .unknownFeature(let name, let nearest):
             "there is no feature or group named \(name)"
                 + (nearest.map { "; the nearest name is \($0)" } ?? "")

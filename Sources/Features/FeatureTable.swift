@@ -22,14 +22,15 @@ package struct FeatureColumn: Sendable, Equatable {
 package struct FeatureTable: Sendable {
     /// Ascending; one a row.
     package let customerIDs: IDColumn
-    /// Row `i` is customer row `customerRows[i]` of the purchase history.
+    /// Row `i` is customer row `customerRows[i]` of the purchase history that the rows were computed
+    /// from; of rows carried on from an earlier day, `i`.
     package let customerRows: [Int]
     package let asOf: CalendarDay
     package let convention: OrderConvention
     package private(set) var columns: [FeatureColumn]
     /// Group name to the names of its columns, such as `hourShares`, `attribute.gender`.
     package let groups: [String: [String]]
-    package let history: CustomerHistory
+    package private(set) var history: CustomerHistory
     /// The lines by the as-of day, returns included.
     package let lines: LineRange
 
@@ -48,9 +49,12 @@ package struct FeatureTable: Sendable {
         self.lines = lines
     }
 
-    /// Gives the memory of the columns back once all that reads them is done; what else the table
-    /// holds stays.
-    package mutating func removeColumns() { columns = [] }
+    /// Gives the memory of the columns and histories back once all that reads them is done; what
+    /// else the table holds stays.
+    package mutating func removeColumns() {
+        columns = []
+        history = CustomerHistory()
+    }
 
     package var rowCount: Int { customerRows.count }
 

@@ -11,13 +11,21 @@ package struct LineSurvey: Sendable, Equatable {
 
     package init() {}
 
+    /// A survey made before.
+    package init(lines: LineRange, purchases: LineRange) {
+        self.lines = lines
+        self.purchases = purchases
+    }
+
     /// Adds lines.
-    /// - Returns: for each whether it is a purchase line by the as-of day: what counts for the most
-    ///   frequent categories and channels.
+    /// - Parameter after: lines by this day were counted before; nil where none was.
+    /// - Returns: for each whether it is a purchase line by the as-of day that was not counted
+    ///   before: what counts for the most frequent categories and channels.
     package mutating func add(
-        times: [Int64], amounts: [Int64], asOf: CalendarDay, clock: LocalClock
+        times: [Int64], amounts: [Int64], after: CalendarDay? = nil, asOf: CalendarDay,
+        clock: LocalClock
     ) -> [Bool] {
-        let window = AsOfWindow(after: nil, through: asOf, clock: clock)
+        let window = AsOfWindow(after: after, through: asOf, clock: clock)
         var counted = [Bool](repeating: false, count: times.count)
         for (line, time) in times.enumerated() {
             let isSeen = window.contains(time)
@@ -41,7 +49,7 @@ package struct LineSurvey: Sendable, Equatable {
 }
 
 /// A number of purchase lines and when they were.
-package struct LineRange: Sendable, Equatable {
+package struct LineRange: Sendable, Equatable, Codable {
     package private(set) var count = 0
     /// UTC seconds; above `last` for no lines.
     package private(set) var first = Int64.max

@@ -197,7 +197,7 @@ import Units
                 let path = folder.sub("ws/\(name)")
                 _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
                 return !isFolder.boolValue && !["LOCK", "ORIGIN", "patron.yaml"].contains(name)
-                    && !name.hasSuffix("scores.seg")
+                    && !name.hasSuffix("scores.seg") && !name.hasPrefix("cache/")
             }
             #expect(names.count >= 6)
             for name in names {

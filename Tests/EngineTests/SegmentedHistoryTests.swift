@@ -206,6 +206,50 @@ import Units
         }
     }
 
+    /// Chunks of changed customers hold all lines of who has a new one, or one in a window.
+    @Test(arguments: shapes) func changedCustomersAreWhole(_ shape: Shape) throws {
+        try withHistory(shape) { history, reference, parts in
+            let survey = try history.survey(asOf: nil, clock: .utc, threadCount: 1)
+            let expected = lines(of: reference)
+            let day = CalendarDay(daysSince1970: 19_800)
+            let cases: [(Int, [(CalendarDay, CalendarDay)])] = [
+                (0, []), (1, []), (parts.count, []), (parts.count, [(day, day + 1)]),
+                (1, [(day, day + 2), (day + 40, day + 41)]), (1, [(day, day)]),
+            ]
+            for (old, windows) in cases {
+                var changed: Set<String> = []
+                for (index, part) in parts.enumerated() {
+                    for line in 0..<part.count {
+                        let lineDay = LocalClock.utc.day(atUTC: Int(part.times[line]))
+                        let isInWindow = windows.contains { $0.0 < lineDay && lineDay <= $0.1 }
+                        if index >= old || isInWindow {
+                            changed.insert(part.customerIDs[line].description)
+                        }
+                    }
+                }
+                let change = HistoryChange(
+                    segmentCount: old,
+                    windows: windows.map {
+                        AsOfWindow(after: $0.0, through: $0.1, clock: .utc)
+                    })
+                let kept = (0..<reference.customerCount).filter {
+                    changed.contains(reference.customerIDs[$0].description)
+                }
+                for lineCount in [1, 20_000] {
+                    let chunks = try SegmentedHistory(
+                        paths: history.paths, grossMarginRate: rate, chunkLineCount: lineCount,
+                        threadCount: 1)
+                    var found: [[String]] = []
+                    for index in 0..<chunks.chunkCount {
+                        found += lines(
+                            of: try chunks.chunk(index, .all, survey.texts, changed: change))
+                    }
+                    #expect(found == kept.map { expected[$0] })
+                }
+            }
+        }
+    }
+
     /// Texts are in the order of segments and of first appearance in each, for any threads; that is
     /// the order of the codes of the whole history.
     @Test(arguments: shapes) func surveysCountEveryLine(_ shape: Shape) throws {

@@ -42,7 +42,10 @@ package struct FittedSegmentation: Codable, Sendable {
 struct ModelFitting {
     let plan: Plan
     let history: SurveyedHistory
-    let table: FeatureTable
+    /// Without columns once all models that read them are fitted.
+    var table: FeatureTable
+    /// The table's unique purchase histories where they are known already.
+    var collapsed: CollapsedHistory?
     let threadCount: Int
 
     /// Rows that have an order, which are the only ones models learn from.
@@ -122,12 +125,11 @@ struct ModelFitting {
     private func fitLifetime() throws(ModelError) -> LifetimeModels {
         let data = table.history
         let include = data.status.map { $0 == CustomerHistory.ok }
-        let collapsed = try CollapsedHistory(
-            repeatPurchaseCount: data.repeatPurchaseCount,
-            ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
-            observedAgeDays: data.observedAgeDays, include: include)
+        var unique = collapsed
+        if unique == nil { unique = try CollapsedHistory(data) }
+        guard let unique else { throw .noRows(model: "lifetime") }
         let purchases = try BGNBD.fit(
-            collapsed, BGNBD.Parameters(grid: plan.timeGrid, threadCount: threadCount))
+            unique, BGNBD.Parameters(grid: plan.timeGrid, threadCount: threadCount))
         var orderValues: FittedGammaGamma?
         var valueMissing: String?
         do throws(ModelError) {
@@ -170,7 +172,7 @@ struct ModelFitting {
             iterations: plan.affinity.iterations, seed: plan.seed, threadCount: threadCount)
         let fitted = try modelErrors("affinity") {
             () throws(ModelError) in
-            try ImplicitALS.fit(matrix.sparse, parameters)
+            try ImplicitALS.fit(matrix.sparse, parameters, keepsUserFactors: false)
         }
         return AffinityModel(
             parameters: parameters, products: matrix.products,
@@ -248,6 +250,17 @@ extension ModelCard.ClusterCountChoice {
         self.init(
             criterion: outcome.criterion, sampleRowCount: outcome.sampleRowCount,
             trials: outcome.trials)
+    }
+}
+
+extension CollapsedHistory {
+    /// Of the customers who have an order.
+    init(_ data: CustomerHistory) throws(ModelError) {
+        try self.init(
+            repeatPurchaseCount: data.repeatPurchaseCount,
+            ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
+            observedAgeDays: data.observedAgeDays,
+            include: data.status.map { $0 == CustomerHistory.ok })
     }
 }
 

@@ -81,9 +81,9 @@ extension Workspace {
         for part in ["purchases", "customers", "products", "models", "snapshots"] {
             result += names(in: part).filter { !named.contains($0) }
         }
-        // The manifest and the lists of rejects are nobody's part; what a killed command had not
-        // finished of them is.
-        for part in [".", "rejects"] {
+        // The manifest, the lists of rejects and the cache are nobody's part; what a killed command
+        // had not finished of them is.
+        for part in [".", "rejects", "cache"] {
             result += names(in: part).filter { path in
                 let name = path.split(separator: "/").last ?? ""
                 return name.hasPrefix(".") && name.hasSuffix(".tmp")

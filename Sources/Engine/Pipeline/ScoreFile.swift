@@ -4,8 +4,13 @@ import Models
 import Numerical
 
 /// The score columns of a generation as a segment file or as CSV: what the analyst takes along.
-struct ScoreFile {
+struct ScoreFile: Sendable {
+    static let name = "scores.seg"
+
+    /// Affinity aside.
     let contents: SnapshotContents
+    /// The products that the lists are about; nil without an affinity model.
+    let products: TextArray?
     /// Empty, or product rows of every customer.
     let topProducts: TopLists
 
@@ -14,7 +19,7 @@ struct ScoreFile {
 
     /// Columns `id`, `status`, the scores by name, and `top_product_1` … with their scores. Written
     /// batch by batch: beside the scores there is never more than one batch.
-    func writeSegment(to path: String) throws(EngineError) {
+    func writeSegment(to path: String) throws(StoreError) {
         let rowCount = contents.customerIDs.count
         let places = topProducts.largestCount
         let units = Dictionary(
@@ -22,14 +27,12 @@ struct ScoreFile {
         let schema = columns(0..<0, places: places).map {
             ColumnSchema(name: $0.name, type: $0.data.type, unit: units[$0.name] ?? "")
         }
-        try mapErrors(EngineError.store) { () throws(StoreError) in
-            let writer = try SegmentWriter(path: path, schema: schema)
-            for start in stride(from: 0, to: rowCount, by: Self.batchRowCount) {
-                let rows = start..<min(rowCount, start + Self.batchRowCount)
-                try writer.append(columns(rows, places: places))
-            }
-            _ = try writer.finish()
+        let writer = try SegmentWriter(path: path, schema: schema)
+        for start in stride(from: 0, to: rowCount, by: Self.batchRowCount) {
+            let rows = start..<min(rowCount, start + Self.batchRowCount)
+            try writer.append(columns(rows, places: places))
         }
+        _ = try writer.finish()
     }
 
     /// Some rows of the segment file.
@@ -49,7 +52,7 @@ struct ScoreFile {
                 Column(
                     name: column.name, data: data, validity: column.valid.map { Array($0[rows]) }))
         }
-        if case .texts(let products)? = contents.affinity?.productIDs {
+        if let products {
             for place in 0..<places {
                 let codes = rows.map { row in
                     topProducts[row, place].map { UInt32($0.item) } ?? CodedText.missing
@@ -103,10 +106,8 @@ struct ScoreFile {
             }
             for place in 0..<places {
                 text += ","
-                if let entry = topProducts[row, place],
-                    let products = contents.affinity?.productIDs
-                {
-                    text += Self.field(products[Int(entry.item)].description)
+                if let entry = topProducts[row, place], let products {
+                    text += Self.field(products[Int(entry.item)])
                 }
             }
             text += "\n"

@@ -43,7 +43,8 @@ extension Workspace {
         var scoring = Scoring(
             workspace: self,
             table: try features(
-                asOf: asOf, keeping: try scoredFeatureNames(), threadCount: threadCount),
+                asOf: asOf, keeping: try scoredFeatureNames(), usesCache: true,
+                threadCount: threadCount, report: report),
             history: try surveyedHistory(threadCount: threadCount),
             segmentationIDs: segmentationIDs, threadCount: threadCount)
         // The scoring's own table is the last: its columns go as soon as they are read.
@@ -54,10 +55,6 @@ extension Workspace {
         guard !scoring.models.isEmpty else { throw .modelMissing(name: plan.modelNames[0]) }
 
         let generation = (manifest.generations.map(\.number).max() ?? 0) + 1
-        let contents = SnapshotContents(
-            generation: generation, asOf: asOf, currency: plan.currency, models: scoring.models,
-            customerIDs: scoring.table.customerIDs, status: scoring.table.history.status,
-            columns: scoring.columns, affinity: scoring.affinity, segments: scoring.segments)
         report("writing generation \(generation)")
         // A folder of this number that no manifest names was left by a crash.
         let folderName = SnapshotWriter.folderName(generation: generation)
@@ -65,10 +62,19 @@ extension Workspace {
         if FileManager.default.fileExists(atPath: snapshotFolder) {
             try removeItem(snapshotFolder)
         }
-        let location = try SnapshotWriter.write(contents, into: "\(folder)/snapshots")
-        let scores = ScoreFile(contents: contents, topProducts: scoring.topProducts)
+        let contents = scoring.takeContents(generation: generation, asOf: asOf)
+        let scores = scoring.scoreFile(contents)
+        var counts = [Int](repeating: 0, count: 256)
+        for status in contents.status { counts[Int(status)] += 1 }
+        var statusCounts: [String: Int] = [:]
+        for (status, count) in counts.enumerated() where count > 0 {
+            statusCounts[String(status)] = count
+        }
+        let columnNames = contents.columns.map(\.name)
+        let location = try SnapshotWriter.write(
+            consume contents, scores: scores, into: "\(folder)/snapshots",
+            threadCount: threadCount)
         do throws(EngineError) {
-            try scores.writeSegment(to: "\(location.folder)/scores.seg")
             if let csvPath { try scores.writeCSV(to: csvPath, threadCount: threadCount) }
         } catch {
             try? FileManager.default.removeItem(atPath: location.folder)
@@ -77,13 +83,27 @@ extension Workspace {
         next.generations.append(
             Manifest.Generation(number: generation, folder: "snapshots/\(folderName)"))
         try commit(next)
-        var statusCounts: [String: Int] = [:]
-        for status in contents.status { statusCounts[String(status), default: 0] += 1 }
+        keepAffinity(scoring, scores, generation: "snapshots/\(folderName)", asOf: asOf, report)
         return ScoreSummary(
             generation: generation, asOf: asOf.description, customerCount: customerCount,
-            statusCounts: statusCounts, columns: contents.columns.map(\.name),
+            statusCounts: statusCounts, columns: columnNames,
             byteCount: folderByteCount(location.folder), missingModels: scoring.missing,
             modelsOfOtherPlans: scoring.otherPlans)
+    }
+
+    /// Keeps the lists for the next scoring, which can compute them anew.
+    private func keepAffinity(
+        _ scoring: Scoring, _ scores: ScoreFile, generation: String, asOf: CalendarDay,
+        _ report: (String) -> Void
+    ) {
+        guard let key = scoring.affinityKey else { return }
+        do throws(EngineError) {
+            try AffinityCache.write(
+                scores.contents.customerIDs, scores.topProducts, key: key, asOf: asOf,
+                generation: generation, self)
+        } catch {
+            report("the lists of products are not kept: \(error)")
+        }
     }
 
     /// The features and groups that the plan's segmentations and their latest models read.
@@ -115,6 +135,10 @@ struct Scoring {
     private(set) var missing: [String] = []
     private(set) var otherPlans: [String] = []
     private(set) var affinity: AffinityContents?
+    /// What the affinity scores depend on; nil without any.
+    private(set) var affinityKey: AffinityCache.Key?
+    /// Those that `topProducts` are about.
+    private var products: TextArray?
     /// Rows of products, best first, of every customer; empty without an affinity model.
     private(set) var topProducts = TopLists.empty
 
@@ -124,13 +148,17 @@ struct Scoring {
     ) {
         self.workspace = workspace
         self.table = table
+        status = table.history.status
+        eligible = status.map { $0 == CustomerHistory.ok }
         self.history = history
         self.segmentationIDs = segmentationIDs
         self.threadCount = threadCount
     }
 
     private var plan: Plan { workspace.plan }
-    private var eligible: [Bool] { table.history.status.map { $0 == CustomerHistory.ok } }
+    /// The status of every customer, and whether it is ok.
+    private let status: [UInt8]
+    private let eligible: [Bool]
 
     mutating func run() throws(EngineError) {
         addHistoryColumns()
@@ -141,6 +169,24 @@ struct Scoring {
         table.removeColumns()
         try scoreAffinity()
         columns.sort { $0.id < $1.id }
+    }
+
+    /// What the snapshot is made of, given up: the affinity's memory is then the writer's alone.
+    mutating func takeContents(generation: Int, asOf: CalendarDay) -> SnapshotContents {
+        let contents = SnapshotContents(
+            generation: generation, asOf: asOf, currency: plan.currency, models: models,
+            customerIDs: table.customerIDs, status: status, columns: columns, affinity: affinity,
+            segments: segments)
+        if case .texts(let products)? = affinity?.productIDs { self.products = products }
+        affinity = nil
+        columns = []
+        return contents
+    }
+
+    func scoreFile(_ contents: SnapshotContents) -> ScoreFile {
+        var contents = contents
+        contents.affinity = nil
+        return ScoreFile(contents: contents, products: products, topProducts: topProducts)
     }
 
     /// The latest version of a model; nil, and noted, where it was never trained.
@@ -306,66 +352,11 @@ struct Scoring {
     private mutating func scoreAffinity() throws(EngineError) {
         guard let read = try model(ImplicitALS.Parameters.self, "affinity") else { return }
         let saved = try AffinityModel(read.model, reading: read.file)
-        let (products, factors) = (saved.products, saved.productFactors)
-        guard
-            let bought = try history.purchaseMatrix(
-                customersAsOf: table.asOf, through: table.asOf)
-        else { return }
-        let matrix = bought.rearranged(to: products)
-        let fitted = FittedALS(parameters: read.model, itemFactors: factors)
-        let customerFactors = try modelErrors("affinity") {
-            () throws(ModelError) in
-            try ImplicitALS.foldIn(matrix, into: fitted, threadCount: threadCount)
-        }
-        affinity = AffinityContents(
-            factorCount: read.model.factorCount, customerFactors: customerFactors,
-            productIDs: .texts(products), productFactors: factors,
-            purchasedOffsets: matrix.rowOffsets, purchasedProducts: matrix.columnIndices)
-        topProducts = try modelErrors("affinity") {
-            () throws(ModelError) in
-            try TopN(
-                itemFactors: factors, itemCount: products.count,
-                factorCount: read.model.factorCount
-            ).top(
-                plan.affinity.topProductCount, queryFactors: customerFactors,
-                excluding: plan.affinity.excludePurchased ? matrix : nil,
-                threadCount: threadCount)
-        }
-        // Who bought none of the model's products has no factors: every product would score 0, and
-        // the first ones in the list would look like a choice. The server says tooLittleHistory.
-        let width = read.model.factorCount
-        for row in 0..<matrix.rowCount
-        where customerFactors[row * width..<(row + 1) * width].allSatisfy({ $0 == 0 }) {
-            topProducts.clear(row)
-        }
-    }
-}
-
-extension PurchaseMatrix {
-    /// The same purchases with the columns of `target`; products that it lacks are left out.
-    func rearranged(to target: TextArray) -> SparseMatrix {
-        if products == target { return sparse }
-        var columnOfText: [ArraySlice<UInt8>: Int32] = [:]
-        for column in 0..<target.count { columnOfText[target.utf8(column)] = Int32(column) }
-        let columns = (0..<products.count).map { columnOfText[products.utf8($0)] }
-        var newOffsets = [0]
-        var newColumns: [Int32] = []
-        var newValues: [Float] = []
-        newOffsets.reserveCapacity(rowOffsets.count)
-        var row: [(column: Int32, value: Float)] = []
-        for index in 0..<rowCount {
-            row.removeAll(keepingCapacity: true)
-            for position in rowOffsets[index]..<rowOffsets[index + 1] {
-                guard let column = columns[Int(productCodes[position])] else { continue }
-                row.append((column, values[position]))
-            }
-            row.sort { $0.column < $1.column }
-            newColumns += row.lazy.map(\.column)
-            newValues += row.lazy.map(\.value)
-            newOffsets.append(newColumns.count)
-        }
-        return SparseMatrix(
-            rowCount: rowCount, columnCount: target.count, rowOffsets: newOffsets,
-            columnIndices: newColumns, values: newValues)
+        let scoring = AffinityScoring(
+            workspace: workspace, history: history, asOf: table.asOf, parameters: read.model,
+            model: saved, reference: models[models.count - 1], threadCount: threadCount)
+        guard let scores = try scoring.scores(of: table.customerIDs) else { return }
+        affinityKey = scoring.key
+        (affinity, topProducts) = (scores.contents, scores.topProducts)
     }
 }

@@ -2,6 +2,7 @@ import ColumnStore
 import Features
 import Foundation
 import Models
+import Numerical
 package import Units
 
 /// What a training wrote.
@@ -33,17 +34,24 @@ extension Workspace {
         let asOf = try asOfDay(requested, threadCount: threadCount)
         report("computing features as of \(asOf)")
         let table = try features(
-            asOf: asOf, keeping: plan.featureNames, threadCount: threadCount)
-        let fitting = ModelFitting(
+            asOf: asOf, keeping: plan.featureNames, usesCache: true, threadCount: threadCount,
+            report: report)
+        var fitting = ModelFitting(
             plan: plan, history: try surveyedHistory(threadCount: threadCount), table: table,
-            threadCount: threadCount)
+            collapsed: collapsedHistory(asOf: asOf), threadCount: threadCount)
         var next = manifest
         var summary = TrainSummary(
             asOf: asOf.description, customerCount: table.rowCount, models: [], notFitted: [:])
         var paths: [String] = []
         do throws(EngineError) {
-            for name in only ?? plan.modelNames {
+            let names = only ?? plan.modelNames
+            for (index, name) in names.enumerated() {
                 report("fitting \(name)")
+                if names[index...].allSatisfy({ $0 == "affinity" }) {
+                    // It reads lines: the features' memory is for its matrices.
+                    if fitting.table.rowCount > Self.keptRowCount { loadedFeatures = nil }
+                    fitting.table.removeColumns()
+                }
                 let version = (next.models.filter { $0.name == name }.map(\.version).max() ?? 0) + 1
                 let file = "models/\(name)-\(sixDigits(version)).arr"
                 let path = "\(folder)/\(file)"
@@ -71,6 +79,9 @@ extension Workspace {
         return summary
     }
 
+    /// Features of no more customers are kept for a scoring by the same process.
+    private static let keptRowCount = 2_000_000
+
     private func fitAndWrite(
         _ name: String, version: Int, to path: String, _ fitting: ModelFitting
     ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
@@ -78,7 +89,7 @@ extension Workspace {
             let models = try fitting.lifetime()
             var card = card(name, version, "bgnbd+gammagamma", fitting)
             card.describe(models)
-            card.inputs = fitting.lifetimeInputs
+            card.inputs = fitting.histograms(ModelFitting.lifetimeInputNames)
             return (card, try ModelStore.write(models, card: card, to: path))
         }
         if name == "affinity" {
@@ -109,7 +120,7 @@ extension Workspace {
         ]
         card.warnings = fitted.unavailable.map { "this data has no feature \($0)" }
         card.describe(choice, of: fitted.model.segmentCount)
-        card.inputs = fitted.model.featureNames.compactMap { fitting.histogram($0) }
+        card.inputs = fitting.histograms(fitted.model.featureNames)
         return (card, try ModelStore.write(fitted, card: card, to: path))
     }
 
@@ -150,14 +161,15 @@ extension Workspace {
 }
 
 extension ModelFitting {
-    func histogram(_ name: String) -> ReferenceHistogram? {
-        table.column(named: name).map {
-            ReferenceHistogram(name: $0.name, values: $0.values, valid: $0.valid)
+    /// Of the features that the table has.
+    func histograms(_ names: [String]) -> [ReferenceHistogram] {
+        let columns = names.compactMap { table.column(named: $0) }
+        return parallelMap(count: columns.count, chunkSize: 1, threadCount: threadCount) {
+            index, _ in
+            let column = columns[index]
+            return ReferenceHistogram(
+                name: column.name, values: column.values, valid: column.valid)
         }
-    }
-
-    var lifetimeInputs: [ReferenceHistogram] {
-        Self.lifetimeInputNames.compactMap { histogram($0) }
     }
 
     static let lifetimeInputNames = [

@@ -1,5 +1,6 @@
 import ColumnStore
 import Foundation
+import Numerical
 
 #if canImport(Glibc)
 import Glibc
@@ -14,6 +15,7 @@ import Darwin
 ///   lookup.arr      row strip, customer ids, id index      ArrayFile "patron.lookup"
 ///   affinity.arr    factors, who bought what, product ids  ArrayFile "patron.affinity", optional
 ///   segments.json   segment tables
+///   scores.seg      all scores once more, for whoever takes them along; not served
 ///   SNAPSHOT        descriptor: sizes and checksums of the others
 /// ```
 /// All files are written and synced in a folder of another name, which is then renamed: a folder
@@ -30,15 +32,26 @@ package enum SnapshotWriter {
     }
 
     /// Writes the generation into `folder`, which is made if it is not there.
+    /// - Parameters:
+    ///   - contents: given up, so that each part's memory is free once it is written.
     /// - Returns: where the new generation lies.
     /// - Throws: `invalidSnapshotContents`, `snapshotExists`, `store`; the folder is then as
     ///   before.
     @discardableResult
     package static func write(
-        _ contents: SnapshotContents, into folder: String
+        _ contents: consuming SnapshotContents, into folder: String
+    ) throws(EngineError) -> SnapshotLocation {
+        try write(consume contents, scores: nil, into: folder, threadCount: 1)
+    }
+
+    /// - Parameter scores: written beside as `scores.seg`.
+    static func write(
+        _ contents: consuming SnapshotContents, scores: ScoreFile?, into folder: String,
+        threadCount: Int
     ) throws(EngineError) -> SnapshotLocation {
         try contents.validate()
-        let name = folderName(generation: contents.generation)
+        let generation = contents.generation
+        let name = folderName(generation: generation)
         let path = folder + "/" + name
         guard !FileManager.default.fileExists(atPath: path) else {
             throw .snapshotExists(path: path)
@@ -49,7 +62,8 @@ package enum SnapshotWriter {
             try? FileManager.default.removeItem(atPath: temporary)
             try makeFolder(temporary)
             do throws(StoreError) {
-                try writeFiles(contents, into: temporary)
+                try writeFiles(
+                    consume contents, scores: scores, into: temporary, threadCount)
                 guard rename(temporary, path) == 0 else {
                     throw .system(SystemError(code: errno, operation: "rename", path: path))
                 }
@@ -61,7 +75,7 @@ package enum SnapshotWriter {
         } catch {
             throw .store(error)
         }
-        return SnapshotLocation(generation: contents.generation, folder: path)
+        return SnapshotLocation(generation: generation, folder: path)
     }
 
     private static func makeFolder(_ path: String) throws(StoreError) {
@@ -74,21 +88,42 @@ package enum SnapshotWriter {
     }
 
     private static func writeFiles(
-        _ contents: SnapshotContents, into folder: String
+        _ contents: consuming SnapshotContents, scores: ScoreFile?, into folder: String,
+        _ threadCount: Int
     ) throws(StoreError) {
-        var files = [try writeLookup(contents, into: folder)]
+        var affinityFile: SnapshotDescriptor.File?
+        let productCount = contents.affinity?.productIDs.count ?? 0
         if let affinity = contents.affinity {
             let (byteCount, checksum) = try AffinityFile.write(
                 affinity, customerCount: contents.customerIDs.count,
                 to: folder + "/" + AffinityFile.name)
-            files.append(.init(name: AffinityFile.name, byteCount: byteCount, checksum: checksum))
+            affinityFile = .init(
+                name: AffinityFile.name, byteCount: byteCount, checksum: checksum)
         }
-        files.append(try write(json: contents.segments, as: segmentsName, into: folder))
+        // Before the records are made: together they would take the most memory of a scoring.
+        contents.affinity = nil
+        let rest = contents
+        // Two files that each take one thread about as long.
+        let written = parallelMap(count: 2, chunkSize: 1, threadCount: min(2, threadCount)) {
+            index, _ -> Result<SnapshotDescriptor.File?, StoreError> in
+            do throws(StoreError) {
+                if index == 0 { return .success(try writeLookup(rest, into: folder)) }
+                try scores?.writeSegment(to: "\(folder)/\(ScoreFile.name)")
+                return .success(nil)
+            } catch {
+                return .failure(error)
+            }
+        }
+        var files: [SnapshotDescriptor.File] = []
+        for file in written {
+            if let file = try file.get() { files.append(file) }
+        }
+        if let affinityFile { files.append(affinityFile) }
+        files.append(try write(json: rest.segments, as: segmentsName, into: folder))
         let descriptor = SnapshotDescriptor(
-            generation: contents.generation, asOf: contents.asOf, currency: contents.currency,
-            customerCount: contents.customerIDs.count,
-            productCount: contents.affinity?.productIDs.count ?? 0, models: contents.models,
-            columnDescriptions: contents.columns.map(\.description), files: files)
+            generation: rest.generation, asOf: rest.asOf, currency: rest.currency,
+            customerCount: rest.customerIDs.count, productCount: productCount,
+            models: rest.models, columnDescriptions: rest.columns.map(\.description), files: files)
         try AtomicFile.write(
             try descriptor.encoded(), to: folder + "/" + SnapshotDescriptor.fileName)
     }

@@ -32,8 +32,11 @@ package struct HistorySurvey: Sendable {
     package fileprivate(set) var categories: ValueCounts?
     package fileprivate(set) var channels: ValueCounts?
     private var products: ValueCounts?
+    /// What a later survey goes on from.
+    let totals: SurveyTotals
 
     fileprivate init(_ totals: SurveyTotals, columns: LineColumns) {
+        self.totals = totals
         lines = totals.lines
         for (column, text) in totals.texts {
             texts.columns[column] = LineDictionary(
@@ -70,7 +73,7 @@ package struct HistorySurvey: Sendable {
 }
 
 /// What the blocks surveyed so far come to.
-private struct SurveyTotals: Sendable {
+struct SurveyTotals: Sendable {
     struct Text: Sendable {
         var interner = TextInterner()
         /// Counted lines by number.
@@ -78,9 +81,10 @@ private struct SurveyTotals: Sendable {
     }
 
     var lines = LineSurvey()
+    /// By the raw value of `LineColumns`.
     var texts: [Int: Text] = [:]
 
-    mutating func add(_ part: SurveyPart) {
+    fileprivate mutating func add(_ part: SurveyPart) {
         lines.merge(part.lines)
         for (column, found) in part.texts {
             texts[column, default: Text()].add(found)
@@ -89,7 +93,7 @@ private struct SurveyTotals: Sendable {
 }
 
 extension SurveyTotals.Text {
-    fileprivate mutating func add(_ found: ValueCounts) {
+    mutating func add(_ found: ValueCounts) {
         for (code, count) in found.counts.enumerated() {
             let number = Int(interner.number(of: found.values, code))
             if number == counts.count { counts.append(0) }
@@ -112,25 +116,50 @@ extension SegmentedHistory {
     /// Blocks that a thread surveys at a time.
     private static let surveyBlockCount = 32
 
-    /// Reads all blocks once.
+    /// A survey of the first segments as of a day, from which a survey of all goes on.
+    struct EarlierSurvey: Sendable {
+        let totals: SurveyTotals
+        let segmentCount: Int
+        let asOf: CalendarDay
+    }
+
+    /// Reads all blocks once; of segments surveyed earlier those alone that may have lines since.
     /// - Parameter asOf: nil where the texts are all that is wanted: nothing is counted then.
     package func survey(
         asOf: CalendarDay?, clock: LocalClock, threadCount: Int
     ) throws(EngineError) -> HistorySurvey {
-        var work: [(segment: PurchaseSegment, blocks: Range<Int>)] = []
-        for segment in segments {
+        try survey(asOf: asOf, clock: clock, goingOnFrom: nil, threadCount: threadCount)
+    }
+
+    /// - Parameter earlier: of no later day.
+    func survey(
+        asOf: CalendarDay?, clock: LocalClock, goingOnFrom earlier: EarlierSurvey?,
+        threadCount: Int
+    ) throws(EngineError) -> HistorySurvey {
+        typealias Work = (segment: PurchaseSegment, blocks: Range<Int>, after: CalendarDay?)
+        var work: [Work] = []
+        for (index, segment) in segments.enumerated() {
             let count = segment.reader.blockCount
-            for start in stride(from: 0, to: count, by: Self.surveyBlockCount) {
-                work.append((segment, start..<min(count, start + Self.surveyBlockCount)))
+            guard let earlier, index < earlier.segmentCount else {
+                for start in stride(from: 0, to: count, by: Self.surveyBlockCount) {
+                    work.append((segment, start..<min(count, start + Self.surveyBlockCount), nil))
+                }
+                continue
+            }
+            if let asOf, earlier.asOf < asOf {
+                let first = clock.noLaterThanStart(ofDayAfter: earlier.asOf)
+                for block in 0..<count where segment.mayHaveLines(inBlock: block, from: first) {
+                    work.append((segment, block..<block + 1, earlier.asOf))
+                }
             }
         }
         let totals = try parallelFold(
-            into: SurveyTotals(), count: work.count, threadCount: threadCount
+            into: earlier?.totals ?? SurveyTotals(), count: work.count, threadCount: threadCount
         ) { [work] (index) throws(EngineError) in
-            let (segment, blocks) = work[index]
+            let (segment, blocks, after) = work[index]
             defer { segment.reader.forget(blocks: blocks) }
             return try mapErrors(EngineError.store) { () throws(StoreError) in
-                try Self.survey(segment, blocks, asOf: asOf, clock)
+                try Self.survey(segment, blocks, after: after, asOf: asOf, clock)
             }
         } merge: { totals, part in
             totals.add(part)
@@ -139,14 +168,15 @@ extension SegmentedHistory {
     }
 
     private static func survey(
-        _ segment: PurchaseSegment, _ blocks: Range<Int>, asOf: CalendarDay?, _ clock: LocalClock
+        _ segment: PurchaseSegment, _ blocks: Range<Int>, after: CalendarDay?, asOf: CalendarDay?,
+        _ clock: LocalClock
     ) throws(StoreError) -> SurveyPart {
         var part = SurveyPart()
         var counted: [Bool]?
         if let asOf {
             counted = part.lines.add(
                 times: try segment.times(blocks), amounts: try segment.amounts(blocks),
-                asOf: asOf, clock: clock)
+                after: after, asOf: asOf, clock: clock)
         }
         for column in surveyedTexts {
             guard let text = try segment.texts(column, blocks) else { continue }
@@ -194,5 +224,26 @@ extension SegmentedHistory {
         })
         where times.lowerBound < range.first { try read(segment, block) }
         return range.days(clock: clock)
+    }
+}
+
+extension LocalClock {
+    /// A UTC second with no line of a later day before it, at most half a minute before the
+    /// first of them.
+    fileprivate func noLaterThanStart(ofDayAfter day: CalendarDay) -> Int64 {
+        let step = 30
+        // Offsets lie within ±26 hours.
+        let midnight = (day.daysSince1970 + 1) * 86_400
+        var second = midnight - 27 * 3_600
+        while second < midnight + 27 * 3_600, self.day(atUTC: second + step) <= day {
+            second += step
+        }
+        return Int64(second)
+    }
+}
+
+extension PurchaseSegment {
+    fileprivate func mayHaveLines(inBlock block: Int, from time: Int64) -> Bool {
+        bounds(ofBlock: block).map { $0.times.upperBound >= time } ?? true
     }
 }

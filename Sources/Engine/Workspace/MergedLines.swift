@@ -104,16 +104,17 @@ struct MergedLines {
         joined { part in part.quantities ?? part.amounts.map { $0 < 0 ? -1 : 1 } }
     }
 
-    /// Equal texts of all parts have equal codes; lines of segments without orders have none.
+    /// Equal texts of a customer have equal codes; lines of segments without orders have none.
     func orderCodes() -> [UInt32] {
-        guard parts.count > 1 else { return joined { codes($0, .orders) { $0 } } }
-        var interner = TextInterner()
-        return joined { part -> [UInt32] in
-            let numbers = part.texts[LineColumns.orders.rawValue].map { text in
-                (0..<text.values.count).map { interner.number(of: text.values, $0) }
+        var all = LineOrders()
+        all.codes = joined { part -> [UInt32] in
+            guard let orders = part.orders else {
+                return [UInt32](repeating: CodedText.missing, count: part.count)
             }
-            return codes(part, .orders) { numbers?[Int($0)] ?? CodedText.missing }
+            return all.append(orders)
         }
+        all.matchTexts(lineOffsets: lineOffsets)
+        return all.codes
     }
 
     /// A text column in the codes of a dictionary.

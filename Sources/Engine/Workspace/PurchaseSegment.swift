@@ -153,6 +153,15 @@ struct PurchaseSegment: Sendable {
     func lines(
         from lower: Int?, upTo upper: Int?, of bounds: IDColumn, _ wanted: LineColumns
     ) throws(EngineError) -> SegmentLines? {
+        guard var lines = try customers(from: lower, upTo: upper, of: bounds) else { return nil }
+        try decode(wanted, into: &lines)
+        return lines
+    }
+
+    /// The same with their customers alone.
+    func customers(
+        from lower: Int?, upTo upper: Int?, of bounds: IDColumn
+    ) throws(EngineError) -> SegmentLines? {
         let end = upper.map { bound in
             firstIndex(blockHeads.count) { !blockHeads.precedes($0, bounds, bound) }
         }
@@ -166,7 +175,6 @@ struct PurchaseSegment: Sendable {
         }
         let blocks = start..<max(start, end ?? blockHeads.count)
         guard !blocks.isEmpty else { return nil }
-        defer { reader.forget(blocks: blocks) }
         return try mapErrors(EngineError.store) { () throws(StoreError) -> SegmentLines? in
             let ids = try reader.column(customer, blocks: blocks, as: .coded)
             var lines: SegmentLines
@@ -175,11 +183,34 @@ struct PurchaseSegment: Sendable {
             case .coded(let ids): lines = try SegmentLines(ids, lower, upper, bounds, reader.path)
             default: throw .missingPart(path: reader.path, part: "column customer")
             }
-            guard lines.count > 0 else { return nil }
-            try decode(blocks, wanted, into: &lines)
-            return lines
+            lines.blocks = blocks
+            return lines.count > 0 ? lines : nil
         }
     }
+
+    /// The times of lines.
+    func decodeTimes(of lines: inout SegmentLines) throws(EngineError) {
+        lines.times = lines.kept(
+            try mapErrors(EngineError.store) { () throws(StoreError) in
+                try times(lines.blocks)
+            })
+    }
+
+    /// The columns of lines; their blocks are not read again.
+    func decode(
+        _ wanted: LineColumns, into lines: inout SegmentLines
+    ) throws(EngineError) {
+        defer { reader.forget(blocks: lines.blocks) }
+        if lines.times.isEmpty { try decodeTimes(of: &lines) }
+        do throws(StoreError) {
+            try decode(lines.blocks, wanted, into: &lines)
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// Gives the memory of lines that are not wanted after all back to the system.
+    func forget(_ lines: SegmentLines) { reader.forget(blocks: lines.blocks) }
 
     private func ends(block: Int, before bound: Int, of bounds: IDColumn) -> Bool {
         switch (reader.zoneMap(column: customer, block: block).bounds, bounds) {
@@ -192,45 +223,51 @@ struct PurchaseSegment: Sendable {
     private func decode(
         _ blocks: Range<Int>, _ wanted: LineColumns, into lines: inout SegmentLines
     ) throws(StoreError) {
-        let rows = lines.rows
-        lines.times = trimmed(try times(blocks), rows)
-        lines.amounts = trimmed(try amounts(blocks), rows)
+        lines.amounts = lines.kept(try amounts(blocks))
         if wanted.contains(.margins), let position = positions[LineColumns.margins.rawValue] {
-            lines.margins = trimmed(try integers(position, blocks), rows)
+            lines.margins = lines.kept(try integers(position, blocks))
         }
         if wanted.contains(.quantities), let position = positions[LineColumns.quantities.rawValue] {
             guard case .float32(let values) = try reader.column(position, blocks: blocks).data
             else { throw .missingPart(path: reader.path, part: "column quantity") }
-            lines.quantities = trimmed(values, rows)
+            lines.quantities = lines.kept(values)
         }
-        for column in LineColumns.texts where wanted.contains(column) {
+        if wanted.contains(.orders), let position = positions[LineColumns.orders.rawValue] {
+            lines.takeOrders(try reader.codedBlocks(position, blocks))
+        }
+        for column in LineColumns.codedTexts where wanted.contains(column) {
             guard let text = try texts(column, blocks) else { continue }
             lines.texts[column.rawValue] = CodedText(
-                codes: trimmed(text.codes, rows), values: text.values)
+                codes: lines.kept(text.codes), values: text.values)
         }
     }
 }
 
 extension LineColumns {
-    /// The columns of texts.
-    static let texts: [LineColumns] = [.orders, .products, .categories, .promotions, .channels]
+    /// The columns of texts of which there are few.
+    static let codedTexts: [LineColumns] = [.products, .categories, .promotions, .channels]
 }
 
 /// Lines of consecutive customers of one segment, in its order.
 struct SegmentLines: Sendable {
     /// Unique and ascending, and where the lines of each start.
-    let customerIDs: IDColumn
-    let lineOffsets: [Int]
-    /// Which of the decoded rows they are.
-    let rows: Range<Int>
+    private(set) var customerIDs: IDColumn
+    private(set) var lineOffsets: [Int]
+    /// Which rows of the blocks they are, ascending.
+    private(set) var rows: [Range<Int>]
+    /// The blocks of the segment that they are in.
+    fileprivate(set) var blocks = 0..<0
+    /// Whether all their customers have changed.
+    var isNew = false
     var times: [Int64] = []
     var amounts: [Int64] = []
     var margins: [Int64]?
     var quantities: [Float]?
-    /// By the raw value of `LineColumns`.
+    /// By the raw value of `LineColumns`; orders aside.
     var texts: [Int: CodedText] = [:]
+    private(set) var orders: LineOrders?
 
-    var count: Int { rows.count }
+    var count: Int { lineOffsets[lineOffsets.count - 1] }
 
     func lines(ofCustomer row: Int) -> Range<Int> { lineOffsets[row]..<lineOffsets[row + 1] }
 
@@ -243,7 +280,8 @@ struct SegmentLines: Sendable {
         let start = lower.map { bound in firstIndex(ids.count) { ids[$0] >= bounds[bound] } } ?? 0
         let end =
             upper.map { bound in firstIndex(ids.count) { ids[$0] >= bounds[bound] } } ?? ids.count
-        rows = start..<max(start, end)
+        let rows = start..<max(start, end)
+        self.rows = [rows]
         var customers: [Int64] = []
         var offsets: [Int] = []
         for row in rows where customers.last != ids[row] {
@@ -269,7 +307,8 @@ struct SegmentLines: Sendable {
             return firstIndex(ids.count) { Int(ids.codes[$0]) >= code }
         }
         let start = lower.map { row(of: $0) } ?? 0
-        rows = start..<max(start, upper.map { row(of: $0) } ?? ids.count)
+        let rows = start..<max(start, upper.map { row(of: $0) } ?? ids.count)
+        self.rows = [rows]
         var codes: [UInt32] = []
         var offsets: [Int] = []
         for row in rows where codes.last != ids.codes[row] {
@@ -282,6 +321,66 @@ struct SegmentLines: Sendable {
         }
         customerIDs = .texts(ids.values.gather(codes.map { Int($0) }))
         lineOffsets = offsets + [rows.count]
+    }
+
+    fileprivate mutating func takeOrders(_ blocks: [CodedText]) {
+        var orders = LineOrders()
+        var bases: [UInt32] = []
+        for block in blocks {
+            bases.append(UInt32(orders.codeCount))
+            orders.append(block.values)
+        }
+        orders.codes.reserveCapacity(count)
+        for part in rows {
+            var row = part.lowerBound
+            while row < part.upperBound {
+                // All blocks of a segment but its last have the same number of rows.
+                let block = row / Limits.blockRowCount
+                let first = block * Limits.blockRowCount
+                let end = min(part.upperBound, first + Limits.blockRowCount)
+                let base = bases[block]
+                let codes = blocks[block].codes
+                for row in row..<end {
+                    let code = codes[row - first]
+                    orders.codes.append(code == CodedText.missing ? code : base + code)
+                }
+                row = end
+            }
+        }
+        self.orders = orders
+    }
+
+    /// Leaves the lines of some customers alone. Columns but times must not be decoded yet.
+    /// - Parameter kept: rows of `customerIDs`, ascending.
+    mutating func keep(customers kept: [Int]) {
+        precondition(rows.count == 1 && amounts.isEmpty, "lines as their customers were found")
+        guard kept.count < customerIDs.count else { return }
+        let base = rows[0].lowerBound
+        var offsets = [0]
+        var parts: [Range<Int>] = []
+        var keptTimes: [Int64] = []
+        for row in kept {
+            let lines = lines(ofCustomer: row)
+            keptTimes += times[lines]
+            offsets.append(offsets[offsets.count - 1] + lines.count)
+            let start = base + lines.lowerBound
+            if let last = parts.last, last.upperBound == start {
+                parts[parts.count - 1] = last.lowerBound..<start + lines.count
+            } else {
+                parts.append(start..<start + lines.count)
+            }
+        }
+        (times, rows, lineOffsets) = (keptTimes, parts, offsets)
+        customerIDs = customerIDs.gather(kept)
+    }
+
+    /// These lines' part of a column of all rows of their blocks.
+    fileprivate func kept<Value>(_ values: [Value]) -> [Value] {
+        if rows.count == 1, rows[0].count == values.count { return values }
+        var result: [Value] = []
+        result.reserveCapacity(count)
+        for part in rows { result += values[part] }
+        return result
     }
 
     private static func unordered(_ path: String) -> StoreError {
@@ -297,8 +396,4 @@ private func firstIndex(_ count: Int, where isAtOrAfter: (Int) -> Bool) -> Int {
         if isAtOrAfter(middle) { high = middle } else { low = middle + 1 }
     }
     return low
-}
-
-private func trimmed<Value>(_ values: [Value], _ rows: Range<Int>) -> [Value] {
-    rows.count == values.count ? values : Array(values[rows])
 }

@@ -20,6 +20,8 @@ package struct SegmentedHistory: Sendable {
     /// About so many lines a chunk. Their columns take 20 to 30 MB: several threads' fit in memory
     /// many times over, and the blocks that two chunks share are a small part of the 32 of one.
     package static let chunkLineCount = 1 << 19
+    /// Rows that a chunk can have where one customer has nearly all of them.
+    static let largestChunkRowCount = Int(UInt32.max) - 1
 
     /// - Parameters:
     ///   - paths: segment files as `PurchaseSegments` writes them, in the order of their ingest.
@@ -93,15 +95,55 @@ package struct SegmentedHistory: Sendable {
     package func chunk(
         _ index: Int, _ wanted: LineColumns, _ texts: LineTexts
     ) throws(EngineError) -> PurchaseHistory {
+        try chunk(index, wanted, texts, changed: nil)
+    }
+
+    /// - Parameter change: leaves the lines of the customers alone who have changed; nil leaves
+    ///   all.
+    package func chunk(
+        _ index: Int, _ wanted: LineColumns, _ texts: LineTexts, changed change: HistoryChange?
+    ) throws(EngineError) -> PurchaseHistory {
         var read = wanted.intersection(columns)
         let byProduct = wanted.contains(.categories) && texts.categoryOfProduct != nil
         if byProduct { read.insert(.products) }
-        var parts: [SegmentLines] = []
-        for segment in segments {
-            let lines = try segment.lines(
+        var found: [(segment: PurchaseSegment, lines: SegmentLines)] = []
+        for (position, segment) in segments.enumerated().reversed() {
+            // Segments of before last: where nobody is new and no line's age matters, their part of
+            // the chunk need not be looked at.
+            if let change, found.isEmpty, position < change.segmentCount, change.windows.isEmpty {
+                break
+            }
+            let lines = try segment.customers(
                 from: index > 0 ? index - 1 : nil, upTo: index < splits.count ? index : nil,
-                of: splits, read)
-            if let lines { parts.append(lines) }
+                of: splits)
+            guard var lines else { continue }
+            if change != nil { try segment.decodeTimes(of: &lines) }
+            lines.isNew = position >= change?.segmentCount ?? 0
+            found.insert((segment, lines), at: 0)
+        }
+        if let change {
+            let kept = change.changedCustomers(of: found.map(\.lines))
+            for (position, rows) in kept.enumerated() {
+                found[position].lines.keep(customers: rows)
+            }
+        }
+        var parts: [SegmentLines] = []
+        for (segment, lines) in found {
+            guard lines.count > 0 else {
+                segment.forget(lines)
+                continue
+            }
+            var lines = lines
+            try segment.decode(read, into: &lines)
+            parts.append(lines)
+        }
+        // Codes of orders count the rows of the blocks.
+        let rowCount = parts.reduce(0) { $0 + $1.blocks.count * Limits.blockRowCount }
+        guard rowCount <= Self.largestChunkRowCount else {
+            throw .features(
+                .tooMany(
+                    what: "lines of one customer", actual: rowCount,
+                    limit: Self.largestChunkRowCount))
         }
         let merged = MergedLines(parts)
         func coded(_ column: LineColumns) throws(EngineError) -> CodedText? {
@@ -131,15 +173,17 @@ package struct SegmentedHistory: Sendable {
     }
 
     /// Runs `map` on every chunk, in parallel, and merges what comes out in the order of chunks.
+    /// - Parameter change: leaves the customers alone who have changed; nil leaves all.
     /// - Throws: the error of the first chunk that has one.
     func reduce<Result: Sendable, Partial: Sendable>(
-        into initial: Result, _ wanted: LineColumns, _ texts: LineTexts, threadCount: Int,
+        into initial: Result, _ wanted: LineColumns, _ texts: LineTexts,
+        changed change: HistoryChange? = nil, threadCount: Int,
         map: @Sendable (PurchaseHistory) -> Partial,
         merge: @Sendable (inout Result, Partial) -> Void
     ) throws(EngineError) -> Result {
         try parallelFold(into: initial, count: chunkCount, threadCount: threadCount) {
             (index) throws(EngineError) in
-            map(try chunk(index, wanted, texts))
+            map(try chunk(index, wanted, texts, changed: change))
         } merge: { result, part in
             merge(&result, part)
         }

@@ -12,9 +12,12 @@ struct SurveyedHistory: Sendable {
     let threadCount: Int
 
     /// The rows of a feature table.
-    func featureRows(_ scan: FeatureScan) throws(EngineError) -> FeatureRows {
+    /// - Parameter change: of the customers alone who have changed; nil for all.
+    func featureRows(
+        _ scan: FeatureScan, changed change: HistoryChange? = nil
+    ) throws(EngineError) -> FeatureRows {
         try lines.reduce(
-            into: FeatureRows(), .features, texts, threadCount: threadCount
+            into: FeatureRows(), .features, texts, changed: change, threadCount: threadCount
         ) { chunk in
             scan.rows(of: chunk)
         } merge: { rows, part in
@@ -28,7 +31,7 @@ struct SurveyedHistory: Sendable {
     func purchaseMatrix(
         customersAsOf day: CalendarDay, after: CalendarDay? = nil, through: CalendarDay
     ) throws(EngineError) -> PurchaseMatrix? {
-        guard let products = texts.products else { return nil }
+        guard let products = try checkedProducts() else { return nil }
         let clock = clock
         return try lines.reduce(
             into: PurchaseMatrix(products: products), .products, texts, threadCount: threadCount
@@ -40,6 +43,58 @@ struct SurveyedHistory: Sendable {
         } merge: { matrix, part in
             matrix.append(part)
         }
+    }
+
+    /// What customers known on a day bought by it.
+    struct CustomerPurchases: Sendable {
+        /// Ascending, one a row; nil for no rows.
+        var customerIDs: IDColumn?
+        var matrix: PurchaseMatrix
+
+        fileprivate mutating func append(_ next: CustomerPurchases) {
+            // Those of nobody have no kind of id to go by.
+            guard let ids = next.customerIDs, ids.count > 0 else { return }
+            if customerIDs == nil {
+                customerIDs = ids
+            } else {
+                let isOfOneKind = customerIDs?.append(contentsOf: ids) ?? false
+                precondition(isOfOneKind, "the customers of one history have ids of one kind")
+            }
+            matrix.append(next.matrix)
+        }
+    }
+
+    /// The purchases of customers by a day, the returns and free lines left out.
+    /// - Parameter change: of the customers alone who have changed; nil for all.
+    /// - Returns: nil where no line names a product.
+    func purchases(
+        asOf day: CalendarDay, changed change: HistoryChange?
+    ) throws(EngineError) -> CustomerPurchases? {
+        guard let products = try checkedProducts() else { return nil }
+        let clock = clock
+        return try lines.reduce(
+            into: CustomerPurchases(matrix: PurchaseMatrix(products: products)), .products, texts,
+            changed: change, threadCount: threadCount
+        ) { chunk in
+            let rows = chunk.customerRows(asOf: day, clock: clock)
+            let matrix = Features.purchaseMatrix(
+                chunk, customerRows: rows, asOf: day, clock: clock, threadCount: 1)
+            return CustomerPurchases(
+                customerIDs: chunk.customerIDs.gather(rows),
+                matrix: matrix ?? PurchaseMatrix(products: products))
+        } merge: { purchases, part in
+            purchases.append(part)
+        }
+    }
+
+    /// - Throws: where products are more than a matrix has columns.
+    private func checkedProducts() throws(EngineError) -> TextArray? {
+        guard let products = texts.products else { return nil }
+        guard products.count <= Int(Int32.max) else {
+            throw .features(
+                .tooMany(what: "products", actual: products.count, limit: Int(Int32.max)))
+        }
+        return products
     }
 
     /// What the customers known on a day did in (day, through].

@@ -263,7 +263,7 @@ private struct Verification {
                     "its scores are of \(model.name) version \(model.version), which the "
                         + "workspace does not have as it was: score again")
             }
-            let scores = "\(folder)/scores.seg"
+            let scores = "\(folder)/\(ScoreFile.name)"
             try mapErrors(EngineError.store) { () throws(StoreError) in
                 let reader = try SegmentReader(path: scores)
                 try reader.verify()

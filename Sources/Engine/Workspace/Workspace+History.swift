@@ -2,6 +2,7 @@ import ByteCoding
 import ColumnStore
 package import Features
 import Ingest
+package import Models
 package import Units
 
 extension Workspace {
@@ -39,11 +40,12 @@ extension Workspace {
     /// What all lines come to as of a day. Where no line names a category, with those of the product
     /// table.
     private func survey(
-        asOf: CalendarDay?, threadCount: Int
+        asOf: CalendarDay?, goingOnFrom earlier: SegmentedHistory.EarlierSurvey? = nil,
+        threadCount: Int
     ) throws(EngineError) -> HistorySurvey {
         let history = try segmentedHistory(threadCount: threadCount)
         var survey = try history.survey(
-            asOf: asOf, clock: plan.clock, threadCount: threadCount)
+            asOf: asOf, clock: plan.clock, goingOnFrom: earlier, threadCount: threadCount)
         if survey.categories == nil, survey.texts.products != nil {
             let products = try EntitySegments.read(
                 manifest.productSegments.map { "\(folder)/\($0.file)" })
@@ -74,14 +76,16 @@ extension Workspace {
     }
 
     /// The features of all customers as of a day, computed once.
-    /// - Parameter names: features and groups that the table must hold; all where nil.
+    /// - Parameters:
+    ///   - names: features and groups that the table must hold; all where nil.
+    ///   - usesCache: goes on from the features of the last day that were kept, and keeps these;
+    ///     the values are the same either way.
+    ///   - report: is told where the kept ones are of no use.
     package func features(
-        asOf: CalendarDay, keeping names: Set<String>? = nil, threadCount: Int
+        asOf: CalendarDay, keeping names: Set<String>? = nil, usesCache: Bool = false,
+        threadCount: Int, report: (String) -> Void = { _ in }
     ) throws(EngineError) -> FeatureTable {
-        let key = FeatureKey(
-            segments: (manifest.purchaseSegments + manifest.customerSegments
-                + manifest.productSegments).map(\.file),
-            asOf: asOf)
+        let key = featureKey(asOf)
         if let loadedFeatures, loadedFeatures.key == key,
             loadedFeatures.table.holds(names, keeping: loadedFeatures.names)
         {
@@ -89,20 +93,107 @@ extension Workspace {
         }
         // Before the new one is made: there may be no room for two.
         loadedFeatures = nil
-        let survey = try survey(asOf: asOf, threadCount: threadCount)
+        let attributes = try customerAttributes(for: names)
+        var cached = usesCache ? try cachedFeatures(threadCount: threadCount, report) : nil
+        if let asOfCached = cached?.state.asOf, asOf < asOfCached { cached = nil }
+        let survey = try survey(
+            asOf: asOf, goingOnFrom: cached?.survey, threadCount: threadCount)
         let scan = try mapErrors(EngineError.features) { () throws(FeatureError) in
             try FeatureScan(
                 survey: survey.lines, categories: survey.categories, channels: survey.channels,
                 asOf: asOf, clock: plan.clock, grossMarginRate: plan.grossMarginRate,
                 keeping: names)
         }
-        let rows = try surveyedHistory(threadCount: threadCount).featureRows(scan)
-        let attributes = try customerAttributes(for: names)
-        let table = try mapErrors(EngineError.features) { () throws(FeatureError) in
+        if let state = cached?.state, !scan.canCarry(state) { cached = nil }
+        let history = try surveyedHistory(threadCount: threadCount)
+        var rows: FeatureRows
+        if let cached {
+            let change = HistoryChange(
+                segmentCount: cached.survey.segmentCount,
+                windows: scan.windows(since: cached.state.asOf))
+            rows = try history.featureRows(scan, changed: change)
+            let carried: CarriedRows
+            (rows, carried) = scan.rows(
+                carrying: cached.state, replacedBy: rows, threadCount: threadCount)
+            report(
+                "\(carried.carriedCount) of \(carried.sources.count) customers as they were on "
+                    + "\(cached.state.asOf)")
+        } else {
+            rows = try history.featureRows(scan)
+        }
+        guard rows.count <= Int(Int32.max) else {
+            throw .features(
+                .tooMany(what: "customers", actual: rows.count, limit: Int(Int32.max)))
+        }
+        let table = try mapErrors(EngineError.features) { [rows] () throws(FeatureError) in
             try scan.table(of: rows, attributes: attributes, threadCount: threadCount)
+        }
+        if usesCache {
+            // Those of the very same lines and day are there already.
+            let isKept =
+                cached?.state.asOf == asOf
+                && cached?.survey.segmentCount
+                    == manifest.purchaseSegments.count
+                && cached?.state.names == scan.featureNames
+            let collapsed = isKept ? cached?.collapsed : try? CollapsedHistory(table.history)
+            loadedCollapsed = (key, collapsed)
+            if !isKept { keep(table, scan, survey.totals, collapsed, report) }
         }
         loadedFeatures = (key, names, table)
         return table
+    }
+
+    /// The features kept of an earlier day; nil where there are none of use.
+    private func cachedFeatures(
+        threadCount: Int, _ report: (String) -> Void
+    ) throws(EngineError) -> FeatureCache.Contents? {
+        let key = try featureCacheKey(threadCount: threadCount)
+        do throws(CacheFlaw) {
+            return try FeatureCache.read(
+                "\(folder)/\(FeatureCache.path)", key: key,
+                purchases: manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) })
+        } catch {
+            report("computing all features: \(error.reason)")
+            return nil
+        }
+    }
+
+    /// Keeps features for a later day. They can be computed anew: a full disk is no error here.
+    private func keep(
+        _ table: FeatureTable, _ scan: FeatureScan, _ survey: SurveyTotals,
+        _ collapsed: CollapsedHistory?, _ report: (String) -> Void
+    ) {
+        do throws(EngineError) {
+            let key = try featureCacheKey(threadCount: 1)
+            try createFolder("\(folder)/cache")
+            try mapErrors(EngineError.store) { () throws(StoreError) in
+                try FeatureCache.write(
+                    table, scan, survey, collapsed, key: key,
+                    purchases: manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) },
+                    to: "\(folder)/\(FeatureCache.path)")
+            }
+        } catch {
+            report("the features are not kept: \(error)")
+        }
+    }
+
+    private func featureCacheKey(threadCount: Int) throws(EngineError) -> FeatureCache.Key {
+        FeatureCache.Key(
+            timeZone: plan.timeZone, grossMarginRate: plan.grossMarginRate,
+            lineColumns: try segmentedHistory(threadCount: threadCount).columns.rawValue,
+            products: manifest.productSegments.map { FeatureCache.Key.Segment($0) })
+    }
+
+    /// The unique purchase histories of a day's features, where they are known.
+    package func collapsedHistory(asOf: CalendarDay) -> CollapsedHistory? {
+        loadedCollapsed?.key == featureKey(asOf) ? loadedCollapsed?.history : nil
+    }
+
+    private func featureKey(_ asOf: CalendarDay) -> FeatureKey {
+        FeatureKey(
+            segments: (manifest.purchaseSegments + manifest.customerSegments
+                + manifest.productSegments).map(\.file),
+            asOf: asOf)
     }
 
     /// The table of customers; nil where there is none, or no feature is one of its attributes.

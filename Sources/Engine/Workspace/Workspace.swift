@@ -2,6 +2,7 @@ import ByteCoding
 package import ColumnStore
 import Features
 import Foundation
+import Models
 
 /// A folder that holds a company's history, models and snapshots.
 ///
@@ -14,6 +15,7 @@ import Foundation
 /// models/           model files, one a version
 /// snapshots/        one folder a generation: what `score` writes and `publish` makes current
 /// rejects/          the lines that were left out, one file an ingest
+/// cache/            what can be computed anew from the others; may be removed at any time
 /// ```
 ///
 /// Every command writes new files under new names first and then commits one manifest that names
@@ -28,6 +30,8 @@ package final class Workspace {
     /// The history of the segments that `manifest` names, once opened, and its texts, once found.
     var loadedHistory: (segments: [String], history: SegmentedHistory, texts: LineTexts?)?
     var loadedFeatures: (key: FeatureKey, names: Set<String>?, table: FeatureTable)?
+    /// The unique purchase histories of the features that were kept or found last.
+    var loadedCollapsed: (key: FeatureKey, history: CollapsedHistory?)?
 
     package enum Access: Sendable {
         /// Reads the state of now; a commit of another process does not change it.

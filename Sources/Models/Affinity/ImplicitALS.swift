@@ -32,6 +32,8 @@ package enum ImplicitALS {
     ///   - initialUserFactors: `[userCount × factorCount]` to start from. The exact solver needs
     ///     them only where there are no initial item factors: these are then solved for first.
     ///   - measuresLoss: false leaves `lossPerIteration` empty and saves its pass.
+    ///   - keepsUserFactors: false leaves `userFactors` empty and saves a copy of them: for a
+    ///     training that keeps the items only.
     /// - Throws: `noRows` for a matrix without entries; `outOfRange`; `nonFiniteValue`;
     ///   `countMismatch` for initial factors of another size;
     ///   `singularSystem` where regularization is 0 and a row's system cannot be solved in single
@@ -44,7 +46,7 @@ package enum ImplicitALS {
     package static func fit(
         _ purchases: SparseMatrix, _ parameters: Parameters, initialItemFactors: [Float]? = nil,
         initialUserFactors: [Float]? = nil, measuresLoss: Bool = true,
-        kernels: KernelTable = .current
+        keepsUserFactors: Bool = true, kernels: KernelTable = .current
     ) throws(ModelError) -> FittedALS {
         try parameters.check()
         try parameters.checkRegularization(
@@ -77,7 +79,8 @@ package enum ImplicitALS {
         }
         return FittedALS(
             parameters: parameters, userCount: purchases.rowCount,
-            itemCount: purchases.columnCount, userFactors: tables.unpadded(users),
+            itemCount: purchases.columnCount,
+            userFactors: keepsUserFactors ? tables.unpadded(users) : [],
             itemFactors: tables.unpadded(items), lossPerIteration: losses)
     }
 
@@ -202,7 +205,8 @@ package struct FittedALS: Sendable, Equatable, Codable {
     package let parameters: ImplicitALS.Parameters
     package let userCount: Int
     package let itemCount: Int
-    /// `[userCount × factorCount]`, row-major; zero for a user without entries.
+    /// `[userCount × factorCount]`, row-major; zero for a user without entries. Empty where the fit
+    /// was told not to keep them.
     package let userFactors: [Float]
     /// `[itemCount × factorCount]`, row-major; zero for an item without entries.
     package let itemFactors: [Float]

@@ -15,7 +15,7 @@ package struct TopLists: Sendable, Equatable {
         entries = [TopN.Entry](repeating: .none, count: queryCount * width)
     }
 
-    init(width: Int, entries: [TopN.Entry], queryCount: Int) {
+    package init(width: Int, entries: [TopN.Entry], queryCount: Int) {
         precondition(entries.count == queryCount * width)
         (self.queryCount, self.width, self.entries) = (queryCount, width, entries)
     }

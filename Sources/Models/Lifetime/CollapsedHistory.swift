@@ -70,6 +70,40 @@ package struct CollapsedHistory: Sendable, Equatable {
         for (key, weight) in weights.sorted(by: { $0.key < $1.key }) { append(key, weight) }
     }
 
+    /// The rows of another value, as its four arrays hold them: no row is looked for, so restoring
+    /// costs the unique rows and not the customers.
+    /// - Throws: `countMismatch`; `impossibleHistory` also for rows that do not ascend;
+    ///   `outOfRange` for a weight below 1.
+    package init(
+        restoring repeatPurchaseCount: [Int32], ageAtLastPurchaseDays: [Int32],
+        observedAgeDays: [Int32], customerCount: [Int]
+    ) throws(ModelError) {
+        let count = repeatPurchaseCount.count
+        try requireCount(ageAtLastPurchaseDays.count, count, "ages at last purchase")
+        try requireCount(observedAgeDays.count, count, "observed ages")
+        try requireCount(customerCount.count, count, "customers")
+        var last: UInt64?
+        for row in 0..<count {
+            let (x, tx, age) = (
+                repeatPurchaseCount[row], ageAtLastPurchaseDays[row], observedAgeDays[row]
+            )
+            if let problem = historyProblem(x: x, tx: tx, age: age) {
+                throw .impossibleHistory(row: row, reason: problem)
+            }
+            guard customerCount[row] >= 1 else {
+                throw .outOfRange(
+                    what: "customers of row \(row)", actual: Double(customerCount[row]),
+                    allowed: "1 and above")
+            }
+            let key = UInt64(x) << 40 | UInt64(age) << 20 | UInt64(tx)
+            if let last, key <= last {
+                throw .impossibleHistory(row: row, reason: "it does not follow the row before")
+            }
+            last = key
+            append(key, customerCount[row])
+        }
+    }
+
     private init(_ unique: UniqueKeys) {
         let rows = zip(unique.keys, unique.counts).sorted { $0.0 < $1.0 }
         repeatPurchaseCount.reserveCapacity(rows.count)

@@ -1,0 +1,296 @@
+import ByteCoding
+import ColumnStore
+import Features
+import Foundation
+import Models
+import Units
+
+/// The features of the last day they were computed for, kept so that those of the next day need the
+/// lines of the customers alone who have new ones: `cache/features.arr`.
+///
+/// The file may be missing, damaged or of another state of the workspace at any time: all features
+/// are then computed from the lines. Its key names all that they depend on.
+///
+/// Arrays: `ids` or `idBytes` and `idOffsets`; the columns of `CustomerHistory`, each under its
+/// name; `unique.…`, the rows of the collapsed histories; `feature.N` (float32) and, where some row has none, `valid.M` (uint8), the flags of every
+/// feature that names M; `text.C.bytes`, `.offsets` and `.counts` of the text columns surveyed.
+enum FeatureCache {
+    static let path = "cache/features.arr"
+    static let kind = "patron.features"
+
+    /// What the features of a day depend on.
+    struct Key: Codable, Equatable {
+        struct Segment: Codable, Equatable {
+            var file: String
+            var rowCount: Int
+            var checksum: UInt32
+
+            init(_ segment: Manifest.Segment) {
+                (file, rowCount, checksum) = (segment.file, segment.rowCount, segment.checksum)
+            }
+        }
+
+        /// Raised with every change of what a feature means.
+        var version = 1
+        var timeZone: String
+        var grossMarginRate: Double
+        /// The columns that purchase lines have.
+        var lineColumns: Int
+        var products: [Segment]
+    }
+
+    struct Card: Codable {
+        struct Column: Codable {
+            var name: String
+            var unit: FeatureUnit
+            /// Which flags are its; nil where every row has the feature.
+            var flags: Int?
+        }
+
+        var key: Key
+        var purchases: [Key.Segment]
+        var asOf: String
+        var columns: [Column]
+        var shareNames: [String]
+        var convention: OrderConvention
+        var lines: LineRange
+        var purchaseLines: LineRange
+        /// Raw values of `LineColumns`.
+        var textColumns: [Int]
+    }
+
+    struct Contents {
+        let state: FeatureState
+        /// The unique purchase histories of the customers with an order, and how many have each: a
+        /// refit of the purchase model on the same day costs no pass over customers. Nil where a
+        /// history is none that a model could be of.
+        let collapsed: CollapsedHistory?
+        let survey: SegmentedHistory.EarlierSurvey
+    }
+
+    /// Reads the file.
+    /// - Returns: nil where there is none.
+    /// - Throws: why it is of no use.
+    static func read(
+        _ path: String, key: Key, purchases: [Key.Segment]
+    ) throws(CacheFlaw) -> Contents? {
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        do throws(StoreError) {
+            let file = try ArrayFile(path: path)
+            guard file.kind == kind,
+                let card = try? JSONDecoder().decode(Card.self, from: Data(file.card))
+            else {
+                throw .notAStoreFile(path: path, expected: "a file of features")
+            }
+            guard card.key == key, purchases.starts(with: card.purchases) else {
+                throw .invalidInput(path: path, reason: "it is of other lines or another plan")
+            }
+            return try contents(file, card)
+        } catch {
+            throw CacheFlaw(reason: error.description)
+        }
+    }
+
+    private static func contents(
+        _ file: ArrayFile, _ card: Card
+    ) throws(StoreError) -> Contents {
+        func flawed(_ reason: String) -> StoreError {
+            .invalidInput(path: file.path, reason: reason)
+        }
+        guard let asOf = CalendarDay(parsing: card.asOf) else { throw flawed("it has no day") }
+        let ids = try idColumn(file)
+        guard let ids else { throw flawed("the ids do not fit") }
+        for row in 0..<ids.count where row > 0 && !ids.precedes(row - 1, row) {
+            throw flawed("the ids do not ascend")
+        }
+        let history = try history(file, count: ids.count)
+        var columns: [StateColumn] = []
+        for (index, column) in card.columns.enumerated() {
+            var flags: MappedArray<UInt8>?
+            if let number = column.flags {
+                flags = try file.array("valid.\(number)", of: UInt8.self, shape: [ids.count])
+            }
+            let values = try file.array(
+                "feature.\(index)", of: Float.self, shape: [ids.count])
+            // Verified, and not needed before the turn of the column.
+            values.forget()
+            columns.append(
+                StateColumn(
+                    name: column.name, unit: column.unit, values: values, flags: flags))
+        }
+        var totals = SurveyTotals()
+        totals.lines = LineSurvey(lines: card.lines, purchases: card.purchaseLines)
+        for column in card.textColumns {
+            let bytes = try file.array("text.\(column).bytes", of: UInt8.self).toArray()
+            let offsets = try file.array("text.\(column).offsets", of: Int64.self).toArray()
+            let counts = try file.array("text.\(column).counts", of: Int64.self).toArray()
+            guard let texts = TextArray(bytes: bytes, offsets: offsets.map { Int($0) }),
+                texts.count == counts.count
+            else { throw flawed("the texts do not fit") }
+            var text = SurveyTotals.Text()
+            text.add(ValueCounts(counts: counts.map { Int($0) }, values: texts))
+            guard text.counts.count == counts.count else { throw flawed("a text comes twice") }
+            totals.texts[column] = text
+        }
+        let state = FeatureState(
+            asOf: asOf, customerIDs: ids, history: history, names: card.columns.map(\.name),
+            shareNames: card.shareNames, convention: card.convention
+        ) { [columns] in columns[$0].column }
+        return Contents(
+            state: state, collapsed: try collapsed(file),
+            survey: SegmentedHistory.EarlierSurvey(
+                totals: totals, segmentCount: card.purchases.count, asOf: asOf))
+    }
+
+    /// Writes the file; the one before is replaced.
+    static func write(
+        _ table: FeatureTable, _ scan: FeatureScan, _ survey: SurveyTotals,
+        _ collapsed: CollapsedHistory?, key: Key, purchases: [Key.Segment], to path: String
+    ) throws(StoreError) {
+        let names = scan.featureNames
+        var flags: [[Bool]] = []
+        var columns: [Card.Column] = []
+        for column in table.columns[..<names.count] {
+            var number: Int?
+            if let valid = column.valid {
+                number = flags.firstIndex(of: valid) ?? flags.count
+                if number == flags.count { flags.append(valid) }
+            }
+            columns.append(Card.Column(name: column.name, unit: column.unit, flags: number))
+        }
+        let card = Card(
+            key: key, purchases: purchases, asOf: table.asOf.description, columns: columns,
+            shareNames: scan.shareNames, convention: table.convention, lines: survey.lines.lines,
+            purchaseLines: survey.lines.purchases, textColumns: survey.texts.keys.sorted())
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        guard let bytes = try? encoder.encode(card) else {
+            throw .invalidInput(path: path, reason: "its card cannot be written as JSON")
+        }
+        var writer = ArrayFileWriter(kind: kind, card: [UInt8](bytes))
+        add(table.customerIDs, to: &writer)
+        add(table.history, to: &writer)
+        if let collapsed { add(collapsed, to: &writer) }
+        for (index, column) in table.columns[..<names.count].enumerated() {
+            writer.add("feature.\(index)", column.values)
+        }
+        for (number, valid) in flags.enumerated() {
+            writer.add("valid.\(number)", valid.map { $0 ? UInt8(1) : 0 })
+        }
+        for column in card.textColumns {
+            guard let text = survey.texts[column] else { continue }
+            let values = text.interner.texts
+            writer.add("text.\(column).bytes", values.bytes)
+            writer.add("text.\(column).offsets", values.offsets.map(Int64.init))
+            writer.add("text.\(column).counts", text.counts.map(Int64.init))
+        }
+        try writer.write(to: path, syncs: false)
+    }
+
+    private static func collapsed(_ file: ArrayFile) throws(StoreError) -> CollapsedHistory? {
+        guard file.entry("unique.customerCount") != nil else { return nil }
+        let names = ["repeatPurchaseCount", "ageAtLastPurchaseDays", "observedAgeDays"]
+        var columns: [[Int32]] = []
+        for name in names {
+            columns.append(try file.array("unique.\(name)", of: Int32.self).toArray())
+        }
+        let counts = try file.array("unique.customerCount", of: Int64.self).toArray()
+        do throws(ModelError) {
+            return try CollapsedHistory(
+                restoring: columns[0], ageAtLastPurchaseDays: columns[1],
+                observedAgeDays: columns[2], customerCount: counts.map { Int($0) })
+        } catch {
+            throw .invalidInput(path: file.path, reason: "\(error)")
+        }
+    }
+
+    private static func add(_ collapsed: CollapsedHistory, to writer: inout ArrayFileWriter) {
+        writer.add("unique.repeatPurchaseCount", collapsed.repeatPurchaseCount)
+        writer.add("unique.ageAtLastPurchaseDays", collapsed.ageAtLastPurchaseDays)
+        writer.add("unique.observedAgeDays", collapsed.observedAgeDays)
+        writer.add("unique.customerCount", collapsed.customerCount.map(Int64.init))
+    }
+
+    static func add(_ ids: IDColumn, to writer: inout ArrayFileWriter) {
+        switch ids {
+        case .integers(let ids): writer.add("ids", ids)
+        case .texts(let texts):
+            writer.add("idBytes", texts.bytes)
+            writer.add("idOffsets", texts.offsets.map(Int64.init))
+        }
+    }
+
+    /// Nil for texts that do not fit their offsets.
+    static func idColumn(_ file: ArrayFile) throws(StoreError) -> IDColumn? {
+        if file.entry("ids") != nil {
+            return .integers(try file.array("ids", of: Int64.self, shape: [-1]).toArray())
+        }
+        let bytes = try file.array("idBytes", of: UInt8.self).toArray()
+        let offsets = try file.array("idOffsets", of: Int64.self).toArray()
+        return TextArray(bytes: bytes, offsets: offsets.map { Int($0) }).map { .texts($0) }
+    }
+
+    private static func add(_ history: CustomerHistory, to writer: inout ArrayFileWriter) {
+        writer.add("status", history.status)
+        writer.add("repeatPurchaseCount", history.repeatPurchaseCount)
+        writer.add("ageAtLastPurchaseDays", history.ageAtLastPurchaseDays)
+        writer.add("observedAgeDays", history.observedAgeDays)
+        writer.add("daysSinceLastPurchase", history.daysSinceLastPurchase)
+        writer.add("meanOrderValue", history.meanOrderValue)
+        writer.add("meanOrderMargin", history.meanOrderMargin)
+        writer.add("revenue", history.revenue)
+        writer.add("margin", history.margin)
+        writer.add("monthlyRevenue", history.monthlyRevenue)
+        writer.add("monthlyMargin", history.monthlyMargin)
+    }
+
+    private static func history(
+        _ file: ArrayFile, count: Int
+    ) throws(StoreError) -> CustomerHistory {
+        func days(_ name: String) throws(StoreError) -> [Int32] {
+            try elements(file.array(name, of: Int32.self, shape: [count]))
+        }
+        func money(_ name: String) throws(StoreError) -> [Double] {
+            try elements(file.array(name, of: Double.self, shape: [count]))
+        }
+        var history = CustomerHistory()
+        history.status = try elements(file.array("status", of: UInt8.self, shape: [count]))
+        history.repeatPurchaseCount = try days("repeatPurchaseCount")
+        history.ageAtLastPurchaseDays = try days("ageAtLastPurchaseDays")
+        history.observedAgeDays = try days("observedAgeDays")
+        history.daysSinceLastPurchase = try days("daysSinceLastPurchase")
+        history.meanOrderValue = try money("meanOrderValue")
+        history.meanOrderMargin = try money("meanOrderMargin")
+        history.revenue = try money("revenue")
+        history.margin = try money("margin")
+        history.monthlyRevenue = try money("monthlyRevenue")
+        history.monthlyMargin = try money("monthlyMargin")
+        return history
+    }
+}
+
+/// Why a cache is of no use.
+struct CacheFlaw: Error, Equatable {
+    let reason: String
+}
+
+/// The elements of a mapped array, whose own memory is given back.
+private func elements<Element>(_ array: MappedArray<Element>) -> [Element] {
+    defer { array.forget() }
+    return array.toArray()
+}
+
+/// A feature in the file.
+private struct StateColumn: Sendable {
+    let name: String
+    let unit: FeatureUnit
+    let values: MappedArray<Float>
+    let flags: MappedArray<UInt8>?
+
+    var column: FeatureColumn {
+        // The flags stay: other features have the same.
+        FeatureColumn(
+            name: name, unit: unit, values: elements(values),
+            valid: flags.map { $0.toArray().map { $0 != 0 } })
+    }
+}

@@ -1,0 +1,245 @@
+import Engine
+import Features
+import Foundation
+import Models
+import Numerical
+import TestSupport
+import Testing
+import Units
+
+/// Features and scores that go on from those of an earlier day are those computed from all lines.
+@Suite struct IncrementalTests {
+    /// Two deliveries of lines and the days that features are wanted for.
+    struct Life: CustomTestStringConvertible, Sendable {
+        var seed: UInt64
+        /// Days from the first to the second as-of day.
+        var shift: Int
+        var textIDs = false
+        /// Whether lines of the second delivery may be older than the first as-of day.
+        var goesBack = true
+        /// The first as-of day lies so many days before the last line of the first delivery.
+        var lead = 0
+        var zone = "UTC"
+        /// Whether the second delivery brings values that the first does not have.
+        var hasNewValues = false
+        /// Whether there is a second delivery.
+        var isDelivered = true
+
+        var testDescription: String {
+            "seed \(seed), \(shift) days, lead \(lead), \(zone)\(textIDs ? ", texts" : "")"
+        }
+    }
+
+    static let lives: [Life] = [
+        Life(seed: 1, shift: 0), Life(seed: 2, shift: 1), Life(seed: 3, shift: 7, goesBack: false),
+        Life(seed: 4, shift: 29, textIDs: true), Life(seed: 5, shift: 30, lead: 40),
+        Life(seed: 6, shift: 31, zone: "America/New_York"),
+        Life(seed: 7, shift: 89, textIDs: true, lead: 3, zone: "Asia/Kolkata"),
+        Life(seed: 8, shift: 91, zone: "Pacific/Apia"), Life(seed: 9, shift: 364),
+        Life(seed: 10, shift: 366, lead: 200, zone: "Europe/London"),
+        Life(seed: 11, shift: 500), Life(seed: 12, shift: 2, hasNewValues: true),
+        Life(seed: 13, shift: 12, isDelivered: false),
+        Life(seed: 14, shift: 0, isDelivered: false),
+        Life(seed: 15, shift: 5, textIDs: true, lead: 60, isDelivered: false),
+        Life(seed: 16, shift: 1, zone: "America/St_Johns"),
+    ]
+
+    private static let firstDay = 19_000
+    private static let dayCount = 520
+
+    private func plan(_ life: Life) -> String {
+        """
+        version: 1
+        timeZone: \(life.zone)
+        sources:
+          purchases:
+            files: [first.csv]
+            columns:
+              customerID: {column: customer, type: \(life.textIDs ? "text" : "integer")}
+              time: {column: time, format: iso8601}
+              amount: amount
+              margin: margin
+              quantity: quantity
+              orderID: order
+              product: product
+              category: category
+              promotion: promotion
+              channel: channel
+        segmentations:
+          value:
+            features: [revenue365Days, orderCount30Days, revenue90Days, meanOrderValue, \
+        daysSinceLastPurchase, tenureDays, monthlyRevenue, observedAgeDays]
+            clusterCount: 3
+          behaviour:
+            features: [hourShares, categoryShares, channelShares, itemsPerOrder, returnRate]
+            clusterCount: 3
+        lifetime: {horizon: 26w}
+        affinity: {factorCount: 4, iterations: 3}
+        """
+    }
+
+    private static let header =
+        "customer,time,amount,margin,quantity,order,product,category,promotion,channel\n"
+
+    /// Lines from `days`, times in no order, some returns, orders shared by customers, lines, days
+    /// and deliveries.
+    private func lines(_ life: Life, delivery: Int, days: Range<Int>, count: Int) -> String {
+        var random = SeededRandom(seed: life.seed, stream: UInt64(delivery))
+        var text = Self.header
+        for _ in 0..<count {
+            let customer = random.below(delivery == 0 ? 130 : 150)
+            let day = Self.firstDay + days.lowerBound + random.below(days.count)
+            let time = CalendarDay(daysSince1970: day).description
+            let clock = [random.below(24), random.below(60), random.below(60)].map {
+                $0 < 10 ? "0\($0)" : "\($0)"
+            }
+            let isReturn = random.below(9) == 0
+            let cents = 100 + random.below(9_000)
+            let order = random.below(4) == 0 ? "" : "o\(random.below(60))"
+            let category = random.below(8) == 0 ? "" : "c\(random.below(5))"
+            let isNew = life.hasNewValues && delivery > 0 && random.below(10) == 0
+            text +=
+                (life.textIDs ? "id-\(customer * 37 % 150)" : "\(customer)")
+                + ",\(time)T\(clock.joined(separator: ":"))Z,\(isReturn ? "-" : "")\(cents / 100).5"
+                + ",\(cents / 300),\(random.below(4)),\(order)"
+                + ",p\(random.below(delivery == 0 ? 40 : 44)),\(isNew ? "unheard" : category)"
+                + ",\(random.below(5) == 0 ? "sale" : ""),\(random.below(2) == 0 ? "web" : "shop")\n"
+        }
+        return text
+    }
+
+    /// Calls `body` with the workspace after the first delivery, the days, and what delivers the
+    /// second.
+    private func withLife(
+        _ life: Life,
+        _ body: (URL, CalendarDay, CalendarDay, () throws -> Void) throws -> Void
+    ) throws {
+        try withTemporaryFolder { folder in
+            let first = Self.firstDay + Self.dayCount - 1
+            let asOf = CalendarDay(daysSince1970: first - life.lead)
+            let later = asOf + life.shift
+            try folder.write(
+                lines(life, delivery: 0, days: 0..<Self.dayCount, count: 1_500), as: "first.csv")
+            let from = life.goesBack ? Self.dayCount - 100 : Self.dayCount - life.lead
+            let upTo = max(from + 1, Self.dayCount - life.lead + life.shift + 3)
+            try folder.write(
+                lines(life, delivery: 1, days: from..<upTo, count: 25), as: "second.csv")
+            let planPath = try folder.write(plan(life), as: "patron.yaml")
+            try Workspace.create(folder: folder.sub("ws"), planPath: planPath)
+            _ = try Workspace(folder: folder.sub("ws"), access: .writing).ingest()
+            try body(folder, asOf, later) {
+                guard life.isDelivered else { return }
+                _ = try Workspace(folder: folder.sub("ws"), access: .writing)
+                    .ingest(IngestFiles(purchases: [folder.sub("second.csv")]))
+            }
+        }
+    }
+
+    private func open(
+        _ folder: URL, _ name: String = "ws", _ access: Workspace.Access = .reading
+    ) throws -> Workspace {
+        try Workspace(folder: folder.sub(name), access: access)
+    }
+
+    private func requireEqual(_ a: FeatureTable, _ b: FeatureTable) {
+        #expect(a.asOf == b.asOf)
+        #expect(a.customerIDs == b.customerIDs)
+        #expect(a.convention == b.convention)
+        #expect(a.lines == b.lines)
+        #expect(a.groups == b.groups)
+        #expect(a.history == b.history)
+        #expect(a.columns.map(\.name) == b.columns.map(\.name))
+        for (one, other) in zip(a.columns, b.columns) {
+            #expect(one == other, "\(one.name)")
+        }
+    }
+
+    @Test(arguments: lives)
+    func featuresGoOnFromAnEarlierDay(life: Life) throws {
+        try withLife(life) { folder, asOf, later, deliver in
+            let before = try open(folder).features(asOf: asOf, usesCache: true, threadCount: 2)
+            #expect(before.rowCount > 100)
+            try deliver()
+            var reports: [String] = []
+            let carried = try open(folder).features(
+                asOf: later, usesCache: true, threadCount: 2, report: { reports.append($0) })
+            let computed = try open(folder).features(asOf: later, threadCount: 1)
+            requireEqual(carried, computed)
+            let isCarried = reports.contains { $0.contains("as they were on \(asOf)") }
+            #expect(isCarried == !life.hasNewValues, "\(reports)")
+            // And once more from there, on the same day.
+            let again = try open(folder).features(asOf: later, usesCache: true, threadCount: 2)
+            requireEqual(again, computed)
+            let unique = try open(folder)
+            _ = try unique.features(asOf: later, usesCache: true, threadCount: 2)
+            let history = computed.history
+            #expect(
+                try unique.collapsedHistory(asOf: later)
+                    == CollapsedHistory(
+                        repeatPurchaseCount: history.repeatPurchaseCount,
+                        ageAtLastPurchaseDays: history.ageAtLastPurchaseDays,
+                        observedAgeDays: history.observedAgeDays,
+                        include: history.status.map { $0 == CustomerHistory.ok }))
+            // A day before that of the cache is computed from the lines.
+            let back = try open(folder).features(asOf: asOf, usesCache: true, threadCount: 2)
+            requireEqual(back, try open(folder).features(asOf: asOf, threadCount: 2))
+        }
+    }
+
+    /// The files of a generation, whose bytes are those of a scoring without any cache.
+    private static let files = ["lookup.arr", "affinity.arr", "segments.json", "scores.seg"]
+
+    @Test(arguments: lives.prefix(12) + lives.suffix(3))
+    func scoresGoOnFromAnEarlierGeneration(life: Life) throws {
+        try withLife(life) { folder, asOf, later, deliver in
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            _ = try open(folder, "ws", .writing).score(asOf: asOf, threadCount: 2)
+            try deliver()
+            try FileManager.default.copyItem(
+                atPath: folder.sub("ws"), toPath: folder.sub("bare"))
+            try FileManager.default.removeItem(atPath: folder.sub("bare/cache"))
+            _ = try open(folder, "ws", .writing).score(asOf: later, threadCount: 2)
+            _ = try open(folder, "bare", .writing).score(asOf: later, threadCount: 1)
+            for file in Self.files {
+                let path = "snapshots/gen-000002/\(file)"
+                let carried = try Data(contentsOf: URL(fileURLWithPath: folder.sub("ws/\(path)")))
+                let computed = try Data(
+                    contentsOf: URL(fileURLWithPath: folder.sub("bare/\(path)")))
+                #expect(carried == computed, "\(file)")
+            }
+        }
+    }
+
+    /// What is wrong with a cache costs time, never a result or an error.
+    @Test func badCachesAreLeftAlone() throws {
+        try withLife(Life(seed: 21, shift: 3)) { folder, asOf, later, deliver in
+            _ = try open(folder).features(asOf: asOf, usesCache: true, threadCount: 2)
+            let path = URL(fileURLWithPath: folder.sub("ws/cache/features.arr"))
+            let good = try Data(contentsOf: path)
+            try deliver()
+            let computed = try open(folder).features(asOf: later, threadCount: 2)
+            var damaged: [Data] = [Data(), Data("no array file".utf8), good.prefix(good.count / 2)]
+            for place in stride(from: 20, to: good.count, by: good.count / 40) {
+                var bytes = good
+                bytes[place] ^= 0x10
+                damaged.append(bytes)
+            }
+            for bytes in damaged {
+                try bytes.write(to: path)
+                var reports: [String] = []
+                let table = try open(folder).features(
+                    asOf: later, usesCache: true, threadCount: 2, report: { reports.append($0) })
+                requireEqual(table, computed)
+                #expect(reports.contains { $0.hasPrefix("computing all features") })
+            }
+            // A cache of the same days of another workspace.
+            try withLife(Life(seed: 22, shift: 3)) { other, asOf, _, _ in
+                _ = try open(other).features(asOf: asOf, usesCache: true, threadCount: 2)
+                try Data(contentsOf: URL(fileURLWithPath: other.sub("ws/cache/features.arr")))
+                    .write(to: path)
+            }
+            requireEqual(
+                try open(folder).features(asOf: later, usesCache: true, threadCount: 2), computed)
+        }
+    }
+}
