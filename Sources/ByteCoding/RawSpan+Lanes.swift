@@ -43,6 +43,9 @@ extension ByteWriter {
         values.withUnsafeBytes { append(contentsOf: $0) }
     }
 
+    /// Appends a copy of `bytes`.
+    package mutating func append(bytes: UnsafeRawBufferPointer) { append(contentsOf: bytes) }
+
     /// Appends a copy of `span`.
     package mutating func append(_ span: RawSpan) {
         span.withUnsafeBytes { append(contentsOf: $0) }

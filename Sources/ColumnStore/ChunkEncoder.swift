@@ -245,7 +245,8 @@ extension ChunkEncoder {
             payload.pad(to: 8)
             let filled = filled(codes, isValid)
             if version == .one {
-                payload.append(lanes: BitPacking.pack(filled, width: codeWidth))
+                payload.append(
+                    lanes: BitPacking.pack(filled.map(UInt64.init), width: codeWidth))
                 return (.dictionary, payload)
             }
             payload.append(contentsOf: LanePacking.pack(filled, width: codeWidth))
@@ -267,10 +268,11 @@ extension ChunkEncoder {
         return (.raw, payload)
     }
 
-    private static func filled(_ codes: [UInt32], _ isValid: [Bool]?) -> [UInt64] {
-        var previous: UInt64 = 0
+    private static func filled(_ codes: [UInt32], _ isValid: [Bool]?) -> [UInt32] {
+        guard let isValid else { return codes }
+        var previous: UInt32 = 0
         return codes.indices.map { row in
-            if isValid?[row] ?? true { previous = UInt64(codes[row]) }
+            if isValid[row] { previous = codes[row] }
             return previous
         }
     }

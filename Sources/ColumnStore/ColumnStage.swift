@@ -37,23 +37,26 @@ struct ColumnStage {
         _ column: Column, rows: Range<Int>, path: String
     ) throws(StoreError) {
         let start = isValid.count
+        var mayMiss = true
         if let validity = column.validity {
             isValid.append(contentsOf: validity[rows])
         } else {
+            if case .coded = column.data { mayMiss = true } else { mayMiss = false }
             isValid.append(contentsOf: repeatElement(true, count: rows.count))
         }
         switch column.data {
         case .int64(let values):
-            words.append(contentsOf: values[rows].lazy.map { UInt64(bitPattern: $0) })
+            words.append(patternsOf: values, rows)
         case .float64(let values):
-            words.append(contentsOf: values[rows].lazy.map(\.bitPattern))
+            words.append(patternsOf: values, rows)
         case .float32(let values):
-            halves.append(contentsOf: values[rows].lazy.map(\.bitPattern))
+            halves.append(patternsOf: values, rows)
         case .text(let texts):
             try append(texts, rows, path)
         case .coded(let coded):
             try append(coded, rows, path)
         }
+        if !mayMiss { return }
         for row in start..<isValid.count where !isValid[row] { nullCount += 1 }
     }
 
@@ -124,35 +127,37 @@ struct ColumnStage {
     mutating func encode(_ encoder: inout BlockEncoder, isHot: Bool) -> Chunk {
         let validity = nullCount > 0 ? isValid : nil
         let body: (encoding: Encoding, payload: ByteWriter)
-        let bounds: ZoneMap.Bounds?
+        var bounds: StageBounds?
         switch type {
         case .int64:
             fill(&words)
-            bounds = integerBounds()
+            bounds = StageBounds(integers: words, isValid: validity)
             body = encoder.encode(words, isInteger: true, isHot: isHot)
         case .float64:
             fill(&words)
-            bounds = floatBounds(words.lazy.map { Double(bitPattern: $0) })
+            bounds = StageBounds(doubles: words, isValid: validity)
             body = encoder.encode(words, isInteger: false, isHot: isHot)
         case .float32:
             fill(&halves)
-            bounds = floatBounds(halves.lazy.map { Double(Float(bitPattern: $0)) })
+            bounds = StageBounds(floats: halves, isValid: validity)
             body = encoder.encode(halves, isInteger: false, isHot: isHot)
         case .text:
-            bounds = textBounds()
             body = ChunkEncoder.encodeTexts(
                 codes: codes, isValid: validity, interner: interner, encoder.version)
         }
-        var plain = ByteWriter()
-        if let validity {
-            plain.append(lanes: BitPacking.pack(validity.map { $0 ? 1 : 0 }, width: 1))
+        let zones = encoder.version >= .two ? bounds?.zones() : nil
+        var plain = body.payload
+        if validity != nil || zones != nil {
+            plain = ByteWriter()
+            if let validity { plain.append(lanes: BitPacking.pack(flags: validity)) }
+            if let zones { plain.append(contentsOf: zones.bytes) }
+            plain.append(contentsOf: body.payload.bytes)
         }
-        let zones = encoder.version >= .two ? zones(within: bounds) : nil
-        if let zones { plain.append(contentsOf: zones.bytes) }
-        plain.append(contentsOf: body.payload.bytes)
         return Chunk(
             encoding: body.encoding, plain: plain.bytes,
-            zone: ZoneMap(rowCount: isValid.count, nullCount: nullCount, bounds: bounds),
+            zone: ZoneMap(
+                rowCount: isValid.count, nullCount: nullCount,
+                bounds: type == .text ? textBounds() : bounds?.bounds),
             hasZones: zones != nil)
     }
 
@@ -164,31 +169,6 @@ struct ColumnStage {
         for row in values.indices {
             if isValid[row] { previous = values[row] } else { values[row] = previous }
         }
-    }
-
-    private func integerBounds() -> ZoneMap.Bounds? {
-        // Filled rows repeat values that are there, so they do not move the bounds.
-        guard nullCount < words.count else { return nil }
-        var minimum = Int64.max
-        var maximum = Int64.min
-        for word in words {
-            minimum = min(minimum, Int64(bitPattern: word))
-            maximum = max(maximum, Int64(bitPattern: word))
-        }
-        return .int64(minimum: minimum, maximum: maximum)
-    }
-
-    private func floatBounds(_ values: some Collection<Double>) -> ZoneMap.Bounds? {
-        guard nullCount < values.count else { return nil }
-        var bounds: (minimum: Double, maximum: Double)?
-        for value in values where !value.isNaN {
-            var (minimum, maximum) = bounds ?? (value, value)
-            // Equal values differ at most in the sign of zero.
-            if value < minimum || value == minimum && value.sign == .minus { minimum = value }
-            if value > maximum || value == maximum && value.sign == .plus { maximum = value }
-            bounds = (minimum, maximum)
-        }
-        return bounds.map { .float64(minimum: $0.minimum, maximum: $0.maximum) }
     }
 
     private func textBounds() -> ZoneMap.Bounds? {

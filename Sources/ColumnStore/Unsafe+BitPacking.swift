@@ -28,6 +28,17 @@ enum BitPacking {
         return words
     }
 
+    /// Packs flags as numbers of one bit.
+    static func pack(flags: [Bool]) -> [UInt64] {
+        stride(from: 0, to: flags.count, by: 64).map { start in
+            var word: UInt64 = 0
+            for row in start..<min(start + 64, flags.count) {
+                word |= (flags[row] ? 1 : 0) &<< UInt64(row & 63)
+            }
+            return word
+        }
+    }
+
     /// Calls `store` with the index and value of each number.
     /// - Parameter packed: at least `wordCount(count:width:)` words, which the caller guarantees;
     ///   of any alignment.

@@ -33,7 +33,7 @@ package struct EncodedBlocks: Sendable {
         let output = EncodedColumn.Copy(byteCount: Limits.blockRowCount * elementByteCount)
         self.output = output
         func make<W: LanePattern>(
-            _ values: [W]
+            _ values: UnsafeBufferPointer<W>
         ) -> (copies: [EncodedColumn.Copy], chunks: [NumberChunk<W>], [Encoding], byteCount: Int)? {
             var encoder = LaneEncoder()
             var copies: [EncodedColumn.Copy] = []
@@ -42,7 +42,8 @@ package struct EncodedBlocks: Sendable {
             var byteCount = 0
             let isInteger = data.type == .int64
             for start in stride(from: 0, to: values.count, by: Limits.blockRowCount) {
-                let block = Array(values[start..<min(values.count, start + Limits.blockRowCount)])
+                let rows = start..<min(values.count, start + Limits.blockRowCount)
+                let block = UnsafeBufferPointer(rebasing: values[rows])
                 let used: Encoding
                 let payload: ByteWriter
                 if let encoding {
@@ -51,12 +52,11 @@ package struct EncodedBlocks: Sendable {
                     else { return nil }
                     (used, payload) = (encoding, forced)
                 } else {
-                    let best = encoder.encode(block, isInteger: isInteger)
-                    (used, payload) = (best.encoding, best.payload)
+                    (used, payload) = encoder.encode(block, isInteger: isInteger)
                 }
                 let copy = EncodedColumn.Copy(byteCount: payload.count)
                 let bytes = UnsafeMutableRawBufferPointer(start: copy.start, count: payload.count)
-                bytes.copyBytes(from: payload.bytes)
+                payload.bytes.withUnsafeBytes { bytes.copyMemory(from: $0) }
                 var parts = ChunkBytes(UnsafeRawBufferPointer(bytes))
                 guard
                     let chunk = try? NumberChunk<W>(
@@ -71,15 +71,21 @@ package struct EncodedBlocks: Sendable {
         }
         switch data {
         case .float32(let values):
-            guard let made = make(values.map(\.bitPattern)) else { return nil }
+            guard
+                let made = values.withUnsafeBytes({ make($0.assumingMemoryBound(to: UInt32.self)) })
+            else { return nil }
             (encodings, byteCount) = (made.2, made.byteCount)
             storage = .four(made.copies, made.chunks, output.buffer())
         case .float64(let values):
-            guard let made = make(values.map(\.bitPattern)) else { return nil }
+            guard
+                let made = values.withUnsafeBytes({ make($0.assumingMemoryBound(to: UInt64.self)) })
+            else { return nil }
             (encodings, byteCount) = (made.2, made.byteCount)
             storage = .eight(made.copies, made.chunks, output.buffer())
         case .int64(let values):
-            guard let made = make(values.map { UInt64(bitPattern: $0) }) else { return nil }
+            guard
+                let made = values.withUnsafeBytes({ make($0.assumingMemoryBound(to: UInt64.self)) })
+            else { return nil }
             (encodings, byteCount) = (made.2, made.byteCount)
             storage = .eight(made.copies, made.chunks, output.buffer())
         case .coded, .text:

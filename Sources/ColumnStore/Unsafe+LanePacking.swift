@@ -1,3 +1,4 @@
+import ByteCoding
 import Numerical
 
 /// Numbers of `width` bits each in lane order; the layout is in protocol/STORE.md:
@@ -27,47 +28,81 @@ enum LanePacking {
         ((count + laneCount - 1) / laneCount * width + 31) / 32 * 64
     }
 
-    /// - Precondition: every number fits `width` bits, 0 to 64.
-    static func pack(_ numbers: [UInt64], width: Int) -> [UInt8] {
+    /// - Precondition: every number fits `width` bits, 0 to 32.
+    static func pack(_ numbers: [UInt32], width: Int) -> [UInt8] {
         let byteCount = byteCount(count: numbers.count, width: width)
+        var padded = numbers
+        padded.append(
+            contentsOf: repeatElement(
+                0, count: numbers.count.roundedUp(to: laneCount) - numbers.count))
         return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            buffer.update(repeating: 0)
             count = byteCount
-            guard let base = buffer.baseAddress, width > 0 else { return }
-            numbers.withUnsafeBufferPointer { numbers in
-                let low = min(width, 32)
-                pack(numbers, shift: 0, width: low, UnsafeMutableRawPointer(base))
-                if width > 32 {
-                    let start = Self.byteCount(count: numbers.count, width: 32)
-                    pack(
-                        numbers, shift: 32, width: width - 32, UnsafeMutableRawPointer(base + start)
-                    )
+            padded.withUnsafeBufferPointer { padded in
+                guard let source = padded.baseAddress, let target = buffer.baseAddress else {
+                    return
                 }
+                pack(source, count: numbers.count, width: width, into: target)
             }
         }
     }
 
-    /// Packs bits `shift ..< shift + width` of the numbers into zeroed memory of the right size.
-    private static func pack(
-        _ numbers: UnsafeBufferPointer<UInt64>, shift: Int, width: Int,
-        _ target: UnsafeMutableRawPointer
+    /// Appends the numbers whose halves are in `memory.low` and, with more than 32 bits,
+    /// `memory.high`; what is behind the last one in its row of lanes is overwritten by zeros.
+    static func append(
+        count: Int, width: Int, to payload: inout ByteWriter, _ memory: EncodeMemory
     ) {
-        for start in stride(from: 0, to: numbers.count, by: laneCount) {
-            let group = target + start / groupCount * 64 * width
-            let bit = start % groupCount / laneCount * width
-            for lane in 0..<min(laneCount, numbers.count - start) {
-                let number = UInt32(truncatingIfNeeded: numbers[start + lane] &>> UInt64(shift))
-                let place = group + (bit / 32 * 64 + lane * 4)
-                let shifted = UInt64(number) &<< UInt64(bit % 32)
-                add(UInt32(truncatingIfNeeded: shifted), place)
-                if bit % 32 + width > 32 { add(UInt32(shifted >> 32), place + 64) }
-            }
+        for row in count..<count.roundedUp(to: laneCount) {
+            memory.low[row] = 0
+            memory.high[row] = 0
+        }
+        pack(memory.low, count: count, width: min(width, 32), into: memory.packed)
+        if width > 32 {
+            pack(
+                memory.high, count: count, width: width - 32,
+                into: memory.packed + byteCount(count: count, width: 32))
+        }
+        payload.append(
+            bytes: UnsafeRawBufferPointer(
+                start: memory.packed, count: byteCount(count: count, width: width)))
+    }
+
+    /// - Parameters:
+    ///   - numbers: whole rows of lanes, zeros behind the last one; each fits the width, 0 to 32.
+    ///   - target: as many bytes as `byteCount` says; all are written.
+    private static func pack(
+        _ numbers: UnsafePointer<UInt32>, count: Int, width: Int,
+        into target: UnsafeMutableRawPointer
+    ) {
+        if width == 0 { return }
+        for start in stride(from: 0, to: count, by: groupCount) {
+            let rowCount = (min(groupCount, count - start) + laneCount - 1) / laneCount
+            packGroup(
+                numbers + start, rowCount: rowCount, width: width,
+                into: target + start / groupCount * 64 * width)
         }
     }
 
-    @inline(__always)
-    private static func add(_ bits: UInt32, _ place: UnsafeMutableRawPointer) {
-        place.storeBytes(of: place.loadUnaligned(as: UInt32.self) | bits, as: UInt32.self)
+    private static func packGroup(
+        _ numbers: UnsafePointer<UInt32>, rowCount: Int, width: Int,
+        into target: UnsafeMutableRawPointer
+    ) {
+        typealias Words = SIMD16<UInt32>
+        let source = UnsafeRawPointer(numbers)
+        var output = target
+        var word = Words.zero
+        var used: UInt32 = 0
+        let width = UInt32(width)
+        for row in 0..<rowCount {
+            let x = source.loadUnaligned(fromByteOffset: 64 &* row, as: Words.self)
+            word |= x &<< Words(repeating: used)
+            used &+= width
+            if used < 32 { continue }
+            output.storeBytes(of: word, as: Words.self)
+            output += 64
+            used &-= 32
+            word = used == 0 ? .zero : x &>> Words(repeating: width &- used)
+        }
+        if used > 0 { output.storeBytes(of: word, as: Words.self) }
     }
 }
 

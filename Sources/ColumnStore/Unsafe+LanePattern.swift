@@ -17,6 +17,12 @@ protocol LanePattern: FixedWidthInteger, UnsignedInteger, BitwiseCopyable, Senda
     static func spread(
         _ bits: UnsafeRawBufferPointer, others: UnsafeBufferPointer<Self>, frequent: Self,
         into values: UnsafeMutableBufferPointer<Self>, _ memory: DecodeMemory)
+    /// Integers that give values back, bit for bit, over a power of ten; 0 where there is none.
+    /// - Returns: how many have none.
+    static func decimals(
+        _ values: UnsafePointer<Self>, count: Int, exponent: Int,
+        integers: UnsafeMutablePointer<Int64>, isExact: UnsafeMutablePointer<Bool>
+    ) -> Int
     /// Integer over a power of ten as a float, rounded to nearest.
     static func decimal(_ integer: Int64, exponent: Int) -> Self
     /// The largest magnitudes of a decimal's reference, the widest numbers, the highest exponent.
@@ -59,6 +65,28 @@ extension UInt32: LanePattern {
         _ bits: UnsafeRawBufferPointer, others: UnsafeBufferPointer<UInt32>, frequent: UInt32,
         into values: UnsafeMutableBufferPointer<UInt32>, _ memory: DecodeMemory
     ) { memory.kernels.spread(bits, others: others, frequent: frequent, into: values) }
+
+    static func decimals(
+        _ values: UnsafePointer<UInt32>, count: Int, exponent: Int,
+        integers: UnsafeMutablePointer<Int64>, isExact: UnsafeMutablePointer<Bool>
+    ) -> Int {
+        let power = powerOfTen(exponent)
+        let floatPower = Float(power)
+        let limit = Double(decimalReferenceLimit)
+        var inexactCount = 0
+        for row in 0..<count {
+            // Adding the origin rounds to the nearest integer and leaves it in the low bits.
+            let shifted = Double(Float(bitPattern: values[row])) * power + decimalOrigin
+            let rounded = shifted - decimalOrigin
+            let back = Float(rounded) / floatPower
+            let exact = back.bitPattern == values[row] && abs(rounded) <= limit
+            let integer = Int64(bitPattern: shifted.bitPattern &- decimalOrigin.bitPattern)
+            integers[row] = exact ? integer : 0
+            isExact[row] = exact
+            inexactCount &+= exact ? 0 : 1
+        }
+        return inexactCount
+    }
 
     static func decimal(_ integer: Int64, exponent: Int) -> UInt32 {
         (Float(integer) / Float(powerOfTen(exponent))).bitPattern
@@ -107,6 +135,25 @@ extension UInt64: LanePattern {
         into values: UnsafeMutableBufferPointer<UInt64>, _ memory: DecodeMemory
     ) { memory.kernels.spread(bits, others: others, frequent: frequent, into: values) }
 
+    static func decimals(
+        _ values: UnsafePointer<UInt64>, count: Int, exponent: Int,
+        integers: UnsafeMutablePointer<Int64>, isExact: UnsafeMutablePointer<Bool>
+    ) -> Int {
+        let power = powerOfTen(exponent)
+        let limit = Double(decimalReferenceLimit)
+        var inexactCount = 0
+        for row in 0..<count {
+            let shifted = Double(bitPattern: values[row]) * power + decimalOrigin
+            let rounded = shifted - decimalOrigin
+            let exact = (rounded / power).bitPattern == values[row] && abs(rounded) <= limit
+            let integer = Int64(bitPattern: shifted.bitPattern &- decimalOrigin.bitPattern)
+            integers[row] = exact ? integer : 0
+            isExact[row] = exact
+            inexactCount &+= exact ? 0 : 1
+        }
+        return inexactCount
+    }
+
     static func decimal(_ integer: Int64, exponent: Int) -> UInt64 {
         (Double(integer) / powerOfTen(exponent)).bitPattern
     }
@@ -115,6 +162,9 @@ extension UInt64: LanePattern {
     static var decimalWidthLimit: Int { 50 }
     static var decimalExponentLimit: Int { 15 }
 }
+
+/// 1.5 · 2^52: numbers within ±2^51 that it is added to have no bits left behind the point.
+private let decimalOrigin = 0x1.8p52
 
 /// 10^exponent, exact up to 22.
 @inline(__always)
