@@ -67,7 +67,13 @@ package struct IDIndex: Sendable {
     /// The row of a text id given as UTF-8; nil for an unknown one and where the ids are integers.
     package func find(utf8 id: RawSpan) -> Int? {
         guard holdsTexts else { return nil }
-        let row = probe(id, StableHash.hash(id))
+        let row = slots.withSpan { slots in
+            idOffsets.withSpan { offsets in
+                idBytes.withSpan {
+                    Self.probe(id, StableHash.hash(id), slots, offsets, $0, mask)
+                }
+            }
+        }
         return row == Self.absent ? nil : Int(row)
     }
 
@@ -82,67 +88,39 @@ package struct IDIndex: Sendable {
 
     /// Finds many integer ids; a row is `absent` where there is none.
     ///
-    /// The first slots of 16 ids are loaded before any is compared, so that their cache misses
-    /// overlap.
+    /// The cache misses of some forty ids overlap (Unsafe+IDProbe.swift).
     /// - Precondition: `rows` is as long as `integers`.
     package func find(integers: Span<Int64>, rows: inout MutableSpan<UInt32>) {
         precondition(integers.count == rows.count, "one row number an id")
         slots.withSpan { slots in
             integerIDs.withSpan { values in
-                Self.findBatch(integers, &rows, slots, values, mask)
+                Self.probe(integers, &rows, slots, values, mask)
             }
         }
     }
 
-    /// Finds many text ids; a row is `absent` where there is none.
+    /// Finds many text ids, their cache misses overlapping; a row is `absent` where there is none.
     package func find(texts: TextArray) -> [UInt32] {
-        let bytes = texts.bytes
-        let offsets = texts.offsets
-        return (0..<texts.count).map { index in
-            find(utf8: bytes.span.bytes.extracting(offsets[index]..<offsets[index + 1]))
-                .map(UInt32.init(truncatingIfNeeded:)) ?? Self.absent
+        guard holdsTexts else { return [UInt32](repeating: Self.absent, count: texts.count) }
+        return slots.withSpan { slots in
+            idOffsets.withSpan { offsets in
+                idBytes.withSpan { Self.probe(texts, slots, offsets, $0, mask) }
+            }
         }
     }
 
     /// The id of a row. Traps outside `0 ..< count`.
     package subscript(row: Int) -> EntityID {
         guard holdsTexts else { return .integer(integerIDs[row]) }
-        guard let range = range(row) else { return .text("") }
+        let place = idOffsets.withSpan { Self.range(row, $0, idBytes.count) }
+        guard let range = place else { return .text("") }
         return .text(
             idBytes.withSpan { span in
                 String(decoding: range.map { span[$0] }, as: UTF8.self)
             })
     }
 
-    private static func findBatch(
-        _ ids: Span<Int64>, _ rows: inout MutableSpan<UInt32>, _ slots: Span<UInt64>,
-        _ values: Span<Int64>, _ mask: UInt64
-    ) {
-        var hashes = InlineArray<16, UInt64>(repeating: 0)
-        var firstRows = InlineArray<16, UInt32>(repeating: 0)
-        var start = 0
-        while start < ids.count {
-            let groupCount = min(16, ids.count - start)
-            for lane in 0..<groupCount {
-                let hash = StableHash.hash(ids[start + lane])
-                hashes[lane] = hash
-                firstRows[lane] = UInt32(truncatingIfNeeded: slots[Int(hash & mask)])
-            }
-            for lane in 0..<groupCount {
-                let row = firstRows[lane]
-                let id = ids[start + lane]
-                // Most ids sit in their first slot; the id itself decides, without the tag.
-                if Int(row) < values.count, values[Int(row)] == id {
-                    rows[start + lane] = row
-                } else {
-                    rows[start + lane] = probe(id, hashes[lane], slots, values, mask)
-                }
-            }
-            start += groupCount
-        }
-    }
-
-    private static func probe(
+    static func probe(
         _ id: Int64, _ hash: UInt64, _ slots: Span<UInt64>, _ values: Span<Int64>, _ mask: UInt64
     ) -> UInt32 {
         var position = hash & mask
@@ -159,28 +137,33 @@ package struct IDIndex: Sendable {
         return absent
     }
 
-    private func probe(_ id: RawSpan, _ hash: UInt64) -> UInt32 {
+    static func probe(
+        _ id: RawSpan, _ hash: UInt64, _ slots: Span<UInt64>, _ offsets: Span<UInt64>,
+        _ bytes: Span<UInt8>, _ mask: UInt64
+    ) -> UInt32 {
         var position = hash & mask
         for _ in 0..<slots.count {
             let slot = slots[Int(position)]
-            if slot == .max { return Self.absent }
+            if slot == .max { return absent }
             let row = UInt32(truncatingIfNeeded: slot)
-            if slot >> 32 == hash >> 32, Int(row) < count,
-                let range = range(Int(row)),
-                idBytes.withSpan({ id.isEqual(to: $0.bytes.extracting(range)) })
+            if slot >> 32 == hash >> 32, Int(row) + 1 < offsets.count,
+                let range = range(Int(row), offsets, bytes.count),
+                id.isEqual(to: bytes.bytes.extracting(range))
             {
                 return row
             }
             position = (position &+ 1) & mask
         }
-        return Self.absent
+        return absent
     }
 
     /// Where the bytes of a text id are; nil for offsets that no writer makes.
-    private func range(_ row: Int) -> Range<Int>? {
-        let start = idOffsets[row]
-        let end = idOffsets[row + 1]
-        guard start <= end, end <= UInt64(idBytes.count) else { return nil }
+    private static func range(
+        _ row: Int, _ offsets: Span<UInt64>, _ byteCount: Int
+    ) -> Range<Int>? {
+        let start = offsets[row]
+        let end = offsets[row + 1]
+        guard start <= end, end <= UInt64(byteCount) else { return nil }
         return Int(start)..<Int(end)
     }
 }

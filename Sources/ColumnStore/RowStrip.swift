@@ -6,8 +6,8 @@
 package struct RowStrip: Sendable {
     package let schema: RowStripSchema
     package let rowCount: Int
-    private let words: MappedArray<UInt64>
-    private let wordsPerRow: Int
+    let words: MappedArray<UInt64>
+    let wordsPerRow: Int
     private let statusWord: Int
 
     package init(reading file: ArrayFile, prefix: String = "strip") throws(StoreError) {
@@ -140,10 +140,13 @@ package struct RowStrip: Sendable {
         let field = schema.fields[index]
         let shift = UInt64((field.offset & 4) * 8)
         let mask: UInt64 = field.type.byteCount == 8 ? .max : 0xFFFF_FFFF
-        for position in rows.indices {
-            let row = rows[position]
-            let bits = row == IDIndex.absent ? 0 : word(Int(row), field.offset >> 3)
-            values[position] = convert(bits >> shift & mask)
+        let place = field.offset >> 3
+        words.withSpan { words in
+            for position in rows.indices {
+                let row = rows[position]
+                let bits = row == IDIndex.absent ? 0 : words[Int(row) &* wordsPerRow &+ place]
+                values[position] = convert(bits >> shift & mask)
+            }
         }
     }
 }
