@@ -37,6 +37,7 @@ struct Verify: ParsableCommand {
 extension VerifyReport {
     fileprivate func text(_ seconds: Double) -> String {
         var lines = problems.map { "DAMAGED \($0.file)\n    \($0.text)" }
+        lines += damagedCaches.map { "damaged \($0.file)\n    \($0.text)" }
         for file in unnamed {
             lines.append(
                 "left over \(file): an interrupted command made it; `patron prune` removes it")

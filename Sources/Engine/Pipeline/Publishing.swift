@@ -93,7 +93,7 @@ extension Workspace {
     }
 
     /// The items of a folder of the workspace, by relative path.
-    private func names(in part: String) -> [String] {
+    func names(in part: String) -> [String] {
         let names = try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)")
         return (names ?? []).sorted().map { part == "." ? $0 : "\(part)/\($0)" }
     }

@@ -16,6 +16,8 @@ package struct VerifyReport: Codable, Sendable, Equatable {
     package var purchaseLineCount = 0
     package var customerCount = 0
     package var problems: [Problem] = []
+    /// Files that only save the next scoring time: it does without the damaged ones. No problem.
+    package var damagedCaches: [Problem] = []
     /// Files that nothing refers to, left by an interrupted command: `prune` removes them. No
     /// problem.
     package var unnamed: [String] = []
@@ -49,6 +51,9 @@ extension Workspace {
         for generation in manifest.generations {
             report(generation.folder)
             verification.checkGeneration(generation)
+        }
+        for file in names(in: "cache") where file.hasSuffix(".arr") {
+            verification.checkCache(file)
         }
         var result = verification.result
         // What another process published and pruned meanwhile is gone, not damaged.
@@ -273,6 +278,19 @@ private struct Verification {
                         reason: "\(reader.rowCount) rows for \(snapshot.customerCount) customers")
                 }
             }
+        }
+    }
+
+    // MARK: - What saves time
+
+    mutating func checkCache(_ file: String) {
+        do throws(StoreError) {
+            result.byteCount += try ArrayFile(path: path(file)).byteCount
+            result.fileCount += 1
+        } catch {
+            result.damagedCaches.append(
+                VerifyReport.Problem(
+                    file: file, text: "\(error); the next scoring does without it"))
         }
     }
 
