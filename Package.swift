@@ -82,7 +82,8 @@ let package = Package(
         module("Numerical", ["CPlatform"] + kernelModules),
         module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Numerical", "Units"]),
         module("Wire", ["ByteCoding"], strict: true),
-        module("Ingest", ["ByteCoding", "ColumnStore", "CZlib", "Numerical", "Units"]),
+        module(
+            "Ingest", ["ByteCoding", "ColumnStore", "CPlatform", "CZlib", "Numerical", "Units"]),
         module("Synthetic", ["ByteCoding", "ColumnStore", "Numerical", "Units"]),
         module("Features", ["ByteCoding", "Numerical", "Units"], strict: true),
         module("Models", ["Numerical", "Units"], strict: true),

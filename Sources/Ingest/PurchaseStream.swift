@@ -41,7 +41,8 @@ package struct ReadingProgress: Sendable, Equatable {
 /// The file is cut into pieces, which threads read at once; each starts at its first line end and
 /// guesses that no quoted field is open there. Where the piece before did not end there, the piece is
 /// read again from the right place. What comes out, batches included, does not depend on the
-/// number of threads. A pipe is read, and gzip data are unpacked, by one thread and parsed by all.
+/// number of threads. A pipe is read, and gzip data are unpacked, by one thread at a time, while the
+/// others parse what came before.
 ///
 /// Memory: `piecesPerThread` pieces a thread, the batch and the dictionaries, whatever the file's size.
 ///
@@ -298,10 +299,21 @@ extension PurchaseStream {
                 pieces[index].fill(source, pieceByteCount, tail: tailByteCount)
             }
         }
-        parallelFor(&pieces, scratches: &readers) { piece, reader in
-            if source.isConcurrent { piece.fill(source, pieceByteCount, tail: tailByteCount) }
-            piece.read(reader, pieceByteCount)
+        var tasks = pieces.map(RoundTask.read)
+        // What takes longest comes first.
+        let nextEnd = nextPiece + 2 * pieceSpan + tailByteCount
+        if !source.isConcurrent, readers.count > 1 { tasks.insert(.readAhead, at: 0) }
+        parallelFor(&tasks, scratches: &readers) { task, reader in
+            switch task {
+            case .readAhead: source.readAhead(to: nextEnd)
+            case .read(var piece):
+                if source.isConcurrent { piece.fill(source, pieceByteCount, tail: tailByteCount) }
+                piece.read(reader, pieceByteCount)
+                task = .read(piece)
+            }
         }
+        pieces.removeAll(keepingCapacity: true)
+        for case .read(let piece) in tasks { pieces.append(piece) }
         for index in pieces.indices where !isAtEnd {
             let piece = pieces[index]
             guard piece.failure == 0 else { throw source.error(piece.failure) }
@@ -390,4 +402,11 @@ extension PurchaseStream {
     private func spareResult() -> PieceResult {
         spare.popLast() ?? PieceResult(textColumnCount: columns.textIndices.count)
     }
+}
+
+/// What a thread does in a round.
+private enum RoundTask: Sendable {
+    case read(FilePiece)
+    /// The bytes of the next round.
+    case readAhead
 }

@@ -100,14 +100,35 @@ struct BatchColumn: @unchecked Sendable {
                 }
             }
         } else {
-            for code in dictionary.globalCodes.count..<newCodes.upperBound {
-                dictionary.globalCodes.append(globalCode(dictionary, code))
-            }
+            addCodes(dictionary.globalCodes.count..<newCodes.upperBound, &dictionary)
         }
         dictionary.globalCodes.withUnsafeBufferPointer { global in
             for row in 0..<count where codes[row] != CodedText.missing {
                 codes[row] = global[Int(codes[row])]
             }
+        }
+    }
+
+    /// Gives the stream's codes to texts that come one after the other. They are looked for in
+    /// memory that no cache holds where there are many: each is asked for some texts ahead.
+    private mutating func addCodes(_ codes: Range<Int>, _ dictionary: inout TextDictionary) {
+        let lead = 16
+        var hashes = [UInt64](repeating: 0, count: lead)
+        for code in codes.lowerBound..<max(codes.upperBound + lead, codes.lowerBound) {
+            let place = code % lead
+            if code - lead >= codes.lowerBound {
+                let earlier = code - lead
+                let known = dictionary.withText(earlier) {
+                    interner.code($0, from: 0, to: $0.count, hash: hashes[place])
+                }
+                if known == nil { isFull = true }
+                dictionary.globalCodes.append(known ?? 0)
+            }
+            guard code < codes.upperBound else { continue }
+            hashes[place] = dictionary.withText(code) {
+                TextInterner.hash($0, from: 0, to: $0.count)
+            }
+            interner.prefetch(hashes[place])
         }
     }
 

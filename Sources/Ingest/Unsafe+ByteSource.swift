@@ -14,7 +14,8 @@ import Darwin
 /// mapped would end the process.
 ///
 /// Of a pipe or gzip data, what may be asked for again is kept: everything from `release(before:)` on.
-/// Several threads may read a plain file or an array at once; the others only one.
+/// Several threads may read a plain file or an array at once; the others only one, which may read ahead
+/// while others work on what has been read.
 final class ByteSource: @unchecked Sendable {
     private enum Kind {
         case feed(ByteFeed)
@@ -135,6 +136,12 @@ final class ByteSource: @unchecked Sendable {
             }
             return count
         }
+    }
+
+    /// Reads a pipe, or unpacks gzip data, up to `end`, so that `read` finds it there. An error is
+    /// left to `read`.
+    func readAhead(to end: Int) {
+        if case .feed(let feed) = kind { _ = hold(feed, to: end) }
     }
 
     /// What a negative result of `read` means.

@@ -89,9 +89,11 @@ struct TextDictionary: @unchecked Sendable {
         let key = word(text, length)
         let slot = Int(truncatingIfNeeded: fold(key, UInt64(truncatingIfNeeded: length))) & mask
         let entry = slots[slot]
-        let isHit =
-            (entry.key == key) && (Int(entry.length) == length) && (length &- 1) & ~7 == 0
-        return isHit ? entry.mark &- 1 : .max
+        let difference =
+            (entry.key ^ key)
+            | UInt64(truncatingIfNeeded: (Int(entry.length) ^ length) | ((length &- 1) & ~7))
+        let miss: UInt32 = difference != 0 ? 1 : 0
+        return (entry.mark &- 1) | (0 &- miss)
     }
 
     private mutating func longCode(_ text: UnsafePointer<UInt8>, _ length: Int) -> UInt32 {
@@ -149,12 +151,17 @@ struct TextDictionary: @unchecked Sendable {
         mask = mask * 2 + 1
         slots = .allocate(capacity: mask + 1)
         slots.initialize(repeating: Slot(key: 0, length: 0, mark: 0), count: mask + 1)
-        for index in 0...oldMask where old[index].mark != 0 {
-            let entry = old[index]
-            let hash = entry.length <= 8 ? fold(entry.key, UInt64(entry.length)) : entry.key
-            var slot = Int(truncatingIfNeeded: hash) & mask
-            while slots[slot].mark != 0 { slot = (slot + 1) & mask }
-            slots[slot] = entry
+        // The texts met first are the common ones: they get the places where they are looked for first.
+        let common = UInt32(count / 4)
+        for isCommon in [true, false] {
+            for index in 0...oldMask
+            where old[index].mark != 0 && (old[index].mark <= common) == isCommon {
+                let entry = old[index]
+                let hash = entry.length <= 8 ? fold(entry.key, UInt64(entry.length)) : entry.key
+                var slot = Int(truncatingIfNeeded: hash) & mask
+                while slots[slot].mark != 0 { slot = (slot + 1) & mask }
+                slots[slot] = entry
+            }
         }
         old.deallocate()
     }

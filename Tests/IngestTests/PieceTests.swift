@@ -238,6 +238,34 @@ import Units
         }
     }
 
+    /// More texts than a thread remembers from piece to piece, short and long ones, most of them new:
+    /// codes are given in the order of the lines.
+    @Test(arguments: [1, 2, 3]) func manyTexts(_ threadCount: Int) throws {
+        let orders = (0..<60_000).map { "o\($0 / 2 * 7 % 50_000)" }
+        let products = (0..<60_000).map { row in
+            row % 3 == 0 ? "tea" : "a rather long name of product \(row * row % 40_009)"
+        }
+        var text = "customer,time,amount,product,order\n"
+        for row in 0..<60_000 { text += "c,2011-01-01,1,\(products[row]),\(orders[row])\n" }
+        var mapping = plainMapping
+        mapping.product = .name("product")
+        mapping.orderID = .name("order")
+        var plan = ReadingPlan()
+        plan.pieceByteCount = 50_000
+        let (lines, _) = try readPurchases(
+            Array(text.utf8), path: "sales.csv", mapping: mapping, clock: .utc,
+            threadCount: threadCount, plan: plan)
+        for (column, expected) in [(lines.orderIDs, orders), (lines.products, products)] {
+            let found = try #require(column)
+            var codes: [String: UInt32] = [:]
+            for value in expected where codes[value] == nil { codes[value] = UInt32(codes.count) }
+            #expect(found.values.count == codes.count)
+            #expect(found.codes == expected.map { codes[$0] ?? .max })
+            let isEqual = codes.allSatisfy { found.values[Int($0.value)] == $0.key }
+            #expect(isEqual)
+        }
+    }
+
     /// A pipe gives what a file gives, also where a record is longer than a piece.
     @Test func streamedFromAPipe() throws {
         var text = "customer,time,amount,product\n"

@@ -1,10 +1,15 @@
+// Why unsafe: the bytes of a text are appended as a whole, from the memory of a span that outlives the
+// call, and a slot is asked for by its address before it is read.
+
 import ByteCoding
+import CPlatform
 
 /// Gives each distinct text the next code, by a hash table over its bytes. No `String` is made.
 struct TextInterner {
     private var bytes: [UInt8] = []
     private var offsets: [Int] = [0]
-    /// Open addressing, a power of two: the hash's high half, then the code plus one; 0 is free.
+    /// Open addressing, a power of two: the hash's low half, then the code plus one; 0 is free. A
+    /// larger table needs no more than that, and is written in two runs from end to end.
     private var slots: [UInt64] = Array(repeating: 0, count: 256)
 
     /// The code given last.
@@ -24,7 +29,13 @@ struct TextInterner {
         if lastCode < count, isEqual(lastCode, text, from: start, to: end) {
             return UInt32(lastCode)
         }
-        let hash = Self.hash(text, from: start, to: end)
+        return code(text, from: start, to: end, hash: Self.hash(text, from: start, to: end))
+    }
+
+    /// The same for a text whose hash is known.
+    mutating func code(
+        _ text: Span<UInt8>, from start: Int, to end: Int, hash: UInt64
+    ) -> UInt32? {
         let (slot, known) = find(text, from: start, to: end, hash)
         if let known {
             lastCode = Int(known)
@@ -32,12 +43,20 @@ struct TextInterner {
         }
         guard count < Limits.distinctTextCount else { return nil }
         let code = count
-        for index in start..<end { bytes.append(text[index]) }
+        text.withUnsafeBufferPointer { bytes.append(contentsOf: $0[start..<end]) }
         offsets.append(bytes.count)
         lastCode = code
-        slots[slot] = (hash & Self.tagMask) | UInt64(code + 1)
-        if count * 2 > slots.count { slots = doubledSlots() }
+        slots[slot] = hash << 32 | UInt64(code + 1)
+        if count * 2 > slots.count, slots.count <= Self.tagMask >> 32 { slots = doubledSlots() }
         return UInt32(code)
+    }
+
+    /// Asks for the memory in which a text of this hash is looked for first.
+    func prefetch(_ hash: UInt64) {
+        slots.withUnsafeBufferPointer { slots in
+            let slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+            patron_prefetch_first(slots.baseAddress.map { $0 + slot })
+        }
     }
 
     /// Whether `text[start ..< end]` has a code.
@@ -50,7 +69,7 @@ struct TextInterner {
     private func find(
         _ text: Span<UInt8>, from start: Int, to end: Int, _ hash: UInt64
     ) -> (slot: Int, code: UInt32?) {
-        let tag = hash & Self.tagMask
+        let tag = hash << 32
         let mask = slots.count - 1
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != 0 {
@@ -87,19 +106,17 @@ struct TextInterner {
     private func doubledSlots() -> [UInt64] {
         var larger = [UInt64](repeating: 0, count: slots.count * 2)
         let mask = larger.count - 1
-        let stored = bytes.span
-        for code in 0..<count {
-            let hash = Self.hash(stored, from: offsets[code], to: offsets[code + 1])
-            var slot = Int(truncatingIfNeeded: hash) & mask
+        for entry in slots where entry != 0 {
+            var slot = Int(truncatingIfNeeded: entry >> 32) & mask
             while larger[slot] != 0 { slot = (slot + 1) & mask }
-            larger[slot] = (hash & Self.tagMask) | UInt64(code + 1)
+            larger[slot] = entry
         }
         return larger
     }
 
     /// Eight bytes a step; the length keeps a text apart from itself padded with zero bytes. Not
     /// part of any format. Texts chosen to collide make it slow, not wrong.
-    private static func hash(_ text: Span<UInt8>, from start: Int, to end: Int) -> UInt64 {
+    static func hash(_ text: Span<UInt8>, from start: Int, to end: Int) -> UInt64 {
         var h = UInt64(end - start)
         var index = start
         while index + 8 <= end {
