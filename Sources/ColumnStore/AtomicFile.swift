@@ -1,4 +1,5 @@
 import ByteCoding
+import CPlatform
 import Synchronization
 
 #if canImport(Glibc)
@@ -23,6 +24,13 @@ package final class AtomicFile {
     /// Whether the temporary file is still there, and this value's to remove.
     private var isPending = true
     private var crc = CRC32C()
+    /// Bytes that wait until there are enough for one call of the system.
+    private var waiting: [UInt8] = []
+    private static let writeByteCount = 1 << 20
+    /// Bytes that the system has, and those of them that it was asked to write to the disk.
+    private var givenByteCount = 0
+    private var startedByteCount = 0
+    private static let startByteCount = 8 << 20
 
     /// Keeps two files apart that one process writes to the same name.
     private static let nextNumber = Atomic<Int>(0)
@@ -65,29 +73,76 @@ package final class AtomicFile {
     /// CRC-32C of everything written so far.
     package var checksum: UInt32 { crc.value }
 
+    /// Appends bytes. An error may come with a later call; after one the file is abandoned.
     package func write(_ bytes: [UInt8]) throws(StoreError) {
-        try write(bytes.span.bytes)
+        guard bytes.count < Self.writeByteCount / 4 else { return try write(bytes.span.bytes) }
+        try requireOpen()
+        if waiting.isEmpty { waiting.reserveCapacity(Self.writeByteCount) }
+        waiting += bytes
+        crc.add(bytes.span.bytes)
+        byteCount += bytes.count
+        if waiting.count > Self.writeByteCount * 3 / 4 { try writeWaiting() }
     }
 
-    /// Appends bytes. After an error the file is abandoned.
+    /// The same.
     package func write(_ bytes: RawSpan) throws(StoreError) {
+        try requireOpen()
+        try writeWaiting()
+        try writeNow(bytes)
+        crc.add(bytes)
+        byteCount += bytes.byteCount
+    }
+
+    private func requireOpen() throws(StoreError) {
         guard isOpen else {
             throw .invalidInput(path: path, reason: "the file is already closed")
         }
+    }
+
+    private func writeWaiting() throws(StoreError) {
+        guard !waiting.isEmpty else { return }
+        var bytes: [UInt8] = []
+        swap(&bytes, &waiting)
+        try writeNow(bytes.span.bytes)
+        bytes.removeAll(keepingCapacity: true)
+        swap(&bytes, &waiting)
+    }
+
+    private func writeNow(_ bytes: RawSpan) throws(StoreError) {
         do throws(StoreError) {
             try writeAll(bytes, to: descriptor, path: path)
         } catch {
             abandon()
             throw error
         }
-        crc.add(bytes)
-        byteCount += bytes.byteCount
+        givenByteCount += bytes.byteCount
+        if givenByteCount - startedByteCount >= Self.startByteCount {
+            patron_start_writing(
+                descriptor, Int64(startedByteCount), Int64(givenByteCount - startedByteCount))
+            startedByteCount = givenByteCount
+        }
     }
 
     /// Makes the file visible and durable. After an error the previous file is still in place,
     /// except where only the folder's own sync failed: then either may survive a power cut.
-    package func commit() throws(StoreError) {
-        try Self.commit([self])
+    /// - Parameters:
+    ///   - isProvisional: a signal removes the file all the same, until one that names it is
+    ///     committed with its path in `settling`, or `PendingFiles.remove` removes it.
+    ///   - settling: paths of provisional files that this one names.
+    package func commit(
+        isProvisional: Bool = false, settling: [String] = []
+    ) throws(StoreError) {
+        try Self.commit([self], isProvisional: isProvisional, settling: settling)
+    }
+
+    /// Ends the writing and lets the temporary file be until `abandon` or the value's release. Not
+    /// synced: nothing may rely on it after a crash.
+    /// - Returns: where it lies.
+    package func seal() throws(StoreError) -> String {
+        try requireOpen()
+        try writeWaiting()
+        try closeDescriptor()
+        return temporaryPath
     }
 
     /// Makes the file visible, and durable when the system gets to it: after a power cut it may be
@@ -96,7 +151,7 @@ package final class AtomicFile {
     package func commitWithoutSync() throws(StoreError) {
         do throws(StoreError) {
             try finishWriting(syncs: false)
-            try PendingFiles.rename([self])
+            try PendingFiles.rename([self], isProvisional: false, settling: [])
         } catch {
             abandon()
             throw error
@@ -106,10 +161,12 @@ package final class AtomicFile {
     /// Makes several files visible and durable, in order. Whatever fails before the first rename,
     /// as a full disk does, leaves all previous files in place; a crash or a rename that fails may
     /// leave the first of the new ones.
-    package static func commit(_ files: [AtomicFile]) throws(StoreError) {
+    package static func commit(
+        _ files: [AtomicFile], isProvisional: Bool = false, settling: [String] = []
+    ) throws(StoreError) {
         do throws(StoreError) {
             for file in files { try file.finishWriting() }
-            try PendingFiles.rename(files)
+            try PendingFiles.rename(files, isProvisional: isProvisional, settling: settling)
         } catch {
             for file in files { file.abandon() }
             throw error
@@ -119,10 +176,14 @@ package final class AtomicFile {
     }
 
     private func finishWriting(syncs: Bool = true) throws(StoreError) {
-        guard isOpen else {
-            throw .invalidInput(path: path, reason: "the file is already closed")
-        }
+        try requireOpen()
+        try writeWaiting()
         if syncs { try retryingInterrupts("fsync", path) { fsync(descriptor) } }
+        try closeDescriptor()
+    }
+
+    private func closeDescriptor() throws(StoreError) {
+        waiting = []
         let closing = descriptor
         descriptor = -1
         // Not retried: Linux releases the descriptor even where close reports EINTR.
@@ -135,6 +196,7 @@ package final class AtomicFile {
 
     /// Drops what was written and removes the temporary file. Does nothing after `commit`.
     package func abandon() {
+        waiting = []
         if descriptor >= 0 {
             close(descriptor)
             descriptor = -1
@@ -144,10 +206,12 @@ package final class AtomicFile {
     }
 
     /// Writes a whole file: `init`, `write`, `commit`.
-    package static func write(_ bytes: [UInt8], to path: String) throws(StoreError) {
+    package static func write(
+        _ bytes: [UInt8], to path: String, settling: [String] = []
+    ) throws(StoreError) {
         let file = try AtomicFile(path: path)
         try file.write(bytes)
-        try file.commit()
+        try file.commit(settling: settling)
     }
 }
 

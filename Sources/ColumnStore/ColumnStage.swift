@@ -124,7 +124,7 @@ struct ColumnStage {
     }
 
     /// Encodes the staged rows, at least one.
-    mutating func encode(_ encoder: inout BlockEncoder, isHot: Bool) -> Chunk {
+    mutating func encode(_ encoder: BlockEncoder, isHot: Bool) -> Chunk {
         let validity = nullCount > 0 ? isValid : nil
         let body: (encoding: Encoding, payload: ByteWriter)
         var bounds: StageBounds?

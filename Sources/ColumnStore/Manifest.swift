@@ -144,12 +144,13 @@ package struct Manifest: Codable, Sendable, Equatable {
     }
 
     /// Replaces the folder's manifest atomically; `revision` is written as it is.
-    package func commit(to folder: String) throws(StoreError) {
+    /// - Parameter settling: paths of provisional files that this manifest names.
+    package func commit(to folder: String, settling: [String] = []) throws(StoreError) {
         let path = folder + "/" + Self.fileName
         guard let bytes = encoded() else {
             throw .invalidInput(path: path, reason: "the manifest cannot be written as JSON")
         }
-        try AtomicFile.write(bytes, to: path)
+        try AtomicFile.write(bytes, to: path, settling: settling)
     }
 
     /// The whole file's bytes.

@@ -8,8 +8,9 @@ import Glibc
 import Darwin
 #endif
 
-/// The temporary files of this process that are not renamed into place yet, so that a signal that
-/// ends the process can remove them.
+/// The files of this process that are not part of anything yet, so that a signal that ends the
+/// process can remove them: temporary ones that are not renamed into place, and provisional ones
+/// that are, but that no committed file names.
 ///
 /// A temporary is made, renamed and removed under one lock. A signal takes that lock for good: what
 /// it has removed cannot come back, and files that are renamed together are renamed all or none.
@@ -28,23 +29,29 @@ package enum PendingFiles {
         }
     }
 
-    /// Removes temporary files.
-    static func remove(_ path: String) {
+    /// Removes a temporary or provisional file, if it still is one.
+    package static func remove(_ path: String) {
         paths.withLock { paths in
-            unlink(path)
-            paths.remove(path)
+            if paths.remove(path) != nil { unlink(path) }
         }
     }
 
     /// Renames temporary files into place, in order, up to the first that fails.
-    static func rename(_ files: [AtomicFile]) throws(StoreError) {
+    /// - Parameters:
+    ///   - isProvisional: they stay pending under their new names.
+    ///   - settling: paths of provisional files that are no longer pending once all are renamed.
+    static func rename(
+        _ files: [AtomicFile], isProvisional: Bool, settling: [String]
+    ) throws(StoreError) {
         try paths.withLock { paths throws(StoreError) in
             for file in files {
                 let (from, to) = (file.temporaryPath, file.path)
                 try retryingInterrupts("rename", to) { systemRename(from, to) }
                 paths.remove(from)
+                if isProvisional { paths.insert(to) }
                 file.wasRenamed()
             }
+            paths.subtract(settling)
         }
     }
 

@@ -1,4 +1,5 @@
 import ByteCoding
+import Numerical
 
 /// What `SegmentWriter.finish` made.
 package struct SegmentSummary: Sendable, Equatable {
@@ -9,20 +10,30 @@ package struct SegmentSummary: Sendable, Equatable {
     package let checksum: UInt32
 }
 
-/// Writes a segment file block by block, in memory for one block; visible only after `finish`.
+/// Writes a segment file block by block, in memory for a few blocks a thread; visible only after
+/// `finish`.
 ///
-/// The bytes depend on the schema and the rows alone, not on how they are cut into batches.
+/// The bytes depend on the schema and the rows alone, not on how they are cut into batches or on how
+/// many threads encode them.
 package final class SegmentWriter {
     private let file: AtomicFile
     private var footer: SegmentFooter
+    /// The rows of a block that is not full yet.
     private var stages: [ColumnStage]
     private var stagedRowCount = 0
-    private var encoder: BlockEncoder
+    private var encoders: [ChunkPress]
+    private var jobs: [ChunkJob] = []
 
-    /// - Parameter version: an older one for readers of that time.
+    /// Chunks that a thread encodes before what all have encoded is written.
+    private static let jobsPerThread = 24
+
+    /// - Parameters:
+    ///   - version: an older one for readers of that time.
+    ///   - threadCount: threads that encode, 1 and more.
     /// - Throws: `invalidInput` for an empty schema or names that are empty, too long or repeated.
     package init(
-        path: String, schema: [ColumnSchema], version: SegmentVersion = .latest
+        path: String, schema: [ColumnSchema], version: SegmentVersion = .latest,
+        threadCount: Int = 1
     ) throws(StoreError) {
         guard (1...Limits.columnCount).contains(schema.count) else {
             throw .invalidInput(path: path, reason: "a segment has 1 to 4096 columns")
@@ -38,7 +49,7 @@ package final class SegmentWriter {
         }
         file = try AtomicFile(path: path)
         footer = SegmentFooter(schema: schema, version: version)
-        encoder = BlockEncoder(version: version)
+        encoders = (0..<threadCount).map { _ in ChunkPress(version: version) }
         stages = schema.map { ColumnStage(type: $0.type) }
         try file.write(SegmentFormat.header(version))
     }
@@ -55,27 +66,46 @@ package final class SegmentWriter {
         let count = try validate(columns)
         try requireOpen()
         var start = 0
-        while start < count {
-            let end = min(count, start + Limits.blockRowCount - stagedRowCount)
-            do throws(StoreError) {
-                for index in columns.indices {
-                    try stages[index].append(columns[index], rows: start..<end, path: path)
-                }
-            } catch {
-                // Some columns have the rows and some have not.
-                file.abandon()
-                throw error
-            }
-            stagedRowCount += end - start
-            start = end
-            if stagedRowCount == Limits.blockRowCount { try writeBlock() }
+        if stagedRowCount > 0 {
+            start = min(count, Limits.blockRowCount - stagedRowCount)
+            try stage(columns, 0..<start)
         }
+        let blockCount = (count - start) / Limits.blockRowCount
+        try writeBlocks(of: columns, from: start, blockCount)
+        try stage(columns, start + blockCount * Limits.blockRowCount..<count)
+    }
+
+    /// Takes rows that do not pass the end of a block.
+    private func stage(_ columns: [Column], _ rows: Range<Int>) throws(StoreError) {
+        if rows.isEmpty { return }
+        do throws(StoreError) {
+            for index in columns.indices {
+                try stages[index].append(columns[index], rows: rows, path: path)
+            }
+        } catch {
+            // Some columns have the rows and some have not.
+            file.abandon()
+            throw error
+        }
+        stagedRowCount += rows.count
+        if stagedRowCount == Limits.blockRowCount { try writeStagedBlock() }
+    }
+
+    /// How a file comes to its end.
+    package enum Ending: Sendable {
+        /// As `AtomicFile.commit` leaves it: under its name and durable.
+        case visible
+        /// The same, but a signal removes it until a manifest that names it is committed.
+        case provisional
+        /// A temporary file, which goes with `abandon` or the writer.
+        case temporary
     }
 
     /// Writes the last block and the footer and makes the file visible.
-    package func finish() throws(StoreError) -> SegmentSummary {
+    /// - Returns: the path is that of the temporary file for `.temporary`.
+    package func finish(_ ending: Ending = .visible) throws(StoreError) -> SegmentSummary {
         try requireOpen()
-        if stagedRowCount > 0 { try writeBlock() }
+        if stagedRowCount > 0 { try writeStagedBlock() }
         let bytes = footer.encoded()
         guard bytes.count <= Limits.footerByteCount else {
             file.abandon()
@@ -86,11 +116,17 @@ package final class SegmentWriter {
         let footerOffset = file.byteCount
         try file.write(bytes)
         try file.write(SegmentFormat.trailer(footerOffset: footerOffset, footer: bytes))
-        let summary = SegmentSummary(
-            path: path, rowCount: footer.rowCount, byteCount: file.byteCount,
-            checksum: file.checksum)
-        try file.commit()
-        return summary
+        let (byteCount, checksum) = (file.byteCount, file.checksum)
+        var path = path
+        // A writer may live on for its temporary file.
+        (stages, encoders, jobs) = ([], [], [])
+        switch ending {
+        case .visible: try file.commit()
+        case .provisional: try file.commit(isProvisional: true)
+        case .temporary: path = try file.seal()
+        }
+        return SegmentSummary(
+            path: path, rowCount: footer.rowCount, byteCount: byteCount, checksum: checksum)
     }
 
     /// Drops everything; nothing stays behind. The same happens where a writer is released before
@@ -105,8 +141,8 @@ package final class SegmentWriter {
 
     private func validate(_ columns: [Column]) throws(StoreError) -> Int {
         func invalid(_ reason: String) -> StoreError { .invalidInput(path: path, reason: reason) }
-        guard columns.count == stages.count, let count = columns.first?.count else {
-            throw invalid("\(columns.count) columns for a schema of \(stages.count)")
+        guard columns.count == footer.schema.count, let count = columns.first?.count else {
+            throw invalid("\(columns.count) columns for a schema of \(footer.schema.count)")
         }
         for (column, schema) in zip(columns, footer.schema) {
             guard column.name == schema.name, column.data.type == schema.type else {
@@ -127,38 +163,126 @@ package final class SegmentWriter {
         return count
     }
 
-    private func writeBlock() throws(StoreError) {
-        for index in stages.indices {
-            let chunk = stages[index].encode(&encoder, isHot: footer.schema[index].isHot)
-            guard chunk.plain.count <= Limits.chunkByteCount else {
-                file.abandon()
-                throw .limitExceeded(
-                    path: path, byteOffset: file.byteCount,
-                    what: "a block of column \(footer.schema[index].name)",
-                    actual: chunk.plain.count, limit: Limits.chunkByteCount)
-            }
-            let schema = footer.schema[index]
-            let compressed = compressed(chunk, schema)
-            let stored = compressed ?? chunk.plain
-            footer.entries.append(
-                ChunkEntry(
-                    byteOffset: file.byteCount, storedByteCount: stored.count,
-                    plainByteCount: chunk.plain.count, checksum: CRC32C.checksum(stored),
-                    encoding: chunk.encoding, isCompressed: compressed != nil,
-                    hasZones: chunk.hasZones, zone: chunk.zone))
-            try file.write(stored)
-            let padding = stored.count.roundedUp(to: SegmentFormat.alignment) - stored.count
-            try file.write([UInt8](repeating: 0, count: padding))
-            stages[index].removeAll()
+    /// Encodes and writes the staged rows, at least one.
+    private func writeStagedBlock() throws(StoreError) {
+        for (column, schema) in footer.schema.enumerated() {
+            var job = ChunkJob(column: column)
+            encoders[0].press(&stages[column], schema, into: &job)
+            try write(&job)
+            stages[column].removeAll()
         }
         footer.rowCount += stagedRowCount
         stagedRowCount = 0
     }
 
+    /// Encodes blocks of rows in parallel and writes them in order.
+    private func writeBlocks(
+        of columns: [Column], from first: Int, _ blockCount: Int
+    ) throws(StoreError) {
+        let (schema, path) = (footer.schema, path)
+        let chunkCount = blockCount * schema.count
+        // A block at least.
+        let most = max(schema.count, Self.jobsPerThread * encoders.count)
+        for start in stride(from: 0, to: chunkCount, by: most) {
+            let count = min(most, chunkCount - start)
+            while jobs.count < count { jobs.append(ChunkJob(column: 0)) }
+            if jobs.count > count { jobs.removeLast(jobs.count - count) }
+            for index in 0..<count {
+                let (block, column) = (start + index).quotientAndRemainder(
+                    dividingBy: schema.count)
+                let row = first + block * Limits.blockRowCount
+                jobs[index].column = column
+                jobs[index].rows = row..<row + Limits.blockRowCount
+            }
+            parallelFor(&jobs, scratches: &encoders) { job, encoder in
+                encoder.press(columns[job.column], schema[job.column], path, into: &job)
+            }
+            for index in 0..<count {
+                if jobs[index].column == 0 { footer.rowCount += Limits.blockRowCount }
+                try write(&jobs[index])
+            }
+        }
+    }
+
+    private func write(_ job: inout ChunkJob) throws(StoreError) {
+        do throws(StoreError) {
+            if let error = job.error { throw error }
+            guard var entry = job.entry else { return }
+            guard entry.plainByteCount <= Limits.chunkByteCount else {
+                throw .limitExceeded(
+                    path: path, byteOffset: file.byteCount,
+                    what: "a block of column \(footer.schema[job.column].name)",
+                    actual: entry.plainByteCount, limit: Limits.chunkByteCount)
+            }
+            entry.byteOffset = file.byteCount
+            footer.entries.append(entry)
+            try file.write(job.stored)
+            let padding = job.stored.count.roundedUp(to: SegmentFormat.alignment) - job.stored.count
+            if padding > 0 { try file.write([UInt8](repeating: 0, count: padding)) }
+            job.stored = []
+        } catch {
+            file.abandon()
+            throw error
+        }
+    }
+}
+
+/// A chunk on its way into a file: which rows of a column, and what became of them.
+private struct ChunkJob: Sendable {
+    var column: Int
+    var rows = 0..<0
+    /// The bytes and what the footer says of them but their place; nil after an error.
+    var stored: [UInt8] = []
+    var entry: ChunkEntry?
+    var error: StoreError?
+}
+
+/// Makes chunks of rows: what a thread needs for it.
+private struct ChunkPress: Sendable {
+    private let encoder: BlockEncoder
+    private var stages = ColumnType.allCases.map { ColumnStage(type: $0) }
+
+    init(version: SegmentVersion) { encoder = BlockEncoder(version: version) }
+
+    /// Makes a chunk of the job's rows.
+    mutating func press(
+        _ column: Column, _ schema: ColumnSchema, _ path: String, into job: inout ChunkJob
+    ) {
+        job.error = nil
+        job.entry = nil
+        guard let place = stages.firstIndex(where: { $0.type == schema.type }) else { return }
+        // Taken out, so that it is held once and changes in place.
+        var stage = ColumnStage(type: schema.type)
+        swap(&stage, &stages[place])
+        defer { swap(&stage, &stages[place]) }
+        stage.removeAll()
+        do throws(StoreError) {
+            try stage.append(column, rows: job.rows, path: path)
+            press(&stage, schema, into: &job)
+        } catch {
+            job.error = error
+        }
+    }
+
+    /// Makes a chunk of staged rows, at least one.
+    mutating func press(
+        _ stage: inout ColumnStage, _ schema: ColumnSchema, into job: inout ChunkJob
+    ) {
+        let chunk = stage.encode(encoder, isHot: schema.isHot)
+        let compressed = compressed(chunk, schema)
+        job.stored = compressed ?? chunk.plain
+        job.entry = ChunkEntry(
+            byteOffset: 0, storedByteCount: job.stored.count,
+            plainByteCount: chunk.plain.count, checksum: CRC32C.checksum(job.stored),
+            encoding: chunk.encoding, isCompressed: compressed != nil, hasZones: chunk.hasZones,
+            zone: chunk.zone)
+    }
+
     /// The bytes after LZ4, where it pays: 15 % of plain numbers and texts, half of encodings that
     /// decode in registers and lose that; never of hot columns.
     private func compressed(_ chunk: ColumnStage.Chunk, _ schema: ColumnSchema) -> [UInt8]? {
-        if footer.version == .one { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
+        guard chunk.plain.count <= Limits.chunkByteCount else { return nil }
+        if encoder.version == .one { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
         if schema.isHot { return nil }
         let isPlain = chunk.encoding == .raw || schema.type == .text
         return LZ4.compress(chunk.plain, maximumShare: isPlain ? 0.85 : 0.5)

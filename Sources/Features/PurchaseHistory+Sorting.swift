@@ -31,7 +31,8 @@ extension PurchaseHistory {
             throw .inconsistentHistory("the times span more than the years 1 to 9999")
         }
         var order = SortedOrder(sorting: keys.values, threadCount: threadCount)
-        let (customerIDs, offsets) = keys.customers(of: order.keys, lineCustomerIDs)
+        let (customerIDs, offsets) = keys.customers(
+            of: order.keys, lineCustomerIDs, threadCount: threadCount)
         let sortedTimes = keys.times(of: order.keys, threadCount: threadCount)
         func coded(_ column: CodedText?) -> CodedText? {
             column.map { CodedText(codes: order.reorder($0.codes), values: $0.values) }
@@ -42,7 +43,7 @@ extension PurchaseHistory {
             quantities: quantities.map { order.reorder($0) },
             orderCodes: orderCodes.map { order.reorder($0) }, products: coded(products),
             categories: coded(categories), promotions: coded(promotions),
-            channels: coded(channels))
+            channels: coded(channels), threadCount: threadCount)
     }
 }
 
@@ -72,15 +73,15 @@ private struct LineKeys {
             if 64 - spread.leadingZeroBitCount + Int(bits) <= 64 {
                 firstID = low
                 lineOfRank = []
-                var keys = [UInt64](repeating: 0, count: ids.count)
-                parallelFill(&keys, chunkRows: 1 << 16, threadCount: threadCount) { rows, slice in
+                values = parallelArray(
+                    count: ids.count, chunkRows: 1 << 16, threadCount: threadCount
+                ) { rows, slice in
                     for row in rows {
                         slice[row - rows.lowerBound] =
                             UInt64(bitPattern: ids[row] &- low) << bits
                             | UInt64(bitPattern: times[row] &- first)
                     }
                 }
-                values = keys
                 return
             }
         }
@@ -102,17 +103,25 @@ private struct LineKeys {
 
     /// The customers of sorted keys, and where the lines of each start.
     func customers(
-        of keys: [UInt64], _ lineIDs: IDColumn
+        of keys: [UInt64], _ lineIDs: IDColumn, threadCount: Int
     ) -> (ids: IDColumn, lineOffsets: [Int]) {
-        var heads: [UInt64] = []
-        var offsets: [Int] = []
-        for (line, key) in keys.enumerated() {
-            let head = key >> timeBits
-            if line == 0 || head != heads[heads.count - 1] {
-                heads.append(head)
-                offsets.append(line)
+        let timeBits = timeBits
+        let parts = parallelMap(
+            count: keys.count, chunkSize: 1 << 18, threadCount: threadCount
+        ) { _, rows in
+            var heads: [UInt64] = []
+            var offsets: [Int] = []
+            for line in rows {
+                let head = keys[line] >> timeBits
+                if line == 0 || head != keys[line - 1] >> timeBits {
+                    heads.append(head)
+                    offsets.append(line)
+                }
             }
+            return (heads: heads, offsets: offsets)
         }
+        let heads = parts.flatMap { $0.heads }
+        var offsets = parts.flatMap { $0.offsets }
         offsets.append(keys.count)
         if let firstID {
             return (.integers(heads.map { firstID &+ Int64(bitPattern: $0) }), offsets)
@@ -123,13 +132,13 @@ private struct LineKeys {
     func times(of keys: [UInt64], threadCount: Int) -> [Int64] {
         let mask = timeBits == 64 ? UInt64.max : (1 << timeBits) - 1
         let firstTime = firstTime
-        var times = [Int64](repeating: 0, count: keys.count)
-        parallelFill(&times, chunkRows: 1 << 16, threadCount: threadCount) { rows, slice in
+        return parallelArray(
+            count: keys.count, chunkRows: 1 << 16, threadCount: threadCount
+        ) { rows, slice in
             for row in rows {
                 slice[row - rows.lowerBound] = firstTime &+ Int64(bitPattern: keys[row] & mask)
             }
         }
-        return times
     }
 }
 

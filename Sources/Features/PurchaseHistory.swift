@@ -1,4 +1,5 @@
 package import ByteCoding
+import Numerical
 package import Units
 
 /// All purchase lines of all customers, sorted by (customer id, time, original order).
@@ -29,12 +30,13 @@ package struct PurchaseHistory: Sendable {
     /// - Throws: `.inconsistentHistory` where counts differ, an order is violated, a code has no
     ///   value, a quantity is not finite or a time lies outside the years 1 to 9999; `.amountsTooLarge` where a customer's sum of absolute values leaves 64 bits, so
     ///   that no sum over a customer's lines can overflow later.
+    /// - Parameter threadCount: threads that check, at least 1.
     /// - Complexity: O(lines).
     package init(
         customerIDs: IDColumn, lineOffsets: [Int], times: [Int64], amounts: [Int64],
         margins: [Int64]? = nil, quantities: [Float]? = nil, orderCodes: [UInt32]? = nil,
         products: CodedText? = nil, categories: CodedText? = nil, promotions: CodedText? = nil,
-        channels: CodedText? = nil
+        channels: CodedText? = nil, threadCount: Int = 1
     ) throws(FeatureError) {
         self.customerIDs = customerIDs
         self.lineOffsets = lineOffsets
@@ -47,7 +49,7 @@ package struct PurchaseHistory: Sendable {
         self.categories = categories
         self.promotions = promotions
         self.channels = channels
-        try validate()
+        try validate(threadCount)
     }
 
     /// UTC seconds of the years 1 to 9999: day arithmetic on them cannot overflow.
@@ -96,7 +98,7 @@ package struct PurchaseHistory: Sendable {
             channels: channels)
     }
 
-    private func validate() throws(FeatureError) {
+    private func validate(_ threadCount: Int) throws(FeatureError) {
         guard lineOffsets.count == customerIDs.count + 1, lineOffsets.first == 0,
             lineOffsets.last == times.count
         else { throw .inconsistentHistory("line offsets do not span the lines") }
@@ -111,19 +113,24 @@ package struct PurchaseHistory: Sendable {
         for row in 0..<customerIDs.count where lineOffsets[row] >= lineOffsets[row + 1] {
             throw .inconsistentHistory("customer row \(row) has no line")
         }
-        for row in 0..<customerIDs.count {
-            guard row == 0 || customerIDs.precedes(row - 1, row) else {
-                throw .inconsistentHistory("customer ids are not ascending at row \(row)")
+        try validateRows(threadCount) { rows in
+            for row in rows {
+                guard row == 0 || customerIDs.precedes(row - 1, row) else {
+                    return .inconsistentHistory("customer ids are not ascending at row \(row)")
+                }
+                // Ascending, so that the first and the last tell of all.
+                let lines = lines(ofCustomer: row)
+                for line in lines.dropFirst() where times[line] < times[line - 1] {
+                    return .inconsistentHistory("times are not ascending at line \(line)")
+                }
+                guard Self.timeRange.contains(times[lines.lowerBound]),
+                    Self.timeRange.contains(times[lines.upperBound - 1])
+                else { return .inconsistentHistory("a time lies outside the years 1 to 9999") }
             }
-            for line in lines(ofCustomer: row).dropFirst() where times[line] < times[line - 1] {
-                throw .inconsistentHistory("times are not ascending at line \(line)")
-            }
+            return nil
         }
-        guard times.allSatisfy({ Self.timeRange.contains($0) }) else {
-            throw .inconsistentHistory("a time lies outside the years 1 to 9999")
-        }
-        try validateSums(of: amounts, named: "amounts")
-        if let margins { try validateSums(of: margins, named: "margins") }
+        try validateSums(of: amounts, named: "amounts", threadCount)
+        if let margins { try validateSums(of: margins, named: "margins", threadCount) }
         for (name, column) in [
             ("product", products), ("category", categories), ("promotion", promotions),
             ("channel", channels),
@@ -139,16 +146,32 @@ package struct PurchaseHistory: Sendable {
         }
     }
 
-    private func validateSums(of column: [Int64], named name: String) throws(FeatureError) {
-        for row in 0..<customerIDs.count {
-            var sum: UInt64 = 0
-            for line in lines(ofCustomer: row) {
-                let (next, overflow) = sum.addingReportingOverflow(column[line].magnitude)
-                guard !overflow, next <= UInt64(Int64.max) else {
-                    throw .amountsTooLarge(column: name, customerRow: row)
+    /// Checks the customers' rows, in parallel.
+    /// - Throws: what the first rows have that `check` finds.
+    private func validateRows(
+        _ threadCount: Int, _ check: @Sendable (Range<Int>) -> FeatureError?
+    ) throws(FeatureError) {
+        let errors = parallelMap(
+            count: customerIDs.count, chunkSize: 1 << 14, threadCount: threadCount
+        ) { _, rows in check(rows) }
+        for case let error? in errors { throw error }
+    }
+
+    private func validateSums(
+        of column: [Int64], named name: String, _ threadCount: Int
+    ) throws(FeatureError) {
+        try validateRows(threadCount) { rows in
+            for row in rows {
+                var sum: UInt64 = 0
+                for line in lines(ofCustomer: row) {
+                    let (next, overflow) = sum.addingReportingOverflow(column[line].magnitude)
+                    guard !overflow, next <= UInt64(Int64.max) else {
+                        return .amountsTooLarge(column: name, customerRow: row)
+                    }
+                    sum = next
                 }
-                sum = next
             }
+            return nil
         }
     }
 }

@@ -30,6 +30,8 @@ package struct ReadingProgress: Sendable, Equatable {
     package var byteCount: Int
     /// Nil for a pipe.
     package var totalByteCount: Int?
+    /// Lines so far, those that are left out as well.
+    package var lineCount = 0
 }
 
 /// Reads one file of purchase lines in batches, in file order.
@@ -130,7 +132,26 @@ package final class PurchaseStream {
         for place in 0..<textCount { batch.append(BatchColumn(.texts(place))) }
     }
 
-    package var progress: ReadingProgress { source.progress(at: nextPiece) }
+    package var progress: ReadingProgress {
+        var progress = source.progress(at: nextPiece)
+        progress.lineCount = file.total.lineCount
+        return progress
+    }
+
+    /// Is called now and then while a batch is read.
+    package var onProgress: ((ReadingProgress) -> Void)?
+
+    /// Bytes that a line takes in a batch, but for the bytes of a text id.
+    package var lineByteCount: Int { batch.reduce(0) { $0 + $1.lineByteCount } }
+
+    /// Lets the codes of the next batch start anew, so that texts of lines long gone take no memory.
+    package func forgetTexts() {
+        for index in batch.indices {
+            guard case .texts(let place) = batch[index].kind else { continue }
+            batch[index].interner = TextInterner()
+            dictionaries.forgetGlobalCodes(column: place)
+        }
+    }
 
     /// The texts of all codes so far. A later batch may have more, but none changes.
     package var texts: PurchaseTexts {
@@ -148,18 +169,21 @@ package final class PurchaseStream {
 
     /// The next `lineCount` accepted lines and up to a piece's more, or what is left; nil at the
     /// end. Their `CodedText` columns have codes only: what they mean is in `texts`.
+    /// - Parameter byteCount: fewer come, as many as are read at once, where they and the texts of
+    ///   the codes take so much.
     /// - Throws: `IngestError` where the file cannot be read, or a column has too many texts.
     package func nextBatch(
-        lineCount: Int = 1 << 20
+        lineCount: Int = 1 << 20, byteCount: Int = .max
     ) throws(IngestError) -> PurchaseLines? {
         var rowCount = 0
-        while rowCount < lineCount {
+        while rowCount < lineCount, rowCount == 0 || batchByteCount < byteCount {
             if readyIndex == ready.count {
                 spare.append(contentsOf: ready)
                 ready.removeAll(keepingCapacity: true)
                 readyIndex = 0
                 if isAtEnd { break }
                 try readRound()
+                onProgress?(progress)
                 continue
             }
             if rowCount == 0 { reserve(lineCount) }
@@ -242,6 +266,8 @@ package final class PurchaseStream {
         let room = min(most, lineCount < .max / 2 ? lineCount + lineCount / 16 : 0)
         for index in batch.indices { batch[index].reserve(room) }
     }
+
+    private var batchByteCount: Int { batch.reduce(0) { $0 + $1.byteCount } }
 
     private var pieceSpan: Int { pieces.count * plan.pieceByteCount }
 

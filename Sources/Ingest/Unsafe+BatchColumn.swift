@@ -2,6 +2,7 @@
 // that the piece's reader kept.
 
 import ByteCoding
+import Numerical
 
 /// One column of a batch while pieces are added to it in file order, or the hash of the file. Each is
 /// added to by one thread at a time, and they do not depend on one another.
@@ -32,13 +33,28 @@ struct BatchColumn: @unchecked Sendable {
 
     init(_ kind: Kind) { self.kind = kind }
 
+    /// Bytes of a line but for those of a text id.
+    var lineByteCount: Int {
+        switch kind {
+        case .amounts, .integerIDs, .margins, .textIDs, .times: 8
+        case .quantities, .texts: 4
+        case .contentHash: 0
+        }
+    }
+
+    /// Bytes of the lines so far and of the texts that codes mean.
+    var byteCount: Int {
+        8 * (integers.count + offsets.count) + 4 * (floats.count + codes.count) + bytes.count
+            + interner.byteCount
+    }
+
     /// Makes room for the lines of a batch.
     mutating func reserve(_ rowCount: Int) {
         switch kind {
-        case .amounts, .integerIDs, .margins, .times: integers.reserveCapacity(rowCount)
-        case .quantities: floats.reserveCapacity(rowCount)
+        case .amounts, .integerIDs, .margins, .times: integers.reserveLargePages(rowCount)
+        case .quantities: floats.reserveLargePages(rowCount)
         case .textIDs: offsets.reserveCapacity(rowCount + 1)
-        case .texts: codes.reserveCapacity(rowCount)
+        case .texts: codes.reserveLargePages(rowCount)
         case .contentHash: break
         }
     }

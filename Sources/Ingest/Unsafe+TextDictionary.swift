@@ -56,6 +56,12 @@ struct TextDictionary: @unchecked Sendable {
         hasGaps = false
     }
 
+    /// Lets texts get codes of the stream anew, in the order of the lines to come.
+    mutating func forgetGlobalCodes() {
+        for code in globalCodes.indices { globalCodes[code] = .max }
+        hasGaps = true
+    }
+
     /// The bytes of text `code`, for the duration of `body`.
     func withText<Result>(_ code: Int, _ body: (Span<UInt8>) -> Result) -> Result {
         precondition(code < count)
@@ -225,6 +231,11 @@ final class DictionaryMemory: @unchecked Sendable {
             table.deinitialize(count: columnCount)
             table.deallocate()
         }
+    }
+
+    /// `TextDictionary.forgetGlobalCodes` of a column.
+    func forgetGlobalCodes(column: Int) {
+        for table in tables { table[column].forgetGlobalCodes() }
     }
 
     /// Empties what has become large. No codes may be waiting to be merged.

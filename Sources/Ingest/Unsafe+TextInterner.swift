@@ -19,6 +19,9 @@ struct TextInterner {
 
     var count: Int { offsets.count - 1 }
 
+    /// Bytes of the texts and of what finds them.
+    var byteCount: Int { bytes.count + 8 * (offsets.count + slots.count) }
+
     /// The distinct texts in order of first appearance.
     var values: TextArray { TextArray(bytes: bytes, offsets: offsets) ?? TextArray() }
 

@@ -36,7 +36,7 @@ package struct SortedOrder: Sendable {
     /// - Complexity: O(keys × differing bits / 8).
     package init(sorting keys: [UInt64], threadCount: Int) {
         precondition(keys.count < Int(UInt32.max))
-        let (low, high, isSorted) = Self.range(of: keys)
+        let (low, high, isSorted) = Self.range(of: keys, threadCount)
         self.isSorted = isSorted
         self.threadCount = threadCount
         self.keys = keys
@@ -47,9 +47,9 @@ package struct SortedOrder: Sendable {
         let shift = max(0, bits - Self.firstBits)
         let bucketCount = Int((high - low) >> UInt64(shift)) + 1
         let count = keys.count
-        var moved = [UInt64](unsafeUninitializedCapacity: count) { $1 = count }
-        bucketPlaces = [UInt32](unsafeUninitializedCapacity: count) { $1 = count }
-        sortedPlaces = [UInt32](unsafeUninitializedCapacity: count) { $1 = count }
+        var moved = Self.memory(of: UInt64.self, count)
+        bucketPlaces = Self.memory(of: UInt32.self, count)
+        sortedPlaces = Self.memory(of: UInt32.self, count)
         moved.withUnsafeMutableBufferPointer { targets in
             let starts = keys.withUnsafeBufferPointer { source in
                 bucketPlaces.withUnsafeMutableBufferPointer { places in
@@ -80,7 +80,9 @@ package struct SortedOrder: Sendable {
 
     /// - Parameter buffer: of elements of the same size.
     @inline(__always)
-    private static func reorder<Element: BitwiseCopyable & Sendable, Raw: FixedWidthInteger>(
+    private static func reorder<
+        Element: BitwiseCopyable & Sendable, Raw: FixedWidthInteger & BitwiseCopyable
+    >(
         _ column: [Element], _ bucketPlaces: [UInt32], _ sortedPlaces: [UInt32],
         _ buffer: inout [Raw], _ threadCount: Int, _ isSorted: Bool
     ) -> [Element] {
@@ -89,7 +91,7 @@ package struct SortedOrder: Sendable {
         precondition(count == bucketPlaces.count)
         precondition(MemoryLayout<Element>.stride == MemoryLayout<Raw>.stride)
         if buffer.count != count {
-            buffer = [Raw](unsafeUninitializedCapacity: count) { $1 = count }
+            buffer = memory(of: Raw.self, count)
         }
         return buffer.withUnsafeMutableBytes { raw in
             // The places are the numbers 0 ..< count, each once: chunks write apart.
@@ -101,30 +103,46 @@ package struct SortedOrder: Sendable {
                     }
                 }
             }
-            return [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
-                nonisolated(unsafe) let result = buffer
-                parallelFor(
-                    count: count, chunkSize: chunkRows, threadCount: threadCount
-                ) { _, rows in
-                    sortedPlaces.withUnsafeBufferPointer { places in
-                        for i in rows { result[i] = moved[Int(places[i])] }
-                    }
+            return parallelArray(
+                count: count, chunkRows: chunkRows, threadCount: threadCount
+            ) { rows, result in
+                sortedPlaces.withUnsafeBufferPointer { places in
+                    for i in rows { result[i - rows.lowerBound] = moved[Int(places[i])] }
                 }
-                initialized = count
             }
         }
     }
 
-    private static func range(of keys: [UInt64]) -> (low: UInt64, high: UInt64, isSorted: Bool) {
-        var (low, high) = (UInt64.max, UInt64.min)
-        var (isSorted, previous) = (true, UInt64.min)
-        for key in keys {
-            low = min(low, key)
-            high = max(high, key)
-            isSorted = isSorted && previous <= key
-            previous = key
+    /// Numbers that are all written before they are read.
+    private static func memory<Element: FixedWidthInteger & BitwiseCopyable>(
+        of type: Element.Type, _ count: Int
+    ) -> [Element] {
+        [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+            useLargePages(buffer.baseAddress, byteCount: count * MemoryLayout<Element>.stride)
+            initialized = count
         }
-        return (low, high, isSorted)
+    }
+
+    private static func range(
+        of keys: [UInt64], _ threadCount: Int
+    ) -> (low: UInt64, high: UInt64, isSorted: Bool) {
+        let parts = parallelMap(
+            count: keys.count, chunkSize: chunkRows, threadCount: threadCount
+        ) { _, rows in
+            var (low, high) = (UInt64.max, UInt64.min)
+            var (isSorted, previous) = (true, rows.lowerBound > 0 ? keys[rows.lowerBound - 1] : 0)
+            for row in rows {
+                let key = keys[row]
+                low = min(low, key)
+                high = max(high, key)
+                isSorted = isSorted && previous <= key
+                previous = key
+            }
+            return (low: low, high: high, isSorted: isSorted)
+        }
+        return parts.reduce((UInt64.max, UInt64.min, true)) {
+            (min($0.0, $1.low), max($0.1, $1.high), $0.2 && $1.isSorted)
+        }
     }
 
     /// Moves keys to their buckets.

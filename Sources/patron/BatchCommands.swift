@@ -24,6 +24,8 @@ struct Ingest: ParsableCommand {
     var rejects: String?
     @Flag(help: "Take a file whose content was ingested before.")
     var again = false
+    @OptionGroup var memory: MemoryOption
+    @OptionGroup var threads: ThreadOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
@@ -33,7 +35,7 @@ struct Ingest: ParsableCommand {
                 purchases: purchases.isEmpty ? nil : purchases,
                 customers: customers.isEmpty ? nil : customers,
                 products: products.isEmpty ? nil : products),
-            again: again, rejects: rejects)
+            again: again, rejects: rejects, memory: memory.memory, threads: threads.threads)
         try output.print(step) { $0.text }
     }
 }
@@ -105,6 +107,7 @@ struct Run: ParsableCommand {
     @OptionGroup var day: AsOfOption
     @Option(help: "Also write the scores as CSV.")
     var out: String?
+    @OptionGroup var memory: MemoryOption
     @OptionGroup var threads: ThreadOptions
     @OptionGroup var output: OutputOptions
 
@@ -118,7 +121,8 @@ struct Run: ParsableCommand {
             var seconds: Double
         }
         let (seconds, parts) = try timed {
-            let ingest = try workspace.timedIngest(IngestFiles(), skipKnown: true)
+            let ingest = try workspace.timedIngest(
+                IngestFiles(), skipKnown: true, memory: memory.memory, threads: threads.threads)
             try output.say(ingest.text)
             let train = try workspace.timedTrain(asOf: day.asOf, threads: threads.threads)
             try output.say(train.text)

@@ -26,6 +26,14 @@ struct IngestStep: Encodable {
             lines.append(
                 "ingested in \(seconds.decimals(2)) s, \(Int(linesPerSecond).grouped) lines/s")
         }
+        if let merged = summary.compaction {
+            lines.append(
+                "merged \(merged.before) segments into \(merged.after), "
+                    + "\(merged.lineCount.grouped) lines")
+        }
+        if let problem = summary.compactionProblem {
+            lines.append("warning: segments not merged: \(problem)")
+        }
         return lines.joined(separator: "\n")
     }
 }
@@ -76,12 +84,13 @@ struct ScoreStep: Encodable {
 
 extension Workspace {
     func timedIngest(
-        _ files: IngestFiles, again: Bool = false, skipKnown: Bool = false, rejects: String? = nil
+        _ files: IngestFiles, again: Bool = false, skipKnown: Bool = false, rejects: String? = nil,
+        memory: IngestMemory, threads: Int
     ) throws -> IngestStep {
         let (seconds, summary) = try timed {
             try ingest(
                 files, again: again, skipKnown: skipKnown, rejectsPath: rejects,
-                report: Terminal.progress)
+                memory: memory, threadCount: threads, report: Terminal.progress)
         }
         Terminal.endProgress()
         let lines = summary.reports.reduce(0) { $0 + $1.lineCount }

@@ -33,6 +33,49 @@ struct ThreadOptions: ParsableArguments {
     }
 }
 
+struct MemoryOption: ParsableArguments {
+    @Option(
+        help: """
+            Memory that reading and sorting purchases may take, such as 2GiB, at least 256MiB; a \
+            quarter of the machine's by default. More of a file than fits is sorted in parts.
+            """,
+        transform: memory)
+    var memory = IngestMemory.quarter(ofMachine: MemoryOption.machineByteCount)
+
+    private static var machineByteCount: Int {
+        Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    }
+
+    @Sendable static func memory(_ text: String) throws -> IngestMemory {
+        guard let byteCount = byteCount(text) else {
+            throw ValidationError("--memory takes a size such as 2GiB or 512MiB, not '\(text)'")
+        }
+        guard byteCount >= IngestMemory.least else {
+            throw ValidationError(
+                "--memory is at least \(IngestMemory.least >> 20)MiB, not \(text)")
+        }
+        guard byteCount <= machineByteCount else {
+            throw ValidationError(
+                "--memory \(text) is more than this machine's \(machineByteCount >> 20)MiB")
+        }
+        return IngestMemory(byteCount: byteCount)
+    }
+
+    /// Bytes of a number with a unit; nil for anything else.
+    static func byteCount(_ text: String) -> Int? {
+        let units: [(String, Double)] = [
+            ("KiB", 0x1p10), ("MiB", 0x1p20), ("GiB", 0x1p30), ("TiB", 0x1p40), ("kB", 1e3),
+            ("MB", 1e6), ("GB", 1e9), ("TB", 1e12),
+        ]
+        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+        let unit = text.dropFirst(digits.count).drop { $0 == " " }
+        guard let number = Double(digits), number.isFinite,
+            let scale = units.first(where: { $0.0.lowercased() == unit.lowercased() })?.1
+        else { return nil }
+        return Int(exactly: (number * scale).rounded())
+    }
+}
+
 struct AsOfOption: ParsableArguments {
     @Option(
         help: "Last day whose purchases count, yyyy-MM-dd; by default the plan's, else the last.",

@@ -43,7 +43,10 @@ struct Patron: AsyncParsableCommand {
             _ = try ISALevel.choose(forced: ISALevel.forcedByEnvironment)
             var command = try parseAsRoot()
             // A server answers signals itself, by finishing what it has begun.
-            if !(command is Serve) { PendingFiles.removeWhenSignalled() }
+            if !(command is Serve) {
+                PendingFiles.removeWhenSignalled()
+                keepFreedMemory()
+            }
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

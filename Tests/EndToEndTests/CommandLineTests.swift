@@ -48,6 +48,11 @@ struct CommandLineTests {
                 ("publish ws", 69, "patron score"),
                 ("segments --workspace ws", 69, "published"),
                 ("ingest ws --rejects none/rejects.csv", 74, "none/rejects.csv"),
+                ("ingest ws --memory lots", 64, "such as 2GiB"),
+                ("ingest ws --memory -2GiB", 64, "memory"),
+                ("ingest ws --memory 2000000000", 64, "such as 2GiB"),
+                ("ingest ws --memory 200MiB", 64, "at least 256MiB"),
+                ("run ws --memory 900TiB", 64, "more than this machine's"),
                 ("models none", 1, "patron init"),
             ]
             for (command, code, words) in cases {

@@ -7,7 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <signal.h>
+#if defined(__linux__)
+#include <malloc.h>
+#endif
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /// Asks for the cache line of an address in the first- or the second-level cache; any address will
@@ -54,6 +58,30 @@ __attribute__((target("sse4.2"))) static inline uint32_t patron_crc32c_sse42(
     return tail;
 }
 #endif
+
+/// Keeps memory that is freed for the next allocation, for programs that work and end: given back
+/// to the system, every page of it would be zeroed and mapped anew. Blocks of 4 MiB and more, which
+/// large pages make cheap, are still given back at once, and so is what is beyond 64 MiB.
+static inline void patron_keep_freed_memory(void) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
+
+/// Asks for large pages in the whole ones of 2 MiB within some memory.
+static inline void patron_use_large_pages(void *base, size_t count) {
+#if defined(MADV_HUGEPAGE)
+    uintptr_t size = (uintptr_t)2 << 20;
+    uintptr_t first = ((uintptr_t)base + size - 1) & ~(size - 1);
+    uintptr_t last = ((uintptr_t)base + count) & ~(size - 1);
+    if (first < last) madvise((void *)first, last - first, MADV_HUGEPAGE);
+#endif
+}
+
+/// Lets the system begin to write a part of a file to the disk, so that a later fsync(2) finds less
+/// to do. A wish: errors are left to fsync.
+void patron_start_writing(int descriptor, int64_t offset, int64_t count);
 
 /// flock(2), hidden in Swift by the struct of the same name.
 static inline int patron_flock(int descriptor, int operation) { return flock(descriptor, operation); }

@@ -12,6 +12,11 @@ package struct IngestSummary: Codable, Sendable {
     package var products: [IngestReport] = []
     /// Where the lines that were left out are listed; nil where every line was taken.
     package var rejectsPath: String?
+    /// What was merged afterwards, because there were many segments; nil for nothing.
+    package var compaction: CompactionSummary?
+    /// Why segments could not be merged. What was ingested is there all the same, and the next
+    /// ingest tries again.
+    package var compactionProblem: String?
 
     package var reports: [IngestReport] { purchases + customers + products }
 }
@@ -39,13 +44,20 @@ extension Workspace {
     ///   - again: takes a file whose content was ingested before.
     ///   - skipKnown: leaves such a file out, silently; for `run`, which may be repeated.
     ///   - rejectsPath: where the left-out lines are listed; `rejects/…` of the workspace if nil.
-    ///   - report: gets a line about each file begun.
+    ///   - memory: what reading, sorting and merging purchases may take.
+    ///   - threadCount: at least 1; what is written does not depend on it, nor on the memory.
+    ///   - merging: whether many small segments are merged afterwards.
+    ///   - report: gets a line about each file begun, and now and then how far it is.
     package func ingest(
         _ requested: IngestFiles = IngestFiles(), again: Bool = false, skipKnown: Bool = false,
-        rejectsPath: String? = nil, report: (String) -> Void = { _ in }
+        rejectsPath: String? = nil, memory: IngestMemory = IngestMemory(byteCount: 1 << 30),
+        threadCount: Int = 1, merging: Bool = true,
+        report: @escaping (String) -> Void = { _ in }
     ) throws(EngineError) -> IngestSummary {
         let files = requested.isEmpty ? try plannedFiles() : requested
-        var pending = PendingIngest(workspace: self, again: again, skipKnown: skipKnown)
+        var pending = PendingIngest(
+            workspace: self, again: again, skipKnown: skipKnown, memory: memory,
+            threadCount: threadCount, report: report)
         let rejectsPath =
             rejectsPath ?? "\(folder)/rejects/ingest-\(sixDigits(manifest.nextFileNumber)).csv"
         let rejects = try mapErrors(EngineError.ingest) { () throws(IngestError) in
@@ -66,19 +78,26 @@ extension Workspace {
                 try pending.addEntities(path, .customers, rejects)
             }
             for path in files.purchases ?? [] {
-                report("reading \(path)")
                 try pending.addPurchases(path, rejects)
             }
             try keepRejects()
             pending.keepNumberOfRejects()
+            try commit(pending.manifest, settling: pending.files.paths)
         } catch {
-            pending.removeFiles()
+            pending.files.remove()
             // The list is what the user needs to mend the file or the mapping.
             if case .ingest(.tooManyRejects) = error { try keepRejects() }
             throw error
         }
-        try commit(pending.manifest)
-        return pending.summary
+        var summary = pending.summary
+        guard merging else { return summary }
+        do throws(EngineError) {
+            summary.compaction = try compact(
+                memory: memory, threadCount: threadCount, report: report)
+        } catch {
+            summary.compactionProblem = error.description
+        }
+        return summary
     }
 
     private func plannedFiles() throws(EngineError) -> IngestFiles {
@@ -94,42 +113,119 @@ enum EntityKind: String {
     case customers, products
 }
 
-/// Files written by an ingest that is not committed yet.
+/// What an ingest has written and not committed yet.
 private struct PendingIngest {
     var manifest: Manifest
     var summary = IngestSummary()
+    private(set) var files: NewSegments
     private let workspace: Workspace
     private let again: Bool
     private let skipKnown: Bool
-    private var written: [String] = []
+    private let memory: IngestMemory
+    private let threadCount: Int
+    private let report: (String) -> Void
 
-    init(workspace: Workspace, again: Bool, skipKnown: Bool) {
+    init(
+        workspace: Workspace, again: Bool, skipKnown: Bool, memory: IngestMemory,
+        threadCount: Int, report: @escaping (String) -> Void
+    ) {
         self.workspace = workspace
         self.again = again
         self.skipKnown = skipKnown
+        self.memory = memory
+        self.threadCount = threadCount
+        self.report = report
+        files = NewSegments(workspace: workspace)
         manifest = workspace.manifest
     }
 
+    /// Reads a file in batches, each of which becomes a sorted run; merges the runs.
     mutating func addPurchases(
         _ path: String, _ rejects: RejectsWriter
     ) throws(EngineError) {
+        report("reading \(path)")
         guard try !isKnown(path, "purchases") else { return }
         let plan = workspace.plan
-        let (lines, report) = try mapErrors(EngineError.ingest) { () throws(IngestError) in
-            try readPurchases(
+        let stream = try mapErrors(EngineError.ingest) { () throws(IngestError) in
+            try PurchaseStream(
                 path: path, mapping: plan.sources.purchases.mapping, clock: plan.clock,
-                rejects: rejects)
+                rejects: rejects, threadCount: threadCount,
+                plan: memory.readingPlan(threadCount: threadCount))
         }
-        guard try !isKnown(report, "purchases") else { return }
-        try checkKind(of: lines.customerIDs, against: manifest.purchaseSegments, "customer")
-        try checkKind(of: lines.customerIDs, against: manifest.customerSegments, "id")
-        if lines.count > 0 {
-            let file = nextFile("purchases")
-            let segment = try PurchaseSegments.write(lines, to: "\(workspace.folder)/\(file)")
-            manifest.purchaseSegments.append(entry(file, segment, report))
+        var progress = ProgressText("reading \(path)")
+        let report = report
+        stream.onProgress = { reading in
+            if let text = progress.text(of: reading) { report(text) }
         }
-        remember(report, "purchases")
-        summary.purchases.append(report)
+        let file = files.next("purchases", &manifest)
+        var runs = try sortedRuns(of: stream, to: "\(workspace.folder)/\(file)")
+        let read = try mapErrors(EngineError.ingest) { () throws(IngestError) in
+            try stream.finish()
+        }
+        guard try !isKnown(read, "purchases") else {
+            files.dropLast(&manifest)
+            return
+        }
+        try checkKind(isOfTexts: runs.isOfTexts, manifest.purchaseSegments, "customer")
+        try checkKind(isOfTexts: runs.isOfTexts, manifest.customerSegments, "id")
+        if let last = runs.writers.last {
+            let segment: SegmentSummary
+            if runs.writers.count == 1 {
+                segment = try mapErrors(EngineError.store) { () throws(StoreError) in
+                    try last.finish(.provisional)
+                }
+            } else {
+                runs.paths.append(try finishRun(last))
+                var merging = ProgressText("merging \(runs.paths.count) runs of \(path)")
+                segment = try files.merge(runs.paths, to: file, memory, threadCount) { share in
+                    if let text = merging.text(of: share) { report(text) }
+                }
+                for run in runs.writers { run.abandon() }
+            }
+            manifest.purchaseSegments.append(entry(file, segment, read))
+        } else {
+            files.dropLast(&manifest)
+        }
+        remember(read, "purchases")
+        summary.purchases.append(read)
+    }
+
+    /// The runs of a file: temporary files, which go when their writers are released, but for the
+    /// last, which is still open.
+    private struct Runs {
+        var writers: [SegmentWriter] = []
+        var paths: [String] = []
+        /// Whether customers' ids are texts; nil for no lines.
+        var isOfTexts: Bool?
+    }
+
+    private func sortedRuns(
+        of stream: PurchaseStream, to path: String
+    ) throws(EngineError) -> Runs {
+        let limit = memory.run(lineByteCount: stream.lineByteCount, threadCount: threadCount)
+        func nextBatch() throws(EngineError) -> PurchaseLines? {
+            try mapErrors(EngineError.ingest) { () throws(IngestError) in
+                try stream.nextBatch(lineCount: limit.lineCount, byteCount: limit.byteCount)
+            }
+        }
+        var runs = Runs()
+        while var lines = try nextBatch() {
+            // Only when there is another: a single one is the segment itself.
+            if let last = runs.writers.last { runs.paths.append(try finishRun(last)) }
+            runs.isOfTexts = if case .texts = lines.customerIDs { true } else { false }
+            lines.take(stream.texts)
+            runs.writers.append(
+                try PurchaseSegments.sorted(lines, to: path, threadCount: threadCount))
+            stream.forgetTexts()
+            stream.recycle(consume lines)
+        }
+        return runs
+    }
+
+    private func finishRun(_ writer: SegmentWriter) throws(EngineError) -> String {
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            try writer.finish(.temporary).path
+        }
     }
 
     mutating func addEntities(
@@ -147,13 +243,14 @@ private struct PendingIngest {
         guard try !isKnown(report, kind.rawValue) else { return }
         switch kind {
         case .customers:
-            try checkKind(of: table.ids, against: manifest.customerSegments, "id")
-            try checkKind(of: table.ids, against: manifest.purchaseSegments, "customer")
+            try checkKind(isOfTexts: table.isOfTexts, manifest.customerSegments, "id")
+            try checkKind(isOfTexts: table.isOfTexts, manifest.purchaseSegments, "customer")
         case .products:
-            try checkKind(of: table.ids, against: manifest.productSegments, "id", of: "product")
+            try checkKind(
+                isOfTexts: table.isOfTexts, manifest.productSegments, "id", of: "product")
         }
         if table.count > 0 {
-            let file = nextFile(kind.rawValue)
+            let file = files.next(kind.rawValue, &manifest)
             let segment = try EntitySegments.write(table, to: "\(workspace.folder)/\(file)")
             if kind == .customers {
                 manifest.customerSegments.append(entry(file, segment, report))
@@ -169,15 +266,10 @@ private struct PendingIngest {
         }
     }
 
-    /// Removes what the failed ingest wrote; no manifest names it.
-    func removeFiles() {
-        for path in written { try? FileManager.default.removeItem(atPath: path) }
-    }
-
     /// An ingest that took no line, but listed some, uses up its number, so that the next one does
     /// not write over the list.
     mutating func keepNumberOfRejects() {
-        if summary.rejectsPath != nil, written.isEmpty { manifest.nextFileNumber += 1 }
+        if summary.rejectsPath != nil, files.paths.isEmpty { manifest.nextFileNumber += 1 }
     }
 
     /// Whether the content was ingested before as the same kind and is to be left out. Only a file
@@ -208,13 +300,6 @@ private struct PendingIngest {
         throw .alreadyIngested(path: path, earlier: earlier.name)
     }
 
-    private mutating func nextFile(_ folder: String) -> String {
-        let name = "\(folder)/\(sixDigits(manifest.nextFileNumber)).seg"
-        manifest.nextFileNumber += 1
-        written.append("\(workspace.folder)/\(name)")
-        return name
-    }
-
     private func entry(
         _ file: String, _ segment: SegmentSummary, _ report: IngestReport
     ) -> Manifest.Segment {
@@ -233,17 +318,36 @@ private struct PendingIngest {
 
     /// The customer ids of one workspace are all integers or all texts, and so are its product
     /// ids: what is committed cannot be taken back, so a mixture is refused here.
+    /// - Parameter isOfTexts: nil for no ids.
     private func checkKind(
-        of ids: IDColumn, against earlier: [Manifest.Segment], _ column: String,
+        isOfTexts: Bool?, _ earlier: [Manifest.Segment], _ column: String,
         of table: String = "customer"
     ) throws(EngineError) {
-        guard ids.count > 0, let first = earlier.first else { return }
+        guard let isOfTexts, let first = earlier.first else { return }
         let path = "\(workspace.folder)/\(first.file)"
         let type = try mapErrors(EngineError.store) { () throws(StoreError) in
             try SegmentReader(path: path).schema.first { $0.name == column }?.type
         }
-        let isText = if case .texts = ids { true } else { false }
-        if let type, (type == .text) != isText { throw .idKindMismatch(table: table) }
+        if let type, (type == .text) != isOfTexts { throw .idKindMismatch(table: table) }
+    }
+}
+
+extension EntityTable {
+    /// Whether ids are texts; nil for no rows.
+    fileprivate var isOfTexts: Bool? {
+        if count == 0 { return nil }
+        return if case .texts = ids { true } else { false }
+    }
+}
+
+extension PurchaseLines {
+    /// Gives the codes of a batch the texts that they mean.
+    fileprivate mutating func take(_ texts: PurchaseTexts) {
+        orderIDs?.values = texts.orderIDs ?? TextArray()
+        products?.values = texts.products ?? TextArray()
+        categories?.values = texts.categories ?? TextArray()
+        promotions?.values = texts.promotions ?? TextArray()
+        channels?.values = texts.channels ?? TextArray()
     }
 }
 

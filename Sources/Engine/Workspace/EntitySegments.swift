@@ -10,6 +10,7 @@ import Ingest
 enum EntitySegments {
     private static let separator: UInt8 = 0x1F
 
+    /// - Returns: of a provisional file: a manifest is to name it.
     static func write(
         _ table: EntityTable, to path: String
     ) throws(EngineError) -> SegmentSummary {
@@ -30,7 +31,7 @@ enum EntitySegments {
             }
         }
         return try mapErrors(EngineError.store) { () throws(StoreError) in
-            try writeSegmentFile(columns, units: units, to: path)
+            try writeSegmentFile(columns, units: units, to: path, .provisional)
         }
     }
 

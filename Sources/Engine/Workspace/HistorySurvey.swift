@@ -5,9 +5,8 @@ package import Units
 
 /// The distinct texts of the lines of all segments, column by column.
 ///
-/// A column's texts are in the order of the segments, within a segment in that of their first
-/// appearance in its lines: the same for any chunks and threads, and for one segment that of the
-/// file. The product columns of models are in this order.
+/// A column's texts are in ascending order of their bytes: the same for any chunks and threads, and
+/// however the lines came into segments. The product columns of models are in this order.
 package struct LineTexts: Sendable {
     fileprivate var columns: [Int: LineDictionary] = [:]
     /// The category of every product by the product table, where no segment names categories.
@@ -38,13 +37,14 @@ package struct HistorySurvey: Sendable {
     fileprivate init(_ totals: SurveyTotals, columns: LineColumns) {
         self.totals = totals
         lines = totals.lines
-        for (column, text) in totals.texts {
+        let found = totals.texts.mapValues { $0.sorted }
+        for (column, text) in found {
             texts.columns[column] = LineDictionary(
                 interner: text.interner, values: text.interner.texts)
         }
         func counts(_ column: LineColumns) -> ValueCounts? {
             guard columns.contains(column) else { return nil }
-            let text = totals.texts[column.rawValue]
+            let text = found[column.rawValue]
             return ValueCounts(
                 counts: text?.counts ?? [], values: text?.interner.texts ?? TextArray())
         }
@@ -93,6 +93,18 @@ struct SurveyTotals: Sendable {
 }
 
 extension SurveyTotals.Text {
+    /// The same with numbers in the order of the texts.
+    fileprivate var sorted: Self {
+        let texts = interner.texts
+        let order = counts.indices.sorted { texts.precedes($0, texts, $1) }
+        var result = Self()
+        for number in order {
+            _ = result.interner.number(of: texts, number)
+            result.counts.append(counts[number])
+        }
+        return result
+    }
+
     mutating func add(_ found: ValueCounts) {
         for (code, count) in found.counts.enumerated() {
             let number = Int(interner.number(of: found.values, code))

@@ -2,99 +2,160 @@ import ByteCoding
 package import ColumnStore
 import Features
 package import Ingest
+import Numerical
 
-/// Purchase lines on disk: one segment file an ingested file, sorted by (customer, time, line).
+/// Purchase lines on disk: segment files, each sorted by (customer, time, line).
 ///
 /// Columns: `customer` (int64 or text), `time` (UTC seconds), `amount`, and where mapped `margin`,
 /// `quantity`, `order`, `product`, `category`, `promotion`, `channel`.
 package enum PurchaseSegments {
-    /// Sorts and writes the lines of one file.
+    /// The columns of texts, in the order of the file.
+    static let textNames: [(LineColumns, String)] = [
+        (.orders, "order"), (.products, "product"), (.categories, "category"),
+        (.promotions, "promotion"), (.channels, "channel"),
+    ]
+
+    /// Sorts and writes lines.
     package static func write(
-        _ lines: PurchaseLines, to path: String
+        _ lines: PurchaseLines, to path: String, threadCount: Int = 1
     ) throws(EngineError) -> SegmentSummary {
-        let history = try sorted(
-            lines.customerIDs, lines.times, lines.amounts, lines.margins, lines.quantities,
-            lines.orderIDs, lines.products, lines.categories, lines.promotions, lines.channels)
+        let writer = try sorted(lines, to: path, threadCount: threadCount)
+        return try mapErrors(EngineError.store) { () throws(StoreError) in try writer.finish() }
+    }
+
+    /// Sorts lines and writes them into a file that is not finished.
+    /// - Parameter lines: with the texts that their codes mean.
+    static func sorted(
+        _ lines: PurchaseLines, to path: String, threadCount: Int
+    ) throws(EngineError) -> SegmentWriter {
+        let history = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try PurchaseHistory.sorting(
+                lineCustomerIDs: lines.customerIDs, times: lines.times, amounts: lines.amounts,
+                margins: lines.margins, quantities: lines.quantities,
+                orderCodes: lines.orderIDs?.codes, products: lines.products,
+                categories: lines.categories, promotions: lines.promotions,
+                channels: lines.channels, threadCount: threadCount)
+        }
         var columns = [
-            Column(name: "customer", data: customerColumn(history)),
+            Column(
+                name: "customer",
+                data: customerColumn(
+                    history.customerIDs, history.lineOffsets, threadCount: threadCount)),
             Column(name: "time", data: .int64(history.times)),
             Column(name: "amount", data: .int64(history.amounts)),
         ]
+        var kinds: LineColumns = []
         if let margins = history.margins {
             columns.append(Column(name: "margin", data: .int64(margins)))
+            kinds.insert(.margins)
         }
         if let quantities = history.quantities {
             columns.append(Column(name: "quantity", data: .float32(quantities)))
+            kinds.insert(.quantities)
         }
-        if let codes = history.orderCodes, let orders = lines.orderIDs {
-            columns.append(
-                textColumn("order", CodedText(codes: codes, values: orders.values)))
+        let orders = history.orderCodes.map { codes in
+            CodedText(codes: codes, values: lines.orderIDs?.values ?? TextArray())
         }
-        for (name, text) in [
-            ("product", history.products), ("category", history.categories),
-            ("promotion", history.promotions), ("channel", history.channels),
-        ] {
-            if let text { columns.append(textColumn(name, text)) }
+        for (index, text) in [
+            orders, history.products, history.categories, history.promotions, history.channels,
+        ].enumerated() {
+            guard let text else { continue }
+            // A code that is missing is a row without a value.
+            columns.append(Column(name: textNames[index].1, data: .coded(text)))
+            kinds.insert(textNames[index].0)
         }
-        return try mapErrors(EngineError.store) { () throws(StoreError) in
-            try writeSegmentFile(
-                columns, units: ["time": "s", "amount": "1/10000", "margin": "1/10000"], to: path)
-        }
+        let isOfTexts = if case .texts = history.customerIDs { true } else { false }
+        let writer = try writer(
+            to: path, columns: kinds, isOfTexts: isOfTexts, threadCount: threadCount)
+        try mapErrors(EngineError.store) { () throws(StoreError) in try writer.append(columns) }
+        return writer
     }
 
-    private static func sorted(
-        _ customers: IDColumn, _ times: [Int64], _ amounts: [Int64], _ margins: [Int64]?,
-        _ quantities: [Float]?, _ orders: CodedText?, _ products: CodedText?,
-        _ categories: CodedText?, _ promotions: CodedText?, _ channels: CodedText?
-    ) throws(EngineError) -> PurchaseHistory {
-        try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try PurchaseHistory.sorting(
-                lineCustomerIDs: customers, times: times, amounts: amounts, margins: margins,
-                quantities: quantities, orderCodes: orders?.codes, products: products,
-                categories: categories, promotions: promotions, channels: channels)
+    /// A file of lines with these columns.
+    /// - Parameter isOfTexts: whether the customers' ids are texts.
+    static func writer(
+        to path: String, columns: LineColumns, isOfTexts: Bool, threadCount: Int
+    ) throws(EngineError) -> SegmentWriter {
+        var schema = [
+            ColumnSchema(name: "customer", type: isOfTexts ? .text : .int64),
+            ColumnSchema(name: "time", type: .int64, unit: "s"),
+            ColumnSchema(name: "amount", type: .int64, unit: "1/10000"),
+        ]
+        if columns.contains(.margins) {
+            schema.append(ColumnSchema(name: "margin", type: .int64, unit: "1/10000"))
+        }
+        if columns.contains(.quantities) {
+            schema.append(ColumnSchema(name: "quantity", type: .float32))
+        }
+        for (column, name) in textNames where columns.contains(column) {
+            schema.append(ColumnSchema(name: name, type: .text))
+        }
+        return try mapErrors(EngineError.store) { [schema] () throws(StoreError) in
+            try SegmentWriter(path: path, schema: schema, threadCount: threadCount)
         }
     }
 
     /// The customer's id of every line, from the ids and offsets of the customers.
-    private static func customerColumn(_ history: PurchaseHistory) -> ColumnData {
-        switch history.customerIDs {
-        case .integers(let ids):
-            var lines: [Int64] = []
-            lines.reserveCapacity(history.lineCount)
-            for (row, id) in ids.enumerated() {
-                lines.append(
-                    contentsOf: repeatElement(id, count: history.lines(ofCustomer: row).count))
+    static func customerColumn(
+        _ customerIDs: IDColumn, _ lineOffsets: [Int], threadCount: Int
+    ) -> ColumnData {
+        func fill<Value: BitwiseCopyable & Sendable>(
+            _ value: @Sendable (_ row: Int) -> Value
+        ) -> [Value] {
+            parallelArray(
+                count: lineOffsets.last ?? 0, chunkRows: 1 << 17, threadCount: threadCount
+            ) { part, slice in
+                var row = customerRow(of: part.lowerBound, lineOffsets)
+                var line = part.lowerBound
+                while line < part.upperBound {
+                    let end = min(part.upperBound, lineOffsets[row + 1])
+                    let value = value(row)
+                    while line < end {
+                        slice[line - part.lowerBound] = value
+                        line += 1
+                    }
+                    row += 1
+                }
             }
-            return .int64(lines)
-        case .texts(let ids):
-            var codes: [UInt32] = []
-            codes.reserveCapacity(history.lineCount)
-            for row in 0..<ids.count {
-                codes.append(
-                    contentsOf: repeatElement(
-                        UInt32(row), count: history.lines(ofCustomer: row).count))
-            }
-            return .coded(CodedText(codes: codes, values: ids))
         }
+        switch customerIDs {
+        case .integers(let ids):
+            return .int64(fill { ids[$0] })
+        case .texts(let ids):
+            return .coded(CodedText(codes: fill { UInt32($0) }, values: ids))
+        }
+    }
+
+    /// The customer whose line it is.
+    private static func customerRow(of line: Int, _ lineOffsets: [Int]) -> Int {
+        var rows = 0..<lineOffsets.count - 1
+        while rows.count > 1 {
+            let middle = rows.lowerBound + rows.count / 2
+            if lineOffsets[middle] <= line {
+                rows = middle..<rows.upperBound
+            } else {
+                rows = rows.lowerBound..<middle
+            }
+        }
+        return rows.lowerBound
     }
 }
 
-/// A text column; rows without a value are marked in the validity bitmap.
+/// A text column; a code that is missing is a row without a value.
 func textColumn(_ name: String, _ text: CodedText) -> Column {
-    let valid = text.codes.map { $0 != CodedText.missing }
-    return Column(
-        name: name, data: .coded(text), validity: valid.allSatisfy(\.self) ? nil : valid)
+    Column(name: name, data: .coded(text))
 }
 
 /// Writes whole columns as one segment file.
 /// - Parameter units: by column name; empty for those not named.
 func writeSegmentFile(
-    _ columns: [Column], units: [String: String] = [:], to path: String
+    _ columns: [Column], units: [String: String] = [:], to path: String,
+    _ ending: SegmentWriter.Ending
 ) throws(StoreError) -> SegmentSummary {
     let schema = columns.map {
         ColumnSchema(name: $0.name, type: $0.data.type, unit: units[$0.name] ?? "")
     }
     let writer = try SegmentWriter(path: path, schema: schema)
     try writer.append(columns)
-    return try writer.finish()
+    return try writer.finish(ending)
 }

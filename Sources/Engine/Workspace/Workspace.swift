@@ -11,7 +11,7 @@ import Models
 /// ORIGIN            the folder that the plan's relative file names start from
 /// LOCK              held by the command that changes the workspace
 /// MANIFEST          what belongs to the current state; replaced whole by an atomic rename
-/// purchases/ customers/ products/   segment files, one an ingested file
+/// purchases/ customers/ products/   segment files, one an ingested file; small ones are merged
 /// models/           model files, one a version
 /// snapshots/        one folder a generation: what `score` writes and `publish` makes current
 /// rejects/          the lines that were left out, one file an ingest
@@ -111,12 +111,13 @@ package final class Workspace {
     }
 
     /// Makes `next` the current state.
-    func commit(_ changed: Manifest) throws(EngineError) {
+    /// - Parameter settling: paths of provisional files that it names.
+    func commit(_ changed: Manifest, settling: [String] = []) throws(EngineError) {
         precondition(lock != nil, "a workspace opened for reading is not changed")
         var next = changed
         next.revision = manifest.revision + 1
         try mapErrors(EngineError.store) { () throws(StoreError) in
-            try next.commit(to: folder)
+            try next.commit(to: folder, settling: settling)
         }
         manifest = next
     }

@@ -1,7 +1,10 @@
+// Why unsafe: the memory of an encoder is its own and written by whoever encodes. An encoder is handed to
+// another thread, but used by one at a time: `ChunkPress` owns it, one a thread.
+
 import ByteCoding
 
 /// Encodes the chunks of a file of some version; one a thread.
-struct BlockEncoder: ~Copyable {
+final class BlockEncoder: @unchecked Sendable {
     let version: SegmentVersion
     private var first = ChunkEncoder()
     private var second = LaneEncoder()
@@ -9,7 +12,7 @@ struct BlockEncoder: ~Copyable {
     init(version: SegmentVersion) { self.version = version }
 
     /// Encodes numbers given as bit patterns, at least one.
-    mutating func encode<W: LanePattern>(
+    func encode<W: LanePattern>(
         _ values: [W], isInteger: Bool, isHot: Bool
     ) -> (encoding: Encoding, payload: ByteWriter) {
         switch version {
