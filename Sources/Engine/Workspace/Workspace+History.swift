@@ -106,18 +106,25 @@ extension Workspace {
         }
         if let state = cached?.state, !scan.canCarry(state) { cached = nil }
         let history = try surveyedHistory(threadCount: threadCount)
+        var isWorthKeeping = true
         var rows: FeatureRows
         if let cached {
             let change = HistoryChange(
                 segmentCount: cached.survey.segmentCount,
                 windows: scan.windows(since: cached.state.asOf))
-            rows = try history.featureRows(scan, changed: change)
             let carried: CarriedRows
             (rows, carried) = scan.rows(
-                carrying: cached.state, replacedBy: rows, threadCount: threadCount)
+                carrying: cached.state,
+                replacedBy: try history.featureRows(scan, changed: change),
+                threadCount: threadCount)
             report(
                 "\(carried.carriedCount) of \(carried.sources.count) customers as they were on "
                     + "\(cached.state.asOf)")
+            // The file is large: where few have changed, to compute them once more the next time
+            // costs less than to write it.
+            isWorthKeeping =
+                carried.carriedCount < carried.sources.count / 8 * 7
+                || cached.state.names != scan.featureNames
         } else {
             rows = try history.featureRows(scan)
         }
@@ -125,19 +132,21 @@ extension Workspace {
             throw .features(
                 .tooMany(what: "customers", actual: rows.count, limit: Int(Int32.max)))
         }
-        let table = try mapErrors(EngineError.features) { [rows] () throws(FeatureError) in
-            try scan.table(of: rows, attributes: attributes, threadCount: threadCount)
+        let table: FeatureTable
+        do throws(FeatureError) {
+            // Nothing else holds the rows: the table is made of their memory.
+            table = try scan.table(
+                of: consume rows, attributes: attributes, threadCount: threadCount)
+        } catch {
+            throw .features(error)
         }
         if usesCache {
-            // Those of the very same lines and day are there already.
-            let isKept =
+            let isSame =
                 cached?.state.asOf == asOf
-                && cached?.survey.segmentCount
-                    == manifest.purchaseSegments.count
-                && cached?.state.names == scan.featureNames
-            let collapsed = isKept ? cached?.collapsed : try? CollapsedHistory(table.history)
+                && cached?.survey.segmentCount == manifest.purchaseSegments.count
+            let collapsed = isSame ? cached?.collapsed : try? CollapsedHistory(table.history)
             loadedCollapsed = (key, collapsed)
-            if !isKept { keep(table, scan, survey.totals, collapsed, report) }
+            if isWorthKeeping { keep(table, scan, survey.totals, collapsed, report) }
         }
         loadedFeatures = (key, names, table)
         return table
