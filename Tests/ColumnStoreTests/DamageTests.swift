@@ -61,6 +61,30 @@ private struct Specimen {
         }
     }
 
+    /// A file of version 2 with zones, whose second vector is short.
+    static func zones() throws -> Specimen {
+        let folder = try TemporaryFolder(isInMemory: true)
+        let rows = 0..<1_060
+        let writer = try SegmentWriter(
+            path: folder.file("a"),
+            schema: [
+                ColumnSchema(name: "row", type: .int64), ColumnSchema(name: "half", type: .float32),
+            ])
+        try writer.append([
+            Column(name: "row", data: .int64(rows.map { Int64($0 / 530) })),
+            Column(
+                name: "half", data: .float32(rows.map { $0 < 1_024 ? 0.5 : 2 }),
+                validity: rows.map { $0 != 1_050 }),
+        ])
+        _ = try writer.finish()
+        let reader = try SegmentReader(path: folder.file("a"))
+        #expect(reader.encoding(column: 0, block: 0).hasZones)
+        #expect(reader.encoding(column: 1, block: 0).hasZones)
+        return Specimen(name: "zones", bytes: try folder.bytes("a"), columnCount: 2) { path in
+            try readEverything(path)
+        }
+    }
+
     static func arrayFile() throws -> Specimen {
         let folder = try TemporaryFolder(isInMemory: true)
         var writer = ArrayFileWriter(kind: "test", card: Array(#"{"a":1}"#.utf8))
@@ -97,7 +121,10 @@ private struct Specimen {
     private typealias Model = Manifest.Model
 
     static func all() throws -> [Specimen] {
-        [try segment(.one), try segment(.two), try lanes(), try arrayFile(), try manifest()]
+        [
+            try segment(.one), try segment(.two), try lanes(), try zones(), try arrayFile(),
+            try manifest(),
+        ]
     }
 }
 
@@ -155,7 +182,9 @@ private func readEverything(_ path: String) throws {
     /// With checksums made right again the structure itself is tested: nothing may crash.
     @Test func consistentNonsenseDoesNotCrash() throws {
         let folder = try TemporaryFolder(isInMemory: true)
-        for specimen in [try Specimen.segment(.one), try Specimen.lanes()] {
+        for specimen in [
+            try Specimen.segment(.one), try Specimen.segment(.two), try Specimen.lanes(),
+        ] {
             let bytes = specimen.bytes
             let trailer = bytes.count - 32
             let footer = Int(bytes.span.bytes.integer(at: trailer, as: UInt64.self) ?? 0)
@@ -180,7 +209,10 @@ private func readEverything(_ path: String) throws {
     /// Every byte of every chunk takes many values, with the chunk's checksum made right.
     @Test func consistentNonsenseInChunksDoesNotCrash() throws {
         let folder = try TemporaryFolder(isInMemory: true)
-        for specimen in [try Specimen.segment(.one), try Specimen.lanes()] {
+        for specimen in [
+            try Specimen.segment(.one), try Specimen.segment(.two), try Specimen.lanes(),
+            try Specimen.zones(),
+        ] {
             let bytes = specimen.bytes
             let span = bytes.span.bytes
             let trailer = bytes.count - 32

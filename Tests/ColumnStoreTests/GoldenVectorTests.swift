@@ -52,6 +52,8 @@ private enum Vectors {
             Vector(name: "tiny-2.seg", write: writeTinyLanes),
             Vector(name: "lanes.seg", holdsLZ4: true, write: writeLanes),
             Vector(name: "zones.seg", write: writeZones),
+            Vector(name: "each.seg", holdsLZ4: true, write: writeEach),
+            Vector(name: "nulls-2.seg", holdsLZ4: true, write: writeNullsLanes),
             Vector(name: "tiny.arr", write: writeTinyArrays),
             Vector(name: "types.arr", write: writeTypes),
             Vector(name: "index-integers.arr") { path in
@@ -261,6 +263,32 @@ private enum Vectors {
             ], version: .two, hot: ["price"])
     }
 
+    /// The chunks that protocol/STORE.md works through: 530 rows, a whole group and a short one.
+    @Sendable private static func writeEach(_ path: String) throws {
+        let rows = 0..<530
+        func integers(_ name: String, _ value: (Int) -> Int64) -> (Column, String) {
+            (Column(name: name, data: .int64(rows.map(value))), "1")
+        }
+        try segment(
+            path,
+            [
+                integers("constant") { _ in -7 },
+                integers("delta") { Int64(1_000 * $0 + $0 % 2) },
+                integers("dictionary") { [.min, -1, .max][$0 % 3] },
+                (
+                    Column(
+                        name: "runs", data: .float32(rows.map { $0 < 300 ? 3.1415927 : 2.7182817 })),
+                    "1"
+                ),
+                integers("sparse") { $0 % 20 == 0 ? Int64(100 + $0 / 20) : 5 },
+                (
+                    Column(
+                        name: "text", data: .text(TextArray(rows.map { $0 % 2 == 0 ? "a" : "bc" }))),
+                    ""
+                ),
+            ], version: .two, hot: ["constant", "dictionary", "runs", "sparse", "text"])
+    }
+
     /// A column for each encoding of version 2, with exceptions, nulls, wide numbers and every
     /// special float.
     @Sendable private static func writeLanes(_ path: String) throws {
@@ -340,6 +368,40 @@ private enum Vectors {
                     Column(
                         name: "level", data: .float64(rows.map { $0 < 9_000 ? -0.0 : 2.5 })), "1"
                 ),
+            ], version: .two)
+    }
+
+    /// Version 2 where values are missing, all of them in some columns, and what `lanes.seg` leaves
+    /// out: raw texts, a sparse chunk over each encoding that it may hold, one value of each float.
+    @Sendable private static func writeNullsLanes(_ path: String) throws {
+        let rows = 0..<1_100
+        func noise(_ row: Int) -> UInt64 { StableHash.hash(Int64(row)) }
+        let some = rows.map { $0 % 7 != 2 && $0 >= 3 }
+        let none = rows.map { _ in false }
+        func column(_ name: String, _ data: ColumnData, _ validity: [Bool]?) -> (Column, String) {
+            (Column(name: name, data: data, validity: validity), "1")
+        }
+        func sparse<T>(_ others: (UInt64) -> T, _ frequent: T) -> [T] {
+            rows.map { $0 % 4 == 1 ? others(noise($0)) : frequent }
+        }
+        try segment(
+            path,
+            [
+                column("noIntegers", .int64(rows.map(Int64.init)), none),
+                column("noFloats", .float32(rows.map(Float.init)), none),
+                column("noDoubles", .float64(rows.map(Double.init)), none),
+                column("noTexts", .text(TextArray(rows.map { "t\($0)" })), none),
+                column("someIntegers", .int64(rows.map { Int64(noise($0) % 1_000) }), some),
+                column("someTexts", .text(TextArray(rows.map { "text \(noise($0))" })), some),
+                column("constant", .float32(rows.map { _ in -0.0 }), some),
+                column("constantDouble", .float64(rows.map { _ in .infinity }), nil),
+                column("sparseRaw", .int64(sparse({ Int64(bitPattern: $0) }, 0)), nil),
+                column(
+                    "sparseDictionary",
+                    .float64(sparse({ Double(bitPattern: StableHash.hash(Int64($0 % 5))) }, 1)),
+                    some
+                ),
+                column("sparseDecimal", .float64(sparse({ Double($0 % 99_999) / 100 }, 0)), nil),
             ], version: .two)
     }
 
