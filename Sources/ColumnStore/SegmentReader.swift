@@ -128,7 +128,8 @@ package struct SegmentReader: Sendable {
 
     /// Lends a chunk's bytes after checksum and LZ4 and maps what the decoder finds to the file.
     func withChunk(
-        _ column: Int, _ block: Int, _ body: (inout ChunkBytes) throws(ChunkFlaw) -> Void
+        _ column: Int, _ block: Int, _ memory: DecodeMemory,
+        _ body: (inout ChunkBytes) throws(ChunkFlaw) -> Void
     ) throws(StoreError) {
         let entry = entry(column, block)
         let name = schema[column].name
@@ -138,7 +139,7 @@ package struct SegmentReader: Sendable {
         let end = entry.byteOffset + entry.storedByteCount
         try file.requireZeros(end..<end.roundedUp(to: SegmentFormat.alignment))
         do throws(ChunkFlaw) {
-            try file.withChunkBytes(entry, body)
+            try file.withChunkBytes(entry, memory, body)
         } catch {
             throw .corrupt(
                 path: path, byteOffset: entry.byteOffset,

@@ -59,6 +59,29 @@ package struct Selection: Sendable, Equatable {
 private enum Verdict { case all, none, some }
 
 extension EncodedColumn {
+    /// What a predicate asks of the packed numbers of a block.
+    enum PackedTest {
+        /// No row of the block matches, as its bounds say.
+        case none
+        case four(PackedRange<UInt32>?)
+        case eight(PackedRange<UInt64>?)
+
+        var isNone: Bool { if case .none = self { true } else { false } }
+    }
+
+    /// Finds once for all vectors of a block what a predicate asks of its packed numbers.
+    func packedTest(_ predicate: Predicate, block: Int) -> PackedTest {
+        defer { extendLifetime(file) }
+        switch storage {
+        case .four(let blocks):
+            let isNone = blocks[block].zone.verdict(predicate) == .none
+            return isNone ? .none : .four(blocks[block].packedRange(predicate))
+        case .eight(let blocks):
+            let isNone = blocks[block].zone.verdict(predicate) == .none
+            return isNone ? .none : .eight(blocks[block].packedRange(predicate))
+        }
+    }
+
     /// The rows of a vector that match. A vector whose zone (or block bounds) decides is not
     /// decoded; packed numbers are compared before the reference is added.
     /// Traps where the predicate is of another type of column.
@@ -66,11 +89,21 @@ extension EncodedColumn {
         _ predicate: Predicate, vector: Int, into selection: inout Selection,
         _ memory: DecodeMemory
     ) {
+        select(
+            predicate, packedTest(predicate, block: vector / 16), vector: vector,
+            into: &selection, memory)
+    }
+
+    /// - Parameter test: of the same predicate and the vector's block.
+    func select(
+        _ predicate: Predicate, _ test: PackedTest, vector: Int,
+        into selection: inout Selection, _ memory: DecodeMemory
+    ) {
         defer { extendLifetime(file) }
         let (index, place) = (vector / 16, vector % 16)
-        switch storage {
-        case .four(let blocks):
-            blocks[index].select(predicate, vector: place, into: &selection, memory) {
+        switch (storage, test) {
+        case (.four(let blocks), .four(let packed)):
+            blocks[index].select(predicate, packed, vector: place, into: &selection, memory) {
                 values, range, selection in
                 let floats = UnsafeRawPointer(values).assumingMemoryBound(to: Float.self)
                 guard let range = Float.enclosed(range) else {
@@ -80,16 +113,29 @@ extension EncodedColumn {
                     UnsafeBufferPointer(start: floats, count: LanePacking.groupCount), range,
                     selection)
             }
-        case .eight(let blocks):
-            blocks[index].select(predicate, vector: place, into: &selection, memory) {
+        case (.eight(let blocks), .eight(let packed)):
+            blocks[index].select(predicate, packed, vector: place, into: &selection, memory) {
                 values, range, selection in
                 let doubles = UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
                 memory.kernels.select(
                     UnsafeBufferPointer(start: doubles, count: LanePacking.groupCount), range,
                     selection)
             }
+        case (_, .none):
+            selection.set(all: false, rowCount: 0)
+        case (.four, .eight), (.eight, .four):
+            preconditionFailure("a test of another column")
         }
     }
+}
+
+/// Which packed numbers of a block match a predicate. Non-owning, as the block.
+struct PackedRange<Pattern: LanePattern> {
+    let numbers: LanePacked
+    /// Nil where none match.
+    let range: ClosedRange<UInt32>?
+    /// Rows that are compared in full.
+    let exceptions: Exceptions<Pattern>?
 }
 
 extension Float {
@@ -105,8 +151,8 @@ extension Float {
 
 extension EncodedColumn.Block {
     fileprivate func select(
-        _ predicate: Predicate, vector: Int, into selection: inout Selection,
-        _ memory: DecodeMemory,
+        _ predicate: Predicate, _ packed: PackedRange<Pattern>?, vector: Int,
+        into selection: inout Selection, _ memory: DecodeMemory,
         _ selectFloats: (
             UnsafeMutablePointer<Pattern>, ClosedRange<Double>, UnsafeMutableBufferPointer<UInt32>
         ) -> Void
@@ -122,7 +168,9 @@ extension EncodedColumn.Block {
         case .all, .some:
             break
         }
-        if !selectPacked(predicate, vector, into: &selection, memory) {
+        if let packed {
+            select(predicate, packed, vector, into: &selection, memory)
+        } else {
             let values = memory.vector.assumingMemoryBound(to: Pattern.self)
             chunk.decode(vector: vector, into: values, memory)
             for group in 0..<2 {
@@ -153,45 +201,45 @@ extension EncodedColumn.Block {
         for row in 0..<rows.count where !isValid(rows.lowerBound + row) { selection[row] = false }
     }
 
-    /// Compares packed numbers as they are.
-    /// - Returns: false where the encoding or the predicate is another.
-    private func selectPacked(
-        _ predicate: Predicate, _ vector: Int, into selection: inout Selection,
-        _ memory: DecodeMemory
-    ) -> Bool {
-        let numbers: LanePacked
-        let range: ClosedRange<UInt32>?
-        let exceptions: Exceptions<Pattern>?
-        guard case .direct(let direct) = chunk.body else { return false }
+    /// What a predicate asks of packed numbers as they are; nil where the encoding or the predicate
+    /// is another.
+    fileprivate func packedRange(_ predicate: Predicate) -> PackedRange<Pattern>? {
+        guard case .direct(let direct) = chunk.body else { return nil }
         switch (direct.body, predicate) {
-        case (
-            .packed(let packed, let reference, let outside), .integers(let wanted)
-        )
+        case (.packed(let packed, let reference, let exceptions), .integers(let wanted))
         where packed.width <= 32 && !packed.wraps(Int64(bitPattern: reference)):
-            (numbers, exceptions) = (packed, outside)
-            range = packed.range(of: wanted, Int64(bitPattern: reference))
+            return PackedRange(
+                numbers: packed, range: packed.range(of: wanted, Int64(bitPattern: reference)),
+                exceptions: exceptions)
         case (.packedDictionary(let codes, let values), _):
-            (numbers, exceptions) = (codes, nil)
-            guard let codeRange = codeRange(predicate, values) else { return false }
-            range = codeRange
+            guard let range = codeRange(predicate, values) else { return nil }
+            return PackedRange(numbers: codes, range: range, exceptions: nil)
         default:
-            return false
+            return nil
         }
-        guard let words = memory.words.baseAddress else { return false }
+    }
+
+    private func select(
+        _ predicate: Predicate, _ packed: PackedRange<Pattern>, _ vector: Int,
+        into selection: inout Selection, _ memory: DecodeMemory
+    ) {
+        guard let words = memory.words.baseAddress else { return }
         for group in 0..<2 {
-            guard let range, (vector * 2 + group) * LanePacking.groupCount < chunk.rowCount else {
+            guard let range = packed.range,
+                (vector * 2 + group) * LanePacking.groupCount < chunk.rowCount
+            else {
                 selection.withGroup(group) { $0.update(repeating: 0) }
                 continue
             }
-            numbers.unpack(group: vector * 2 + group, into: words, memory)
+            packed.numbers.unpack(group: vector * 2 + group, into: words, memory)
             selection.withGroup(group) {
                 memory.kernels.select(
                     UnsafeBufferPointer(start: words, count: LanePacking.groupCount), range, $0)
             }
         }
-        guard let exceptions, exceptions.count > 0, case .integers(let wanted) = predicate else {
-            return true
-        }
+        guard let exceptions = packed.exceptions, exceptions.count > 0,
+            case .integers(let wanted) = predicate
+        else { return }
         let first = vector * Limits.vectorRowCount
         var index = exceptions.lowerBound(first)
         while index < exceptions.count, exceptions.row(index) < first + Limits.vectorRowCount {
@@ -199,7 +247,6 @@ extension EncodedColumn.Block {
             selection[exceptions.row(index) - first] = wanted.contains(value)
             index += 1
         }
-        return true
     }
 
     /// The codes whose values match, where they are neighbours; an empty range as nil inside.
@@ -223,21 +270,35 @@ extension EncodedColumn.Block {
     }
 
     private func verdict(_ predicate: Predicate, _ vector: Int) -> Verdict {
-        switch (predicate, zone.bounds) {
+        guard let zones else { return zone.verdict(predicate) }
+        let bounds: ZoneMap.Bounds? =
+            switch zone.bounds {
+            case .int64:
+                .int64(
+                    minimum: zones.integers(vector).lower, maximum: zones.integers(vector).upper)
+            case .float64:
+                .float64(minimum: zones.floats(vector).lower, maximum: zones.floats(vector).upper)
+            case .textPrefix, nil: nil
+            }
+        return ZoneMap(rowCount: 0, nullCount: 0, bounds: bounds).verdict(predicate)
+    }
+}
+
+extension ZoneMap {
+    /// What bounds say about a predicate; those of a vector without a value are upside down.
+    fileprivate func verdict(_ predicate: Predicate) -> Verdict {
+        switch (predicate, bounds) {
         case (_, nil):
             // No row has a value, or all are NaN.
             return .none
-        case (.integers(let range), .int64(let minimum, let maximum)):
-            let (lower, upper) = zones?.integers(vector) ?? (minimum, maximum)
+        case (.integers(let range), .int64(let lower, let upper)):
             if lower > upper || upper < range.lowerBound || lower > range.upperBound {
                 return .none
             }
             return range.contains(lower) && range.contains(upper) ? .all : .some
-        case (.anyOf(let set), .int64(let minimum, let maximum)):
-            let (lower, upper) = zones?.integers(vector) ?? (minimum, maximum)
+        case (.anyOf(let set), .int64(let lower, let upper)):
             return set.contains { $0 >= lower && $0 <= upper } ? .some : .none
-        case (.numbers(let range), .float64(let minimum, let maximum)):
-            let (lower, upper) = zones?.floats(vector) ?? (minimum, maximum)
+        case (.numbers(let range), .float64(let lower, let upper)):
             if lower > upper || upper < range.lowerBound || lower > range.upperBound {
                 return .none
             }

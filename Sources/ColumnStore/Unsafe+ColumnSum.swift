@@ -31,11 +31,27 @@ extension EncodedColumn {
             let memory = DecodeMemory(kernels: kernels)
             var sums = LaneSums()
             var (selection, other) = (Selection(), Selection())
+            var tests: [PackedTest] = []
             for vector in vectors {
-                selection.set(all: true, rowCount: rows(ofVector: vector).count)
-                for (column, predicate) in conditions {
-                    column.select(predicate, vector: vector, into: &other, memory)
-                    selection.formIntersection(other)
+                // Chunks of vectors begin where blocks do.
+                if vector % 16 == 0 {
+                    tests = conditions.map {
+                        $0.column.packedTest($0.predicate, block: vector / 16)
+                    }
+                }
+                if tests.contains(where: \.isNone) { continue }
+                if conditions.isEmpty {
+                    selection.set(all: true, rowCount: rows(ofVector: vector).count)
+                }
+                for (index, (column, predicate)) in conditions.enumerated() {
+                    if index == 0 {
+                        column.select(
+                            predicate, tests[0], vector: vector, into: &selection, memory)
+                    } else {
+                        column.select(
+                            predicate, tests[index], vector: vector, into: &other, memory)
+                        selection.formIntersection(other)
+                    }
                     if selection.isEmpty { break }
                 }
                 if !selection.isEmpty { add(vector, &selection, to: &sums, memory) }

@@ -18,6 +18,8 @@ package final class DecodeMemory {
         return memory
     }()
     private var hasOthers = false
+    /// The bytes of a chunk after LZ4.
+    private var plain = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
     package init(kernels: KernelTable = .current) {
         self.kernels = kernels
@@ -36,5 +38,22 @@ package final class DecodeMemory {
         words.deallocate()
         vector.deallocate()
         if hasOthers { others.deallocate() }
+        plain.deallocate()
+    }
+
+    /// Undoes LZ4 into memory of this object: first touched once, not once a chunk. Valid until the
+    /// next call.
+    /// - Returns: the bytes; nil where `stored` is not a block of exactly `byteCount` bytes.
+    /// - Precondition: `byteCount` is at most `Limits.chunkByteCount`.
+    func decompress(
+        _ stored: UnsafeRawBufferPointer, byteCount: Int
+    ) -> UnsafeRawBufferPointer? {
+        precondition(byteCount >= 0 && byteCount <= Limits.chunkByteCount)
+        if plain.count < byteCount {
+            plain.deallocate()
+            plain = .allocate(byteCount: max(byteCount, 131_072), alignment: 64)
+        }
+        let target = UnsafeMutableRawBufferPointer(rebasing: plain[..<byteCount])
+        return LZ4.decompress(stored, into: target) ? UnsafeRawBufferPointer(target) : nil
     }
 }

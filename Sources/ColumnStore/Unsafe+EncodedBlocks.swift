@@ -177,12 +177,11 @@ package struct LZ4Blocks: Sendable {
     package func plainByteCount(block: Int) -> Int { plainByteCounts[block] }
 
     /// Decodes a block as a reader does.
-    /// - Returns: its bytes; nil for one that is not compressed.
-    package func decode(block: Int) -> [UInt8]? {
-        let stored = blocks[block]
-        guard stored.count < plainByteCounts[block] else { return nil }
-        return stored.withUnsafeBytes {
-            LZ4.decompress($0, byteCount: plainByteCounts[block])
+    /// - Returns: whether it was compressed and gave as many bytes as it should.
+    package func decode(block: Int, _ memory: DecodeMemory) -> Bool {
+        guard blocks[block].count < plainByteCounts[block] else { return false }
+        return blocks[block].withUnsafeBytes {
+            memory.decompress($0, byteCount: plainByteCounts[block]) != nil
         }
     }
 }

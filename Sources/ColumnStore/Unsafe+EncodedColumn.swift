@@ -260,7 +260,7 @@ extension SegmentReader {
         let isInteger = schema[column].type == .int64
         var result: EncodedColumn.Block<Pattern>?
         let (rowCount, isOld) = (entry.zone.rowCount, entry.encoding.isOfVersionOneOnly)
-        try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+        try withChunk(column, block, memory) { (bytes) throws(ChunkFlaw) in
             // What does not lie in the file as it is used is copied.
             var parts = bytes
             if entry.isCompressed {

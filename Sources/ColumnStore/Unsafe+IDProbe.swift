@@ -102,8 +102,10 @@ extension IDIndex {
 }
 
 extension RowStrip {
-    /// Asks for the records of some rows, so that the cache misses of reading them overlap.
+    /// Asks for the records of some rows, so that the cache misses of reading them overlap. More than
+    /// stay in the second-level cache are left alone: they would be gone before they are read.
     package func prefetch(rows: Span<UInt32>) {
+        guard rows.count <= (256 << 10) / schema.stride else { return }
         words.withSpan { words in
             words.withUnsafeBufferPointer { words in
                 for position in rows.indices where rows[position] != IDIndex.absent {

@@ -22,18 +22,18 @@ enum LZ4 {
         return result.isEmpty ? nil : result
     }
 
-    /// The bytes, or nil where `compressed` is not a block of exactly `byteCount` bytes.
-    /// - Precondition: `byteCount` is at most `Limits.chunkByteCount`.
-    static func decompress(_ compressed: UnsafeRawBufferPointer, byteCount: Int) -> [UInt8]? {
-        guard compressed.count <= Int(Int32.max), byteCount <= Limits.chunkByteCount else {
-            return nil
+    /// - Parameter target: of the size that the plain bytes have.
+    /// - Returns: whether `compressed` is a block of exactly as many bytes; else the target holds
+    ///   anything.
+    static func decompress(
+        _ compressed: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+    ) -> Bool {
+        guard compressed.count <= Int(Int32.max), target.count <= Int(Int32.max) else {
+            return false
         }
-        let result = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            let written = LZ4_decompress_safe(
-                compressed.baseAddress, buffer.baseAddress, Int32(compressed.count),
-                Int32(byteCount))
-            count = max(0, Int(written))
-        }
-        return result.count == byteCount ? result : nil
+        let written = LZ4_decompress_safe(
+            compressed.baseAddress, target.baseAddress, Int32(compressed.count),
+            Int32(target.count))
+        return Int(written) == target.count
     }
 }

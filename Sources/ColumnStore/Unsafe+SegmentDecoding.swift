@@ -3,7 +3,8 @@ package import ByteCoding
 extension MappedFile {
     /// Lends the bytes of a chunk after LZ4; checks that the entry lies within the file.
     func withChunkBytes(
-        _ entry: ChunkEntry, _ body: (inout ChunkBytes) throws(ChunkFlaw) -> Void
+        _ entry: ChunkEntry, _ memory: DecodeMemory,
+        _ body: (inout ChunkBytes) throws(ChunkFlaw) -> Void
     ) throws(ChunkFlaw) {
         defer { extendLifetime(self) }
         guard let slice = try? buffer(at: entry.byteOffset, count: entry.storedByteCount) else {
@@ -14,14 +15,11 @@ extension MappedFile {
             var bytes = ChunkBytes(stored)
             return try body(&bytes)
         }
-        guard let plain = LZ4.decompress(stored, byteCount: entry.plainByteCount) else {
+        guard let plain = memory.decompress(stored, byteCount: entry.plainByteCount) else {
             throw ChunkFlaw(reason: "the LZ4 block is not \(entry.plainByteCount) bytes")
         }
-        // The span's closure throws typed errors, the array's own does not.
-        try plain.span.bytes.withUnsafeBytes { (buffer) throws(ChunkFlaw) in
-            var bytes = ChunkBytes(buffer)
-            try body(&bytes)
-        }
+        var bytes = ChunkBytes(plain)
+        try body(&bytes)
     }
 }
 
@@ -83,7 +81,7 @@ extension SegmentReader {
     ) throws(StoreError) -> [Bool]? {
         let entry = entry(column, block)
         var validity: [Bool]?
-        try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+        try withChunk(column, block, memory) { (bytes) throws(ChunkFlaw) in
             if entry.zone.nullCount > 0 {
                 validity = try ChunkDecoder.validity(
                     &bytes, rowCount: target.count, nullCount: entry.zone.nullCount)
@@ -152,10 +150,11 @@ extension SegmentReader {
         _ column: Int, _ blocks: Range<Int>, _ form: TextForm, _ validity: inout Validity
     ) throws(StoreError) -> ColumnData {
         var collector = TextCollector(form: form)
+        let memory = DecodeMemory()
         for block in blocks {
             let entry = entry(column, block)
             var blockValidity: [Bool]?
-            try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+            try withChunk(column, block, memory) { (bytes) throws(ChunkFlaw) in
                 if entry.zone.nullCount > 0 {
                     blockValidity = try ChunkDecoder.validity(
                         &bytes, rowCount: entry.zone.rowCount, nullCount: entry.zone.nullCount)

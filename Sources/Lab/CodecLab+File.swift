@@ -3,15 +3,13 @@ import Foundation
 import Numerical
 
 extension CodecLab {
-    /// The columns as one segment file: written, read whole, and, for single precision, decoded
-    /// into the tiles of a feature matrix; columns and rows in parallel.
+    /// The columns as one segment file: written on one thread, read whole, decoded block by block
+    /// into small arrays, and, for single precision, into the tiles of a feature matrix; columns and
+    /// rows in parallel.
     static func addFile(
         _ columns: [ColumnData], _ setting: LabSetting, to report: inout LabReport
     ) throws(LabError) {
-        let path =
-            FileManager.default.temporaryDirectory
-            .appendingPathComponent("patron-codec-\(ProcessInfo.processInfo.processIdentifier).seg")
-            .path
+        let path = temporaryPath()
         defer { try? FileManager.default.removeItem(atPath: path) }
         do throws(StoreError) {
             let (summary, writeSeconds) = try timed { () throws(StoreError) in
@@ -19,11 +17,16 @@ extension CodecLab {
             }
             report.add("file_bytes", .integer(summary.byteCount))
             report.add("file_write_seconds", .number(writeSeconds))
-            var samples: (read: [Double], open: [Double], tile: [Double]) = ([], [], [])
+            var samples: (read: [Double], block: [Double], open: [Double], tile: [Double])
+            samples = ([], [], [], [])
             for _ in 0..<setting.repeatCount {
                 samples.read.append(
                     try timed { () throws(StoreError) in
                         try read(path, setting.threadCount)
+                    }.seconds)
+                samples.block.append(
+                    try timed { () throws(StoreError) in
+                        try readBlocks(path, setting.threadCount)
                     }.seconds)
                 let (opened, openSeconds) = try timed { () throws(StoreError) in
                     try open(path, setting.threadCount)
@@ -35,6 +38,7 @@ extension CodecLab {
             }
             report.add("file_threads", .integer(setting.threadCount))
             report.add("file_read_seconds", .number(median(samples.read)))
+            report.add("file_block_seconds", .number(median(samples.block)))
             report.add("file_open_seconds", .number(median(samples.open)))
             if !samples.tile.isEmpty {
                 report.add("tile_seconds", .number(median(samples.tile)))
@@ -44,13 +48,21 @@ extension CodecLab {
         }
     }
 
-    private static func write(
-        _ columns: [ColumnData], to path: String
+    /// A name of no file among the system's temporary ones.
+    static func temporaryPath() -> String {
+        FileManager.default.temporaryDirectory
+            .appendingPathComponent("patron-lab-\(UUID().uuidString)").path
+    }
+
+    static func write(
+        _ columns: [ColumnData], to path: String, areHot: Bool = false
     ) throws(StoreError) -> SegmentSummary {
         let names = columns.indices.map { "column \($0)" }
         let writer = try SegmentWriter(
             path: path,
-            schema: zip(names, columns).map { ColumnSchema(name: $0, type: $1.type) })
+            schema: zip(names, columns).map {
+                ColumnSchema(name: $0, type: $1.type, isHot: areHot)
+            })
         try writer.append(zip(names, columns).map { Column(name: $0, data: $1) })
         return try writer.finish()
     }
@@ -71,7 +83,28 @@ extension CodecLab {
         for failure in failures { if let failure { throw failure } }
     }
 
-    private static func open(
+    /// Every block of every column as an array that is dropped at once, as a pass over the file
+    /// decodes them; every checksum and every rule checked.
+    private static func readBlocks(_ path: String, _ threadCount: Int) throws(StoreError) {
+        let reader = try SegmentReader(path: path)
+        let columnCount = reader.schema.count
+        let failures = parallelMap(
+            count: reader.blockCount * columnCount, chunkSize: 8, threadCount: threadCount
+        ) { _, parts -> StoreError? in
+            do throws(StoreError) {
+                for part in parts {
+                    _ = try reader.block(part / columnCount, column: part % columnCount)
+                }
+                return nil
+            } catch {
+                return error
+            }
+        }
+        for failure in failures { if let failure { throw failure } }
+    }
+
+    /// Every column, checked and ready for look-ups.
+    static func open(
         _ path: String, _ threadCount: Int
     ) throws(StoreError) -> [EncodedColumn] {
         let reader = try SegmentReader(path: path)

@@ -4,10 +4,13 @@ import Numerical
 /// `patron lab codec`: what each encoding makes of the columns of an array.
 package enum CodecLab {
     package struct Options: Sendable {
-        /// `[columnCount × rowCount]` or one column, '<f4', '<f8', '<i8' or '<i4' (as int64).
-        package var columnsPath: String
+        /// Arrays `[columnCount × rowCount]` or one column each, '<f4', '<f8', '<i8' or '<i4' (as
+        /// int64), all of the same rows.
+        package var columnsPaths: [String]
+        /// Leaves out the single encodings and LZ4.
+        package var isFileOnly = false
 
-        package init(columnsPath: String) { self.columnsPath = columnsPath }
+        package init(columnsPaths: [String]) { self.columnsPaths = columnsPaths }
     }
 
     /// Encodes and decodes every column with every encoding that fits it, and with the one that a
@@ -19,14 +22,14 @@ package enum CodecLab {
     ) throws(LabError) -> LabReport {
         let roofline = try setting.rooflinePath.map(Roofline.init(path:))
         let (columns, loadSeconds) = try timed { () throws(LabError) in
-            try read(options.columnsPath)
+            try readAll(options.columnsPaths)
         }
         var rows: [LabReport] = []
         var chosen = Total()
         var lz4 = Total()
         var direct = Total()
         let gigahertz = ClockGauge.gigahertz()
-        for (index, column) in columns.enumerated() {
+        for (index, column) in columns.enumerated() where !options.isFileOnly {
             let name = "column \(index)"
             for encoding in [nil] + Encoding.measured {
                 guard let (row, total) = measure(column, encoding, name, gigahertz, setting) else {
@@ -44,8 +47,9 @@ package enum CodecLab {
             total.decodeSeconds = raw
             direct.add(total)
             var row = total.row(name, "lz4", gigahertz, isExact: true)
+            let lz4Memory = DecodeMemory(kernels: setting.kernels)
             let cached = cachedRate(setting, blocks.plainByteCount(block: 0), gigahertz) {
-                _ = blocks.decode(block: 0)
+                _ = blocks.decode(block: 0, lz4Memory)
             }
             row.add("cached_bytes_per_cycle", .number(cached))
             rows.append(row)
@@ -57,10 +61,11 @@ package enum CodecLab {
         report.add("repeats", .integer(setting.repeatCount))
         report.add("load_seconds", .number(loadSeconds))
         report.add("clock_gigahertz", .number(gigahertz))
+        try addFile(columns, setting, to: &report)
+        if options.isFileOnly { return report }
         chosen.add(to: &report, "chosen", gigahertz)
         lz4.add(to: &report, "lz4", gigahertz)
         direct.add(to: &report, "liblz4", gigahertz)
-        try addFile(columns, setting, to: &report)
         let demand = Demand(
             operations: 0,
             traffic: [.init(byteCount: Double(chosen.plain), workingByteCount: 131_072)])
@@ -116,11 +121,12 @@ package enum CodecLab {
         _ blocks: LZ4Blocks, _ setting: LabSetting
     ) -> (layer: Double, direct: Double) {
         var (layer, direct): ([Double], [Double]) = ([], [])
+        let memory = DecodeMemory(kernels: setting.kernels)
         var target = [UInt8](repeating: 0, count: 8 * Limits.blockRowCount)
         for _ in 0..<setting.repeatCount {
             layer.append(
                 timed {
-                    for block in blocks.blocks.indices { _ = blocks.decode(block: block) }
+                    for block in blocks.blocks.indices { _ = blocks.decode(block: block, memory) }
                 }.seconds)
             direct.append(
                 timed {
@@ -137,7 +143,21 @@ package enum CodecLab {
         column.count * (column.type == .float32 ? 4 : 8)
     }
 
-    private static func read(_ path: String) throws(LabError) -> [ColumnData] {
+    private static func readAll(_ paths: [String]) throws(LabError) -> [ColumnData] {
+        var columns: [ColumnData] = []
+        for path in paths {
+            columns += try read(path)
+            guard columns[columns.count - 1].count == columns[0].count else {
+                throw .mismatch(
+                    path: path, found: "\(columns[columns.count - 1].count) rows",
+                    expected: "\(columns[0].count) are in", other: paths[0])
+            }
+        }
+        return columns
+    }
+
+    /// The columns of an array.
+    static func read(_ path: String) throws(LabError) -> [ColumnData] {
         let file = try NumPyFile(path)
         if file.shape.count != 1 { try file.requireAxes(2, "columns and rows") }
         try file.requireElement(.float32, .float64, .int64, .int32)

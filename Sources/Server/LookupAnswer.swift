@@ -87,6 +87,7 @@ struct LookupAnswer {
         _ scratch: inout LookupScratch, bodyStart: Int, into writer: inout ByteWriter
     ) {
         let rowCount = scratch.rows.count
+        if rowCount > 1 { strip.prefetch(rows: scratch.rows.span) }
         var table = TableWriter(
             rowCount: rowCount, columnCount: fields.count + 1, bodyStart: bodyStart, into: &writer)
         if rowCount == 1 {

@@ -17,7 +17,9 @@ struct LabCommand: ParsableCommand {
             binds and the share of it that was reached, counting only what no run can leave out. \
             Outputs appear together when the run is done; none may be a file that is read.
             """,
-        subcommands: [LabKMeans.self, LabALS.self, LabTopN.self, LabCodec.self])
+        subcommands: [
+            LabKMeans.self, LabALS.self, LabTopN.self, LabCodec.self, LabScan.self, LabLookup.self,
+        ])
 }
 
 struct LabOptions: ParsableArguments {
@@ -283,18 +285,93 @@ struct LabCodec: ParsableCommand {
             back, and bytes a cycle where one block stays in the second-level cache. LZ4 on the \
             plain values for comparison: as the store calls it (lz4) and bare \
             (liblz4). Then the columns as one segment file on all threads: its bytes, reading it whole \
-            (file_read_seconds), opening it for look-ups (file_open_seconds) and decoding it into the \
-            tiles of a feature matrix (tile_seconds).
+            (file_read_seconds), block by block into small arrays (file_block_seconds), opening it for \
+            look-ups (file_open_seconds) and decoding it into the tiles of a feature matrix \
+            (tile_seconds).
             """)
 
-    @Option(help: "Columns, [columns x rows], '<f4', '<f8', '<i8' or '<i4'.")
-    var columns: String
+    @Option(help: "Columns, [columns x rows], '<f4', '<f8', '<i8' or '<i4'; may be repeated.")
+    var columns: [String]
+    @Flag(help: "Leave the single encodings and LZ4 out.")
+    var fileOnly = false
     @OptionGroup var lab: LabOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let options = CodecLab.Options(columnsPath: columns)
+        var options = CodecLab.Options(columnsPaths: columns)
+        options.isFileOnly = fileOnly
         try output.print(try CodecLab.run(options, lab.setting), text: \.text)
+    }
+}
+
+struct LabScan: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scan", abstract: "Add the values of a column over the rows that match.",
+        discussion: """
+            The columns become a segment file that stays in the system's cache; printed are the \
+            matching rows, their sum and the seconds of the scan alone. Ranges include both ends.
+            """)
+
+    @Option(help: "The column to add: one axis, '<f4', '<f8', '<i8' or '<i4'.")
+    var sum: String
+    @Option(
+        name: .customLong("where"),
+        help: "A condition on a column, FILE=VALUE or FILE=LOWER..UPPER; may be repeated.",
+        transform: condition)
+    var conditions: [ScanLab.Condition] = []
+    @OptionGroup var lab: LabOptions
+    @OptionGroup var output: OutputOptions
+
+    @Sendable static func condition(_ text: String) throws -> ScanLab.Condition {
+        guard let condition = ScanLab.Condition(text) else {
+            throw ValidationError("'\(text)' is neither FILE=VALUE nor FILE=LOWER..UPPER")
+        }
+        return condition
+    }
+
+    func run() throws {
+        let options = ScanLab.Options(sumPath: sum, conditions: conditions)
+        try output.print(try ScanLab.run(options, lab.setting), text: \.text)
+    }
+}
+
+struct LabLookup: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lookup", abstract: "Look rows up one by one and in batches.",
+        discussion: """
+            All columns of random rows, from the encoded blocks of a segment file (one value after \
+            the other) and from a row strip behind an id index (in batches, and the index alone \
+            also id by id): nanoseconds a row or an id on one thread, pages and caches warm.
+            """)
+
+    @Option(help: "Columns, [columns x rows], '<f4', finite.")
+    var columns: String
+    @Option(help: "Ids a batch.")
+    var batch = 256
+    @Option(help: "How many random rows to ask for.")
+    var count = 1_048_576
+    @Option(help: "Seed of the random rows.")
+    var seed: UInt64 = 1
+    @Flag(help: "Ids are texts of 18 bytes, not integers.")
+    var texts = false
+    @Flag(help: "Leave the encoded blocks out.")
+    var stripOnly = false
+    @OptionGroup var lab: LabOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        try require("--batch", batch, in: 1...65_536)
+        try require("--count", count, in: 1...100_000_000)
+    }
+
+    func run() throws {
+        var options = LookupLab.Options(columnsPath: columns)
+        options.batchCount = batch
+        options.lookupCount = count
+        options.seed = seed
+        options.areTexts = texts
+        options.isStripOnly = stripOnly
+        try output.print(try LookupLab.run(options, lab.setting), text: \.text)
     }
 }
 

@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+"""The column store of Patron beside Parquet, liblz4 and DuckDB, on one machine, the same columns and
+the same threads.
+
+    swift build -c release --product patron
+    python3 -m venv .venv-peers && .venv-peers/bin/pip install -r Benchmarks/peers/requirements.txt
+    .venv-peers/bin/python Benchmarks/peers/store.py [--rounds 5] [--only file codec scan lookup]
+
+The inputs are made once, from fixed seeds, in --folder. Every round runs ours and then each peer
+(A/B/A/B); reported are medians and ratios. Sums and counts must agree, every decoded bit too. Writes
+Benchmarks/results/<date>-store.{json,md}. `--smoke` uses small inputs and writes nothing: it shows in
+seconds that everything runs.
+"""
+import argparse, datetime, json, os, pathlib, platform, statistics, subprocess, sys, tempfile, time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FULL = dict(customers=2_000_000, lines=10_000_000, features=1_000_000, strips=10_000_000)
+SMOKE = dict(customers=50_000, lines=100_000, features=20_000, strips=30_000)
+
+
+def customer_columns(n):
+    """20 columns: days, counts, money, shares of which most are 0, categories."""
+    rng = np.random.default_rng(5)
+    table = {
+        "tenure": rng.integers(0, 1500, n).astype("i4"),
+        "days_since": rng.exponential(60, n).astype("i4"),
+        "orders": rng.negative_binomial(1, 0.2, n).astype("i4"),
+    }
+    table["spend"] = np.round(rng.lognormal(3, 1, n) * (table["orders"] + 1), 2).astype("f4")
+    for j in range(12):
+        share = np.where(rng.random(n) < 0.6, 0, np.round(rng.random(n), 3))
+        table[f"share{j}"] = share.astype("f4")
+    for j in range(4):
+        table[f"category{j}"] = rng.integers(0, 12, n).astype("i4")
+    return table
+
+
+def features(n, count, seed):
+    """Columns like those of a feature table, as floats: days, counts, money, shares."""
+    rng = np.random.default_rng(seed)
+    made = [
+        lambda: rng.integers(0, 1500, n), lambda: rng.negative_binomial(1, 0.2, n),
+        lambda: np.round(rng.lognormal(3, 1, n), 2),
+        lambda: np.where(rng.random(n) < 0.6, 0, np.round(rng.random(n), 3)),
+    ]
+    return np.stack([made[j % 4]().astype("f4") for j in range(count)])
+
+
+def make_inputs(folder, size):
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "strips.npy").exists():
+        return
+    table = customer_columns(size["customers"])
+    for kind in ("i4", "f4"):
+        np.save(folder / f"customers_{kind}.npy", np.stack(
+            [column for column in table.values() if column.dtype == kind]))
+    np.save(folder / "customers.npy", np.stack([c.astype("f4") for c in table.values()]))
+    rng, n = np.random.default_rng(7), size["lines"]
+    np.save(folder / "amount.npy", np.round(rng.lognormal(3, 1, n) * 100).astype("i8") * 100)
+    np.save(folder / "price.npy", np.round(rng.lognormal(3, 1, n), 2))
+    np.save(folder / "day.npy", rng.integers(0, 730, n))
+    np.save(folder / "channel.npy", rng.integers(0, 5, n))
+    np.save(folder / "customer.npy", np.sort(rng.integers(0, n // 10, n)))
+    np.save(folder / "features.npy", features(size["features"], 32, 8))
+    np.save(folder / "strips.npy", features(size["strips"], 12, 9))
+
+
+def timed(work):
+    start = time.perf_counter()
+    value = work()
+    return time.perf_counter() - start, value
+
+
+class Run:
+    def __init__(self, options, size):
+        self.patron, self.folder, self.size = options.patron, options.inputs, size
+        self.rounds, self.repeat = options.rounds, options.repeat
+        self.rows = []
+
+    def lab(self, *arguments):
+        """One run of `patron lab`, its JSON."""
+        command = [self.patron, "lab", *map(str, arguments), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}\n{done.stderr}")
+        return json.loads(done.stdout)
+
+    def add(self, job, unit, ours, peer=None, theirs=None, target=None, **checks):
+        """A line of the table: of lists the medians; the ratio is theirs / ours."""
+        line = dict(job=job, unit=unit, ours=statistics.median(ours), peer=peer, target=target,
+                    ours_range=[min(ours), max(ours)], rounds=len(ours), checks=checks)
+        if theirs:
+            line["theirs"] = statistics.median(theirs)
+            line["theirs_range"] = [min(theirs), max(theirs)]
+            line["ratio"] = line["theirs"] / line["ours"] if line["ours"] else None
+        self.rows.append(line)
+        print(json.dumps(line), flush=True)
+
+
+def file(run):
+    """20 customer columns: size, writing, reading; integers as integers, and all as floats."""
+    import pyarrow as pa, pyarrow.parquet as pq
+    tables = {
+        "7 of integers, 13 of floats": (
+            pa.table(customer_columns(run.size["customers"])), ["customers_i4", "customers_f4"]),
+        "as floats": (
+            pa.table(list(np.load(run.folder / "customers.npy")), [f"c{j}" for j in range(20)]),
+            ["customers"]),
+    }
+    for kind, (table, names) in tables.items():
+        columns = [word for name in names for word in ("--columns", run.folder / f"{name}.npy")]
+        with tempfile.TemporaryDirectory() as folder:
+            paths = {codec: f"{folder}/{codec}.parquet" for codec in ("lz4", "zstd")}
+            ours, written = {}, []
+            reads, writes = {}, {codec: [] for codec in paths}
+            for _ in range(run.rounds):
+                for threads in (1, 2):
+                    done = run.lab("codec", *columns, "--file-only", "--threads", threads,
+                                   "--repeat", run.repeat)
+                    for key in ("read", "block", "tile"):
+                        if seconds := done.get("tile_seconds" if key == "tile" else f"file_{key}_seconds"):
+                            ours.setdefault((key, threads), []).append(seconds)
+                    written.append(done["file_write_seconds"])
+                    pa.set_cpu_count(threads)
+                    for codec, path in paths.items():
+                        if threads == 1:
+                            writes[codec].append(timed(
+                                lambda: pq.write_table(table, path, compression=codec))[0])
+                        pq.read_table(path, use_threads=threads > 1)
+                        reads.setdefault((codec, threads), []).append(statistics.median(
+                            timed(lambda: pq.read_table(path, use_threads=threads > 1))[0]
+                            for _ in range(run.repeat)))
+            job = f"20 customer columns, {table.num_rows:,} rows, {kind}"
+            for codec, path in paths.items():
+                run.add(f"{job}: bytes", "B", [done["file_bytes"]], f"Parquet {codec}",
+                        [os.path.getsize(path)], 1 if codec == "zstd" else None)
+                run.add(f"{job}: write, 1 thread", "s", written, f"Parquet {codec}", writes[codec])
+            names = {"read": "whole columns", "block": "block by block",
+                     "tile": "into the tiles of a feature matrix"}
+            for (key, threads), seconds in ours.items():
+                for codec in paths:
+                    run.add(f"{job}: decode {names[key]}, {threads} thread" + "s" * (threads > 1), "s",
+                            seconds, f"Parquet {codec}", reads[codec, threads],
+                            3 if codec == "lz4" else None)
+
+
+def codec(run):
+    """Bit-packed numbers in the second-level cache, and LZ4 as the store calls it."""
+    rates, layer, direct, exact = {}, [], [], True
+    for _ in range(run.rounds):
+        for name in ("customers_i4", "customers_f4"):
+            done = run.lab("codec", "--columns", run.folder / f"{name}.npy", "--repeat", run.repeat)
+            exact = exact and all(row["exact"] for row in done["encodings"])
+            layer.append(done["lz4_decode_seconds"])
+            direct.append(done["liblz4_decode_seconds"])
+            for row in done["encodings"]:
+                wanted = "packed" if name.endswith("i4") else "decimal"
+                if row["encoding"] == wanted:
+                    rates.setdefault((wanted, row["column"]), []).append(row["cached_bytes_per_cycle"])
+    for (encoding, column), values in rates.items():
+        kind = "int64" if encoding == "packed" else "float32"
+        if encoding == "packed" or column == "column 0":
+            run.add(f"{encoding} {kind}, {column}: decoded bytes a cycle, one block in L2", "B/cycle",
+                    values, target=20 if encoding == "packed" else None, exact=exact)
+    run.add("LZ4 of plain columns: decode", "s", layer, "liblz4 alone", direct, 0.95)
+
+
+def scan(run):
+    """Filter and sum over columns in memory."""
+    import duckdb
+    names = ("amount", "price", "day", "channel", "customer")
+    columns = {name: np.load(run.folder / f"{name}.npy") for name in names}
+    link = duckdb.connect()
+    link.register("arrays", columns)
+    link.execute("create table t as select * from arrays")
+    link.unregister("arrays")
+    customers = int(columns["customer"].max())
+    queries = [
+        ("amount", {"amount": (100_000, 500_000)}), ("amount", {"channel": (3, 3)}),
+        ("amount", {"day": (100, 400)}), ("amount", {"day": (100, 400), "channel": (1, 2)}),
+        ("amount", {"customer": (customers // 2, customers // 2 + customers // 100)}),
+        ("price", {"price": (10, 50)}), ("price", {"day": (700, 729)}),
+    ]
+    for total, conditions in queries:
+        arguments = ["--sum", run.folder / f"{total}.npy"]
+        clauses = []
+        for name, (lower, upper) in conditions.items():
+            arguments += ["--where", f"{run.folder / name}.npy={lower}..{upper}"]
+            clauses.append(f"{name} between {lower} and {upper}")
+        query = f"select count(*), sum({total}) from t where {' and '.join(clauses)}"
+        for threads in (1, 2):
+            link.execute(f"set threads={threads}")
+            ours, theirs = [], []
+            for _ in range(run.rounds):
+                done = run.lab("scan", *arguments, "--threads", threads, "--repeat", 4 * run.repeat + 1)
+                ours.append(done["seconds"])
+                link.execute(query).fetchall()
+                samples = [timed(lambda: link.execute(query).fetchall()) for _ in range(4 * run.repeat + 1)]
+                theirs.append(statistics.median(seconds for seconds, _ in samples))
+            count, expected = samples[-1][1][0]
+            close = abs(done["sum"] - float(expected)) <= 1e-9 * abs(float(expected))
+            if done["matching_rows"] != count or not close:
+                sys.exit(f"{query}: {done['matching_rows']} rows, {done['sum']}, not {count}, {expected}")
+            run.add(f"{query}; {len(columns['day']):,} rows, {threads} thread" + "s" * (threads > 1), "s",
+                    ours, "DuckDB", theirs, 1, matching_rows=count)
+
+
+def lookup(run):
+    """A customer's features from encoded blocks and from the row strip."""
+    encoded, samples = [], {}
+    kinds = [("features", []), ("features", ["--texts"]), ("strips", ["--strip-only"]),
+             ("strips", ["--strip-only", "--texts"])]
+    for _ in range(run.rounds):
+        for name, flags in kinds:
+            done = run.lab("lookup", "--columns", run.folder / f"{name}.npy", "--repeat", run.repeat,
+                           *flags)
+            if not flags:
+                encoded.append(done["encoded_nanoseconds_per_row"])
+            job = f"{done['rows']:,} customers, {done['columns']} fields, {done['ids']} ids"
+            samples.setdefault(job, []).append(done)
+    run.add(f"{run.size['features']:,} customers: one customer's 32 features from encoded blocks", "ns",
+            encoded, target=1000)
+    for job, runs in samples.items():
+        run.add(f"{job}: find and read, batches of {runs[0]['batch']}", "ns",
+                [done["lookup_nanoseconds_per_id"] for done in runs], target=100)
+        run.add(f"{job}: find alone, batches of {runs[0]['batch']}", "ns",
+                [done["find_nanoseconds_per_id"] for done in runs], "one id after the other",
+                [done["single_find_nanoseconds_per_id"] for done in runs])
+
+
+def table(run, machine):
+    lines = [
+        f"# The column store beside other software, {machine['date']}", "",
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load "
+        f"{machine['load_before']} before, {machine['load_after']} after; commit {machine['commit']}. "
+        f"Medians of {run.rounds} interleaved rounds; ratio = peer / ours.", "",
+        "| job | ours | peer | theirs | ratio | target |", "|---|---:|---|---:|---:|---:|",
+    ]
+
+    def shown(value, unit):
+        if unit == "s":
+            return f"{value * 1e3:.2f} ms"
+        return f"{value / 1e6:.2f} MB" if unit == "B" else f"{value:.1f} {unit}"
+    for row in run.rows:
+        theirs = shown(row["theirs"], row["unit"]) if "theirs" in row else "–"
+        ratio = f"{row['ratio']:.2f}" if row.get("ratio") else "–"
+        target = f"{row['target']}" if row["target"] else "–"
+        lines.append(f"| {row['job']} | {shown(row['ours'], row['unit'])} | {row['peer'] or '–'} | "
+                     f"{theirs} | {ratio} | {target} |")
+    return "\n".join(lines) + "\n"
+
+
+JOBS = {"file": file, "codec": codec, "scan": scan, "lookup": lookup}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--patron", default=str(ROOT / ".build/release/patron"))
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / ".build/benchmark-inputs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of ours in one process")
+    parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS))
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "Benchmarks/results")
+    parser.add_argument("--smoke", action="store_true")
+    options = parser.parse_args()
+    size = SMOKE if options.smoke else FULL
+    options.inputs = options.folder / ("store-smoke" if options.smoke else "store")
+    machine = dict(
+        date=datetime.date.today().isoformat(), system=platform.platform(), cores=os.cpu_count(),
+        processor=next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
+                        if line.startswith("model name")), platform.processor()),
+        load_before=round(os.getloadavg()[0], 2), python=platform.python_version(),
+        commit=subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
+                              capture_output=True, text=True).stdout.strip())
+    make_inputs(options.inputs, size)
+    run = Run(options, size)
+    for name in options.only:
+        JOBS[name](run)
+    machine["load_after"] = round(os.getloadavg()[0], 2)
+    text = table(run, machine)
+    if not options.smoke:
+        stem = options.results / f"{machine['date']}-store"
+        stem.with_suffix(".json").write_text(
+            json.dumps(dict(machine=machine, rows=run.rows), indent=1) + "\n")
+        stem.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
