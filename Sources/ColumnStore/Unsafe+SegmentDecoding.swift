@@ -115,9 +115,10 @@ extension SegmentReader {
             blocks.lowerBound >= 0 && blocks.upperBound <= blockCount
                 && schema[column].type == .text, "blocks of a text column of the segment")
         var result: [CodedText] = []
+        let memory = DecodeMemory()
         for block in blocks {
             let entry = entry(column, block)
-            try withChunk(column, block) { (bytes) throws(ChunkFlaw) in
+            try withChunk(column, block, memory) { (bytes) throws(ChunkFlaw) in
                 var validity: [Bool]?
                 if entry.zone.nullCount > 0 {
                     validity = try ChunkDecoder.validity(

@@ -30,6 +30,13 @@ struct LineOrders: Sendable {
         return other.codes.map { $0 == CodedText.missing ? $0 : base + $0 }
     }
 
+    /// The lines as a column of texts, of which several blocks may have the same.
+    var column: CodedText {
+        var texts = TextArray()
+        for block in blocks { texts.append(contentsOf: block) }
+        return CodedText(codes: codes, values: texts)
+    }
+
     /// Gives equal texts of one customer equal codes.
     /// - Parameter lineOffsets: where the lines of each customer start, and their end.
     mutating func matchTexts(lineOffsets: [Int]) {

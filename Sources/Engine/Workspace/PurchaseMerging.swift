@@ -170,7 +170,9 @@ private struct LineOrder {
     func text(_ column: LineColumns) -> CodedText {
         var interner = TextInterner()
         let codes = joined { part -> [UInt32] in
-            guard let text = part.texts[column.rawValue] else {
+            let known =
+                column == .orders ? part.orders?.column : part.texts[column.rawValue]
+            guard let text = known else {
                 return [UInt32](repeating: CodedText.missing, count: part.count)
             }
             let numbers = (0..<text.values.count).map { interner.number(of: text.values, $0) }
