@@ -4,7 +4,7 @@ the same threads.
 
     swift build -c release --product patron
     python3 -m venv .venv-peers && .venv-peers/bin/pip install -r Benchmarks/peers/requirements.txt
-    .venv-peers/bin/python Benchmarks/peers/store.py [--rounds 5] [--only file codec scan lookup]
+    .venv-peers/bin/python Benchmarks/peers/store.py [--rounds 5] [--only ingest file codec scan lookup]
 
 The inputs are made once, from fixed seeds, in --folder. Every round runs ours and then each peer
 (A/B/A/B); reported are medians and ratios. Sums and counts must agree, every decoded bit too. Writes
@@ -230,6 +230,78 @@ def lookup(run):
                 [done["single_find_nanoseconds_per_id"] for done in runs])
 
 
+PLAN = """version: 1
+asOf: 2024-01-01
+sources:
+  purchases:
+    files: []
+    columns:
+      customerID: {column: customer_id, type: integer}
+      time: {column: ts, format: iso8601}
+      amount: amount
+      margin: margin
+      quantity: quantity
+      product: product_id
+segmentations:
+  value:
+    features: [orderCount, daysSinceLastPurchase, meanOrderValue, revenue365Days, margin365Days]
+    clusterCount: 2
+"""
+
+
+def ingest(run):
+    """A file of purchase lines to a sorted, encoded, synced history, and one pass over its customers."""
+    import duckdb
+    path = run.folder / "purchases.csv"
+    if not path.exists():
+        lines = run.size["lines"]
+        duckdb.connect().execute(
+            f"""copy (select hash(i * 3 + 1) % {lines // 10} + 1 as customer_id,
+                strftime(timestamp '2022-01-01' + to_seconds((hash(i * 7 + 2) % 63072000)::bigint),
+                    '%Y-%m-%dT%H:%M:%S') as ts,
+                hash(i * 11 + 3) % 10000 + 1 as product_id, hash(i * 13 + 4) % 5 + 1 as quantity,
+                round((hash(i * 17 + 5) % 9900 + 100) / 100.0, 2) as amount,
+                round((hash(i * 19 + 6) % 3000 + 10) / 100.0, 2) as margin
+                from range({lines}) t(i)) to '{path}' (header)""")
+    query = """select customer_id, count(distinct date_trunc('day', ts)) - 1, max(ts), min(ts),
+        sum(amount), sum(margin) from t group by 1"""
+    ours, aggregated, loads, queries, limited = [], [], [], [], []
+    for _ in range(run.rounds):
+        with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+            plan = pathlib.Path(folder) / "patron.yaml"
+            plan.write_text(PLAN)
+
+            def patron(*arguments):
+                command = [run.patron, *map(str, arguments)]
+                done = subprocess.run(command, capture_output=True, text=True)
+                if done.returncode != 0:
+                    sys.exit(f"{' '.join(command)}\n{done.stderr}")
+            for name in ("whole", "limited"):
+                patron("init", f"{folder}/{name}", "--plan", plan)
+            ours.append(timed(lambda: patron(
+                "ingest", f"{folder}/whole", "--purchases", path, "--threads", 2))[0])
+            aggregated.append(timed(lambda: patron(
+                "train", f"{folder}/whole", "--only", "segmentation.value", "--threads", 2))[0])
+            limited.append(timed(lambda: patron(
+                "ingest", f"{folder}/limited", "--purchases", path, "--threads", 2,
+                "--memory", "256MiB"))[0])
+            stored = sum(file.stat().st_size for file in pathlib.Path(f"{folder}/whole/purchases").iterdir())
+        link = duckdb.connect()
+        link.execute("set threads=2")
+        loads.append(timed(lambda: link.execute(
+            f"create table t as select * from read_csv('{path}')"))[0])
+        queries.append(timed(lambda: link.execute(query).fetchnumpy())[0])
+        link.close()
+    job = f"{run.size['lines']:,} purchase lines, {path.stat().st_size / 1e6:.0f} MB, 2 threads"
+    run.add(f"{job}: to a sorted history, whole process", "s", ours, "DuckDB load, in memory", loads, 1,
+            stored_bytes=stored)
+    run.add(f"{job}: the same within 256 MiB", "s", limited, "DuckDB load, in memory", loads)
+    run.add(f"{job}: customer features and two segments of them, whole process", "s", aggregated,
+            "DuckDB customer aggregates", queries)
+    run.add(f"{job}: both", "s", [a + b for a, b in zip(ours, aggregated)],
+            "DuckDB load, in memory", loads, 1)
+
+
 def table(run, machine):
     lines = [
         f"# The column store beside other software, {machine['date']}", "",
@@ -252,7 +324,7 @@ def table(run, machine):
     return "\n".join(lines) + "\n"
 
 
-JOBS = {"file": file, "codec": codec, "scan": scan, "lookup": lookup}
+JOBS = {"ingest": ingest, "file": file, "codec": codec, "scan": scan, "lookup": lookup}
 
 
 def main():

@@ -45,7 +45,12 @@ struct Patron: AsyncParsableCommand {
             // A server answers signals itself, by finishing what it has begun.
             if !(command is Serve) {
                 PendingFiles.removeWhenSignalled()
-                keepFreedMemory()
+            }
+            // These work through columns once and end; what reads the same ones again and again is
+            // better off with the limits that the allocator learns.
+            switch command {
+            case is Evaluate, is Ingest, is Run, is Score, is Train: keepFreedMemory()
+            default: break
             }
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
