@@ -59,6 +59,10 @@ import Units
         return (byteOffset, what)
     }
 
+    /// Every byte; of a sanitized build, where a reader is slow to make, every 23rd.
+    private static let step =
+        ProcessInfo.processInfo.environment["ASAN_OPTIONS"] == nil ? 1 : 23
+
     @Test func isWhatItUnpacksTo() throws {
         let expected = try read(text)
         let found = try read(packed)
@@ -117,7 +121,7 @@ import Units
 
     @Test func cutShort() throws {
         for bytes in [packed, stored(Array(text.utf8))] {
-            for count in 2..<bytes.count {
+            for count in stride(from: 2, to: bytes.count, by: Self.step) {
                 let found = try #require(damage(Array(bytes[..<count])), "\(count) bytes")
                 #expect(found.byteOffset == count)
                 #expect(found.what == "it ends early")
@@ -133,7 +137,7 @@ import Units
     @Test func changedBits() throws {
         let expected = try read(text)
         var unnoticed = Set<Int>()
-        for index in packed.indices.dropFirst(2) {
+        for index in stride(from: 2, to: packed.count, by: Self.step) {
             for bit in 0..<8 {
                 var bytes = packed
                 bytes[index] ^= 1 << bit
