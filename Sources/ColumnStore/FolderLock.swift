@@ -31,7 +31,12 @@ package final class FolderLock: Sendable {
         self.descriptor = descriptor
     }
 
-    deinit { close(descriptor) }
+    /// Unlocks before it closes: a process that is being started at this instant still has the
+    /// descriptor, and closing it here alone would leave the lock to it.
+    deinit {
+        _ = patron_flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     private static func lock(_ descriptor: Int32, _ path: String) throws(StoreError) {
         do throws(StoreError) {
