@@ -138,7 +138,9 @@ final class ByteFeed {
         case .descriptor(let descriptor):
             repeat {
                 received = readOnce(descriptor, room)
-            } while received < 0 && errno == EINTR
+                // A pipe that whoever started this process does not want to wait for.
+                if received < 0, errno == EAGAIN { waitForBytes(descriptor) }
+            } while received < 0 && (errno == EINTR || errno == EAGAIN)
             if received < 0 { return -Int(errno) }
         case .memory(let bytes):
             received = min(room.count, bytes.count - receivedCount)
@@ -151,6 +153,14 @@ final class ByteFeed {
         receivedCount += received
         return received
     }
+}
+
+/// Waits until there is something to read; leaves `errno` as it is.
+private func waitForBytes(_ descriptor: Int32) {
+    let code = errno
+    var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    _ = poll(&waiting, 1, -1)
+    errno = code
 }
 
 private func readOnce(_ descriptor: Int32, _ room: UnsafeMutableRawBufferPointer) -> Int {

@@ -16,7 +16,7 @@ import Darwin
 /// Of a pipe or gzip data, what may be asked for again is kept: everything from `release(before:)` on.
 /// Several threads may read a plain file or an array at once; the others only one, which may read ahead
 /// while others work on what has been read.
-final class ByteSource: @unchecked Sendable {
+package final class ByteSource: @unchecked Sendable {
     private enum Kind {
         case feed(ByteFeed)
         case file(Int32)
@@ -36,15 +36,21 @@ final class ByteSource: @unchecked Sendable {
     private var held: [UInt8] = []
     private var heldStart = 0
     private var isAtEnd = false
+    /// What the feed said when it failed: what it had read until then is gone, so that nothing after
+    /// it may follow. 0 before.
+    private var failure = 0
 
     /// Standard input for `-`. Throws `missingFile` or `system`.
-    init(path: String) throws(IngestError) {
-        self.path = path
+    convenience init(path: String) throws(IngestError) {
         if path == "-" {
-            kind = .feed(ByteFeed(descriptor: 0))
-            (byteCount, wholeByteCount) = (nil, nil)
-            return
+            self.init(descriptor: 0, path: path)
+        } else {
+            try self.init(file: path)
         }
+    }
+
+    private init(file path: String) throws(IngestError) {
+        self.path = path
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw errno == ENOENT
@@ -79,6 +85,13 @@ final class ByteSource: @unchecked Sendable {
         byteCount = isPacked ? nil : size
     }
 
+    /// What comes from an open pipe, which stays open; `path` is its name.
+    package init(descriptor: Int32, path: String) {
+        self.path = path
+        kind = .feed(ByteFeed(descriptor: descriptor))
+        (byteCount, wholeByteCount) = (nil, nil)
+    }
+
     /// Bytes in memory; `path` is their name.
     init(_ bytes: [UInt8], path: String) {
         self.path = path
@@ -111,7 +124,7 @@ final class ByteSource: @unchecked Sendable {
 
     /// Fills `target` with the bytes from `offset` on; fewer only at the end.
     /// - Returns: how many, or a negative number that `error(_:)` explains.
-    func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Int {
+    package func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Int {
         switch kind {
         case .file(let descriptor):
             // What is added meanwhile is not read: it may be the first half of a line.
@@ -178,6 +191,7 @@ final class ByteSource: @unchecked Sendable {
 
     /// Reads a feed on until `end`. Returns a negative number where that fails, else 0.
     private func hold(_ feed: ByteFeed, to end: Int) -> Int {
+        if failure != 0 { return failure }
         while !isAtEnd, heldStart + held.count < end {
             let start = held.count
             let missing = max(end - heldStart - start, 1 << 16)
@@ -187,7 +201,10 @@ final class ByteSource: @unchecked Sendable {
                 feed.read(into: .init(rebasing: $0[start...]))
             }
             held.removeLast(missing - max(received, 0))
-            if received < 0 { return received }
+            if received < 0 {
+                failure = received
+                return received
+            }
             if received < missing { isAtEnd = true }
         }
         return 0

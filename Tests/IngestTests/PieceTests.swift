@@ -191,7 +191,7 @@ import Units
         var mapping = mapping
         mapping.customerID.kind = .integer
         try comparePieces(
-            [Array(text.utf8)], mapping, RecordLimits(), pieceByteCounts: [1_000, 1 << 20])
+            [Array(text.utf8)], mapping, RecordLimits(), pieceByteCounts: [60, 1_000, 1 << 20])
         mapping.amount = .quantityTimesPrice(
             quantity: .name("quantity"), unitPrice: .name("amount"))
         mapping.margin = .cost(.name("amount"))
@@ -267,6 +267,49 @@ import Units
     }
 
     /// A pipe gives what a file gives, also where a record is longer than a piece.
+    /// A pipe that whoever started the process does not want to wait for, and a writer that pauses.
+    @Test func aPipeWithoutWaiting() throws {
+        var text = "customer,time,amount\n"
+        for row in 0..<4_000 { text += "c\(row),2011-01-01,\(row)\n" }
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        try #require(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0)
+        defer { close(ends[0]) }
+        let (data, writeEnd) = (Data(text.utf8), ends[1])
+        let writer = Thread {
+            let file = FileHandle(fileDescriptor: writeEnd, closeOnDealloc: true)
+            for start in stride(from: 0, to: data.count, by: 10_007) {
+                file.write(data[start..<min(data.count, start + 10_007)])
+                usleep(2_000)
+            }
+        }
+        writer.start()
+        let source = ByteSource(descriptor: ends[0], path: "pipe")
+        var bytes = [UInt8](repeating: 0, count: data.count + 1)
+        #expect(bytes.withUnsafeMutableBytes { source.read(at: 0, into: $0) } == data.count)
+        #expect(bytes.dropLast() == [UInt8](data)[...])
+    }
+
+    /// What was read before a failure is gone: what comes after it must not be taken for the next.
+    @Test func aFeedStaysFailed() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        defer { close(ends[0]) }
+        FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
+            .write(Data("customer,time,amount\nc,2011-01-01,1\n".utf8))
+        // What is open for writing alone cannot be read, until something else takes its place.
+        let descriptor = open("/dev/null", O_WRONLY)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        let source = ByteSource(descriptor: descriptor, path: "pipe")
+        var bytes = [UInt8](repeating: 0, count: 8)
+        #expect(bytes.withUnsafeMutableBytes { source.read(at: 0, into: $0) } < 0)
+        try #require(dup2(ends[0], descriptor) == descriptor)
+        #expect(bytes.withUnsafeMutableBytes { source.read(at: 0, into: $0) } < 0)
+        let fresh = ByteSource(descriptor: descriptor, path: "pipe")
+        #expect(bytes.withUnsafeMutableBytes { fresh.read(at: 0, into: $0) } == 8)
+    }
+
     @Test func streamedFromAPipe() throws {
         var text = "customer,time,amount,product\n"
         for row in 0..<3_000 {
