@@ -29,11 +29,11 @@ package func readEntities(
         if judge.begin(bytes, record) { try parser.parse(bytes, record, &judge) }
         guard judge.hasIssues else { continue }
         judge.reject(bytes, record)
-        try file.add(judge.tally, judge.rows, firstLine: 0)
+        try file.add(judge.tally, judge.rejects, firstLine: 0)
         judge.tally = LineTally()
-        judge.rows.removeAll(keepingCapacity: true)
+        judge.rejects.removeAll()
     }
-    try file.add(judge.tally, [], firstLine: 0)
+    try file.add(judge.tally, RejectRows(), firstLine: 0)
     let report = try file.report(
         byteCount: bytes.count, contentHash: ContentHash.hash(bytes))
     return (parser.table, report)

@@ -5,8 +5,22 @@ struct RejectRow: Sendable, Equatable {
     /// From 0, or -1 for the whole line.
     var field: Int
     var reason: RejectReason
-    /// The first bytes.
-    var value: [UInt8]
+    /// The first bytes, among the judge's excerpts.
+    var excerpt: Range<Int>
+}
+
+/// What some lines come to in the rejects file.
+struct RejectRows: Sendable, Equatable {
+    /// So many are kept before they are written: a file may be rejected line by line.
+    static let most = 4_096
+
+    var rows: [RejectRow] = []
+    var excerpts: [UInt8] = []
+
+    mutating func removeAll() {
+        rows.removeAll(keepingCapacity: true)
+        excerpts.removeAll(keepingCapacity: true)
+    }
 }
 
 /// Counts of lines; see `IngestReport`.
@@ -36,7 +50,7 @@ struct LineJudge: Sendable {
     private var issues: [Issue] = []
     var tally = LineTally()
     /// What the rejects file is to get, where there is one.
-    var rows: [RejectRow] = []
+    var rejects = RejectRows()
 
     init(layout: ColumnLayout, format: TextFormat, keepsRows: Bool) {
         fieldCount = layout.fieldCount
@@ -97,11 +111,13 @@ struct LineJudge: Sendable {
             let isField = record.fields.indices.contains(issue.field)
             let start = isField ? record.fields[issue.field].start : record.start
             let end = isField ? record.fields[issue.field].end : record.end
-            let shownEnd = min(end, start + Limits.excerptByteCount + 1)
-            rows.append(
+            let shownEnd = max(start, min(end, start + Limits.excerptByteCount + 1))
+            let first = rejects.excerpts.count
+            for index in start..<shownEnd { rejects.excerpts.append(bytes[index]) }
+            rejects.rows.append(
                 RejectRow(
                     lineNumber: record.lineNumber, field: issue.field, reason: issue.reason,
-                    value: (start..<max(start, shownEnd)).map { bytes[$0] }))
+                    excerpt: first..<rejects.excerpts.count))
         }
         issues.removeAll(keepingCapacity: true)
     }
@@ -122,7 +138,7 @@ struct FileTally {
 
     /// Adds the lines after those added before, whose physical lines are counted from `firstLine`.
     mutating func add(
-        _ tally: LineTally, _ rows: [RejectRow], firstLine: Int
+        _ tally: LineTally, _ rows: RejectRows, firstLine: Int
     ) throws(IngestError) {
         total.lineCount += tally.lineCount
         total.acceptedCount += tally.acceptedCount
@@ -135,11 +151,11 @@ struct FileTally {
             total.reasonCounts[reason, default: 0] += count
         }
         guard let rejects else { return }
-        for row in rows {
+        for row in rows.rows {
             try rejects.add(
                 file: layout.path, line: firstLine + row.lineNumber,
                 column: row.field >= 0 ? layout.label(row.field) : "", reason: row.reason,
-                value: row.value)
+                value: Array(rows.excerpts[row.excerpt]))
         }
     }
 

@@ -42,11 +42,12 @@ package struct ReadingProgress: Sendable, Equatable {
 ///
 /// The file is cut into pieces, which threads read at once; each starts at its first line end and
 /// guesses that no quoted field is open there. Where the piece before did not end there, the piece is
-/// read again from the right place. What comes out, batches included, does not depend on the
-/// number of threads. A pipe is read, and gzip data are unpacked, by one thread at a time, while the
+/// read again from the right place. What comes out does not depend on the number of threads, nor do
+/// batches that are limited by lines alone. A pipe is read, and gzip data are unpacked, by one thread at a time, while the
 /// others parse what came before.
 ///
-/// Memory: `piecesPerThread` pieces a thread, the batch and the dictionaries, whatever the file's size.
+/// Memory: `piecesPerThread` pieces a thread, the batch and the dictionaries, which grow with the
+/// distinct texts until `forgetTexts`; a pipe's or gzip data's bytes of two rounds.
 ///
 /// Not for use by several threads at once.
 package final class PurchaseStream {
@@ -415,7 +416,9 @@ extension PurchaseStream {
     }
 
     private func take(_ result: PieceResult) throws(IngestError) {
-        try file.add(result.tally, result.rows, firstLine: nextLine)
+        try file.add(result.tally, result.rejects, firstLine: nextLine)
+        // A result waits for its round: only few may hold what is written already.
+        result.rejects = RejectRows()
         nextStart = result.end
         nextLine += result.physicalLineCount
         if result.columns.count > 0 {

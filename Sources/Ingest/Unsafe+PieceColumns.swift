@@ -98,11 +98,11 @@ struct PieceColumns: @unchecked Sendable {
 
 /// What a run of a piece's records came to.
 final class PieceResult: @unchecked Sendable {
-    /// Written by one thread at a time: the one that reads the piece, then those that merge, which
-    /// only read.
+    /// Written by one thread at a time: the one that reads the piece, then one a column, which
+    /// puts the batch's codes in the place of the thread's.
     var columns: PieceColumns
     var tally = LineTally()
-    var rows: [RejectRow] = []
+    var rejects = RejectRows()
     /// Where the first record starts and the one after the last, in the file; equal for none.
     var start = 0
     var end = 0
@@ -124,7 +124,7 @@ final class PieceResult: @unchecked Sendable {
         columns.count = 0
         columns.idTextCount = 0
         tally = LineTally()
-        rows.removeAll(keepingCapacity: true)
+        rejects.removeAll()
         self.start = start
         end = start
         physicalLineCount = 0

@@ -41,7 +41,7 @@ final class PieceReader: @unchecked Sendable {
     /// Reads the records that start at or after `start` and at or before `lastStart`, both counted
     /// from the buffer's first byte; at `start` a line begins.
     ///
-    /// Stops before a record that the buffer has not all of.
+    /// Stops before a record that the buffer has not all of, and after as many rejects as are kept.
     func read(
         _ buffer: TextBuffer, from start: Int, lastStart: Int, into result: PieceResult
     ) {
@@ -49,7 +49,9 @@ final class PieceReader: @unchecked Sendable {
         var position = start
         if isCareful {
             while position < buffer.count, position <= lastStart {
-                if !readCarefully(buffer, &position, lastStart, result) { break }
+                guard readCarefully(buffer, &position, lastStart, result),
+                    judge.rejects.rows.count < RejectRows.most
+                else { break }
             }
         } else {
             readQuickly(buffer, &position, lastStart, result)
@@ -89,7 +91,7 @@ final class PieceReader: @unchecked Sendable {
             dictionaries[$0].count..<dictionaries[$0].count
         }
         judge.tally = LineTally()
-        judge.rows.removeAll(keepingCapacity: true)
+        judge.rejects.removeAll()
     }
 
     private func finish(_ result: PieceResult, at offset: Int) {
@@ -99,7 +101,7 @@ final class PieceReader: @unchecked Sendable {
         }
         result.end = offset
         result.tally = judge.tally
-        swap(&result.rows, &judge.rows)
+        swap(&result.rejects, &judge.rejects)
     }
 
     private func readQuickly(
@@ -122,7 +124,9 @@ final class PieceReader: @unchecked Sendable {
             // What is read together with a line that stops it is read in vain.
             if lines.count > 0 { lineCount = min(lineCount, max(8, 2 * count)) }
             guard position <= last else { return }
-            guard readCarefully(buffer, &position, lastStart, result) else { return }
+            guard readCarefully(buffer, &position, lastStart, result),
+                judge.rejects.rows.count < RejectRows.most
+            else { return }
             finder.move(to: position)
         }
     }
