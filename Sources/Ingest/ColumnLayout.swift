@@ -23,6 +23,10 @@ struct ColumnLayout: Sendable {
         var isFound = probe.next(bytes, &record)
         touchedEnd = probe.touchedEnd || !isFound
         if format.hasHeader {
+            // With no number of fields expected yet, only too many are wrong.
+            if isFound, record.problem == .wrongFieldCount {
+                throw .tooManyFields(path: path, limit: Limits.fieldCount)
+            }
             if isFound, let reason = record.problem {
                 throw .unreadableHeader(path: path, line: record.lineNumber, reason: reason)
             }

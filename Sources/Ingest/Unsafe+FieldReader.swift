@@ -190,12 +190,20 @@ final class FieldReader {
     }
 
     private func instant(_ buffer: TextBuffer, _ field: Field) -> Int64? {
-        guard isISOTime, let time = quick.isoTime(field.start, field.count) else {
+        guard isISOTime, field.count == 10 || field.count == 19 else {
             return carefulTime(buffer, field)
         }
-        let offset = offsets[time.day &- TimeParser.firstDayNumber]
-        guard offset & 1 != 0 else { return carefulInstant(time.day, time.second) }
-        return Int64(time.day &* 86_400 &+ time.second &- Int(offset &>> 1))
+        var (day, problem) = quick.isoDay(field.start)
+        var second = 0
+        if field.count == 19 {
+            let (value, timeProblem) = quick.secondOfDay(field.start)
+            second = value
+            problem |= timeProblem
+        }
+        guard problem == 0 else { return carefulTime(buffer, field) }
+        let offset = offsets[day &- TimeParser.firstDayNumber]
+        guard offset & 1 != 0 else { return carefulInstant(day, second) }
+        return Int64(day &* 86_400 &+ second &- Int(offset &>> 1))
     }
 
     /// Looks the zone's offset up, and keeps it where it is the same all day.

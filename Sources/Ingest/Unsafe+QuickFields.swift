@@ -174,45 +174,6 @@ struct QuickFields: @unchecked Sendable {
         return Decimal(digits: value, fractionCount: fractionCount, isNegative: isNegative)
     }
 
-    /// `yyyy-MM-dd`, or that with `T` or a blank and `HH:mm:ss`, as seconds since 1970 on the
-    /// local clock.
-    @inline(__always)
-    func isoTime(_ text: UnsafePointer<UInt8>, _ count: Int) -> (day: Int, second: Int)? {
-        guard count == 10 || count == 19 else { return nil }
-        // yyyy-MM- and dd followed by anything.
-        let date = loaded(text) ^ 0x2D30_302D_3030_3030
-        let dayWord =
-            UInt64(
-                UInt16(
-                    littleEndian: UnsafeRawPointer(text + 8).loadUnaligned(as: UInt16.self)))
-            ^ 0x3030
-        guard isDigits(date), isDigits(dayWord), date & 0xFF00_00FF_0000_0000 == 0 else {
-            return nil
-        }
-        let pairs = date &* 10 &+ (date &>> 8)
-        let year = Int(pairs & 0xFF) &* 100 &+ Int((pairs &>> 16) & 0xFF)
-        let month = Int((pairs &>> 40) & 0xFF)
-        let day = Int(dayWord & 0xFF) &* 10 &+ Int(dayWord &>> 8)
-        guard year >= Self.firstYear, year <= Self.lastYear, month >= 1, month <= 12 else {
-            return nil
-        }
-        let entry = Int(months[(year &- Self.firstYear) &* 12 &+ month &- 1])
-        guard day >= 1, day <= entry & 31 else { return nil }
-        let days = (entry &>> 5) &+ day &- 1
-        if count == 10 { return (days, 0) }
-        // HH:mm:ss.
-        let time = loaded(text + 11) ^ 0x3030_3A30_303A_3030
-        guard text[10] == 0x54 || text[10] == 0x20, isDigits(time),
-            time & 0x0000_FF00_00FF_0000 == 0
-        else { return nil }
-        let parts = time &* 10 &+ (time &>> 8)
-        let hour = Int(parts & 0xFF)
-        let minute = Int((parts &>> 24) & 0xFF)
-        let second = Int((parts &>> 48) & 0xFF)
-        guard hour < 24, minute < 60, second < 60 else { return nil }
-        return (days, (hour &* 60 &+ minute) &* 60 &+ second)
-    }
-
     @inline(__always)
     private func takeSign(_ text: inout UnsafePointer<UInt8>, _ count: inout Int) -> Bool {
         let first = text[0]

@@ -135,16 +135,3 @@ struct TextInterner {
         return ContentHash.mix(h ^ word)
     }
 }
-
-/// Texts that are mostly distinct, end to end, appended without a `String`.
-struct TextAppender {
-    private var bytes: [UInt8] = []
-    private var offsets: [Int] = [0]
-
-    var values: TextArray { TextArray(bytes: bytes, offsets: offsets) ?? TextArray() }
-
-    mutating func append(_ text: Span<UInt8>, from start: Int, to end: Int) {
-        for index in start..<end { bytes.append(text[index]) }
-        offsets.append(bytes.count)
-    }
-}

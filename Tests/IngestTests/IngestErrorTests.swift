@@ -127,6 +127,11 @@ import Units
                 == .unreadableHeader(path: "sales.csv", line: 1, reason: .unterminatedQuote))
     }
 
+    @Test func headerOfTooManyColumns() {
+        let names = (0..<5_000).map { "c\($0)" }.joined(separator: ",")
+        #expect(error("\(names)\n1\n") == .tooManyFields(path: "sales.csv", limit: 4_096))
+    }
+
     @Test func mappingThatNoFileSatisfies() {
         var mapping = plainMapping
         mapping.format.decimalSign = .comma
