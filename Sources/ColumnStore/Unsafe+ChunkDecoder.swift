@@ -191,8 +191,11 @@ enum DecodedTexts {
 }
 
 extension ChunkDecoder {
+    /// Reads a chunk of texts after its validity bitmap.
+    /// - Parameter nullCount: rows without a value.
     static func texts(
-        _ bytes: inout ChunkBytes, _ encoding: Encoding, rowCount: Int
+        _ bytes: inout ChunkBytes, _ encoding: Encoding, rowCount: Int, nullCount: Int,
+        _ memory: DecodeMemory
     ) throws(ChunkFlaw) -> DecodedTexts {
         switch encoding {
         case .raw:
@@ -209,10 +212,14 @@ extension ChunkDecoder {
             guard valueCount <= rowCount else {
                 throw ChunkFlaw(reason: "\(valueCount) distinct texts in \(rowCount) rows")
             }
+            guard valueCount > 0 || nullCount == rowCount else {
+                throw ChunkFlaw(reason: "rows with a value and no text to take it from")
+            }
             let values = try textArray(&bytes, count: valueCount, lengthWidth: lengthWidth)
             if encoding == .packedDictionary {
                 let codes = try laneCodes(
-                    &bytes, rowCount: rowCount, width: codeWidth, limit: max(1, valueCount))
+                    &bytes, rowCount: rowCount, width: codeWidth, limit: max(1, valueCount),
+                    memory)
                 return .dictionary(values, codes: codes)
             }
             let words = try bytes.words(count: rowCount, width: codeWidth)
@@ -238,19 +245,17 @@ extension ChunkDecoder {
 
     /// Lane-packed codes up to the end of a chunk, each below `limit`.
     private static func laneCodes(
-        _ bytes: inout ChunkBytes, rowCount: Int, width: Int, limit: Int
+        _ bytes: inout ChunkBytes, rowCount: Int, width: Int, limit: Int, _ memory: DecodeMemory
     ) throws(ChunkFlaw) -> [UInt32] {
-        let memory = DecodeMemory()
         let base = try bytes.part(LanePacking.byteCount(count: rowCount, width: width))
         let numbers = LanePacked(base: base, count: rowCount, width: width)
         guard numbers.isPadded(memory) else {
             throw ChunkFlaw(reason: "unused bits of a chunk are not zero")
         }
-        try numbers.requireBelow(limit, memory)
         try bytes.requireEnd()
         // Room for whole groups, of which the rows are kept.
         let groupCount = (rowCount + LanePacking.groupCount - 1) / LanePacking.groupCount
-        return [UInt32](unsafeUninitializedCapacity: groupCount * LanePacking.groupCount) {
+        let codes = [UInt32](unsafeUninitializedCapacity: groupCount * LanePacking.groupCount) {
             buffer, count in
             guard let target = buffer.baseAddress else { return }
             for group in 0..<groupCount {
@@ -259,6 +264,10 @@ extension ChunkDecoder {
             }
             count = rowCount
         }
+        guard let largest = codes.max(), largest < limit else {
+            throw ChunkFlaw(reason: "a code is over the last of \(limit) texts")
+        }
+        return codes
     }
 
     private static func textArray(

@@ -217,36 +217,13 @@ extension Exceptions where Pattern == UInt32 {
 }
 
 extension SegmentReader {
-    /// One value, for a single question: checks the whole chunk first. `EncodedColumn` checks once
-    /// for many.
-    /// - Returns: the bit pattern; nil where the row has no value.
-    /// - Throws: as `EncodedColumn.init`.
-    package func value(column: Int, row: Int) throws(StoreError) -> UInt64? {
-        precondition(row >= 0 && row < rowCount, "row outside the segment")
-        let memory = DecodeMemory()
-        let (block, place) = (row / Limits.blockRowCount, row % Limits.blockRowCount)
-        defer { extendLifetime(file) }
-        switch schema[column].type {
-        case .float32:
-            let encoded: EncodedColumn.Blocks<UInt32> = try encodedBlocks(
-                column, memory, blocks: block..<block + 1)
-            return encoded[0].isValid(place) ? UInt64(encoded[0].chunk.value(place)) : nil
-        case .float64, .int64:
-            let encoded: EncodedColumn.Blocks<UInt64> = try encodedBlocks(
-                column, memory, blocks: block..<block + 1)
-            return encoded[0].isValid(place) ? encoded[0].chunk.value(place) : nil
-        case .text:
-            throw .missingPart(path: path, part: "column of numbers \"\(schema[column].name)\"")
-        }
-    }
-
-    /// Checks the chunks of some blocks, all where nil.
+    /// Checks all chunks of a column.
     fileprivate func encodedBlocks<Pattern: LanePattern>(
-        _ column: Int, _ memory: DecodeMemory, blocks range: Range<Int>? = nil
+        _ column: Int, _ memory: DecodeMemory
     ) throws(StoreError) -> EncodedColumn.Blocks<Pattern> {
         var blocks: [EncodedColumn.Block<Pattern>] = []
         var copies: [EncodedColumn.Copy] = []
-        for block in range ?? 0..<blockCount {
+        for block in 0..<blockCount {
             blocks.append(try encodedBlock(column, block, memory, &copies))
         }
         return EncodedColumn.Blocks(blocks, copies)

@@ -125,15 +125,13 @@ extension SegmentReader {
                         &bytes, rowCount: entry.zone.rowCount, nullCount: entry.zone.nullCount)
                 }
                 let decoded = try ChunkDecoder.texts(
-                    &bytes, entry.encoding, rowCount: entry.zone.rowCount)
+                    &bytes, entry.encoding, rowCount: entry.zone.rowCount,
+                    nullCount: entry.zone.nullCount, memory)
                 guard case .dictionary(let values, var codes) = decoded else {
                     var collector = TextCollector(form: .coded)
                     collector.append(decoded, validity)
                     if case .coded(let text) = collector.data { result.append(text) }
                     return
-                }
-                if values.isEmpty, entry.zone.nullCount < entry.zone.rowCount {
-                    throw ChunkFlaw(reason: "rows with a value and no text to take it from")
                 }
                 if let validity {
                     for row in codes.indices where !validity[row] {
@@ -161,12 +159,8 @@ extension SegmentReader {
                         &bytes, rowCount: entry.zone.rowCount, nullCount: entry.zone.nullCount)
                 }
                 let decoded = try ChunkDecoder.texts(
-                    &bytes, entry.encoding, rowCount: entry.zone.rowCount)
-                if case .dictionary(let values, _) = decoded, values.isEmpty,
-                    entry.zone.nullCount < entry.zone.rowCount
-                {
-                    throw ChunkFlaw(reason: "rows with a value and no text to take it from")
-                }
+                    &bytes, entry.encoding, rowCount: entry.zone.rowCount,
+                    nullCount: entry.zone.nullCount, memory)
                 collector.append(decoded, blockValidity)
             }
             validity.append(blockValidity, rowCount: entry.zone.rowCount)

@@ -134,11 +134,10 @@ private func readEverything(_ path: String) throws {
     try reader.verify()
     let memory = DecodeMemory()
     var selection = Selection()
-    for (index, schema) in reader.schema.enumerated() where schema.type != .text {
+    for schema in reader.schema where schema.type != .text {
         let column = try EncodedColumn(reader, column: schema.name)
         if reader.rowCount == 0 { continue }
         for row in 0..<reader.rowCount { _ = column.pattern(row: row) }
-        _ = try reader.value(column: index, row: reader.rowCount - 1)
         let predicate: Predicate =
             schema.type == .int64 ? .integers(0...20) : .numbers(0...20)
         column.select(predicate, vector: 0, into: &selection, memory)
