@@ -105,6 +105,20 @@ package final class ByteSource: @unchecked Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
+    /// Whether the bytes may be as many as one of some numbers. Gzip data say how many their last
+    /// member unpacks to, modulo 2^32; a pipe says nothing.
+    func mayHold(_ byteCounts: Set<Int>) -> Bool {
+        if let byteCount { return byteCounts.contains(byteCount) }
+        guard let wholeByteCount, wholeByteCount >= 4, descriptor >= 0 else { return false }
+        var last: UInt32 = 0
+        let received = withUnsafeMutableBytes(of: &last) {
+            readFully(descriptor, wholeByteCount - 4, $0)
+        }
+        let size = UInt32(littleEndian: last)
+        return received == 4
+            && byteCounts.contains { UInt32(truncatingIfNeeded: $0) == size }
+    }
+
     /// Whether several threads may read at once.
     var isConcurrent: Bool {
         if case .feed = kind { return false }
@@ -243,6 +257,27 @@ private func readFully(
         count += received
     }
     return count
+}
+
+/// The hash of a file's content, unpacked where it is gzip data, if there may be as many bytes of it as
+/// one of some numbers; nil where there are not, without reading it.
+/// - Throws: what `ByteSource` does, `damagedGzip` and `system`.
+package func contentHash(
+    ofFile path: String, ifOneOf byteCounts: Set<Int>
+) throws(IngestError) -> UInt64? {
+    guard path != "-", !byteCounts.isEmpty else { return nil }
+    let source = try ByteSource(path: path)
+    guard source.mayHold(byteCounts) else { return nil }
+    var hasher = ContentHasher()
+    var piece = [UInt8](repeating: 0, count: 1 << 20)
+    while true {
+        let start = hasher.byteCount
+        let received = piece.withUnsafeMutableBytes { source.read(at: start, into: $0) }
+        guard received >= 0 else { throw source.error(received) }
+        hasher.add(piece.span.bytes.extracting(first: received))
+        if received < piece.count { return hasher.value }
+        source.release(before: hasher.byteCount)
+    }
 }
 
 /// All bytes of a file or a pipe, or of standard input for `-`. Throws what `ByteSource` does.

@@ -171,6 +171,24 @@ import Units
         #expect(error(stored(Array("customer,time,amount\n".utf8))) == .noLines(path: "sales.csv"))
     }
 
+    /// A file that was ingested before is known without being parsed, packed or not.
+    @Test func contentHashes() throws {
+        try withTemporaryFolder { folder in
+            let plain = Array(text.utf8)
+            let hash = ContentHash.hash(plain.span)
+            for (name, bytes) in [("plain", plain), ("packed", packed), ("stored", stored(plain))] {
+                let file = folder.appendingPathComponent(name)
+                try Data(bytes).write(to: file)
+                #expect(try contentHash(ofFile: file.path, ifOneOf: [7, plain.count]) == hash)
+                #expect(try contentHash(ofFile: file.path, ifOneOf: [7, plain.count + 1]) == nil)
+                #expect(try contentHash(ofFile: file.path, ifOneOf: []) == nil)
+            }
+            #expect(throws: IngestError.self) {
+                try contentHash(ofFile: folder.appendingPathComponent("none").path, ifOneOf: [1])
+            }
+        }
+    }
+
     @Test func fromAPipe() throws {
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)

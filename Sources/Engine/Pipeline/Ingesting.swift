@@ -273,16 +273,14 @@ private struct PendingIngest {
     }
 
     /// Whether the content was ingested before as the same kind and is to be left out. Only a file
-    /// of the size of an earlier one is read for it; what cannot be opened is reported by the
+    /// of the size of an earlier one is read for it; what cannot be read is reported by the
     /// reader.
     /// - Throws: `.alreadyIngested` where that is not wanted.
     private func isKnown(_ path: String, _ kind: String) throws(EngineError) -> Bool {
-        let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
-        let candidates = manifest.sources.filter { $0.kind == kind && $0.byteCount == size }
-        guard !again, !candidates.isEmpty, let file = try? MappedFile(path: path) else {
+        let known = Set(manifest.sources.filter { $0.kind == kind }.map(\.byteCount))
+        guard !again, let hash = (try? contentHash(ofFile: path, ifOneOf: known)) ?? nil else {
             return false
         }
-        let hash = file.withBytes { ContentHash.hash($0) }
         return try isKnown(path, hash, kind)
     }
 
