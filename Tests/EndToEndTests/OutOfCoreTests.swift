@@ -130,6 +130,7 @@ import Units
             }
             let (before, cards) = try results("before.csv")
             let reader = try Workspace(folder: workspace.folder, access: .reading)
+            let lateReader = try Workspace(folder: workspace.folder, access: .reading)
             let whole = try reader.history()
             let sources = workspace.manifest.sources
             let revision = workspace.manifest.revision
@@ -145,6 +146,9 @@ import Units
             #expect(try reader.history().amounts == whole.amounts)
             #expect(try workspace.prune().removed.count { $0.hasPrefix("purchases/") } == 8)
             #expect(try reader.history().amounts == whole.amounts)
+            // Who only looked before opens the new ones instead.
+            #expect(try lateReader.history().amounts == whole.amounts)
+            #expect(lateReader.manifest == workspace.manifest)
             let merged = try Workspace(folder: workspace.folder, access: .reading).history()
             #expect(merged.customerIDs == whole.customerIDs && merged.times == whole.times)
             #expect(merged.amounts == whole.amounts && merged.products == whole.products)

@@ -65,7 +65,7 @@ extension Workspace {
         // The manifest first: a file that goes before its name is gone would be damage.
         if next != manifest { try commit(next) }
         var summary = PruneSummary(removed: [], byteCount: 0)
-        for path in unnamedFiles() {
+        for path in unnamedFiles(of: manifest) {
             summary.byteCount += folderByteCount("\(folder)/\(path)")
             try removeItem("\(folder)/\(path)")
             summary.removed.append(path)
@@ -75,7 +75,7 @@ extension Workspace {
 
     /// What lies in the workspace and no manifest names, by relative path: what an interrupted
     /// command left, and what is out of date.
-    func unnamedFiles() -> [String] {
+    func unnamedFiles(of manifest: Manifest) -> [String] {
         let named = Set(manifest.fileNames)
         var result: [String] = []
         for part in ["purchases", "customers", "products", "models", "snapshots"] {

@@ -57,13 +57,14 @@ extension Workspace {
         }
         var result = verification.result
         // What another process published and pruned meanwhile is gone, not damaged.
-        if !result.problems.isEmpty, let now = try? Self.loadManifest(folder), now != manifest {
+        let now = (try? Self.loadManifest(folder)) ?? manifest
+        if !result.problems.isEmpty, now != manifest {
             let named = now.fileNames + [Manifest.fileName, Origin.fileName]
             result.problems.removeAll { problem in
                 !named.contains { problem.file == $0 || problem.file.hasPrefix("\($0)/") }
             }
         }
-        result.unnamed = unnamedFiles()
+        result.unnamed = unnamedFiles(of: now)
         return result
     }
 }

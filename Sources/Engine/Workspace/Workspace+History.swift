@@ -12,16 +12,23 @@ extension Workspace {
         try segmentedHistory(threadCount: 1).whole(threadCount: 1)
     }
 
-    /// The purchase lines of the manifest's segments, opened once.
+    /// The purchase lines of the manifest's segments, opened once. Where another process has merged and
+    /// removed some since this one only looked, those of the newer state.
     func segmentedHistory(threadCount: Int) throws(EngineError) -> SegmentedHistory {
         let segments = manifest.purchaseSegments.map(\.file)
         if let loadedHistory, loadedHistory.segments == segments { return loadedHistory.history }
         guard !segments.isEmpty else { throw .noPurchases(workspace: folder) }
-        let history = try SegmentedHistory(
-            paths: segments.map { "\(folder)/\($0)" }, grossMarginRate: plan.grossMarginRate,
-            threadCount: threadCount)
-        loadedHistory = (segments, history, nil)
-        return history
+        do throws(EngineError) {
+            let history = try SegmentedHistory(
+                paths: segments.map { "\(folder)/\($0)" }, grossMarginRate: plan.grossMarginRate,
+                threadCount: threadCount)
+            loadedHistory = (segments, history, nil)
+            return history
+        } catch {
+            let missed = manifest.purchaseSegments
+            guard takeNewerState(), manifest.purchaseSegments != missed else { throw error }
+            return try segmentedHistory(threadCount: threadCount)
+        }
     }
 
     /// The same with its texts, which are found once.

@@ -72,6 +72,7 @@ package final class Workspace {
             try AtomicFile.write(Array(text.utf8), to: "\(folder)/patron.yaml")
             try Origin(path: origin).write(into: folder)
             try Manifest().commit(to: folder)
+            try syncFolder(URL(fileURLWithPath: folder).deletingLastPathComponent().path)
         }
     }
 
@@ -108,6 +109,16 @@ package final class Workspace {
         }
         guard let manifest else { throw .notAWorkspace(path: folder) }
         return manifest
+    }
+
+    /// Goes on with the state that another process has made since, where this one only looks.
+    /// - Returns: whether there is one.
+    func takeNewerState() -> Bool {
+        guard lock == nil, let now = try? Self.loadManifest(folder), now != manifest else {
+            return false
+        }
+        manifest = now
+        return true
     }
 
     /// Makes `next` the current state.
