@@ -8,26 +8,34 @@ import ByteCoding
 package func readEntities(
     path: String, mapping: EntityMapping, rejects: RejectsWriter? = nil
 ) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
-    let bytes = try readWholeFile(path)
-    return try readEntities(bytes.span, path: path, mapping: mapping, rejects: rejects)
+    try mapping.format.check()
+    return try readEntities(ByteSource(path: path), mapping, rejects, windowByteCount: 4 << 20)
 }
 
 /// As above, from bytes that are in memory; `path` is their name in messages and rejects.
+/// - Parameter windowByteCount: other than the default only in tests.
 package func readEntities(
-    _ bytes: Span<UInt8>, path: String, mapping: EntityMapping, rejects: RejectsWriter? = nil
+    _ bytes: [UInt8], path: String, mapping: EntityMapping, rejects: RejectsWriter? = nil,
+    limits: RecordLimits = RecordLimits(), windowByteCount: Int = 4 << 20
 ) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
     try mapping.format.check()
-    var scanner = RecordScanner(bytes, delimiter: mapping.format.delimiter)
-    var touchedEnd = false
-    let layout = try ColumnLayout(
-        bytes, &scanner, format: mapping.format, path: path, touchedEnd: &touchedEnd)
+    return try readEntities(
+        ByteSource(bytes, path: path), mapping, rejects, limits, windowByteCount: windowByteCount)
+}
+
+private func readEntities(
+    _ source: ByteSource, _ mapping: EntityMapping, _ rejects: RejectsWriter?,
+    _ limits: RecordLimits = RecordLimits(), windowByteCount: Int
+) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
+    var records = try RecordStream(
+        source, mapping.format, limits, windowByteCount: windowByteCount)
+    let layout = records.layout
     var parser = try EntityParser(mapping, layout)
     var judge = LineJudge(layout: layout, format: mapping.format, keepsRows: rejects != nil)
     var file = FileTally(layout: layout, format: mapping.format, rejects: rejects)
-    var record = Record()
-    while scanner.next(bytes, &record) {
+    try records.read { (bytes, record) throws(IngestError) in
         if judge.begin(bytes, record) { try parser.parse(bytes, record, &judge) }
-        guard judge.hasIssues else { continue }
+        guard judge.hasIssues else { return }
         judge.reject(bytes, record)
         try file.add(judge.tally, judge.rejects, firstLine: 0)
         judge.tally = LineTally()
@@ -35,7 +43,7 @@ package func readEntities(
     }
     try file.add(judge.tally, RejectRows(), firstLine: 0)
     let report = try file.report(
-        byteCount: bytes.count, contentHash: ContentHash.hash(bytes))
+        byteCount: records.hasher.byteCount, contentHash: records.hasher.value)
     return (parser.table, report)
 }
 

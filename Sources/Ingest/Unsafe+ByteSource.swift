@@ -279,25 +279,3 @@ package func contentHash(
         source.release(before: hasher.byteCount)
     }
 }
-
-/// All bytes of a file or a pipe, or of standard input for `-`. Throws what `ByteSource` does.
-func readWholeFile(_ path: String) throws(IngestError) -> [UInt8] {
-    let source = try ByteSource(path: path)
-    var bytes: [UInt8] = []
-    var capacity = max((source.byteCount ?? 0) + 1, 1 << 16)
-    while true {
-        var received = 0
-        let start = bytes.count
-        let piece = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-            received = source.read(at: start, into: UnsafeMutableRawBufferPointer(buffer))
-            count = max(received, 0)
-        }
-        guard received >= 0 else { throw source.error(received) }
-        if start == 0 { bytes = piece } else { bytes.append(contentsOf: piece) }
-        if received < capacity { break }
-        source.release(before: bytes.count)
-        capacity = max(bytes.count, 1 << 16)
-    }
-    try source.checkUnchanged()
-    return bytes
-}

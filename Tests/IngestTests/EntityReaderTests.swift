@@ -1,5 +1,7 @@
 import ByteCoding
+import Foundation
 import Ingest
+import Numerical
 import Testing
 
 @Suite struct EntityReaderTests {
@@ -18,7 +20,7 @@ import Testing
         _ text: String, _ mapping: EntityMapping
     ) throws(IngestError) -> (table: EntityTable, report: IngestReport) {
         let bytes = Array(text.utf8)
-        return try readEntities(bytes.span, path: "customers.csv", mapping: mapping)
+        return try readEntities(bytes, path: "customers.csv", mapping: mapping)
     }
 
     @Test func attributes() throws {
@@ -94,6 +96,59 @@ import Testing
             _ = try read("customer_id,age,gender,interests\n", mapping)
         } throws: { error in
             "\(error)".contains("attribute `gender`: column `sex` not found")
+        }
+    }
+
+    /// However small the windows are in which a file is read, what it holds is the same.
+    @Test(arguments: [1, 2, 3] as [UInt64]) func windows(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let fields = [
+            "1", "27", "", "f", "golf;wine", "\"a;\"\"b\"\"\"", "\"two\nlines\"", "\"open", "x\"y",
+            " 5 ",
+            "\"a\"b", "\r", "é", String(repeating: "z", count: 70),
+        ]
+        for round in 0..<40 {
+            var text = "customer_id,age,sex,interests\n"
+            for row in 0..<random.below(30) {
+                let parts = (0..<3 + random.below(2)).map { _ in
+                    random.below(2) == 0 ? "3" : fields[random.below(fields.count)]
+                }
+                text += ([random.below(4) == 0 ? "1" : "\(row)"] + parts).joined(separator: ",")
+                text += ["\n", "\r\n", "\n\n", "\n \n"][random.below(4)]
+            }
+            if random.below(2) == 0 { text.removeLast() }
+            var limits = RecordLimits()
+            limits.lineByteCount = round % 2 == 0 ? 60 : 1 << 20
+            limits.quotedLineCount = 3
+            try withTemporaryFolder { folder in
+                func outcome(_ windowByteCount: Int) throws -> (
+                    Result<EntityTable, IngestError>, IngestReport?, String
+                ) {
+                    let path = folder.appendingPathComponent("rejects.csv").path
+                    let rejects = try RejectsWriter(path: path)
+                    let result: Result<EntityTable, IngestError>
+                    var report: IngestReport?
+                    do throws(IngestError) {
+                        let read = try readEntities(
+                            Array(text.utf8), path: "e.csv", mapping: mapping, rejects: rejects,
+                            limits: limits, windowByteCount: windowByteCount)
+                        result = .success(read.table)
+                        report = read.report
+                    } catch {
+                        result = .failure(error)
+                    }
+                    try rejects.finish()
+                    return (result, report, try String(contentsOfFile: path, encoding: .utf8))
+                }
+                let whole = try outcome(1 << 20)
+                for windowByteCount in [1, 7, 30, 200] {
+                    let found = try outcome(windowByteCount)
+                    #expect(
+                        found == whole,
+                        "windows of \(windowByteCount): \(text.debugDescription)")
+                }
+                #expect(whole.1.map { $0.byteCount == text.utf8.count } ?? true)
+            }
         }
     }
 }

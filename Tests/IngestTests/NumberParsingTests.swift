@@ -132,7 +132,7 @@ import Testing
             id: IDReference(.name("id")),
             attributes: [AttributeMapping(name: "v", column: .name("value"), kind: .number)])
         let bytes = Array(text.utf8)
-        let (table, _) = try readEntities(bytes.span, path: "e.csv", mapping: mapping)
+        let (table, _) = try readEntities(bytes, path: "e.csv", mapping: mapping)
         guard case .number(let values, _) = table.columns[0].values else {
             Issue.record("not numbers")
             return

@@ -45,7 +45,7 @@ import Testing
                 AttributeMapping(name: "c\($0)", column: .name("c\($0)"), kind: .text)
             })
         let bytes = Array(text.utf8)
-        let (table, report) = try readEntities(bytes.span, path: "e.csv", mapping: mapping)
+        let (table, report) = try readEntities(bytes, path: "e.csv", mapping: mapping)
         #expect(report.acceptedCount == 400, "seed \(seed)")
         for (place, column) in table.columns.enumerated() {
             guard case .text(let values) = column.values else { continue }
