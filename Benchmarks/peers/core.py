@@ -12,8 +12,7 @@ no peer meets the waiting threads of another's library. Every round runs ours an
 too: a fast wrong answer is no result. Writes Benchmarks/results/<date>-core.{json,md}. `--smoke` uses
 small inputs and writes nothing: it shows in seconds that everything runs.
 """
-import argparse, datetime, json, os, pathlib, platform, statistics, subprocess, sys, tempfile, time
-import warnings
+import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, warnings
 
 THREADS = 2
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -23,7 +22,9 @@ warnings.filterwarnings("ignore")
 import numpy as np
 import scipy.sparse as sp
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import side
+from side import timed
+
 REGULARIZATION, CONFIDENCE = 0.05, 1.0
 KMEANS = [(1_000_000, 16, 8), (1_000_000, 32, 64), (1_000_000, 16, 256)]
 FULL = dict(points=KMEANS, users=200_000, items=10_000, entries=8_000_000, asking=20_000)
@@ -53,41 +54,6 @@ def make_inputs(folder, size):
     np.save(folder / "data.npy", matrix.data.astype("f4"))
     np.save(folder / "items_64.npy", rng.normal(0, 0.1, (items, 64)).astype("f4"))
     np.save(folder / "users_64.npy", rng.normal(0, 0.1, (size["asking"], 64)).astype("f4"))
-
-
-def timed(work):
-    start = time.perf_counter()
-    value = work()
-    return time.perf_counter() - start, value
-
-
-class Run:
-    """What all jobs share: our binary, the inputs, the rounds and the rows so far."""
-
-    def __init__(self, options, size):
-        self.patron, self.folder, self.size = options.patron, options.inputs, size
-        self.rounds, self.repeat = options.rounds, options.repeat
-        self.rows, self.notes = [], {}
-
-    def lab(self, *arguments):
-        """One run of `patron lab`, its JSON."""
-        command = [self.patron, "lab", *map(str, arguments), "--json"]
-        if self.notes.get("roofline_file"):
-            command += ["--roofline", self.notes["roofline_file"]]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr}")
-        return json.loads(done.stdout)
-
-    def add(self, job, ours, peer, peers, target, unit="s", **checks):
-        """One line of the table from all rounds' seconds."""
-        a, b = statistics.median(ours), statistics.median(peers)
-        line = dict(
-            job=job, unit=unit, ours=a, ours_range=[min(ours), max(ours)], peer=peer,
-            theirs=b, theirs_range=[min(peers), max(peers)], ratio=b / a, target=target,
-            rounds=len(ours), checks=checks)
-        self.rows.append(line)
-        print(json.dumps(line), flush=True)
 
 
 def of_the_median(done, seconds, all_seconds):
@@ -138,10 +104,10 @@ def kmeans(run):
             **of_the_median(lloyd, lloyd["fit_seconds"] / lloyd["iterations"], ours),
             one_thread_ratio=statistics.median(single) / statistics.median(ours),
             same_hash=lloyd["hash"] == auto["hash"] == one["hash"])
-        run.add(job, ours, "scikit-learn, lloyd", sk, targets[k], **checks)
-        run.add(job, ours, "faiss", fa, targets[k])
-        run.add(job + " (`auto`: bounds)", bounded, "scikit-learn, lloyd", sk, targets[k])
-        run.add(job + " (`auto`: bounds)", bounded, "faiss", fa, targets[k])
+        run.add(job, "s", ours, "scikit-learn, lloyd", sk, targets[k], **checks)
+        run.add(job, "s", ours, "faiss", fa, targets[k])
+        run.add(job + " (`auto`: bounds)", "s", bounded, "scikit-learn, lloyd", sk, targets[k])
+        run.add(job + " (`auto`: bounds)", "s", bounded, "faiss", fa, targets[k])
 
 
 def fit(run):
@@ -163,7 +129,7 @@ def fit(run):
             ratios.append(done["inertia"] / float(peer.inertia_))
             iterations.append((done["iterations"], peer.n_iter_))
         run.add(
-            f"k-means {n:,} × {d}, k = {k}: whole fit with seeding", ours,
+            f"k-means {n:,} × {d}, k = {k}: whole fit with seeding", "s", ours,
             "scikit-learn, k-means++", peers, 10, inertia_ratio=statistics.median(ratios),
             inertia_ratios=ratios, iterations=iterations)
 
@@ -213,7 +179,7 @@ def als(run):
             ("cg", "implicit CG", 6), ("subspace", "implicit Cholesky", None)]
         for solver, peer, target in pairs:
             run.add(
-                f"{title}: iteration, {solver}", seconds[solver], peer, seconds[peer],
+                f"{title}: iteration, {solver}", "s", seconds[solver], peer, seconds[peer],
                 target if factors == 64 else None, our_loss=losses[solver], their_loss=losses[peer],
                 **of_the_median(
                     runs[solver], runs[solver]["seconds_per_iteration"], seconds[solver]))
@@ -260,11 +226,11 @@ def topn(run):
         order = np.lexsort((np.broadcast_to(np.arange(exact.shape[1]), exact.shape), -exact))[:, :10]
         same_excluding = float((np.load(scratch / "excluding.npy") == order).mean())
     title = f"top 10 of {len(items):,} products, 64 factors, {len(users):,} customers"
-    run.add(title, ours, "implicit topk", bare, 2, ids_as_in_double_precision=same,
+    run.add(title, "s", ours, "implicit topk", bare, 2, ids_as_in_double_precision=same,
             users_per_second=len(users) / statistics.median(ours),
             **of_the_median(done, done["seconds"], ours))
-    run.add(title, ours, "faiss IndexFlatIP", flat, 2)
-    run.add(title + ", with exclusions", ours_excluding, "implicit recommend", recommend, 8,
+    run.add(title, "s", ours, "faiss IndexFlatIP", flat, 2)
+    run.add(title + ", with exclusions", "s", ours_excluding, "implicit recommend", recommend, 8,
             ids_as_in_double_precision=same_excluding)
 
 
@@ -316,50 +282,27 @@ def in_own_process(name, options, roofline):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--patron", default=str(ROOT / ".build/release/patron"))
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / ".build/benchmark-inputs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=3, help="runs of ours in one process")
-    parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS))
-    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "Benchmarks/results")
-    parser.add_argument("--smoke", action="store_true")
+    parser = side.parser(__doc__, JOBS)
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     parser.add_argument("--roofline", help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = SMOKE if options.smoke else FULL
     options.inputs = options.folder / ("smoke" if options.smoke else "full")
-    run = Run(options, size)
+    run = side.Run(options, size)
     if options.job:
-        run.notes["roofline_file"] = options.roofline
+        run.roofline_file = options.roofline
         JOBS[options.job](run)
         return
     make_inputs(options.inputs, size)
-    machine = dict(
-        date=datetime.date.today().isoformat(), system=platform.platform(), cores=os.cpu_count(),
-        processor=next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                        if line.startswith("model name")), platform.processor()),
-        load_before=round(os.getloadavg()[0], 2), python=platform.python_version(),
-        commit=subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
-                              capture_output=True, text=True).stdout.strip(),
-        sgemm_gflops=sgemm())
+    machine = dict(side.machine(), sgemm_gflops=sgemm())
     with tempfile.TemporaryDirectory() as scratch:
-        roofline = subprocess.run(
-            [options.patron, "roofline", "--json"]
-            + (["--seconds-per-test", "0.02"] if options.smoke else []),
-            capture_output=True, text=True, check=True).stdout
         file = pathlib.Path(scratch) / "roofline.json"
-        file.write_text(roofline)
+        file.write_text(run.command(
+            "roofline", "--json", *(["--seconds-per-test", "0.02"] if options.smoke else [])))
+        machine["roofline"] = json.loads(file.read_text())
         for name in options.only:
             run.rows += in_own_process(name, options, file)
-    machine["load_after"] = round(os.getloadavg()[0], 2)
-    result = dict(machine=machine, roofline=json.loads(roofline), rows=run.rows)
-    text = table(run, machine)
-    if not options.smoke:
-        stem = options.results / f"{machine['date']}-core"
-        stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-        stem.with_suffix(".md").write_text(text)
-    print(text)
+    side.save(options, "core", machine, run, table)
 
 
 if __name__ == "__main__":

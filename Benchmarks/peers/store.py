@@ -11,11 +11,13 @@ The inputs are made once, from fixed seeds, in --folder. Every round runs ours a
 Benchmarks/results/<date>-store.{json,md}. `--smoke` uses small inputs and writes nothing: it shows in
 seconds that everything runs.
 """
-import argparse, datetime, json, os, pathlib, platform, statistics, subprocess, sys, tempfile, time
+import os, pathlib, statistics, sys, tempfile
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import side
+from side import timed
+
 FULL = dict(customers=2_000_000, lines=10_000_000, features=1_000_000, strips=10_000_000)
 SMOKE = dict(customers=50_000, lines=100_000, features=20_000, strips=30_000)
 
@@ -65,38 +67,6 @@ def make_inputs(folder, size):
     np.save(folder / "customer.npy", np.sort(rng.integers(0, n // 10, n)))
     np.save(folder / "features.npy", features(size["features"], 32, 8))
     np.save(folder / "strips.npy", features(size["strips"], 12, 9))
-
-
-def timed(work):
-    start = time.perf_counter()
-    value = work()
-    return time.perf_counter() - start, value
-
-
-class Run:
-    def __init__(self, options, size):
-        self.patron, self.folder, self.size = options.patron, options.inputs, size
-        self.rounds, self.repeat = options.rounds, options.repeat
-        self.rows = []
-
-    def lab(self, *arguments):
-        """One run of `patron lab`, its JSON."""
-        command = [self.patron, "lab", *map(str, arguments), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr}")
-        return json.loads(done.stdout)
-
-    def add(self, job, unit, ours, peer=None, theirs=None, target=None, **checks):
-        """A line of the table: of lists the medians; the ratio is theirs / ours."""
-        line = dict(job=job, unit=unit, ours=statistics.median(ours), peer=peer, target=target,
-                    ours_range=[min(ours), max(ours)], rounds=len(ours), checks=checks)
-        if theirs:
-            line["theirs"] = statistics.median(theirs)
-            line["theirs_range"] = [min(theirs), max(theirs)]
-            line["ratio"] = line["theirs"] / line["ours"] if line["ours"] else None
-        self.rows.append(line)
-        print(json.dumps(line), flush=True)
 
 
 def file(run):
@@ -271,18 +241,13 @@ def ingest(run):
             plan = pathlib.Path(folder) / "patron.yaml"
             plan.write_text(PLAN)
 
-            def patron(*arguments):
-                command = [run.patron, *map(str, arguments)]
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode != 0:
-                    sys.exit(f"{' '.join(command)}\n{done.stderr}")
             for name in ("whole", "limited"):
-                patron("init", f"{folder}/{name}", "--plan", plan)
-            ours.append(timed(lambda: patron(
+                run.command("init", f"{folder}/{name}", "--plan", plan)
+            ours.append(timed(lambda: run.command(
                 "ingest", f"{folder}/whole", "--purchases", path, "--threads", 2))[0])
-            aggregated.append(timed(lambda: patron(
+            aggregated.append(timed(lambda: run.command(
                 "train", f"{folder}/whole", "--only", "segmentation.value", "--threads", 2))[0])
-            limited.append(timed(lambda: patron(
+            limited.append(timed(lambda: run.command(
                 "ingest", f"{folder}/limited", "--purchases", path, "--threads", 2,
                 "--memory", "256MiB"))[0])
             stored = sum(file.stat().st_size for file in pathlib.Path(f"{folder}/whole/purchases").iterdir())
@@ -328,36 +293,15 @@ JOBS = {"ingest": ingest, "file": file, "codec": codec, "scan": scan, "lookup": 
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--patron", default=str(ROOT / ".build/release/patron"))
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / ".build/benchmark-inputs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=3, help="runs of ours in one process")
-    parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS))
-    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "Benchmarks/results")
-    parser.add_argument("--smoke", action="store_true")
-    options = parser.parse_args()
+    options = side.parser(__doc__, JOBS).parse_args()
     size = SMOKE if options.smoke else FULL
     options.inputs = options.folder / ("store-smoke" if options.smoke else "store")
-    machine = dict(
-        date=datetime.date.today().isoformat(), system=platform.platform(), cores=os.cpu_count(),
-        processor=next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                        if line.startswith("model name")), platform.processor()),
-        load_before=round(os.getloadavg()[0], 2), python=platform.python_version(),
-        commit=subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
-                              capture_output=True, text=True).stdout.strip())
+    machine = side.machine()
     make_inputs(options.inputs, size)
-    run = Run(options, size)
+    run = side.Run(options, size)
     for name in options.only:
         JOBS[name](run)
-    machine["load_after"] = round(os.getloadavg()[0], 2)
-    text = table(run, machine)
-    if not options.smoke:
-        stem = options.results / f"{machine['date']}-store"
-        stem.with_suffix(".json").write_text(
-            json.dumps(dict(machine=machine, rows=run.rows), indent=1) + "\n")
-        stem.with_suffix(".md").write_text(text)
-    print(text)
+    side.save(options, "store", machine, run, table)
 
 
 if __name__ == "__main__":
