@@ -489,6 +489,8 @@ def decode_arrays(data):
     for name in arrays:
         if name.endswith(".slots"):
             result["ids"] = decode_index(arrays, name[:-6])
+        if name.endswith(".entries"):
+            result["ids"] = decode_keyed_index(arrays, name[:-8])
         if name.endswith(".schema"):
             result["rows"] = decode_strip(arrays, name[:-7])
     return result
@@ -509,16 +511,74 @@ def hash_id(value):
     return mix(h)
 
 
-def decode_index(arrays, prefix):
-    slots = arrays[prefix + ".slots"]["values"]
+P, Q = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
+
+
+def fold(a, b):
+    return a * b >> 64 ^ a * b & MASK
+
+
+def keyed_hash(key, value):
+    """The hash of an id, an integer or bytes: section 5."""
+    k, l = mix(key + P & MASK), mix(key + 2 * P & MASK)
+    if isinstance(value, int):
+        return fold(fold(value & MASK ^ k, P) ^ l, Q)
+    def word(start, count=8):
+        return int.from_bytes(value[start:start + count], "little")
+    n, h, at, a, b = len(value), k, 0, 0, 0
+    while n - at > 16:
+        h = fold(word(at) ^ l, word(at + 8) ^ h)
+        at += 16
+    if n >= 16:
+        a, b = word(n - 16), word(n - 8)
+    elif n >= 8:
+        a, b = word(0), word(n - 8)
+    elif n >= 4:
+        a, b = word(0, 4), word(n - 4, 4)
+    elif n > 0:
+        a = value[0] | value[n // 2] << 8 | value[-1] << 16
+    return fold(fold(a ^ l, b ^ h) ^ Q, n ^ l)
+
+
+def index_ids(arrays, prefix):
+    """The ids by row, the bytes and the offsets of texts."""
     if prefix + ".ids" in arrays:
-        ids = arrays[prefix + ".ids"]["values"]
-    else:
-        offsets = arrays[prefix + ".idOffsets"]["values"]
-        data = bytes(arrays[prefix + ".idBytes"]["values"])
-        require(offsets[0] == 0 and offsets[-1] == len(data), "id offsets")
-        require(all(a <= b for a, b in zip(offsets, offsets[1:])), "id offsets")
-        ids = [data[a:b].decode() for a, b in zip(offsets, offsets[1:])]
+        return arrays[prefix + ".ids"]["values"], b"", []
+    offsets = arrays[prefix + ".idOffsets"]["values"]
+    data = bytes(arrays[prefix + ".idBytes"]["values"])
+    require(offsets[0] == 0 and offsets[-1] == len(data), "id offsets")
+    require(all(a <= b for a, b in zip(offsets, offsets[1:])), "id offsets")
+    return [data[a:b].decode() for a, b in zip(offsets, offsets[1:])], data, offsets
+
+
+def decode_keyed_index(arrays, prefix):
+    ids, _, offsets = index_ids(arrays, prefix)
+    require(arrays[prefix + ".key"]["shape"] == [1], "a key")
+    require(arrays[prefix + ".entries"]["shape"][1:] == [2], "entries")
+    key, words = arrays[prefix + ".key"]["values"][0], arrays[prefix + ".entries"]["values"]
+    slots = list(zip(words[0::2], words[1::2]))
+    size = len(slots)
+    require(size > len(ids), "slots")
+    for row, wanted in enumerate(ids):
+        if isinstance(wanted, int):
+            h, entry = keyed_hash(key, wanted), (wanted & MASK, row)
+        else:
+            h = keyed_hash(key, wanted.encode())
+            length = offsets[row + 1] - offsets[row]
+            entry = (h << 32 & MASK | row, offsets[row] << 25 | length)
+        position = h * size >> 64
+        while slots[position] != entry:
+            require(slots[position][1] != MASK, "an id is not in the index")
+            position = (position + 1) % size
+    require(sum(s[1] != MASK for s in slots) == len(ids), "a slot without an id")
+    require(all(s[0] == MASK for s in slots if s[1] == MASK), "an empty slot")
+    return ids
+
+
+def decode_index(arrays, prefix):
+    """An index of version 1."""
+    slots = arrays[prefix + ".slots"]["values"]
+    ids, _, _ = index_ids(arrays, prefix)
     size = len(slots)
     require(size >= 2 and size & size - 1 == 0 and size >= 2 * len(ids), "slots")
     for row, wanted in enumerate(ids):

@@ -1,39 +1,53 @@
 package import ByteCoding
 
-/// Finds the row of a customer or product id: open addressing over `StableHash`, every hit
-/// verified against the id itself.
+/// Finds the row of a customer or product id: open addressing over `KeyedHash`, every hit verified
+/// against the id itself.
 ///
 /// Arrays in an array file, each name after a prefix:
 /// ```
-/// .slots      u64 [power of two >= 2 * rows, at least 2]
-///             high 32 bits: high half of the id's hash; low 32 bits: row; all ones: empty.
-///             A search starts at hash & (slots - 1) and goes on by one, wrapping, to an empty slot
+/// .key        u64 [1]                     the key of the hash
+/// .entries    u64 [slots × 2]             more slots than rows; a search starts at slot
+///             ⌊hash · slots / 2^64⌋ and goes on by one, wrapping, to an empty slot
+///             integer ids: the id, the row
+///             text ids:    low half of the hash << 32 | row, byte offset << 25 | byte count
+///             empty:       all ones, all ones
 /// .ids        i64 [rows]                  integer ids, or
 /// .idOffsets  u64 [rows + 1] and
 /// .idBytes    u8  [bytes]                 text ids: row i is bytes[offsets[i] ..< offsets[i + 1]]
 /// ```
+/// A slot holds all that is needed to verify a hit or to go straight to where that lies: a look-up of
+/// an integer waits for memory once, one of a text twice.
+///
 /// Probes allocate nothing. Contents are not verified beyond the array file's checksums: with
 /// arrays that a writer here did not make an id may be missed, never a bound.
 package struct IDIndex: Sendable {
     /// The row number that stands for "no such id" in batches.
     package static let absent = UInt32.max
+    /// Bits of a slot's second word that hold the length of a text.
+    static let lengthBitCount = 25 as UInt64
+    static let lengthMask = 1 << lengthBitCount - 1 as UInt64
 
     /// Rows, which is also the number of ids.
     package let count: Int
-    private let slots: MappedArray<UInt64>
-    private let mask: UInt64
     /// Whether the ids are texts.
     package let holdsTexts: Bool
+    let slots: MappedArray<UInt64>
+    let hash: KeyedHash
     // One of the two kinds is empty. Not an enum: taking its payload out costs two atomic counts
     // a probe, which also keep the cache misses of neighbouring probes from overlapping.
     private let integerIDs: MappedArray<Int64>
     private let idOffsets: MappedArray<UInt64>
-    private let idBytes: MappedArray<UInt8>
+    let idBytes: MappedArray<UInt8>
 
     /// Opens the index whose arrays' names start with `prefix`; takes constant time.
+    /// - Throws: `unsupportedVersion` for an index of an earlier release, which has no key.
     package init(reading file: ArrayFile, prefix: String = "index") throws(StoreError) {
-        slots = try file.array("\(prefix).slots", of: UInt64.self, shape: [-1])
-        mask = UInt64(slots.count) &- 1
+        if file.entry("\(prefix).key") == nil, file.entry("\(prefix).slots") != nil {
+            throw .unsupportedVersion(path: file.path, actual: 1, expected: 2)
+        }
+        let key = try file.array("\(prefix).key", of: UInt64.self, shape: [1])
+        hash = KeyedHash(key: key[0])
+        slots = try file.array("\(prefix).entries", of: UInt64.self, shape: [-1, 2])
         if file.entry("\(prefix).ids") != nil {
             holdsTexts = false
             integerIDs = try file.array("\(prefix).ids", of: Int64.self, shape: [-1])
@@ -47,34 +61,11 @@ package struct IDIndex: Sendable {
             idBytes = try file.array("\(prefix).idBytes", of: UInt8.self, shape: [-1])
             count = idOffsets.count - 1
         }
-        guard count >= 0, count <= Limits.indexRowCount, slots.count > count,
-            slots.count.nonzeroBitCount == 1
-        else {
+        guard count >= 0, count <= Limits.indexRowCount, slots.shape[0] > count else {
             throw .corrupt(
-                path: file.path, byteOffset: file.entry("\(prefix).slots")?.byteOffset ?? 0,
-                reason: "an index of \(slots.count) slots does not fit \(count) ids")
+                path: file.path, byteOffset: file.entry("\(prefix).entries")?.byteOffset ?? 0,
+                reason: "an index of \(slots.shape[0]) slots does not fit \(count) ids")
         }
-    }
-
-    /// The row of an integer id; nil for an unknown one and where the ids are texts.
-    package func find(integer id: Int64) -> Int? {
-        let row = slots.withSpan { slots in
-            integerIDs.withSpan { Self.probe(id, StableHash.hash(id), slots, $0, mask) }
-        }
-        return row == Self.absent ? nil : Int(row)
-    }
-
-    /// The row of a text id given as UTF-8; nil for an unknown one and where the ids are integers.
-    package func find(utf8 id: RawSpan) -> Int? {
-        guard holdsTexts else { return nil }
-        let row = slots.withSpan { slots in
-            idOffsets.withSpan { offsets in
-                idBytes.withSpan {
-                    Self.probe(id, StableHash.hash(id), slots, offsets, $0, mask)
-                }
-            }
-        }
-        return row == Self.absent ? nil : Int(row)
     }
 
     package func find(utf8 id: [UInt8]) -> Int? { find(utf8: id.span.bytes) }
@@ -86,154 +77,103 @@ package struct IDIndex: Sendable {
         }
     }
 
-    /// Finds many integer ids; a row is `absent` where there is none.
-    ///
-    /// The cache misses of some forty ids overlap (Unsafe+IDProbe.swift).
-    /// - Precondition: `rows` is as long as `integers`.
-    package func find(integers: Span<Int64>, rows: inout MutableSpan<UInt32>) {
-        precondition(integers.count == rows.count, "one row number an id")
-        slots.withSpan { slots in
-            integerIDs.withSpan { values in
-                Self.probe(integers, &rows, slots, values, mask)
-            }
-        }
-    }
-
-    /// Finds many text ids, their cache misses overlapping; a row is `absent` where there is none.
-    package func find(texts: TextArray) -> [UInt32] {
-        guard holdsTexts else { return [UInt32](repeating: Self.absent, count: texts.count) }
-        return slots.withSpan { slots in
-            idOffsets.withSpan { offsets in
-                idBytes.withSpan { Self.probe(texts, slots, offsets, $0, mask) }
-            }
-        }
-    }
-
     /// The id of a row. Traps outside `0 ..< count`.
     package subscript(row: Int) -> EntityID {
         guard holdsTexts else { return .integer(integerIDs[row]) }
-        let place = idOffsets.withSpan { Self.range(row, $0, idBytes.count) }
-        guard let range = place else { return .text("") }
+        let (start, end) = (idOffsets[row], idOffsets[row + 1])
+        // Offsets that no writer makes.
+        guard start <= end, end <= UInt64(idBytes.count) else { return .text("") }
         return .text(
             idBytes.withSpan { span in
-                String(decoding: range.map { span[$0] }, as: UTF8.self)
+                String(decoding: (Int(start)..<Int(end)).map { span[$0] }, as: UTF8.self)
             })
-    }
-
-    static func probe(
-        _ id: Int64, _ hash: UInt64, _ slots: Span<UInt64>, _ values: Span<Int64>, _ mask: UInt64
-    ) -> UInt32 {
-        var position = hash & mask
-        // Bounded, because nothing but the writer's care puts an empty slot in the table.
-        for _ in 0..<slots.count {
-            let slot = slots[Int(position)]
-            if slot == .max { return absent }
-            let row = UInt32(truncatingIfNeeded: slot)
-            if slot >> 32 == hash >> 32, Int(row) < values.count, values[Int(row)] == id {
-                return row
-            }
-            position = (position &+ 1) & mask
-        }
-        return absent
-    }
-
-    static func probe(
-        _ id: RawSpan, _ hash: UInt64, _ slots: Span<UInt64>, _ offsets: Span<UInt64>,
-        _ bytes: Span<UInt8>, _ mask: UInt64
-    ) -> UInt32 {
-        var position = hash & mask
-        for _ in 0..<slots.count {
-            let slot = slots[Int(position)]
-            if slot == .max { return absent }
-            let row = UInt32(truncatingIfNeeded: slot)
-            if slot >> 32 == hash >> 32, Int(row) + 1 < offsets.count,
-                let range = range(Int(row), offsets, bytes.count),
-                id.isEqual(to: bytes.bytes.extracting(range))
-            {
-                return row
-            }
-            position = (position &+ 1) & mask
-        }
-        return absent
-    }
-
-    /// Where the bytes of a text id are; nil for offsets that no writer makes.
-    private static func range(
-        _ row: Int, _ offsets: Span<UInt64>, _ byteCount: Int
-    ) -> Range<Int>? {
-        let start = offsets[row]
-        let end = offsets[row + 1]
-        guard start <= end, end <= UInt64(byteCount) else { return nil }
-        return Int(start)..<Int(end)
     }
 }
 
 extension IDIndex {
     /// Adds the arrays of an index over `ids` to a file that is being built.
-    /// - Throws: `invalidInput` where an id occurs twice; `limitExceeded` over 2^32 - 2 ids.
+    ///
+    /// The key follows from the ids: the same ids give the same bytes, and whoever can choose some of
+    /// them cannot choose ones that collide without changing the key.
+    /// - Throws: `invalidInput` where an id occurs twice; `limitExceeded` over 2^32 - 2 ids, for an
+    ///   id over 16 MiB and over 2^39 - 2 bytes of ids.
     package static func add(
         _ ids: IDColumn, to writer: inout ArrayFileWriter, prefix: String = "index"
     ) throws(StoreError) {
-        guard ids.count <= Limits.indexRowCount else {
-            throw .limitExceeded(
-                path: prefix, byteOffset: 0, what: "the number of ids", actual: ids.count,
-                limit: Limits.indexRowCount)
-        }
-        var slotCount = 2
-        while slotCount < ids.count * 2 { slotCount *= 2 }
-        var slots = [UInt64](repeating: .max, count: slotCount)
+        try check("the number of ids", ids.count, Limits.indexRowCount, prefix)
+        let slotCount = ids.count * 2 + 1
+        let key: UInt64
+        let slots: [UInt64]
         switch ids {
         case .integers(let values):
-            for (row, id) in values.enumerated() {
-                try insert(row, StableHash.hash(id), prefix, &slots) { values[$0] == id }
-            }
+            key = KeyedHash(key: 0).hash(values.span.bytes)
+            slots = try table(values, slotCount, KeyedHash(key: key), prefix)
             writer.add("\(prefix).ids", values)
         case .texts(let texts):
-            let bytes = texts.bytes.span.bytes
-            for row in 0..<texts.count {
-                let id = bytes.extracting(texts.offsets[row]..<texts.offsets[row + 1])
-                try insert(row, StableHash.hash(id), prefix, &slots) { other in
-                    texts.utf8(other) == texts.utf8(row)
-                }
-            }
+            try check("the bytes of all ids", texts.bytes.count, Limits.indexByteCount, prefix)
+            key = KeyedHash(key: 0).hash(texts.bytes.span.bytes)
+            slots = try table(texts, slotCount, KeyedHash(key: key), prefix)
             writer.add("\(prefix).idOffsets", texts.offsets.map { UInt64($0) })
             writer.add("\(prefix).idBytes", texts.bytes)
         }
-        writer.add("\(prefix).slots", slots)
+        writer.add("\(prefix).key", [key])
+        writer.add("\(prefix).entries", slots, shape: [slotCount, 2])
     }
 
-    private static func insert(
-        _ row: Int, _ hash: UInt64, _ prefix: String, _ slots: inout [UInt64],
-        isSame: (Int) -> Bool
+    private static func check(
+        _ what: String, _ actual: Int, _ limit: Int, _ prefix: String
     ) throws(StoreError) {
-        let mask = slots.count - 1
-        var position = Int(truncatingIfNeeded: hash) & mask
-        while slots[position] != .max {
-            let slot = slots[position]
-            if slot >> 32 == hash >> 32, isSame(Int(UInt32(truncatingIfNeeded: slot))) {
-                throw .invalidInput(
-                    path: prefix,
-                    reason: "rows \(UInt32(truncatingIfNeeded: slot)) and \(row) have the same id")
-            }
-            position = (position + 1) & mask
-        }
-        slots[position] = (hash & 0xFFFF_FFFF_0000_0000) | UInt64(row)
+        guard actual > limit else { return }
+        throw .limitExceeded(path: prefix, byteOffset: 0, what: what, actual: actual, limit: limit)
     }
-}
 
-extension RawSpan {
-    /// Whether two spans hold the same bytes.
-    func isEqual(to other: RawSpan) -> Bool {
-        guard byteCount == other.byteCount else { return false }
-        var offset = 0
-        while let a: UInt64 = integer(at: offset), let b: UInt64 = other.integer(at: offset) {
-            if a != b { return false }
-            offset += 8
+    private static func table(
+        _ ids: [Int64], _ slotCount: Int, _ hash: KeyedHash, _ prefix: String
+    ) throws(StoreError) -> [UInt64] {
+        var slots = [UInt64](repeating: .max, count: 2 * slotCount)
+        for (row, id) in ids.enumerated() {
+            let word = UInt64(bitPattern: id)
+            var slot = home(hash.hash(id), slotCount)
+            while slots[2 * slot + 1] != .max {
+                if slots[2 * slot] == word { throw repeated(slots[2 * slot + 1], row, prefix) }
+                slot = slot + 1 == slotCount ? 0 : slot + 1
+            }
+            slots[2 * slot] = word
+            slots[2 * slot + 1] = UInt64(row)
         }
-        while let a: UInt8 = integer(at: offset), let b: UInt8 = other.integer(at: offset) {
-            if a != b { return false }
-            offset += 1
+        return slots
+    }
+
+    private static func table(
+        _ ids: TextArray, _ slotCount: Int, _ hash: KeyedHash, _ prefix: String
+    ) throws(StoreError) -> [UInt64] {
+        var slots = [UInt64](repeating: .max, count: 2 * slotCount)
+        let bytes = ids.bytes.span.bytes
+        for row in 0..<ids.count {
+            let range = ids.offsets[row]..<ids.offsets[row + 1]
+            try check("the bytes of an id", range.count, Limits.textByteCount, prefix)
+            let hash = hash.hash(bytes.extracting(range))
+            var slot = home(hash, slotCount)
+            while slots[2 * slot + 1] != .max {
+                let other = slots[2 * slot]
+                if other >> 32 == hash & 0xFFFF_FFFF,
+                    ids.utf8(Int(other & 0xFFFF_FFFF)) == ids.utf8(row)
+                {
+                    throw repeated(other & 0xFFFF_FFFF, row, prefix)
+                }
+                slot = slot + 1 == slotCount ? 0 : slot + 1
+            }
+            slots[2 * slot] = hash << 32 | UInt64(row)
+            slots[2 * slot + 1] = UInt64(range.lowerBound) << lengthBitCount | UInt64(range.count)
         }
-        return true
+        return slots
+    }
+
+    private static func home(_ hash: UInt64, _ slotCount: Int) -> Int {
+        Int(truncatingIfNeeded: hash.multipliedFullWidth(by: UInt64(slotCount)).high)
+    }
+
+    private static func repeated(_ first: UInt64, _ row: Int, _ prefix: String) -> StoreError {
+        .invalidInput(path: prefix, reason: "rows \(first) and \(row) have the same id")
     }
 }

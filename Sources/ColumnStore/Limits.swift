@@ -25,6 +25,8 @@ package enum Limits {
     package static let cardByteCount = 256 << 20
     /// Rows of an id index: row numbers are 32 bits and all ones means absent.
     package static let indexRowCount = Int(UInt32.max) - 1
+    /// Bytes of all text ids of an index: an offset has 39 bits and all ones means an empty slot.
+    package static let indexByteCount = 1 << 39 - 2
     /// Fields of a row strip.
     package static let stripFieldCount = 1_024
     /// Bytes of a manifest.

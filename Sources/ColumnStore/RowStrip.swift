@@ -42,12 +42,6 @@ package struct RowStrip: Sendable {
         word(row, index >> 6) >> UInt64(index & 63) & 1 == 1
     }
 
-    /// Word `index` of a row's validity bits.
-    package func validityWord(_ index: Int = 0, row: Int) -> UInt64 {
-        precondition(index >= 0 && index < schema.validityWordCount)
-        return word(row, index)
-    }
-
     /// The stored bits of a field, zero-extended; zero where it has no value.
     package func bits(field index: Int, row: Int) -> UInt64 {
         let field = schema.fields[index]
@@ -77,77 +71,9 @@ package struct RowStrip: Sendable {
         }
     }
 
-    /// Copies a field of many rows; zero where it has no value or the row is `IDIndex.absent`.
-    /// - Precondition: the field's type is int32; `values` is as long as `rows`; rows exist.
-    package func copy(
-        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Int32>
-    ) {
-        precondition(schema.fields[index].type == .int32)
-        gather(index, rows, &values) { Int32(truncatingIfNeeded: $0) }
-    }
-
-    /// As for Int32, for a field of type int64.
-    package func copy(
-        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Int64>
-    ) {
-        precondition(schema.fields[index].type == .int64)
-        gather(index, rows, &values) { Int64(bitPattern: $0) }
-    }
-
-    /// As for Int32, for a field of type float32.
-    package func copy(
-        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Float>
-    ) {
-        precondition(schema.fields[index].type == .float32)
-        gather(index, rows, &values) { Float(bitPattern: UInt32(truncatingIfNeeded: $0)) }
-    }
-
-    /// As for Int32, for a field of type float64.
-    package func copy(
-        field index: Int, rows: Span<UInt32>, into values: inout MutableSpan<Double>
-    ) {
-        precondition(schema.fields[index].type == .float64)
-        gather(index, rows, &values) { Double(bitPattern: $0) }
-    }
-
-    /// Sets bit i of `bits` (LSB first within a byte) where row i has a value for the field and
-    /// clears the others; absent rows count as without value.
-    /// - Precondition: `bits` has a bit for every row.
-    package func copyValidity(
-        field index: Int, rows: Span<UInt32>, into bits: inout MutableSpan<UInt8>
-    ) {
-        precondition(bits.count * 8 >= rows.count)
-        for byte in bits.indices { bits[byte] = 0 }
-        for position in rows.indices {
-            let row = rows[position]
-            if row != IDIndex.absent, isValid(field: index, row: Int(row)) {
-                bits[position >> 3] |= 1 << UInt8(position & 7)
-            }
-        }
-    }
-
     private func word(_ row: Int, _ word: Int) -> UInt64 {
         precondition(row >= 0 && row < rowCount, "row outside the strip")
         return words[row &* wordsPerRow &+ word]
-    }
-
-    @inline(__always)
-    private func gather<T>(
-        _ index: Int, _ rows: Span<UInt32>, _ values: inout MutableSpan<T>,
-        _ convert: (UInt64) -> T
-    ) {
-        precondition(rows.count == values.count, "one value a row")
-        let field = schema.fields[index]
-        let shift = UInt64((field.offset & 4) * 8)
-        let mask: UInt64 = field.type.byteCount == 8 ? .max : 0xFFFF_FFFF
-        let place = field.offset >> 3
-        words.withSpan { words in
-            for position in rows.indices {
-                let row = rows[position]
-                let bits = row == IDIndex.absent ? 0 : words[Int(row) &* wordsPerRow &+ place]
-                values[position] = convert(bits >> shift & mask)
-            }
-        }
     }
 }
 

@@ -160,17 +160,25 @@ private struct Wanted {
     /// - Returns: the sum of the bits.
     func lookUp(_ index: IDIndex, _ strip: RowStrip) -> UInt64 {
         var rows: [UInt32] = []
-        var values: [Float] = []
+        var gathered = GatheredFields()
+        let fields = Array(strip.schema.fields.indices)
         var sum: UInt64 = 0
         for batch in batches {
             Self.find(batch, index, &rows)
-            strip.prefetch(rows: rows.span)
-            if values.count != rows.count { values = [Float](repeating: 0, count: rows.count) }
-            for field in strip.schema.fields.indices {
-                var lanes = values.mutableSpan
-                strip.copy(field: field, rows: rows.span, into: &lanes)
-                for value in values { sum &+= UInt64(value.bitPattern) }
+            gathered.gather(fields, rows: rows.span, of: strip)
+            for field in 0..<gathered.count {
+                sum &+= gathered.withLanes(field, Self.sum)
             }
+        }
+        return sum
+    }
+
+    private static func sum(_ lanes: RawSpan) -> UInt64 {
+        var sum: UInt64 = 0
+        var offset = 0
+        while let bits: UInt32 = lanes.integer(at: offset) {
+            sum &+= UInt64(bits)
+            offset += 4
         }
         return sum
     }
@@ -194,15 +202,13 @@ private struct Wanted {
     }
 
     private static func find(_ batch: IDColumn, _ index: IDIndex, _ rows: inout [UInt32]) {
+        if rows.count != batch.count {
+            rows = [UInt32](repeating: IDIndex.absent, count: batch.count)
+        }
+        var found = rows.mutableSpan
         switch batch {
-        case .integers(let ids):
-            if rows.count != ids.count {
-                rows = [UInt32](repeating: IDIndex.absent, count: ids.count)
-            }
-            var found = rows.mutableSpan
-            index.find(integers: ids.span, rows: &found)
-        case .texts(let texts):
-            rows = index.find(texts: texts)
+        case .integers(let ids): index.find(integers: ids.span, rows: &found)
+        case .texts(let texts): index.find(texts: texts, rows: &found)
         }
     }
 }

@@ -24,32 +24,31 @@ struct LookupField: Sendable {
     var byteCount: Int { type == .int64 || type == .float64 ? 8 : 4 }
 }
 
-/// Arrays that a look-up of many ids works in; an event loop keeps them between requests, so that
-/// a look-up in steady state allocates nothing for them.
+/// Memory that a look-up of many ids works in; an event loop keeps it between requests, so that a
+/// look-up in steady state allocates nothing for it.
 struct LookupScratch {
     var ids: [Int64] = []
     var rows: [UInt32] = []
-    var int32: [Int32] = []
-    var int64: [Int64] = []
-    var float32: [Float] = []
-    var float64: [Double] = []
-    /// Bit k: field k has a value in every row. Only the strip's first validity word is looked at.
-    var validEverywhere: UInt64 = 0
+    var statuses: [Int32] = []
+    var gathered = GatheredFields()
 
     /// Row numbers of the ids, in `rows`; `IDIndex.absent` where unknown.
     mutating func find(
         _ layout: LookupLayout, _ body: RawSpan, in customers: IDIndex, limits: WireLimits
     ) throws(WireError) {
+        resize(&rows, layout.idCount, IDIndex.absent)
         switch layout.idKind {
         case .integer:
             resize(&ids, layout.idCount, 0)
-            resize(&rows, layout.idCount, IDIndex.absent)
-            for index in ids.indices { ids[index] = layout.integerID(index, body) }
+            layout.copyIntegerIDs(body, into: &ids)
+            // A reference, no copy: two members cannot be lent at once.
             let wanted = ids
             var found = rows.mutableSpan
             customers.find(integers: wanted.span, rows: &found)
         case .text:
-            rows = customers.find(texts: try layout.texts(body, limits: limits))
+            let wanted = try layout.texts(body, limits: limits)
+            var found = rows.mutableSpan
+            customers.find(texts: wanted, rows: &found)
         }
     }
 }
@@ -86,17 +85,36 @@ struct LookupAnswer {
     func write(
         _ scratch: inout LookupScratch, bodyStart: Int, into writer: inout ByteWriter
     ) {
-        let rowCount = scratch.rows.count
-        if rowCount > 1 { strip.prefetch(rows: scratch.rows.span) }
+        let rows = scratch.rows
+        let rowCount = rows.count
         var table = TableWriter(
             rowCount: rowCount, columnCount: fields.count + 1, bodyStart: bodyStart, into: &writer)
         if rowCount == 1 {
-            writeOne(scratch.rows[0], &table, &writer)
-        } else {
-            writeStatus(&scratch, &table, &writer)
-            for field in fields { write(field, &scratch, &table, &writer) }
+            writeOne(rows[0], &table, &writer)
+            return
         }
+        // Fields in lots whose columns stay in a cache until they are copied into the answer. The
+        // first one brings the records, which the status lies in too.
+        let lot = max(1, Self.lotByteCount / (rowCount * GatheredFields.fieldByteCount))
+        var first = 0
+        repeat {
+            let part = fields[first..<min(first + lot, fields.count)]
+            scratch.gathered.gather(part.map(\.index), rows: rows.span, of: strip)
+            if first == 0 { writeStatus(&scratch, &table, &writer) }
+            for (position, field) in part.enumerated() {
+                scratch.gathered.withLanes(position) { lanes in
+                    scratch.gathered.withValidity(position) { validity in
+                        table.add(
+                            field.id, field.type, lanes: lanes, validity: validity, into: &writer)
+                    }
+                }
+            }
+            first += lot
+        } while first < fields.count
     }
+
+    /// Bytes of the fields that are gathered at once, at most.
+    private static let lotByteCount = 1 << 20
 
     private func status(_ row: UInt32) -> Int32 {
         row == IDIndex.absent
@@ -130,65 +148,11 @@ struct LookupAnswer {
     private func writeStatus(
         _ scratch: inout LookupScratch, _ table: inout TableWriter, _ writer: inout ByteWriter
     ) {
-        resize(&scratch.int32, scratch.rows.count, 0)
-        // Status and validity lie in one cache line; asking each field for each row later took a
-        // sixth of the whole look-up.
-        var validEverywhere = UInt64.max
+        resize(&scratch.statuses, scratch.rows.count, 0)
         for position in scratch.rows.indices {
-            let row = scratch.rows[position]
-            scratch.int32[position] = status(row)
-            validEverywhere &= row == IDIndex.absent ? 0 : strip.validityWord(row: Int(row))
+            scratch.statuses[position] = status(scratch.rows[position])
         }
-        scratch.validEverywhere = validEverywhere
-        table.add(WireColumn(.rowStatus, .int32(scratch.int32)), into: &writer)
-    }
-
-    private func write(
-        _ field: LookupField, _ scratch: inout LookupScratch, _ table: inout TableWriter,
-        _ writer: inout ByteWriter
-    ) {
-        let rows = scratch.rows
-        let count = rows.count
-        let values: WireValues
-        switch field.type {
-        case .int32:
-            resize(&scratch.int32, count, 0)
-            var lanes = scratch.int32.mutableSpan
-            strip.copy(field: field.index, rows: rows.span, into: &lanes)
-            values = .int32(scratch.int32)
-        case .int64:
-            resize(&scratch.int64, count, 0)
-            var lanes = scratch.int64.mutableSpan
-            strip.copy(field: field.index, rows: rows.span, into: &lanes)
-            values = .int64(scratch.int64)
-        case .float32:
-            resize(&scratch.float32, count, 0)
-            var lanes = scratch.float32.mutableSpan
-            strip.copy(field: field.index, rows: rows.span, into: &lanes)
-            values = .float32(scratch.float32)
-        case .float64:
-            resize(&scratch.float64, count, 0)
-            var lanes = scratch.float64.mutableSpan
-            strip.copy(field: field.index, rows: rows.span, into: &lanes)
-            values = .float64(scratch.float64)
-        case .text:
-            values = .text(TextArray(repeatElement("", count: count)))
-        }
-        let isComplete = field.index < 64 && scratch.validEverywhere >> UInt64(field.index) & 1 == 1
-        let validity = isComplete ? nil : validity(field, rows)
-        table.add(WireColumn(field.id, values, validity: validity), into: &writer)
-    }
-
-    /// Nil where every row has a value.
-    private func validity(_ field: LookupField, _ rows: [UInt32]) -> ValidityBitmap? {
-        func isValid(_ row: UInt32) -> Bool {
-            row != IDIndex.absent && strip.isValid(field: field.index, row: Int(row))
-        }
-        guard let firstMissing = rows.firstIndex(where: { !isValid($0) }) else { return nil }
-        var bitmap = ValidityBitmap(missing: rows.count)
-        for position in rows.indices where position < firstMissing || isValid(rows[position]) {
-            bitmap.setValid(position)
-        }
-        return bitmap
+        table.add(
+            .rowStatus, .int32, lanes: scratch.statuses.span.bytes, validity: nil, into: &writer)
     }
 }

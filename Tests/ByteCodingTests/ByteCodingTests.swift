@@ -100,3 +100,75 @@ import Testing
         #expect(Set((0..<10_000).map { StableHash.hash(Int64($0)) }).count == 10_000)
     }
 }
+
+@Suite struct KeyedHashTests {
+    /// These values are part of the file format: they may never change. tools/decode_store.py gave
+    /// them.
+    @Test func valuesAreFixed() {
+        let hash = KeyedHash(key: 1)
+        let integers: [(Int64, UInt64)] = [
+            (0, 0x9CD5_F79A_B51D_0CA5),
+            (1, 0xC4A0_6B24_AC26_4D30),
+            (-1, 0x144B_E3B1_89A8_B130),
+            (17850, 0x7FE3_5E43_29C1_E3FA),
+        ]
+        for (id, value) in integers { #expect(hash.hash(id) == value, "\(id)") }
+        let texts: [(String, UInt64)] = [
+            ("", 0xFA18_0FC0_C183_CEC1),
+            ("a", 0x2434_97EA_8DD9_DCF9),
+            ("ab", 0x3F06_B3F7_2D61_CCB3),
+            ("abc", 0x2267_3062_B893_E29F),
+            ("abcd", 0x9D49_8EBB_19C2_3CB2),
+            ("abcdefg", 0x764E_3F8C_D44A_3DD9),
+            ("abcdefgh", 0x04A8_4C5C_D231_0342),
+            ("abcdefghijklmno", 0x6777_8BBA_28CE_A564),
+            ("abcdefghijklmnop", 0x7E23_FA3F_D5B2_E668),
+            ("abcdefghijklmnopq", 0xEC11_0DFA_181A_0CC4),
+            ("C-00c0ffee00c0ffee", 0x9F15_C7E9_FBC9_6BFF),
+            ("abcdefghijklmnopqrstuvwxyz012345", 0x4E3F_1BB3_00A5_422B),
+            ("abcdefghijklmnopqrstuvwxyz0123456", 0x191E_4FD4_E6F0_7663),
+        ]
+        for (text, value) in texts {
+            #expect(hash.hash(Array(text.utf8).span.bytes) == value, "\(text)")
+        }
+    }
+
+    /// Ids of a pattern share slots as often as random ones do, under any key: the mean way to a free
+    /// slot of a table twice as large is half a slot for ideal hashes. Knuth, The Art of Computer
+    /// Programming 3, section 6.4.
+    @Test(arguments: [0, 1, 2, .max, 0x8000_0000_0000_0000] as [UInt64])
+    func patternsSpread(key: UInt64) {
+        let hash = KeyedHash(key: key)
+        let count = 20_000
+        func meanWay(_ hashes: [UInt64]) -> Double {
+            var isTaken = [Bool](repeating: false, count: 2 * count)
+            var way = 0
+            for hash in hashes {
+                var slot = Int(hash.multipliedFullWidth(by: UInt64(2 * count)).high)
+                while isTaken[slot] {
+                    way += 1
+                    slot = (slot + 1) % (2 * count)
+                }
+                isTaken[slot] = true
+            }
+            return Double(way) / Double(count)
+        }
+        func text(_ id: Int) -> UInt64 { hash.hash(Array("C-\(id)".utf8).span.bytes) }
+        func long(_ id: Int) -> UInt64 {
+            hash.hash(Array("customer \(id) of the first shop".utf8).span.bytes)
+        }
+        let ids = 0..<count
+        for (name, hashes) in [
+            ("ascending", ids.map { hash.hash(Int64($0)) }),
+            ("negative", ids.map { hash.hash(Int64(-$0)) }),
+            ("high half", ids.map { hash.hash(Int64($0) << 32) }),
+            ("of 1,000", ids.map { hash.hash(Int64($0) * 1_000) }),
+            ("texts", ids.map(text)), ("long texts", ids.map(long)),
+        ] {
+            let way = meanWay(hashes)
+            #expect(way > 0.4 && way < 0.6, "\(name): \(way)")
+            // The half that is kept as a tag too.
+            #expect(Set(hashes.map { UInt32(truncatingIfNeeded: $0) }).count > count - 5, "\(name)")
+        }
+    }
+}

@@ -32,6 +32,14 @@ import Testing
         let expected = try Array(Data(contentsOf: URL(fileURLWithPath: json)))
         #expect(try VectorText.describe(golden) == expected)
     }
+
+    @Test(arguments: [("index-integers.arr", "index"), ("index-texts.arr", "customers")])
+    func indexesOfVersionOneAreRefused(name: String, prefix: String) throws {
+        let path = Self.folder + "/" + name
+        #expect(throws: StoreError.unsupportedVersion(path: path, actual: 1, expected: 2)) {
+            _ = try IDIndex(reading: try ArrayFile(path: path), prefix: prefix)
+        }
+    }
 }
 
 private struct Vector {
@@ -56,13 +64,13 @@ private enum Vectors {
             Vector(name: "nulls-2.seg", holdsLZ4: true, write: writeNullsLanes),
             Vector(name: "tiny.arr", write: writeTinyArrays),
             Vector(name: "types.arr", write: writeTypes),
-            Vector(name: "index-integers.arr") { path in
+            Vector(name: "index-integers-2.arr") { path in
                 var writer = ArrayFileWriter(kind: "index")
                 try IDIndex.add(
                     .integers([17_850, -1, 0, .max, .min, 12_345, 12_346]), to: &writer)
                 try writer.write(to: path)
             },
-            Vector(name: "index-texts.arr") { path in
+            Vector(name: "index-texts-2.arr") { path in
                 var writer = ArrayFileWriter(kind: "index")
                 try IDIndex.add(
                     .texts(TextArray(["", "a", "customer 1", "Größe", "日本"])), to: &writer,
@@ -549,8 +557,8 @@ private enum VectorText {
             ] as [String: Any]
         }
         for name in file.names {
-            if name.hasSuffix(".slots") {
-                let index = try IDIndex(reading: file, prefix: String(name.dropLast(6)))
+            if name.hasSuffix(".entries") {
+                let index = try IDIndex(reading: file, prefix: String(name.dropLast(8)))
                 let ids = (0..<index.count).map { index[$0] }
                 #expect(ids.indices.allSatisfy { index.find(ids[$0]) == $0 })
                 result["ids"] = ids.map { id -> Any in

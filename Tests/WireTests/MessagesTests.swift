@@ -73,8 +73,9 @@ struct MessagesTests {
         let body = writer.bytes
         let layout = try LookupLayout(body.span.bytes)
         #expect(layout.idCount == 2)
-        #expect(layout.integerID(0, body.span.bytes) == 5)
-        #expect(layout.integerID(1, body.span.bytes) == -7)
+        var ids: [Int64] = [0, 0]
+        layout.copyIntegerIDs(body.span.bytes, into: &ids)
+        #expect(ids == [5, -7])
         #expect(layout.columns(body.span.bytes) == [.valueTier, .revenue, .margin])
         #expect(body.count == 8 + 8 + 16)
     }

@@ -126,4 +126,46 @@ struct TableTests {
         #expect(Samples.topCustomers[.entityID]?.ids?[1] == .integer(12_583))
         #expect(Samples.manyRows[.firstOfSnapshot]?.ids == nil)
     }
+
+    /// Lanes as bytes become the same table as an array: whole, with missing rows, constant, empty.
+    @Test(arguments: sizes) func lanesAtHand(rowCount: Int) throws {
+        var random = SeededRandom(seed: 4, stream: UInt64(rowCount))
+        var columns: [WireColumn] = []
+        for type in ColumnType.allCases where type != .text {
+            let validity = ValidityBitmap((0..<rowCount).map { _ in random.below(3) > 0 })
+            let values = Self.cleared(Self.values(type, rowCount, &random), validity)
+            let id = ColumnID(rawValue: UInt16(columns.count + 1))
+            columns.append(WireColumn(id, values))
+            columns.append(WireColumn(id, values, validity: validity))
+            let nothing = ValidityBitmap(missing: rowCount)
+            let zeros = Self.cleared(values, nothing)
+            columns.append(WireColumn(id, zeros))
+            columns.append(WireColumn(id, zeros, validity: nothing))
+        }
+        var (arrays, lanes) = (ByteWriter(), ByteWriter())
+        var table = TableWriter(
+            rowCount: rowCount, columnCount: columns.count, bodyStart: 0, into: &arrays)
+        var other = TableWriter(
+            rowCount: rowCount, columnCount: columns.count, bodyStart: 0, into: &lanes)
+        for column in columns {
+            table.add(column, into: &arrays)
+            var writer = ByteWriter()
+            switch column.values {
+            case .int32(let values): writer.append(lanes: values)
+            case .int64(let values): writer.append(lanes: values)
+            case .float32(let values): writer.append(lanes: values)
+            case .float64(let values): writer.append(lanes: values)
+            case .text: break
+            }
+            let bytes = writer.bytes
+            let (id, type) = (column.id, column.values.type)
+            if let bits = column.validity?.bytes {
+                other.add(
+                    id, type, lanes: bytes.span.bytes, validity: bits.span.bytes, into: &lanes)
+            } else {
+                other.add(id, type, lanes: bytes.span.bytes, validity: nil, into: &lanes)
+            }
+        }
+        #expect(arrays.bytes == lanes.bytes)
+    }
 }

@@ -275,9 +275,7 @@ func decodeTexts(
     try budget.charge(count + 1, times: MemoryLayout<Int>.stride, field: field, at: offsetsAt)
     try budget.charge(byteCount, times: 1, field: field, at: bytesAt)
     let bytes = try body.readBytes(field, at: bytesAt, count: byteCount)
-    guard body.text(at: bytesAt, count: byteCount) != nil else {
-        throw .invalidText(field: field, byteOffset: bytesAt)
-    }
+    guard isUTF8(bytes.span) else { throw .invalidText(field: field, byteOffset: bytesAt) }
     var offsets: [Int] = []
     offsets.reserveCapacity(count + 1)
     var previous = 0
@@ -299,3 +297,6 @@ func decodeTexts(
     }
     return texts
 }
+
+/// Without the copy that a String would be.
+private func isUTF8(_ bytes: Span<UInt8>) -> Bool { (try? UTF8Span(validating: bytes)) != nil }

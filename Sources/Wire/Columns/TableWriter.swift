@@ -98,6 +98,65 @@ package struct TableWriter: Sendable {
         writer.overwrite(UInt32(writer.count - start), at: place + 16)
     }
 
+    /// Adds a column of numbers whose lanes and bitmap are at hand as bytes: the same as `add` of a
+    /// `WireColumn`, without one.
+    /// - Parameters:
+    ///   - lanes: a number a row, little-endian, 0 where the row has none.
+    ///   - validity: a bit a row as in `ValidityBitmap`; nil where every row has a value.
+    package mutating func add(
+        _ id: ColumnID, _ type: ColumnType, lanes: RawSpan, validity: RawSpan?,
+        into writer: inout ByteWriter
+    ) {
+        precondition(type != .text && lanes.byteCount == rowCount * type.stride, "one lane a row")
+        var validCount = rowCount
+        if let validity {
+            precondition(validity.byteCount == (rowCount + 7) / 8, "a bitmap has one bit a row")
+            validCount = 0
+            for index in validity.byteOffsets {
+                validCount += (validity.integer(at: index, as: UInt8.self) ?? 0).nonzeroBitCount
+            }
+        }
+        if rowCount > 0, validCount == 0 {
+            addConstant(id, .missing(type), into: &writer)
+            return
+        }
+        let isComplete = validCount == rowCount
+        if isComplete, let bits = Self.constant(lanes, type) {
+            writer.overwrite(
+                Self.descriptorStart(id, type, .constant, 0), bits, at: descriptorOffset)
+            descriptorOffset += Self.descriptorBytes
+            return
+        }
+        let place = descriptorOffset
+        descriptorOffset += Self.descriptorBytes
+        writer.overwrite(
+            Self.descriptorStart(id, type, .plain, isComplete ? 0 : ColumnFlags.hasValidity),
+            at: place)
+        if let validity, !isComplete {
+            writer.alignBody(bodyStart)
+            writer.overwrite(UInt32(writer.count - bodyStart), at: place + 8)
+            writer.append(validity)
+        }
+        writer.alignBody(bodyStart)
+        writer.overwrite(UInt32(writer.count - bodyStart), at: place + 12)
+        writer.overwrite(UInt32(lanes.byteCount), at: place + 16)
+        writer.append(lanes)
+    }
+
+    /// The bits of the one value of all lanes, or nil where two differ or there is none.
+    private static func constant(_ lanes: RawSpan, _ type: ColumnType) -> UInt64? {
+        func same<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type) -> UInt64? {
+            guard let first: T = lanes.integer(at: 0) else { return nil }
+            var offset = MemoryLayout<T>.size
+            while let other: T = lanes.integer(at: offset) {
+                if other != first { return nil }
+                offset += MemoryLayout<T>.size
+            }
+            return UInt64(truncatingIfNeeded: first)
+        }
+        return type.stride == 8 ? same(UInt64.self) : same(UInt32.self)
+    }
+
     /// The first eight bytes of a descriptor.
     private static func descriptorStart(
         _ id: ColumnID, _ type: ColumnType, _ encoding: ColumnEncoding, _ flags: UInt8

@@ -123,9 +123,11 @@ package struct LookupLayout: Sendable, Equatable {
         (0..<columnCount).map { column($0, body) }
     }
 
-    /// Integer id `index`, 0 … idCount - 1. Only for `idKind == .integer`.
-    package func integerID(_ index: Int, _ body: RawSpan) -> Int64 {
-        body.integer(at: idsOffset + index * 8) ?? 0
+    /// All integer ids. Only for `idKind == .integer`.
+    /// - Precondition: `ids` is `idCount` long.
+    package func copyIntegerIDs(_ body: RawSpan, into ids: inout [Int64]) {
+        precondition(ids.count == idCount)
+        for index in ids.indices { ids[index] = body.integer(at: idsOffset + index * 8) ?? 0 }
     }
 
     /// All text ids, each at most 1,024 bytes. Only for `idKind == .text`.
@@ -140,10 +142,12 @@ package struct LookupLayout: Sendable, Equatable {
         let texts = try decodeTexts(
             body, count: idCount, offsetsAt: idsOffset, bytesAt: bytesAt, byteCount: end,
             field: .ids, budget: &budget)
-        for index in 0..<texts.count where texts.utf8(index).count > WireLimits.idBytes {
+        let offsets = texts.offsets
+        for index in 0..<texts.count
+        where offsets[index + 1] - offsets[index] > WireLimits.idBytes {
             throw .tooManyItems(
-                field: .ids, actual: texts.utf8(index).count, limit: WireLimits.idBytes,
-                byteOffset: idsOffset + index * 4)
+                field: .ids, actual: offsets[index + 1] - offsets[index],
+                limit: WireLimits.idBytes, byteOffset: idsOffset + index * 4)
         }
         return texts
     }

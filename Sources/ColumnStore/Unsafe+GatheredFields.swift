@@ -1,0 +1,235 @@
+internal import CPlatform
+
+/// Fields of many rows of a strip, turned from records into columns: what the answer to a look-up
+/// of many ids is made of. Its memory is kept for the next one.
+///
+/// Records are gone through once, a few rows at a time, while the cache lines of the rows behind
+/// them are on their way; a column after the other would read every line again for every field.
+package struct GatheredFields: Sendable {
+    /// Where a field's values are in a record and in `lanes`.
+    private struct Place {
+        let field: Int
+        let recordOffset: Int
+        let isWide: Bool
+        let laneOffset: Int
+    }
+
+    package private(set) var rowCount = 0
+    private var places: [Place] = []
+    private var lanes: [UInt64] = []
+    /// Bit k of word k / 64: every row has a value of field k.
+    private var complete: [UInt64] = []
+    /// A bit a row, words of 64 rows, for each bit of a strip's validity words.
+    private var validity: [UInt64] = []
+    /// The record of a row that does not exist.
+    private var absent: [UInt64] = []
+
+    package init() {}
+
+    package var count: Int { places.count }
+
+    /// The memory that a field of a row takes at most, without its validity.
+    package static let fieldByteCount = 8
+
+    /// Replaces the contents by fields of some rows; a value is zero where there is none, and so are
+    /// all values of a row that is `IDIndex.absent`. Traps outside the strip.
+    /// - Parameter fields: positions in the strip's schema.
+    package mutating func gather(_ fields: [Int], rows: Span<UInt32>, of strip: RowStrip) {
+        rowCount = rows.count
+        places.removeAll(keepingCapacity: true)
+        // 64 bytes more than a power of two, or columns would share few sets of a cache.
+        let stride = ((rowCount * Self.fieldByteCount + 63) / 64 + 1) * 64
+        for field in fields {
+            let source = strip.schema.fields[field]
+            places.append(
+                Place(
+                    field: field, recordOffset: source.offset, isWide: source.type.byteCount == 8,
+                    laneOffset: places.count * stride))
+        }
+        if rows.isEmpty { return }
+        let wordCount = strip.schema.validityWordCount
+        resize(&absent, strip.wordsPerRow)
+        resize(&complete, wordCount)
+        resize(&lanes, stride / 8 * places.count)
+        strip.words.withSpan { words in
+            words.withUnsafeBufferPointer { words in
+                absent.withUnsafeBufferPointer { absent in
+                    rows.withUnsafeBufferPointer { rows in
+                        let records = Records(rows, words, absent, strip.wordsPerRow)
+                        copyLanes(records)
+                        findComplete(records, wordCount)
+                        if places.contains(where: { !isComplete($0.field) }) {
+                            copyValidity(records, wordCount)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func resize(_ words: inout [UInt64], _ count: Int) {
+        if words.count < count { words = [UInt64](repeating: 0, count: count) }
+    }
+
+    private func isComplete(_ field: Int) -> Bool {
+        complete[field >> 6] >> UInt64(field & 63) & 1 == 1
+    }
+
+    /// Lends the values of a gathered field, as many as rows, little-endian.
+    package func withLanes<Result>(_ position: Int, _ body: (RawSpan) -> Result) -> Result {
+        let place = places[position]
+        return lanes.withUnsafeBytes { lanes in
+            let end = place.laneOffset + rowCount * (place.isWide ? 8 : 4)
+            return body(UnsafeRawBufferPointer(rebasing: lanes[place.laneOffset..<end]).bytes)
+        }
+    }
+
+    /// Lends a bit a row, least significant first, 1 where a gathered field has a value, zeros behind
+    /// the last; nil where every row has one.
+    package func withValidity<Result>(_ position: Int, _ body: (RawSpan?) -> Result) -> Result {
+        let field = places[position].field
+        if rowCount == 0 || isComplete(field) { return body(nil) }
+        return validity.withUnsafeBytes { words in
+            let start = field * 8 * ((rowCount + 63) / 64)
+            return body(
+                UnsafeRawBufferPointer(rebasing: words[start..<start + (rowCount + 7) / 8]).bytes)
+        }
+    }
+}
+
+/// The records of the wanted rows as pointers, for the length of a call.
+private struct Records {
+    let rows: UnsafeBufferPointer<UInt32>
+    private let base: UnsafePointer<UInt64>
+    private let absent: UnsafePointer<UInt64>
+    private let wordsPerRow: Int
+    private let rowCount: Int
+
+    /// - Precondition: `absent` is not empty and a strip without words has no row but absent ones.
+    init(
+        _ rows: UnsafeBufferPointer<UInt32>, _ words: UnsafeBufferPointer<UInt64>,
+        _ absent: UnsafeBufferPointer<UInt64>, _ wordsPerRow: Int
+    ) {
+        guard let none = absent.baseAddress else {
+            preconditionFailure("a record has at least two words")
+        }
+        self.rows = rows
+        base = words.baseAddress ?? none
+        self.absent = none
+        self.wordsPerRow = wordsPerRow
+        rowCount = words.count / wordsPerRow
+    }
+
+    /// The record of wanted row `index`.
+    @inline(__always)
+    subscript(index: Int) -> UnsafePointer<UInt64> {
+        let row = rows[index]
+        if row == IDIndex.absent { return absent }
+        precondition(Int(row) < rowCount, "row outside the strip")
+        return base + Int(row) &* wordsPerRow
+    }
+
+    @inline(__always)
+    func prefetch(_ index: Int) {
+        let record = self[index]
+        var word = 0
+        while word < wordsPerRow {
+            patron_prefetch_first(record + word)
+            word &+= 8
+        }
+    }
+}
+
+extension GatheredFields {
+    /// Rows whose records are asked for before they are read.
+    private static let distance = 16
+
+    private mutating func copyLanes(_ records: Records) {
+        let rowCount = rowCount
+        for index in 0..<min(Self.distance, rowCount) { records.prefetch(index) }
+        places.withUnsafeBufferPointer { places in
+            lanes.withUnsafeMutableBytes { lanes in
+                guard let target = lanes.baseAddress else { return }
+                for first in stride(from: 0, to: rowCount, by: 4) {
+                    let last = rowCount - 1
+                    for index in first..<first + 4 where index + Self.distance <= last {
+                        records.prefetch(index + Self.distance)
+                    }
+                    // Behind the last row it is copied again: a column has room for that.
+                    Self.copy(
+                        records[first], records[min(first + 1, last)],
+                        records[min(first + 2, last)], records[min(first + 3, last)], places,
+                        target, first)
+                }
+            }
+        }
+    }
+
+    /// Copies all fields of four rows, whose addresses stay in registers.
+    @inline(__always)
+    private static func copy(
+        _ a: UnsafePointer<UInt64>, _ b: UnsafePointer<UInt64>, _ c: UnsafePointer<UInt64>,
+        _ d: UnsafePointer<UInt64>, _ places: UnsafeBufferPointer<Place>,
+        _ target: UnsafeMutableRawPointer, _ first: Int
+    ) {
+        let (a, b) = (UnsafeRawPointer(a), UnsafeRawPointer(b))
+        let (c, d) = (UnsafeRawPointer(c), UnsafeRawPointer(d))
+        @inline(__always)
+        func copy<T: BitwiseCopyable>(_ offset: Int, _ target: UnsafeMutablePointer<T>) {
+            target[0] = a.load(fromByteOffset: offset, as: T.self)
+            target[1] = b.load(fromByteOffset: offset, as: T.self)
+            target[2] = c.load(fromByteOffset: offset, as: T.self)
+            target[3] = d.load(fromByteOffset: offset, as: T.self)
+        }
+        for place in places {
+            let lanes = target + place.laneOffset
+            if place.isWide {
+                copy(place.recordOffset, lanes.assumingMemoryBound(to: UInt64.self) + first)
+            } else {
+                copy(place.recordOffset, lanes.assumingMemoryBound(to: UInt32.self) + first)
+            }
+        }
+    }
+
+    private mutating func findComplete(_ records: Records, _ wordCount: Int) {
+        for word in 0..<wordCount {
+            var all = UInt64.max
+            for index in 0..<rowCount { all &= records[index][word] }
+            complete[word] = all
+        }
+    }
+
+    private mutating func copyValidity(_ records: Records, _ wordCount: Int) {
+        let count = (rowCount + 63) / 64
+        resize(&validity, wordCount * 64 * count)
+        for word in 0..<wordCount {
+            for start in stride(from: 0, to: rowCount, by: 64) {
+                var bits = InlineArray<64, UInt64>(repeating: 0)
+                for index in start..<min(start + 64, rowCount) {
+                    bits[index - start] = records[index][word]
+                }
+                Self.transpose(&bits)
+                for field in 0..<64 {
+                    validity[(word * 64 + field) * count + start / 64] = bits[field]
+                }
+            }
+        }
+    }
+
+    /// Bit j of word i becomes bit i of word j. Source: H. S. Warren, Hacker's Delight, 2nd edition,
+    /// section 7-3, with the least significant bit first.
+    private static func transpose(_ words: inout InlineArray<64, UInt64>) {
+        var (distance, mask): (Int, UInt64) = (32, 0xFFFF_FFFF)
+        while distance != 0 {
+            var index = 0
+            while index < 64 {
+                let bits = (words[index] >> UInt64(distance) ^ words[index + distance]) & mask
+                words[index] ^= bits << UInt64(distance)
+                words[index + distance] ^= bits
+                index = (index + distance + 1) & ~distance
+            }
+            distance >>= 1
+            mask ^= mask << UInt64(distance)
+        }
+    }
+}
