@@ -195,6 +195,64 @@ extension FeatureMatrix {
     }
 }
 
+@Suite struct EncodedRowsTests {
+    private func expectSame(_ samples: [Sample], _ rows: [Int], _ note: String) {
+        let all = EncodedRows(samples.map(\.column))
+        var patterns = [UInt64](repeating: 7, count: samples.count)
+        var isValid = [Bool](repeating: true, count: samples.count)
+        let expected = samples.map(\.patterns)
+        for row in rows {
+            var targets = patterns.mutableSpan
+            var valid = isValid.mutableSpan
+            all.read(row: row, into: &targets, isValid: &valid)
+            let wanted = expected.map { $0[row] }
+            guard patterns == wanted.map({ $0 ?? 0 }), isValid == wanted.map({ $0 != nil }) else {
+                Issue.record("row \(row), \(note): \(patterns) \(isValid), not \(wanted)")
+                return
+            }
+        }
+    }
+
+    /// Every encoding, of all types, as several columns of one segment at once, every row.
+    @Test(arguments: [1, 17, 513, 1_025, 16_385, 34_000]) func everyEncoding(size: Int) throws {
+        let rows = 0..<size
+        var samples: [Sample] = []
+        for shape in EncodedColumnTests.integers {
+            samples.append(try Sample(.int64(rows.map { shape.1($0) })))
+        }
+        for (index, shape) in EncodedColumnTests.floats.enumerated() {
+            let values = rows.map { shape.1($0) }
+            let valid = rows.map { (($0 + index) % 5 != 2) }
+            samples.append(try Sample(.float32(values.map { Float($0) })))
+            samples.append(try Sample(.float64(values)))
+            samples.append(try Sample(.float32(values.map { Float($0) }), validity: valid))
+        }
+        #expect(size < 16_385 || Set(samples.map { $0.column.encoding(block: 0) }).count == 8)
+        expectSame(samples, Array(rows), "\(size) rows")
+        // A column alone waits for no other.
+        for sample in samples { expectSame([sample], [0, size / 2, size - 1], "alone") }
+    }
+
+    /// Exceptions beside numbers that are 0 in their own right, also among the others of a sparse
+    /// column.
+    @Test func exceptionsAndZeros() throws {
+        let rows = 0..<20_000
+        let counts = rows.map { row -> Float in
+            noise(row) % 50 == 0 ? Float(noise(row) % 10_000_000) : Float(noise(row) % 3)
+        }
+        let sparse = rows.map { row -> Double in
+            if noise(row) % 3 > 0 { return 0 }
+            return noise(row) % 61 == 0 ? 1e300 : Double(noise(row) % 500) / 100
+        }
+        expectSame(
+            [try Sample(.float32(counts)), try Sample(.float64(sparse))], Array(rows), "zeros")
+    }
+
+    @Test func noColumns() {
+        #expect(EncodedRows([]).rowCount == 0 && EncodedRows([]).columnCount == 0)
+    }
+}
+
 @Suite struct ColumnScanTests {
     private func matches(_ predicate: Predicate, _ sample: Sample) -> [Bool] {
         sample.patterns.map { pattern in
