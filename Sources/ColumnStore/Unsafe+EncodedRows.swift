@@ -35,21 +35,32 @@ package struct EncodedRows: Sendable {
         let block = row / Limits.blockRowCount
         let (cells, place) = (cells.block(block), row % Limits.blockRowCount)
         withUnsafeTemporaryAllocation(of: Step.self, capacity: cells.count) { steps in
-            for column in cells.indices { cells[column].prefetch(place) }
+            var count = 0
             for column in cells.indices {
-                steps.initializeElement(
-                    at: column, to: Step(place: cells[column].place(ofRow: place), number: 0))
+                if cells[column].prefetchBits(place) { continue }
+                steps.initializeElement(at: count, to: cells[column].step(place, column))
+                count += 1
             }
-            for column in cells.indices where steps[column].place >= 0 {
-                steps[column].number = cells[column].number(steps[column].place)
+            // The steps of sparse columns follow, of those that have another value than the frequent.
+            for column in cells.indices where cells[column].bits != nil {
+                patterns[column] = cells[column].frequent
+                guard let rank = cells[column].rank(place) else { continue }
+                steps.initializeElement(at: count, to: cells[column].step(rank, column))
+                count += 1
             }
-            for column in cells.indices {
-                isValid[column] = cells[column].isValid(place)
-                patterns[column] =
-                    isValid[column] ? cells[column].pattern(steps[column]) : 0
+            for index in 0..<count {
+                steps[index].number = cells[steps[index].column].number(steps[index])
+            }
+            for index in 0..<count {
+                let column = steps[index].column
+                patterns[column] = cells[column].pattern(steps[index])
             }
         }
-        // Runs and deltas lie in no one place.
+        for column in cells.indices {
+            isValid[column] = cells[column].isValid(place)
+            if !isValid[column] { patterns[column] = 0 }
+        }
+        // Those that take more than one read of one place: runs, deltas and unusual widths.
         for column in cells.indices where cells[column].kind == .other {
             patterns[column] = columns[column].pattern(row: row) ?? 0
         }
@@ -58,9 +69,14 @@ package struct EncodedRows: Sendable {
 
 /// How far the reading of a column has come.
 private struct Step {
-    /// Where the value is among the packed numbers; -1 for the frequent one of a sparse column.
+    let column: Int
+    /// The word with the first bits of the number, or the number itself.
+    let address: UnsafeRawPointer
+    /// Which of the word's bits is the number's first.
+    let shift: Int
+    /// Where the value is among the packed numbers.
     let place: Int
-    var number: UInt64
+    var number: UInt64 = 0
 }
 
 /// What reading a value of a column's block takes, but the packed number. Non-owning: the pointers
@@ -74,10 +90,13 @@ private struct Cell {
     /// Whether exceptions are sought only for a number of 0: all of them are written as 0.
     var exceptionsAreZero = false
     var exceptionCount = 0
-    /// Of no row for a constant, raw numbers and other kinds.
-    var numbers: LanePacked
+    /// The lane-packed numbers of 1 to 32 bits.
+    var numbers: UnsafeRawPointer
+    var width = 0
+    var mask: UInt64 = 0
     var reference: UInt64 = 0
     var power = 1.0
+    var floatPower: Float = 1
     /// Raw numbers, the values of a dictionary or of the exceptions.
     var values: UnsafeRawPointer
     /// UInt16, ascending.
@@ -91,65 +110,91 @@ private struct Cell {
     var ranks: UnsafePointer<UInt16>?
     var frequent: UInt64 = 0
 
-    /// Asks for what says where the number is, or for the number itself.
+    /// Asks for the bits of a row of a sparse column, and for the validity.
+    /// - Returns: whether it is one.
     @inline(__always)
-    func prefetch(_ row: Int) {
+    func prefetchBits(_ row: Int) -> Bool {
         if let validity { patron_prefetch_first(validity + row / 8) }
-        if let bits {
-            let word = bits + row / 256 * 32
-            patron_prefetch_first(word)
-            patron_prefetch_first(word + 31)
-        } else {
-            prefetchNumber(row)
-        }
+        guard let bits else { return false }
+        let word = bits + row / 256 * 32
+        patron_prefetch_first(word)
+        patron_prefetch_first(word + 31)
+        return true
     }
 
+    /// Where the value of a row of a sparse column is among the others; nil for the frequent one.
     @inline(__always)
-    private func prefetchNumber(_ place: Int) {
-        switch kind {
-        case .constant, .other: break
-        case .raw4: patron_prefetch_first(values + 4 &* place)
-        case .raw8: patron_prefetch_first(values + 8 &* place)
-        case .decimal4, .decimal8, .dictionary4, .dictionary8, .packed: numbers.prefetch(place)
-        }
-    }
-
-    /// Where the number of a row is, which it asks for; -1 for the frequent value.
-    @inline(__always)
-    func place(ofRow row: Int) -> Int {
-        guard let bits, let ranks else { return row }
+    func rank(_ row: Int) -> Int? {
+        guard let bits, let ranks else { return nil }
         let word = row / 64
         let last = bits.loadUnaligned(fromByteOffset: 8 &* word, as: UInt64.self)
         let bit = UInt64(row % 64)
-        guard last >> bit & 1 == 1 else { return -1 }
-        var rank = Int(ranks[row / 256]) + (last & (1 << bit &- 1)).nonzeroBitCount
+        guard last &>> bit & 1 == 1 else { return nil }
+        var rank = Int(ranks[row / 256]) &+ (last & (1 &<< bit &- 1)).nonzeroBitCount
         for index in row / 256 * 4..<word {
-            rank += bits.loadUnaligned(fromByteOffset: 8 &* index, as: UInt64.self).nonzeroBitCount
+            rank &+=
+                bits.loadUnaligned(fromByteOffset: 8 &* index, as: UInt64.self).nonzeroBitCount
         }
-        prefetchNumber(rank)
         return rank
     }
 
-    /// The number at a place; asks for what has to be read beside it.
+    /// Asks for the number at a place.
     @inline(__always)
-    func number(_ place: Int) -> UInt64 {
+    func step(_ place: Int, _ column: Int) -> Step {
+        let address: UnsafeRawPointer
+        var shift = 0
+        switch kind {
+        case .constant, .other: address = numbers
+        case .raw4: address = values + 4 &* place
+        case .raw8: address = values + 8 &* place
+        case .decimal4, .decimal8, .dictionary4, .dictionary8, .packed:
+            let bit = (place &>> 4 & 31) &* width
+            let group = numbers + (place &>> 9) &* 64 &* width
+            address = group + ((bit &>> 5) &* 64 &+ (place & 15) &* 4)
+            shift = bit & 31
+            patron_prefetch_first(address + lastWord(shift))
+        }
+        patron_prefetch_first(address)
+        return Step(column: column, address: address, shift: shift, place: place)
+    }
+
+    /// How far the word with the number's last bits is behind the one with its first: by arithmetic,
+    /// because whether they are two is as good as random.
+    @inline(__always)
+    private func lastWord(_ shift: Int) -> Int { (shift &+ width &- 1) &>> 5 &* 64 }
+
+    /// The number; asks for what has to be read beside it.
+    @inline(__always)
+    func number(_ step: Step) -> UInt64 {
         switch kind {
         case .constant, .other: return 0
-        case .raw4:
-            return UInt64(values.loadUnaligned(fromByteOffset: 4 &* place, as: UInt32.self))
-        case .raw8:
-            return values.loadUnaligned(fromByteOffset: 8 &* place, as: UInt64.self)
-        case .dictionary4, .dictionary8:
-            let code = numbers[place]
-            patron_prefetch_first(values + Int(code) &* (kind == .dictionary4 ? 4 : 8))
+        case .raw4: return UInt64(step.address.loadUnaligned(as: UInt32.self))
+        case .raw8: return step.address.loadUnaligned(as: UInt64.self)
+        case .dictionary4:
+            let code = packedNumber(step)
+            patron_prefetch_first(values + 4 &* Int(code))
+            return code
+        case .dictionary8:
+            let code = packedNumber(step)
+            patron_prefetch_first(values + 8 &* Int(code))
             return code
         case .decimal4, .decimal8, .packed:
-            let number = numbers[place]
+            let number = packedNumber(step)
             if mayBeException(number), let exceptionStarts {
-                patron_prefetch_first(exceptionRows + 2 &* Int(exceptionStarts[place / 1_024]))
+                let first = Int(exceptionStarts[step.place / 1_024])
+                patron_prefetch_first(exceptionRows + 2 &* first)
             }
             return number
         }
+    }
+
+    @inline(__always)
+    private func packedNumber(_ step: Step) -> UInt64 {
+        let first = UInt64(step.address.loadUnaligned(as: UInt32.self))
+        let last = UInt64(
+            step.address.loadUnaligned(fromByteOffset: lastWord(step.shift), as: UInt32.self))
+        // Where both are one word, what comes from the second lies above the mask.
+        return (first | last &<< 32) &>> UInt64(step.shift) & mask
     }
 
     @inline(__always)
@@ -183,7 +228,6 @@ private struct Cell {
     @inline(__always)
     func pattern(_ step: Step) -> UInt64 {
         let (number, place) = (step.number, step.place)
-        if place < 0 { return frequent }
         switch kind {
         case .constant, .other: return reference
         case .raw4, .raw8: return number
@@ -195,7 +239,7 @@ private struct Cell {
         case .decimal4:
             if mayBeException(number), let index = exception(place) { return value4(index) }
             let integer = Int64(bitPattern: reference &+ number)
-            return UInt64((Float(integer) / Float(power)).bitPattern)
+            return UInt64((Float(integer) / floatPower).bitPattern)
         case .decimal8:
             if mayBeException(number), let index = exception(place) { return value8(index) }
             return (Double(Int64(bitPattern: reference &+ number)) / power).bitPattern
@@ -219,16 +263,17 @@ extension Cell {
         // Any address does where no number is read.
         values = UnsafeRawPointer(side.base)
         exceptionRows = values
-        numbers = LanePacked(base: values, count: 0, width: 0)
+        numbers = values
         validity = block.validity
         switch block.chunk.body {
         case .direct(let chunk):
             set(chunk, side)
         case .sparse(let sparse):
+            set(sparse.others, side)
+            if kind == .other { return }
             bits = sparse.bits.baseAddress
             ranks = side.ranks(sparse)
             frequent = UInt64(sparse.frequent)
-            set(sparse.others, side)
         case .packedDelta, .runEnds:
             break
         }
@@ -246,29 +291,41 @@ extension Cell {
             kind = isWide ? .raw8 : .raw4
             values = source
         case .packed(let source, let reference, let exceptions):
+            guard set(source) else { return }
             kind = .packed
-            (numbers, self.reference) = (source, reference)
-            set(exceptions, side)
+            self.reference = reference
+            set(exceptions, source, side)
         case .packedDictionary(let codes, let table):
+            guard set(codes) else { return }
             kind = isWide ? .dictionary8 : .dictionary4
-            numbers = codes
             values = table.baseAddress ?? values
         case .decimal(let source, let reference, let exponent, let exceptions):
+            guard set(source) else { return }
             kind = isWide ? .decimal8 : .decimal4
-            (numbers, self.reference) = (source, UInt64(bitPattern: reference))
+            self.reference = UInt64(bitPattern: reference)
             power = powerOfTen(exponent)
-            set(exceptions, side)
+            floatPower = Float(power)
+            set(exceptions, source, side)
         }
     }
 
+    /// - Returns: false for widths that are not read here.
+    private mutating func set(_ source: LanePacked) -> Bool {
+        guard (1...32).contains(source.width) else { return false }
+        numbers = source.base
+        width = source.width
+        mask = 1 << UInt64(width) - 1
+        return true
+    }
+
     private mutating func set<Pattern: LanePattern>(
-        _ exceptions: Exceptions<Pattern>, _ side: SideMemory
+        _ exceptions: Exceptions<Pattern>, _ source: LanePacked, _ side: SideMemory
     ) {
         exceptionCount = exceptions.count
         if exceptionCount == 0 { return }
         (exceptionRows, values) = (exceptions.rows, exceptions.values)
         exceptionStarts = side.starts(exceptions)
-        exceptionsAreZero = (0..<exceptionCount).allSatisfy { numbers[exceptions.row($0)] == 0 }
+        exceptionsAreZero = (0..<exceptionCount).allSatisfy { source[exceptions.row($0)] == 0 }
     }
 }
 

@@ -1,5 +1,4 @@
 import ByteCoding
-internal import CPlatform
 import Numerical
 
 /// Numbers of `width` bits each in lane order; the layout is in protocol/STORE.md:
@@ -131,21 +130,6 @@ struct LanePacked {
     subscript(index: Int) -> UInt64 {
         let low = UInt64(Self.number(base, lowWidth, index))
         return width > 32 ? low | UInt64(Self.number(high, width - 32, index)) << 32 : low
-    }
-
-    /// Asks for the cache lines of a number, any index.
-    @inline(__always)
-    func prefetch(_ index: Int) {
-        Self.prefetch(base, lowWidth, index)
-        if width > 32 { Self.prefetch(high, width - 32, index) }
-    }
-
-    @inline(__always)
-    private static func prefetch(_ base: UnsafeRawPointer, _ width: Int, _ index: Int) {
-        let bit = (index &>> 4 & 31) &* width
-        let place = base + ((index &>> 9) &* 64 &* width &+ (bit &>> 5) &* 64 &+ (index & 15) &* 4)
-        patron_prefetch_first(place)
-        if bit & 31 + width > 32 { patron_prefetch_first(place + 64) }
     }
 
     @inline(__always)
