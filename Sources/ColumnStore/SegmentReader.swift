@@ -46,6 +46,11 @@ package struct SegmentReader: Sendable {
         return (entry.encoding, entry.isCompressed, entry.hasZones, entry.storedByteCount)
     }
 
+    /// Bytes of a block's chunks as they are encoded, before LZ4: texts that differ count one by one.
+    package func encodedByteCount(ofBlock block: Int) -> Int {
+        schema.indices.reduce(0) { $0 + entry($1, block).plainByteCount }
+    }
+
     /// A whole column.
     /// - Parameter form: for text columns.
     /// - Throws: `missingPart` for an unknown name; what `block` throws.

@@ -250,8 +250,29 @@ import Units
         }
     }
 
-    /// Texts are in the order of segments and of first appearance in each, for any threads; that is
-    /// the order of the codes of the whole history.
+    /// Memory holds a chunk a thread: fewer lines where they are long.
+    @Test func longTextsMakeShortChunks() throws {
+        try withTemporaryFolder { folder in
+            let rows = 0..<40_000
+            let chunkCounts = try [0, 400].map { (width: Int) throws -> Int in
+                var lines = PurchaseLines(
+                    customerIDs: .integers(rows.map { Int64($0) }),
+                    times: rows.map { Int64($0) }, amounts: rows.map { Int64($0) })
+                let fill = String(repeating: "x", count: width)
+                lines.orderIDs = CodedText(
+                    codes: rows.map { UInt32($0) }, values: TextArray(rows.map { "\(fill)\($0)" }))
+                let path = folder.appendingPathComponent("\(width).seg").path
+                _ = try PurchaseSegments.write(lines, to: path)
+                return try SegmentedHistory(
+                    paths: [path], grossMarginRate: rate, chunkLineCount: 50_000, threadCount: 1
+                ).chunkCount
+            }
+            #expect(chunkCounts == [1, 3])
+        }
+    }
+
+    /// Texts ascend by their bytes, for any threads and segments; that is the order of the codes of
+    /// the whole history.
     @Test(arguments: shapes) func surveysCountEveryLine(_ shape: Shape) throws {
         try withHistory(shape) { history, reference, _ in
             for asOf in [19_700, 19_800, 30_000].map(CalendarDay.init(daysSince1970:)) {
@@ -269,6 +290,10 @@ import Units
                     #expect((counts == nil) == (column == nil))
                     guard let counts, let column else { continue }
                     #expect(counts.values == column.values)
+                    #expect(
+                        (1..<max(1, counts.values.count)).allSatisfy {
+                            counts.values.precedes($0 - 1, counts.values, $0)
+                        })
                     var expected = [Int](repeating: 0, count: column.values.count)
                     for line in whole.times.indices
                     where whole.times[line] < end && whole.amounts[line] >= 0

@@ -20,6 +20,8 @@ package struct SegmentedHistory: Sendable {
     /// About so many lines a chunk. Their columns take 20 to 30 MB: several threads' fit in memory
     /// many times over, and the blocks that two chunks share are a small part of the 32 of one.
     package static let chunkLineCount = 1 << 19
+    /// So many encoded bytes count as a line: long texts make chunks of fewer lines.
+    static let lineByteCount = 64
     /// Rows that a chunk can have where one customer has nearly all of them.
     static let largestChunkRowCount = Int(UInt32.max) - 1
 
@@ -68,7 +70,9 @@ package struct SegmentedHistory: Sendable {
         for (index, segment) in segments.enumerated() {
             if index > 0, !heads.append(contentsOf: segment.blockHeads) { return nil }
             lineCounts += (0..<segment.reader.blockCount).map {
-                segment.reader.rows(ofBlock: $0).count
+                max(
+                    segment.reader.rows(ofBlock: $0).count,
+                    segment.reader.encodedByteCount(ofBlock: $0) / lineByteCount)
             }
         }
         var starts: [Int] = []
@@ -127,6 +131,7 @@ package struct SegmentedHistory: Sendable {
                 found[position].lines.keep(customers: rows)
             }
         }
+        try Self.requireFewRows(found.map(\.lines))
         var parts: [SegmentLines] = []
         for (segment, lines) in found {
             guard lines.count > 0 else {
@@ -136,14 +141,6 @@ package struct SegmentedHistory: Sendable {
             var lines = lines
             try segment.decode(read, into: &lines)
             parts.append(lines)
-        }
-        // Codes of orders count the rows of the blocks.
-        let rowCount = parts.reduce(0) { $0 + $1.blocks.count * Limits.blockRowCount }
-        guard rowCount <= Self.largestChunkRowCount else {
-            throw .features(
-                .tooMany(
-                    what: "lines of one customer", actual: rowCount,
-                    limit: Self.largestChunkRowCount))
         }
         let merged = MergedLines(parts)
         func coded(_ column: LineColumns) throws(EngineError) -> CodedText? {
@@ -169,6 +166,18 @@ package struct SegmentedHistory: Sendable {
                 orderCodes: read.contains(.orders) ? merged.orderCodes() : nil,
                 products: products, categories: finalCategories, promotions: promotions,
                 channels: channels)
+        }
+    }
+
+    /// Codes of orders count the rows of the blocks, 32 bits each.
+    /// - Throws: `.tooMany` for lines in more blocks, before any column of them is decoded.
+    private static func requireFewRows(_ lines: [SegmentLines]) throws(EngineError) {
+        let rowCount = lines.reduce(0) { $0 + $1.blocks.count * Limits.blockRowCount }
+        guard rowCount <= largestChunkRowCount else {
+            throw .features(
+                .tooMany(
+                    what: "lines of a chunk of customers", actual: rowCount,
+                    limit: largestChunkRowCount))
         }
     }
 
