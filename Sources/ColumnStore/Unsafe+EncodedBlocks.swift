@@ -114,6 +114,36 @@ package struct EncodedBlocks: Sendable {
         }
     }
 
+    /// Decodes the vectors of a block one after the other into the same memory of 1,024 values, which
+    /// stays in the first-level cache: a tile at a time, as kernels take them.
+    package mutating func decodeTiles(block: Int, _ memory: DecodeMemory) {
+        precondition((0..<blockCount).contains(block))
+        func decode<W: LanePattern>(
+            _ chunk: NumberChunk<W>, _ output: UnsafeMutableBufferPointer<W>
+        ) {
+            // Room for a block, which is more than a vector.
+            guard let target = output.baseAddress else { return }
+            for vector in 0..<chunk.vectorCount {
+                chunk.decode(vector: vector, into: target, memory)
+            }
+        }
+        switch storage {
+        case .four(_, let chunks, let output): decode(chunks[block], output)
+        case .eight(_, let chunks, let output): decode(chunks[block], output)
+        }
+    }
+
+    /// Copies 1,024 values as often as decoding the tiles of a block writes them: the same writes of
+    /// the same cache lines, with nothing to decode.
+    package mutating func copyTiles(block: Int, _ memory: DecodeMemory) {
+        let rows = min(Limits.blockRowCount, rowCount - block * Limits.blockRowCount)
+        let target = output.start
+        for start in stride(from: 0, to: rows, by: Limits.vectorRowCount) {
+            let count = min(Limits.vectorRowCount, rows - start)
+            target.copyMemory(from: memory.vector, byteCount: count * elementByteCount)
+        }
+    }
+
     /// Whether every block decodes to these values, bit for bit.
     package mutating func isExact(_ data: ColumnData, _ memory: DecodeMemory) -> Bool {
         for block in 0..<blockCount {

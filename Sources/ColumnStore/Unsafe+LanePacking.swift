@@ -181,18 +181,33 @@ struct LanePacked {
         }
     }
 
-    /// Unpacks a group of numbers of any width and adds a reference, modulo 2^64.
+    /// Unpacks a group, or two whole ones, of numbers of any width and adds a reference, modulo 2^64.
     func unpack(
+        group: Int, groupCount: Int = 1, reference: UInt64,
+        into values: UnsafeMutablePointer<UInt64>, _ memory: DecodeMemory
+    ) {
+        if width <= 32 {
+            withGroup(group, groupCount: groupCount, memory) { bytes, width in
+                memory.kernels.unpack(
+                    bytes, width: width, reference: reference,
+                    into: UnsafeMutableBufferPointer(
+                        start: values, count: groupCount * LanePacking.groupCount))
+            }
+            return
+        }
+        for index in 0..<groupCount {
+            unpackWide(
+                group: group + index, reference: reference,
+                into: values + index * LanePacking.groupCount, memory)
+        }
+    }
+
+    /// Unpacks a group of numbers of more than 32 bits.
+    private func unpackWide(
         group: Int, reference: UInt64, into values: UnsafeMutablePointer<UInt64>,
         _ memory: DecodeMemory
     ) {
         let target = UnsafeMutableBufferPointer(start: values, count: LanePacking.groupCount)
-        if width <= 32 {
-            withGroup(group, memory) { bytes, width in
-                memory.kernels.unpack(bytes, width: width, reference: reference, into: target)
-            }
-            return
-        }
         let words = memory.words
         let low = UnsafeMutableBufferPointer(rebasing: words[..<LanePacking.groupCount])
         let high = UnsafeMutableBufferPointer(rebasing: words[LanePacking.groupCount...])

@@ -102,11 +102,8 @@ extension UInt64: LanePattern {
         _ packed: LanePacked, group: Int, groupCount: Int, reference: UInt64,
         into values: UnsafeMutablePointer<UInt64>, _ memory: DecodeMemory
     ) {
-        for index in 0..<groupCount {
-            packed.unpack(
-                group: group + index, reference: reference,
-                into: values + index * LanePacking.groupCount, memory)
-        }
+        packed.unpack(
+            group: group, groupCount: groupCount, reference: reference, into: values, memory)
     }
 
     static func unpackDecimals(

@@ -3,25 +3,21 @@
 // 16 neighbouring rows. A row is two shifts, an or and an and, without any shuffle.
 //
 // The layout follows the interleaving of A. Afroozeh and P. Boncz, "The FastLanes Compression
-// Layout", VLDB 2023, section 3. Its code unrolls every width; here a row's offsets and shifts come
-// from a table (`UnpackSteps` in Numerical), which costs one cycle in three and takes a hundredth
-// of the instructions.
+// Layout", VLDB 2023, section 3. As there, integers are unpacked by code of their own for every
+// width. Decimals take a row's offsets and shifts from a table (`UnpackSteps` in Numerical): their
+// arithmetic hides half of what that costs.
 
 #if KERNELS_AVX512
 private typealias Words = SIMD16<UInt32>
-private typealias Longs = SIMD8<UInt64>
 #elseif KERNELS_AVX2
 private typealias Words = SIMD8<UInt32>
-private typealias Longs = SIMD4<UInt64>
 #else
 private typealias Words = SIMD4<UInt32>
-private typealias Longs = SIMD2<UInt64>
 #endif
 
 /// Lanes of a group and rows of a lane.
 private let groupLanes = 16
 private let groupRows = 32
-private let groupCount = 512
 
 /// The numbers of `laneCount` lanes of one row.
 /// - Parameter step: byte offset of the word with the row's first bit, byte offset of the word with
@@ -36,15 +32,6 @@ private func numbers(
     let first = source.loadUnaligned(fromByteOffset: Int(step[0]), as: Words.self)
     let last = source.loadUnaligned(fromByteOffset: Int(step[1]), as: Words.self)
     return (first &>> Words(repeating: right) | last &<< Words(repeating: left)) & mask
-}
-
-/// Every lane as 64 bits: the lower and the upper half.
-@inline(__always)
-private func widened(_ words: Words) -> (Longs, Longs) {
-    var (low, high) = (Words.zero, Words.zero)
-    low.evenHalf = words.lowHalf
-    high.evenHalf = words.highHalf
-    return (unsafeBitCast(low, to: Longs.self), unsafeBitCast(high, to: Longs.self))
 }
 
 /// Lane by lane: the conversion of whole vectors is a call.
@@ -65,61 +52,6 @@ private func floats(_ words: Words) -> Lanes {
     #endif
 }
 
-/// Unpacks one or two groups of 512 numbers and adds a reference, modulo 2^32.
-/// - Parameters:
-///   - source: `16 × width` words of 32 bits for each group, of any alignment.
-///   - steps: `[32 × 4]`, the table of the width.
-///   - mask: the low `width` bits.
-///   - groupBytes: bytes from the first group to the second, 64 times the width; 0 for one group.
-///     Two together share the shift counts, which have to be brought from integer registers.
-///   - target: `[512]` or `[1024]`, out.
-@inline(never)
-package func unpackWords(
-    _ source: UnsafeRawPointer, _ steps: UnsafePointer<UInt32>, _ mask: UInt32,
-    _ groupBytes: Int, _ reference: UInt32, _ target: UnsafeMutablePointer<UInt32>
-) {
-    let (mask, reference) = (Words(repeating: mask), Words(repeating: reference))
-    let output = UnsafeMutableRawPointer(target)
-    if groupBytes == 0 {
-        for row in 0..<groupRows {
-            for lane in stride(from: 0, to: groupLanes, by: laneCount) {
-                let x = numbers(source + 4 &* lane, steps + 4 &* row, mask) &+ reference
-                output.storeBytes(of: x, toByteOffset: 64 &* row &+ 4 &* lane, as: Words.self)
-            }
-        }
-        return
-    }
-    let next = source + groupBytes
-    for row in 0..<groupRows {
-        for lane in stride(from: 0, to: groupLanes, by: laneCount) {
-            let x = numbers(source + 4 &* lane, steps + 4 &* row, mask) &+ reference
-            let y = numbers(next + 4 &* lane, steps + 4 &* row, mask) &+ reference
-            let place = output + (64 &* row &+ 4 &* lane)
-            place.storeBytes(of: x, as: Words.self)
-            place.storeBytes(of: y, toByteOffset: 4 &* groupCount, as: Words.self)
-        }
-    }
-}
-
-/// Unpacks 512 numbers of at most 32 bits as 64-bit ones and adds a reference, modulo 2^64.
-@inline(never)
-package func unpackLongs(
-    _ source: UnsafeRawPointer, _ steps: UnsafePointer<UInt32>, _ mask: UInt32,
-    _ reference: UInt64, _ target: UnsafeMutablePointer<UInt64>
-) {
-    let (mask, reference) = (Words(repeating: mask), Longs(repeating: reference))
-    let output = UnsafeMutableRawPointer(target)
-    for row in 0..<groupRows {
-        for lane in stride(from: 0, to: groupLanes, by: laneCount) {
-            let (low, high) = widened(numbers(source + 4 &* lane, steps + 4 &* row, mask))
-            let place = output + (128 &* row &+ 8 &* lane)
-            place.storeBytes(of: low &+ reference, as: Longs.self)
-            place.storeBytes(
-                of: high &+ reference, toByteOffset: 4 &* laneCount, as: Longs.self)
-        }
-    }
-}
-
 /// Joins 512 low and high halves and adds a reference, modulo 2^64.
 @inline(never)
 package func joinLongs(
@@ -133,15 +65,19 @@ package func joinLongs(
 
 /// Unpacks one or two groups of 512 integers, converts them to single precision and divides them by a power of ten.
 ///
-/// The quotient is rounded correctly without a division: q = x · (1/p) is within an ulp, its
-/// remainder x - q p is exact in a fused multiply-add, and q + remainder · (1/p) rounds as the
-/// quotient does. Source: J.-M. Muller et al., Handbook of Floating-Point Arithmetic, 2nd edition,
-/// theorem 4.9 (Markstein). Builds without fused multiply-adds divide.
+/// The quotient is rounded correctly without a division: 1/p is a float and a second one for what
+/// that leaves out, 48 bits together, and a fused multiply-add rounds once. Source: N. Brisebarre,
+/// J.-M. Muller, "Correctly rounded multiplication by arbitrary precision constants", IEEE
+/// Transactions on Computers 57 (2008), algorithm 1; tried with every integer up to 2^25, which are
+/// all there are, and every exponent. Builds without fused multiply-adds divide.
 ///
 /// - Parameters:
+///   - steps: `[32 × 4]`, the table of the width.
+///   - mask: the low `width` bits.
 ///   - reference: an Int32 as a bit pattern.
 ///   - power: 10^e, exact; 1 converts only.
-///   - groupBytes: as in `unpackWords`.
+///   - groupBytes: bytes from the first group to the second, 64 times the width; 0 for one group.
+///     Two together share the shift counts, which have to be brought from integer registers.
 ///   - target: eight (or sixteen) runs of 64 values, out, that start `runStride` values apart: 64 for one array,
 ///     64 times the features for a column of feature-major blocks.
 @inline(never)
@@ -151,7 +87,10 @@ package func unpackFloats(
     _ target: UnsafeMutablePointer<Float>, _ runStride: Int
 ) {
     let (mask, reference) = (Words(repeating: mask), Words(repeating: reference))
-    let (divisor, inverse) = (splat(-power), splat(1 / power))
+    let exact = 1 / Double(power)
+    let inverse = splat(Float(exact))
+    let rest = splat(Float(exact - Double(Float(exact))))
+    let divisor = splat(power)
     let last = source + groupBytes
     let apart = groupBytes == 0 ? 0 : 8 &* runStride
     // Of one group the same is done twice: no second loop, and shorter groups are few.
@@ -172,28 +111,29 @@ package func unpackFloats(
             let x = floats(numbers(source + 4 &* lane, steps + 4 &* row, mask) &+ reference)
             let y = floats(numbers(last + 4 &* lane, steps + 4 &* row, mask) &+ reference)
             let place = target + (row / 4 &* runStride &+ 16 &* (row & 3) &+ lane)
-            store(quotient(x, divisor, inverse), place)
-            store(quotient(y, divisor, inverse), place + apart)
+            store(quotient(x, divisor, inverse, rest), place)
+            store(quotient(y, divisor, inverse, rest), place + apart)
         }
     }
 }
 
-/// x / p for `divisor` = -p and `inverse` = 1 / p, rounded to nearest.
+/// x / p for `inverse` + `rest` = 1 / p, rounded to nearest.
 @inline(__always)
-private func quotient(_ x: Lanes, _ divisor: Lanes, _ inverse: Lanes) -> Lanes {
+private func quotient(_ x: Lanes, _ divisor: Lanes, _ inverse: Lanes, _ rest: Lanes) -> Lanes {
     #if KERNELS_AVX512 || KERNELS_AVX2 || arch(arm64)
-    let estimate = x * inverse
-    let remainder = multiplyAdd(x, estimate, divisor)
-    return multiplyAdd(estimate, remainder, inverse)
+    return multiplyAdd(x * rest, x, inverse)
     #else
-    return x / -divisor
+    return x / divisor
     #endif
 }
 
 /// Turns 512 integers, to which the bit pattern of 1.5 · 2^52 was added, into doubles and divides
 /// them by a power of ten, in place. The integers are within ±2^51: they then fill the low bits of
 /// a double's significand, and subtracting 1.5 · 2^52 leaves them exactly.
-/// The quotient is found as in `unpackFloats`.
+/// The quotient is rounded correctly without a division: q = x · (1/p) is within an ulp, its
+/// remainder x - q p is exact in a fused multiply-add, and q + remainder · (1/p) rounds as the
+/// quotient does. Source: J.-M. Muller et al., Handbook of Floating-Point Arithmetic, 2nd edition,
+/// theorem 4.9 (Markstein).
 @inline(never)
 package func divideLongs(_ values: UnsafeMutablePointer<UInt64>, _ power: Double) {
     let bytes = UnsafeMutableRawPointer(values)

@@ -3,13 +3,22 @@
 /// Scalar twin of `unpackWords`.
 @inline(never)
 package func scalarUnpackWords(
-    _ source: UnsafeRawPointer, _ steps: UnsafePointer<UInt32>, _ mask: UInt32,
-    _ groupBytes: Int, _ reference: UInt32, _ target: UnsafeMutablePointer<UInt32>
+    _ source: UnsafeRawPointer, _ width: Int, _ groupCount: Int, _ reference: UInt32,
+    _ target: UnsafeMutablePointer<UInt32>
 ) {
-    for i in 0..<(groupBytes == 0 ? 512 : 1_024) {
-        let group = source + i / 512 * groupBytes
-        target[i] = scalarNumber(group, steps, mask, i % 512) &+ reference
+    for i in 0..<512 * groupCount { target[i] = scalarNumber(source, width, i) &+ reference }
+}
+
+/// Number i of groups of numbers of `width` bits, 1 to 32.
+@inline(__always)
+private func scalarNumber(_ source: UnsafeRawPointer, _ width: Int, _ i: Int) -> UInt32 {
+    let (bit, lane) = (i % 512 / 16 * width, i % 16)
+    let place = source + (i / 512 * 64 * width + bit / 32 * 64 + lane * 4)
+    var bits = UInt64(place.loadUnaligned(as: UInt32.self))
+    if bit % 32 + width > 32 {
+        bits |= UInt64(place.loadUnaligned(fromByteOffset: 64, as: UInt32.self)) << 32
     }
+    return UInt32(truncatingIfNeeded: bits >> UInt64(bit % 32) & (1 << UInt64(width) - 1))
 }
 
 @inline(__always)
@@ -26,10 +35,12 @@ private func scalarNumber(
 /// Scalar twin of `unpackLongs`.
 @inline(never)
 package func scalarUnpackLongs(
-    _ source: UnsafeRawPointer, _ steps: UnsafePointer<UInt32>, _ mask: UInt32,
-    _ reference: UInt64, _ target: UnsafeMutablePointer<UInt64>
+    _ source: UnsafeRawPointer, _ width: Int, _ groupCount: Int, _ reference: UInt64,
+    _ target: UnsafeMutablePointer<UInt64>
 ) {
-    for i in 0..<512 { target[i] = UInt64(scalarNumber(source, steps, mask, i)) &+ reference }
+    for i in 0..<512 * groupCount {
+        target[i] = UInt64(scalarNumber(source, width, i)) &+ reference
+    }
 }
 
 /// Scalar twin of `joinLongs`.

@@ -51,7 +51,7 @@ package enum CodecLab {
             let cached = cachedRate(setting, blocks.plainByteCount(block: 0), gigahertz) {
                 _ = blocks.decode(block: 0, lz4Memory)
             }
-            row.add("cached_bytes_per_cycle", .number(cached))
+            row.add("block_bytes_per_cycle", .number(cached))
             rows.append(row)
         }
         var report = LabReport()
@@ -95,16 +95,27 @@ package enum CodecLab {
         let cached = cachedRate(setting, blockBytes, gigahertz) {
             blocks.decode(blocks: 0..<1, memory)
         }
+        let tile = cachedRate(setting, blockBytes, gigahertz) {
+            blocks.decodeTiles(block: 0, memory)
+        }
+        let copied = cachedRate(setting, blockBytes, gigahertz) {
+            blocks.copyTiles(block: 0, memory)
+        }
         let used = Dictionary(grouping: blocks.encodings) { $0 }
             .max { ($0.value.count, $1.key.rawValue) < ($1.value.count, $0.key.rawValue) }
         let label = encoding.map { "\($0)" } ?? "chosen: \(used.map { "\($0.key)" } ?? "none")"
         var row = total.row(name, label, gigahertz, isExact: isExact)
-        row.add("cached_bytes_per_cycle", .number(cached))
+        row.add("block_bytes_per_cycle", .number(cached))
+        row.add("tile_bytes_per_cycle", .number(tile))
+        row.add("copied_tile_bytes_per_cycle", .number(copied))
         return (row, total)
     }
 
-    /// Bytes a cycle of one block again and again, so that its bytes and its values stay in the
-    /// second-level cache.
+    /// Bytes a cycle of the values of one block, again and again, so that nothing comes from memory.
+    ///
+    /// As a whole a block's values, 64 or 128 KiB, lie in the second-level cache and are written back
+    /// to it. Tile by tile, 1,024 values in the same 4 or 8 KiB as kernels take them, they lie in the
+    /// first-level one, and a bare copy of such a tile is the limit.
     private static func cachedRate(
         _ setting: LabSetting, _ byteCount: Int, _ gigahertz: Double, _ decode: () -> Void
     ) -> Double {

@@ -8,14 +8,9 @@ import KernelsAVX512
 /// The kernels that turn packed numbers into values, of one instruction-set level.
 struct UnpackKernels: Sendable {
     let unpackWords:
-        @Sendable (
-            UnsafeRawPointer, UnsafePointer<UInt32>, UInt32, Int, UInt32,
-            UnsafeMutablePointer<UInt32>
-        ) -> Void
+        @Sendable (UnsafeRawPointer, Int, Int, UInt32, UnsafeMutablePointer<UInt32>) -> Void
     let unpackLongs:
-        @Sendable (
-            UnsafeRawPointer, UnsafePointer<UInt32>, UInt32, UInt64, UnsafeMutablePointer<UInt64>
-        ) -> Void
+        @Sendable (UnsafeRawPointer, Int, Int, UInt64, UnsafeMutablePointer<UInt64>) -> Void
     let joinLongs:
         @Sendable (
             UnsafePointer<UInt32>, UnsafePointer<UInt32>, UInt64, UnsafeMutablePointer<UInt64>
@@ -142,22 +137,23 @@ extension KernelTable {
         precondition(isPair || values.count == Self.groupCount)
         let source = checked(packed, width, groupCount: isPair ? 2 : 1)
         guard width > 0 else { return values.update(repeating: reference) }
-        unpackKernels.unpackWords(
-            source, UnpackSteps.of(width: width), lowBits(width), isPair ? 64 * width : 0,
-            reference, address(values))
+        unpackKernels.unpackWords(source, width, isPair ? 2 : 1, reference, address(values))
     }
 
-    /// Unpacks 512 numbers of `width` bits, 0 to 32, and adds a reference, modulo 2^64.
-    /// - Parameter values: `[512]`, out.
+    /// Unpacks one or two groups of numbers of `width` bits, 0 to 32, and adds a reference, modulo
+    /// 2^64.
+    /// - Parameters:
+    ///   - packed: 64 times the width bytes a group.
+    ///   - values: `[512]` or `[1024]`, out.
     package func unpack(
         _ packed: UnsafeRawBufferPointer, width: Int, reference: UInt64,
         into values: UnsafeMutableBufferPointer<UInt64>
     ) {
-        precondition(values.count == Self.groupCount)
-        let source = checked(packed, width)
+        let isPair = values.count == 2 * Self.groupCount
+        precondition(isPair || values.count == Self.groupCount)
+        let source = checked(packed, width, groupCount: isPair ? 2 : 1)
         guard width > 0 else { return values.update(repeating: reference) }
-        unpackKernels.unpackLongs(
-            source, UnpackSteps.of(width: width), lowBits(width), reference, address(values))
+        unpackKernels.unpackLongs(source, width, isPair ? 2 : 1, reference, address(values))
     }
 
     /// Joins 512 low and high halves and adds a reference, modulo 2^64.

@@ -282,9 +282,10 @@ struct LabCodec: ParsableCommand {
             For each column, each encoding that fits it and the one that a segment file chooses: \
             bytes, ratio, encode_seconds, decode_seconds (on one thread, into memory that stays in a \
             cache), gigabytes a second and bytes a cycle of decoded values, whether every bit came \
-            back, and bytes a cycle where one block stays in the second-level cache. LZ4 on the \
-            plain values for comparison: as the store calls it (lz4) and bare \
-            (liblz4). Then the columns as one segment file on all threads: its bytes, reading it whole \
+            back, and bytes a cycle in caches: of 1,024 values at a time in the first-level one \
+            (tile_bytes_per_cycle; beside it a plain copy of them) and of one block in the second-level \
+            one (block_bytes_per_cycle). LZ4 on the plain values for comparison: as the store calls it \
+            (lz4) and bare (liblz4). Then the columns as one segment file on all threads: its bytes, reading it whole \
             (file_read_seconds), block by block into small arrays (file_block_seconds), opening it for \
             look-ups (file_open_seconds) and decoding it into the tiles of a feature matrix \
             (tile_seconds).

@@ -45,7 +45,38 @@ private func random(_ count: Int, width: Int, seed: UInt64) -> [UInt32] {
                 }
             }
             #expect(pair == (numbers + more).map { $0 &+ 3 }, "width \(width)")
+            var longPair = [UInt64](repeating: 7, count: 1_024)
+            (words + packed(more, width: width)).withUnsafeBytes { bytes in
+                longPair.withUnsafeMutableBufferPointer {
+                    kernels.unpack(bytes, width: width, reference: 1 << 40, into: $0)
+                }
+            }
+            #expect(longPair == (numbers + more).map { UInt64($0) + (1 << 40) }, "width \(width)")
             #expect(long == numbers.map { UInt64($0) &+ (.max - 9) }, "width \(width)")
+        }
+    }
+
+    /// Integers all over the range, whose quotients are found without a division.
+    @Test(arguments: ISALevel.available) func quotients(level: ISALevel) {
+        let kernels = KernelTable(level)
+        let numbers = (0..<512).map { UInt32($0) }
+        let words = packed(numbers, width: 9)
+        var values = [Float](repeating: -1, count: 512)
+        for reference in stride(from: -(1 << 24) as Int32, to: 1 << 24, by: 131_071) {
+            var power: Float = 1
+            for exponent in 0...7 {
+                words.withUnsafeBytes { bytes in
+                    values.withUnsafeMutableBufferPointer {
+                        kernels.unpackDecimals(
+                            bytes, width: 9, reference: reference, exponent: exponent, into: $0)
+                    }
+                }
+                let isSame = (0..<512).allSatisfy {
+                    values[$0] == Float(reference + Int32($0)) / power
+                }
+                #expect(isSame, "\(reference) e \(exponent)")
+                power *= 10
+            }
         }
     }
 
