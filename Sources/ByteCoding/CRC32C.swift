@@ -31,6 +31,33 @@ package struct CRC32C: Sendable {
         bytes.withUnsafeBytes { add($0) }
     }
 
+    /// Adds bytes whose own checksum is known, without reading them: O(log count).
+    ///
+    /// Source: M. Adler, crc32_combine of zlib 1.2.12; the remainder of what was added, times
+    /// x^(8 count), plus that of the bytes.
+    package mutating func add(count: Int, withChecksum checksum: UInt32) {
+        var power: UInt32 = 1 << 31
+        // x^8, then its squares.
+        var square: UInt32 = 1 << 23
+        var rest = count
+        while rest > 0 {
+            if rest & 1 == 1 { power = Self.product(power, square) }
+            square = Self.product(square, square)
+            rest >>= 1
+        }
+        state = ~(Self.product(power, value) ^ checksum)
+    }
+
+    /// The product of two polynomials, bits reflected, modulo that of the checksum.
+    private static func product(_ a: UInt32, _ b: UInt32) -> UInt32 {
+        var (sum, shifted) = (UInt32(0), b)
+        for bit in (UInt32(0)..<32).reversed() {
+            if a >> bit & 1 == 1 { sum ^= shifted }
+            shifted = (shifted >> 1) ^ (shifted & 1 == 1 ? 0x82F6_3B78 : 0)
+        }
+        return sum
+    }
+
     package static func checksum(_ bytes: RawSpan) -> UInt32 {
         var crc = CRC32C()
         crc.add(bytes)

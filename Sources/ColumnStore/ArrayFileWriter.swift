@@ -45,12 +45,13 @@ package struct ArrayFileWriter: Sendable {
         to path: String, syncs: Bool = true
     ) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
         try validate(path)
-        let header = makeHeader()
+        let checksums = entries.map(\.contents.checksum)
+        let header = makeHeader(checksums)
         let file = try AtomicFile(path: path)
         try file.write(header.bytes)
-        for entry in entries {
+        for (entry, checksum) in zip(entries, checksums) {
             try pad(file)
-            try entry.contents.write(to: file)
+            try entry.contents.write(to: file, checksum: checksum)
         }
         try pad(file)
         let result = (file.byteCount, file.checksum)
@@ -63,7 +64,7 @@ package struct ArrayFileWriter: Sendable {
         try file.write([UInt8](repeating: 0, count: count))
     }
 
-    private func makeHeader() -> ByteWriter {
+    private func makeHeader(_ checksums: [UInt32]) -> ByteWriter {
         let names = entries.map { Array($0.name.utf8) }
         let headerByteCount =
             ArrayFile.fixedHeaderByteCount + entries.count * ArrayFile.entryByteCount
@@ -87,7 +88,7 @@ package struct ArrayFileWriter: Sendable {
         for (index, entry) in entries.enumerated() {
             header.append(UInt64(offsets[index]))
             header.append(UInt64(entry.contents.byteCount))
-            header.append(entry.contents.checksum)
+            header.append(checksums[index])
             header.append(entry.type.rawValue)
             header.append(UInt8(entry.shape.count))
             header.append(UInt16(names[index].count))
@@ -138,7 +139,7 @@ package struct ArrayFileWriter: Sendable {
 private protocol ArrayBytes: Sendable {
     var byteCount: Int { get }
     var checksum: UInt32 { get }
-    func write(to file: AtomicFile) throws(StoreError)
+    func write(to file: AtomicFile, checksum: UInt32) throws(StoreError)
 }
 
 private struct TypedBytes<T: ArrayElement>: ArrayBytes {
@@ -146,5 +147,7 @@ private struct TypedBytes<T: ArrayElement>: ArrayBytes {
 
     var byteCount: Int { values.count * MemoryLayout<T>.stride }
     var checksum: UInt32 { CRC32C.checksum(values.span.bytes) }
-    func write(to file: AtomicFile) throws(StoreError) { try file.write(values.span.bytes) }
+    func write(to file: AtomicFile, checksum: UInt32) throws(StoreError) {
+        try file.write(values.span.bytes, checksum: checksum)
+    }
 }

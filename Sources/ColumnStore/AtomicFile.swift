@@ -85,11 +85,16 @@ package final class AtomicFile {
     }
 
     /// The same.
-    package func write(_ bytes: RawSpan) throws(StoreError) {
+    /// - Parameter checksum: the bytes' own, where it is known: they are read once less.
+    package func write(_ bytes: RawSpan, checksum: UInt32? = nil) throws(StoreError) {
         try requireOpen()
         try writeWaiting()
         try writeNow(bytes)
-        crc.add(bytes)
+        if let checksum {
+            crc.add(count: bytes.byteCount, withChecksum: checksum)
+        } else {
+            crc.add(bytes)
+        }
         byteCount += bytes.byteCount
     }
 

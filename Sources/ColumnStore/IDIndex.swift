@@ -1,4 +1,5 @@
 package import ByteCoding
+import Numerical
 
 /// Finds the row of a customer or product id: open addressing over `KeyedHash`, every hit verified
 /// against the id itself.
@@ -130,7 +131,7 @@ extension IDIndex {
     private static func table(
         _ ids: [Int64], _ slotCount: Int, _ hash: KeyedHash, _ prefix: String
     ) throws(StoreError) -> [UInt64] {
-        var slots = [UInt64](repeating: .max, count: 2 * slotCount)
+        var slots = emptySlots(slotCount)
         for (row, id) in ids.enumerated() {
             let word = UInt64(bitPattern: id)
             var slot = home(hash.hash(id), slotCount)
@@ -147,7 +148,7 @@ extension IDIndex {
     private static func table(
         _ ids: TextArray, _ slotCount: Int, _ hash: KeyedHash, _ prefix: String
     ) throws(StoreError) -> [UInt64] {
-        var slots = [UInt64](repeating: .max, count: 2 * slotCount)
+        var slots = emptySlots(slotCount)
         let bytes = ids.bytes.span.bytes
         for row in 0..<ids.count {
             let range = ids.offsets[row]..<ids.offsets[row + 1]
@@ -167,6 +168,13 @@ extension IDIndex {
             slots[2 * slot + 1] = UInt64(range.lowerBound) << lengthBitCount | UInt64(range.count)
         }
         return slots
+    }
+
+    /// In large pages: ids fall anywhere.
+    private static func emptySlots(_ slotCount: Int) -> [UInt64] {
+        parallelArray(count: 2 * slotCount, chunkRows: 1 << 20, threadCount: 1) { _, slice in
+            for place in slice.indices { slice[place] = .max }
+        }
     }
 
     private static func home(_ hash: UInt64, _ slotCount: Int) -> Int {

@@ -1,3 +1,5 @@
+import Numerical
+
 /// One fixed-width record a row, for look-ups: all of a customer's scores in one or two cache
 /// lines. The layout of a record is `RowStripSchema`.
 ///
@@ -171,7 +173,11 @@ extension RowStrip {
         _ status: [UInt8], _ columns: [StripColumn], _ schema: RowStripSchema, _ prefix: String
     ) throws(StoreError) -> [UInt64] {
         let wordsPerRow = schema.stride / 8
-        var words = [UInt64](repeating: 0, count: status.count * wordsPerRow)
+        var words: [UInt64] = parallelArray(
+            count: status.count * wordsPerRow, chunkRows: 1 << 20, threadCount: 1
+        ) { _, slice in
+            for word in slice.indices { slice[word] = 0 }
+        }
         for row in status.indices {
             words[row * wordsPerRow + schema.validityWordCount] = UInt64(status[row])
         }

@@ -1,3 +1,5 @@
+import Numerical
+
 /// One array of an array file, read from the mapping, which it keeps alive.
 package struct MappedArray<Element: ArrayElement>: Sendable {
     /// Row-major dimensions.
@@ -77,6 +79,10 @@ package struct MappedArray<Element: ArrayElement>: Sendable {
     /// Copies the elements.
     package func toArray() -> [Element] {
         defer { extendLifetime(file) }
-        return Array(UnsafeBufferPointer(start: start, count: count))
+        return [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+            useLargePages(buffer.baseAddress, byteCount: count * MemoryLayout<Element>.stride)
+            _ = buffer.initialize(from: UnsafeBufferPointer(start: start, count: count))
+            initialized = count
+        }
     }
 }

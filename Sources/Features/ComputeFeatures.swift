@@ -49,7 +49,7 @@ package struct FeatureScan: Sendable {
     private let names: Set<String>?
     private let window: AsOfWindow
     let clock: LocalClock
-    let asOf: CalendarDay
+    package let asOf: CalendarDay
     private let grossMarginRate: Double
     private let lines: LineRange
 
@@ -136,7 +136,11 @@ package struct FeatureScan: Sendable {
     package func table(
         of rows: consuming FeatureRows, attributes: CustomerAttributes?, threadCount: Int
     ) throws(FeatureError) -> FeatureTable {
-        var parts = rows.values.map { ColumnPart(values: $0) }
+        // Rows of nobody have no columns.
+        var parts =
+            rows.count > 0
+            ? rows.values.map { ColumnPart(values: $0) }
+            : positions.map { _ in ColumnPart(values: []) }
         rows.values = []
         var scratches = [Bool](repeating: false, count: threadCount)
         parallelFor(&parts, scratches: &scratches) { part, _ in part.findUndefined() }

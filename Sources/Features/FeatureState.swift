@@ -49,7 +49,7 @@ package struct CarriedRows: Sendable, Equatable {
     /// Both ascending and of one kind; an id of both is taken from `fresh`.
     package init(_ earlier: IDColumn, replacedBy fresh: IDColumn) {
         var sources: [Int] = []
-        sources.reserveCapacity(earlier.count + fresh.count)
+        sources.reserveLargePages(earlier.count + fresh.count)
         var (old, new) = (0, 0)
         while old < earlier.count, new < fresh.count {
             if earlier.precedes(old, fresh, new) {
@@ -67,13 +67,32 @@ package struct CarriedRows: Sendable, Equatable {
         carriedCount = sources.count - fresh.count
     }
 
-    package func merge<Value>(_ earlier: [Value], _ fresh: [Value]) -> [Value] {
-        sources.map { $0 >= 0 ? earlier[$0] : fresh[~$0] }
+    /// A value a row of the later day; `older` makes that of a carried row from its place in the
+    /// state and the value there.
+    package func merge<Value: BitwiseCopyable & Sendable>(
+        _ earlier: [Value], _ fresh: [Value], threadCount: Int,
+        older: @Sendable (_ row: Int, _ value: Value) -> Value = { $1 }
+    ) -> [Value] {
+        parallelArray(count: sources.count, chunkRows: 1 << 16, threadCount: threadCount) {
+            rows, slice in
+            let (sources, earlier, fresh) = (sources.span, earlier.span, fresh.span)
+            for row in rows {
+                let source = sources[row]
+                slice[row - rows.lowerBound] =
+                    source >= 0 ? older(source, earlier[source]) : fresh[~source]
+            }
+        }
     }
 
-    package func merge(_ earlier: IDColumn, _ fresh: IDColumn) -> IDColumn {
+    package func merge(
+        _ earlier: IDColumn, _ fresh: IDColumn, threadCount: Int
+    ) -> IDColumn {
+        // Those of nobody have no kind of id to go by.
+        if fresh.count == 0 { return earlier }
+        if earlier.count == 0 { return fresh }
         switch (earlier, fresh) {
-        case (.integers(let a), .integers(let b)): return .integers(merge(a, b))
+        case (.integers(let a), .integers(let b)):
+            return .integers(merge(a, b, threadCount: threadCount))
         case (.texts(let a), .texts(let b)):
             var texts = TextArray()
             texts.reserveCapacity(
@@ -120,42 +139,37 @@ extension FeatureScan {
     ///   - state: one that `canCarry` accepts, of lines that this scan's include.
     ///   - fresh: the rows of every customer with a line in `windows`, or that the state does not
     ///     know.
+    ///   - names: the features of `fresh`, this scan's among them; this scan's where nil.
     package func rows(
-        carrying state: FeatureState, replacedBy fresh: FeatureRows, threadCount: Int
-    ) -> (rows: FeatureRows, carried: CarriedRows) {
+        carrying state: FeatureState, replacedBy fresh: FeatureRows, named names: [String]? = nil,
+        threadCount: Int
+    ) -> FeatureRows {
         let freshIDs = fresh.customerIDs ?? state.customerIDs.slice(0..<0)
         let carried = CarriedRows(state.customerIDs, replacedBy: freshIDs)
         var result = FeatureRows()
         result.convention = fresh.convention ?? state.convention
-        result.customerIDs = carried.merge(state.customerIDs, freshIDs)
+        result.customerIDs = carried.merge(state.customerIDs, freshIDs, threadCount: threadCount)
         result.customerRows = Array(0..<carried.sources.count)
         result.customerCount = carried.sources.count
         let days = asOf.daysSince1970 - state.asOf.daysSince1970
-        let freshValues =
-            fresh.values.isEmpty
-            ? [[Float]](repeating: [], count: featureNames.count) : fresh.values
-        var parts = featureNames.enumerated().map { index, name in
-            CarriedColumn(name: name, fresh: freshValues[index])
+        let freshNames = names ?? featureNames
+        result.values = featureNames.map { name in
+            let index = freshNames.firstIndex(of: name)
+            let values = fresh.values.isEmpty ? [] : index.map { fresh.values[$0] } ?? []
+            return Self.column(name, carried, state, values, days: days, threadCount)
         }
-        var scratches = [Bool](repeating: false, count: threadCount)
-        parallelFor(&parts, scratches: &scratches) { part, _ in
-            part.carry(carried, state, days: days)
-        }
-        result.values = parts.map(\.values)
         result.history = CustomerHistory(
-            carrying: state.history, replacedBy: fresh.history, carried, days: days)
-        return (result, carried)
+            carrying: state.history, replacedBy: fresh.history, carried, days: days,
+            threadCount: threadCount)
+        return result
     }
-}
 
-/// One feature on its way to a later day.
-private struct CarriedColumn: Sendable {
-    let name: String
-    var fresh: [Float]
-    var values: [Float] = []
-
-    mutating func carry(_ carried: CarriedRows, _ state: FeatureState, days: Int) {
-        guard let index = state.names.firstIndex(of: name) else { return }
+    /// One feature at a later day.
+    private static func column(
+        _ name: String, _ carried: CarriedRows, _ state: FeatureState, _ fresh: [Float], days: Int,
+        _ threadCount: Int
+    ) -> [Float] {
+        guard let index = state.names.firstIndex(of: name) else { return [] }
         let column = state.column(index)
         var earlier = column.values
         if let valid = column.valid {
@@ -166,19 +180,22 @@ private struct CarriedColumn: Sendable {
         switch name {
         case "daysSinceLastPurchase", "observedAgeDays", "tenureDays":
             // Whole days below 2^24: the sum is exact. NaN stays NaN.
-            values = carried.sources.map { $0 >= 0 ? earlier[$0] + shift : fresh[~$0] }
+            return carried.merge(earlier, fresh, threadCount: threadCount) { $1 + shift }
         case "monthlyRevenue" where days > 0:
-            values = carried.sources.map { source in
-                guard source >= 0 else { return fresh[~source] }
-                guard history.status[source] == CustomerHistory.ok else { return .nan }
-                let age = Int(history.observedAgeDays[source]) + days
-                return Float(
-                    history.revenue[source] / CustomerHistory.months(observedAgeDays: age))
+            return carried.merge(earlier, fresh, threadCount: threadCount) { row, _ in
+                guard history.status[row] == CustomerHistory.ok else { return .nan }
+                let age = Int(history.observedAgeDays[row]) + days
+                return Float(history.revenue[row] / CustomerHistory.months(observedAgeDays: age))
             }
         default:
-            values = carried.merge(earlier, fresh)
+            return carried.merge(earlier, fresh, threadCount: threadCount)
         }
-        fresh = []
+    }
+
+    /// Whether a feature of a customer without lines in `windows` is the same on a later day.
+    package static func isAgeless(_ name: String) -> Bool {
+        !["daysSinceLastPurchase", "observedAgeDays", "tenureDays", "monthlyRevenue"]
+            .contains(name)
     }
 }
 
@@ -190,35 +207,37 @@ extension CustomerHistory {
 
     fileprivate init(
         carrying state: CustomerHistory, replacedBy fresh: CustomerHistory, _ carried: CarriedRows,
-        days: Int
+        days: Int, threadCount: Int
     ) {
         self.init()
-        status = carried.merge(state.status, fresh.status)
-        repeatPurchaseCount = carried.merge(state.repeatPurchaseCount, fresh.repeatPurchaseCount)
-        ageAtLastPurchaseDays = carried.merge(
-            state.ageAtLastPurchaseDays, fresh.ageAtLastPurchaseDays)
-        meanOrderValue = carried.merge(state.meanOrderValue, fresh.meanOrderValue)
-        meanOrderMargin = carried.merge(state.meanOrderMargin, fresh.meanOrderMargin)
-        revenue = carried.merge(state.revenue, fresh.revenue)
-        margin = carried.merge(state.margin, fresh.margin)
+        func same<Value: BitwiseCopyable & Sendable>(_ a: [Value], _ b: [Value]) -> [Value] {
+            carried.merge(a, b, threadCount: threadCount)
+        }
+        status = same(state.status, fresh.status)
+        repeatPurchaseCount = same(state.repeatPurchaseCount, fresh.repeatPurchaseCount)
+        ageAtLastPurchaseDays = same(state.ageAtLastPurchaseDays, fresh.ageAtLastPurchaseDays)
+        meanOrderValue = same(state.meanOrderValue, fresh.meanOrderValue)
+        meanOrderMargin = same(state.meanOrderMargin, fresh.meanOrderMargin)
+        revenue = same(state.revenue, fresh.revenue)
+        margin = same(state.margin, fresh.margin)
         func older(_ values: [Int32], _ freshValues: [Int32]) -> [Int32] {
-            carried.sources.map { source in
-                guard source >= 0 else { return freshValues[~source] }
-                guard state.status[source] == Self.ok else { return values[source] }
-                return Int32(clamping: Int(values[source]) + days)
+            carried.merge(values, freshValues, threadCount: threadCount) { row, value in
+                state.status[row] == Self.ok ? Int32(clamping: Int(value) + days) : value
             }
         }
         observedAgeDays = older(state.observedAgeDays, fresh.observedAgeDays)
         daysSinceLastPurchase = older(state.daysSinceLastPurchase, fresh.daysSinceLastPurchase)
-        func monthly(_ sums: [Double], _ freshValues: [Double]) -> [Double] {
-            carried.sources.map { source in
-                guard source >= 0 else { return freshValues[~source] }
-                guard state.status[source] == Self.ok else { return 0 }
-                let age = Int(state.observedAgeDays[source]) + days
-                return sums[source] / Self.months(observedAgeDays: age)
+        func monthly(
+            _ values: [Double], _ sums: [Double], _ freshValues: [Double]
+        ) -> [Double] {
+            carried.merge(values, freshValues, threadCount: threadCount) { row, value in
+                guard days > 0 else { return value }
+                guard state.status[row] == Self.ok else { return 0 }
+                let age = Int(state.observedAgeDays[row]) + days
+                return sums[row] / Self.months(observedAgeDays: age)
             }
         }
-        monthlyRevenue = monthly(state.revenue, fresh.monthlyRevenue)
-        monthlyMargin = monthly(state.margin, fresh.monthlyMargin)
+        monthlyRevenue = monthly(state.monthlyRevenue, state.revenue, fresh.monthlyRevenue)
+        monthlyMargin = monthly(state.monthlyMargin, state.margin, fresh.monthlyMargin)
     }
 }

@@ -28,6 +28,11 @@ import Testing
             crc.add(Array(bytes[..<cut]))
             crc.add(Array(bytes[cut...]))
             #expect(crc.value == CRC32C.checksumByTable(bytes))
+            var combined = CRC32C()
+            combined.add(Array(bytes[..<cut]))
+            combined.add(
+                count: bytes.count - cut, withChecksum: CRC32C.checksum(Array(bytes[cut...])))
+            #expect(combined.value == crc.value)
         }
     }
 }

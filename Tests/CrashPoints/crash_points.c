@@ -314,6 +314,17 @@ int rename(const char *from, const char *to) { return renamed(AT_FDCWD, from, AT
 int renameat(int a, const char *from, int b, const char *to) { return renamed(a, from, b, to, 0); }
 int renameat2(int a, const char *from, int b, const char *to, unsigned flags) { return renamed(a, from, b, to, flags); }
 
+int link(const char *from, const char *to) {
+    REAL(link);
+    char path[PATH_MAX];
+    if (is_inside || !resolve(AT_FDCWD, to, path)) return real(from, to);
+    take_step();
+    int result = real(from, to);
+    if (result == 0) new_change(path);
+    end_step();
+    return result;
+}
+
 int mkdir(const char *name, mode_t mode) {
     REAL(mkdir);
     char path[PATH_MAX];

@@ -186,26 +186,177 @@ import Units
         }
     }
 
-    /// The files of a generation, whose bytes are those of a scoring without any cache.
-    private static let files = ["lookup.arr", "affinity.arr", "segments.json", "scores.seg"]
+    /// Files of a generation whose bytes are those of a scoring without any cache.
+    private static let files = ["lookup.arr", "segments.json", "scores.seg"]
+
+    /// Scores a workspace and a copy of it without caches, and compares the generations: files byte by
+    /// byte, and every answer about products and customers.
+    /// - Returns: what the first scoring reports.
+    @discardableResult
+    private func scoreAndCompare(
+        _ folder: URL, _ asOf: CalendarDay, generation: Int
+    ) throws -> [String] {
+        let files = FileManager.default
+        try? files.removeItem(atPath: folder.sub("bare"))
+        try files.copyItem(atPath: folder.sub("ws"), toPath: folder.sub("bare"))
+        try? files.removeItem(atPath: folder.sub("bare/cache"))
+        var reports: [String] = []
+        let summary = try open(folder, "ws", .writing).score(
+            asOf: asOf, threadCount: 2, report: { reports.append($0) })
+        _ = try open(folder, "bare", .writing).score(asOf: asOf, threadCount: 1)
+        #expect(summary.generation == generation)
+        let name = "snapshots/\(SnapshotWriter.folderName(generation: generation))"
+        for file in Self.files {
+            let carried = try Data(
+                contentsOf: URL(fileURLWithPath: folder.sub("ws/\(name)/\(file)")))
+            let computed = try Data(
+                contentsOf: URL(fileURLWithPath: folder.sub("bare/\(name)/\(file)")))
+            #expect(carried == computed, "\(file) of generation \(generation)")
+        }
+        let carried = try ServingSnapshot(folder: folder.sub("ws/\(name)"))
+        let computed = try ServingSnapshot(folder: folder.sub("bare/\(name)"))
+        let affinity = try #require(computed.affinity)
+        #expect(carried.customerCount > 100 && carried.productCount == affinity.productCount)
+        for excludes in [false, true] {
+            for row in 0..<computed.customerCount {
+                let id = computed.customers[row]
+                #expect(
+                    carried.topProducts(customer: id, count: 5, excludesPurchased: excludes)
+                        == computed.topProducts(customer: id, count: 5, excludesPurchased: excludes)
+                )
+            }
+            for row in 0..<affinity.productCount {
+                let id = affinity.productID(row)
+                #expect(
+                    carried.topCustomers(product: id, count: 30, excludesPurchasers: excludes)
+                        == computed.topCustomers(
+                            product: id, count: 30, excludesPurchasers: excludes))
+            }
+        }
+        return reports
+    }
 
     @Test(arguments: lives.prefix(12) + lives.suffix(3))
     func scoresGoOnFromAnEarlierGeneration(life: Life) throws {
         try withLife(life) { folder, asOf, later, deliver in
             _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
-            _ = try open(folder, "ws", .writing).score(asOf: asOf, threadCount: 2)
+            try scoreAndCompare(folder, asOf, generation: 1)
             try deliver()
-            try FileManager.default.copyItem(
-                atPath: folder.sub("ws"), toPath: folder.sub("bare"))
-            try FileManager.default.removeItem(atPath: folder.sub("bare/cache"))
-            _ = try open(folder, "ws", .writing).score(asOf: later, threadCount: 2)
-            _ = try open(folder, "bare", .writing).score(asOf: later, threadCount: 1)
-            for file in Self.files {
-                let path = "snapshots/gen-000002/\(file)"
-                let carried = try Data(contentsOf: URL(fileURLWithPath: folder.sub("ws/\(path)")))
-                let computed = try Data(
-                    contentsOf: URL(fileURLWithPath: folder.sub("bare/\(path)")))
-                #expect(carried == computed, "\(file)")
+            try scoreAndCompare(folder, later, generation: 2)
+            // And once more the next day, without any new line.
+            try scoreAndCompare(folder, later + 1, generation: 3)
+        }
+    }
+
+    /// Few customers change with each of these deliveries, until together they are many.
+    @Test(arguments: [0, 1], [false, true])
+    func scoresGoOnFromDeliveryToDelivery(shift: Int, textIDs: Bool) throws {
+        let life = Life(seed: UInt64(31 + shift), shift: shift, textIDs: textIDs)
+        try withLife(life) { folder, asOf, _, _ in
+            func size(_ name: String) -> Int? {
+                let path = folder.sub("ws/cache/\(name)")
+                return try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+            }
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            try scoreAndCompare(folder, asOf, generation: 1)
+            var reports: [String] = []
+            var changedSizes: [Int] = []
+            var sharedCount = 0
+            for delivery in 1...6 {
+                let end = Self.dayCount + delivery * shift
+                let path = try folder.write(
+                    lines(life, delivery: delivery, days: end - 3..<end, count: 11),
+                    as: "more\(delivery).csv")
+                _ = try open(folder, "ws", .writing).ingest(IngestFiles(purchases: [path]))
+                reports += try scoreAndCompare(
+                    folder, asOf + delivery * shift, generation: delivery + 1)
+                changedSizes.append(size("features-changed.arr") ?? 0)
+                let name = "snapshots/\(SnapshotWriter.folderName(generation: delivery + 1))"
+                let names =
+                    try FileManager.default.attributesOfItem(
+                        atPath: folder.sub("ws/\(name)/affinity.arr"))[.referenceCount] as? Int
+                sharedCount += names ?? 0 > 1 ? 1 : 0
+                if delivery == 4 {
+                    _ = try open(folder, "ws", .writing).publish()
+                    _ = try open(folder, "ws", .writing).prune()
+                }
+            }
+            #expect(!reports.contains { $0.hasPrefix("computing all features") }, "\(reports)")
+            // They grow, and begin anew after a file of all customers.
+            #expect(changedSizes.contains(0) && changedSizes[0] > 0, "\(changedSizes)")
+            #expect((3..<6).contains(sharedCount), "\(sharedCount)")
+            let isGrowing = zip(changedSizes, changedSizes.dropFirst()).contains {
+                0 < $0 && $0 < $1
+            }
+            #expect(isGrowing, "\(changedSizes)")
+            let problems = try open(folder).verify().problems
+            #expect(problems.isEmpty, "\(problems)")
+        }
+    }
+
+    /// Other models, and caches that are damaged, missing or of another scoring, cost a full
+    /// computation, which a line explains.
+    @Test func whatIsNotOfUseIsComputedAnew() throws {
+        let life = Life(seed: 41, shift: 1)
+        try withLife(life) { folder, asOf, _, _ in
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            try scoreAndCompare(folder, asOf, generation: 1)
+            var generation = 1
+            func next(_ change: () throws -> Void) throws -> String {
+                generation += 1
+                let path = try folder.write(
+                    lines(
+                        life, delivery: generation,
+                        days: Self.dayCount - 2..<Self.dayCount, count: 4),
+                    as: "more\(generation).csv")
+                _ = try open(folder, "ws", .writing).ingest(IngestFiles(purchases: [path]))
+                try change()
+                return try scoreAndCompare(folder, asOf, generation: generation)
+                    .joined(separator: "\n")
+            }
+            func damage(_ name: String) throws {
+                let url = URL(fileURLWithPath: folder.sub("ws/\(name)"))
+                var bytes = try Data(contentsOf: url)
+                bytes[bytes.count * 2 / 3] ^= 1
+                try bytes.write(to: url)
+            }
+            #expect(try !next {}.contains("all customers"))
+            let damagedSegments = try next { try damage("cache/segments.arr") }
+            #expect(damagedSegments.contains("segments of all customers: "), "\(damagedSegments)")
+            let damagedChanges = try next { try damage("cache/features-changed.arr") }
+            #expect(damagedChanges.contains("computing all features: "), "\(damagedChanges)")
+            let otherModel = try next {
+                _ = try open(folder, "ws", .writing).train(
+                    asOf: asOf, only: ["segmentation.behaviour"], threadCount: 2)
+            }
+            #expect(
+                otherModel.contains("segmentation.behaviour of all customers: the last scoring"),
+                "\(otherModel)")
+            // What the generation of the last scoring holds is looked at before it is used again.
+            let folderName = SnapshotWriter.folderName(generation: generation)
+            let damagedRows = try next { try damage("snapshots/\(folderName)/affinity.arr") }
+            #expect(damagedRows.contains("products of all customers: "), "\(damagedRows)")
+            _ = try next {}
+            let name = SnapshotWriter.folderName(generation: generation)
+            let damagedChange = try next { try damage("snapshots/\(name)/affinity-changed.arr") }
+            #expect(damagedChange.contains("products of all customers: "), "\(damagedChange)")
+            let otherFactors = try next {
+                _ = try open(folder, "ws", .writing).train(
+                    asOf: asOf, only: ["affinity"], threadCount: 2)
+            }
+            #expect(otherFactors.contains("products of all customers: "), "\(otherFactors)")
+            // The caches of an earlier scoring are as good as those of the last.
+            let (cache, kept) = (folder.sub("ws/cache"), folder.sub("kept"))
+            try FileManager.default.copyItem(atPath: cache, toPath: kept)
+            _ = try next {}
+            let older = try next {
+                try FileManager.default.removeItem(atPath: cache)
+                try FileManager.default.moveItem(atPath: kept, toPath: cache)
+            }
+            #expect(older.contains("customers as they were on"), "\(older)")
+            // Those of the changed customers without the file that they go on from.
+            _ = try next {
+                try FileManager.default.removeItem(atPath: "\(cache)/features.arr")
             }
         }
     }

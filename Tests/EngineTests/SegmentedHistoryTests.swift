@@ -19,6 +19,8 @@ import Units
         /// Columns by segment: bits of `LineColumns`.
         var columns: [Int]
         var lineCount = 600
+        /// About 12 lines each, or as few as this.
+        var customerCount: Int?
 
         var testDescription: String { "seed \(seed), \(segmentCount) segments, \(columns)" }
     }
@@ -33,6 +35,9 @@ import Units
         Shape(seed: 7, segmentCount: 2, columns: [0, 0]),
         Shape(seed: 8, segmentCount: 2, columns: [127, 127], lineCount: 40_000),
         Shape(seed: 9, segmentCount: 2, textIDs: true, columns: [127, 8], lineCount: 40_000),
+        Shape(
+            seed: 10, segmentCount: 3, columns: [127, 127, 127], lineCount: 3_000, customerCount: 20
+        ),
     ]
 
     private let rate = 0.3
@@ -40,7 +45,8 @@ import Units
     private func lines(_ shape: Shape, segment: Int) -> PurchaseLines {
         var random = SeededRandom(seed: shape.seed, stream: UInt64(segment))
         let count = shape.lineCount / (segment + 1)
-        let customers = (0..<count).map { _ in random.below(max(30, shape.lineCount / 12)) - 5 }
+        let distinct = shape.customerCount ?? max(30, shape.lineCount / 12)
+        let customers = (0..<count).map { _ in random.below(distinct) - 5 }
         let ids: IDColumn =
             shape.textIDs
             ? .texts(TextArray(customers.map { "customer-\($0 * 7919 % 1_000)" }))

@@ -2,21 +2,23 @@ import ByteCoding
 import ColumnStore
 import Foundation
 import Models
+import Numerical
 import Units
 
-/// Whose products the last generation ranked, beside that generation's own factors and purchases:
+/// Whose rows the affinity files of the last generation hold, and what these depend on:
 /// `cache/affinity.arr`. Of use for the same model and settings while the generation is there;
 /// missing, damaged or foreign it costs a full computation and nothing else.
 ///
-/// Arrays: `ids`, or `idBytes` and `idOffsets`, of the generation's customers; `topItems` (int32)
-/// `[customerCount × places]`, -1 where a customer has fewer.
+/// Arrays: `ids`, or `idBytes` and `idOffsets`, of the generation's customers.
 enum AffinityCache {
     static let path = "cache/affinity.arr"
     static let kind = "patron.cached-affinity"
+    /// As with features (`FeatureCache.changedShare`).
+    static let changedShare = 3
 
     /// What the scores depend on besides lines.
     struct Key: Codable, Equatable {
-        var version = 1
+        var version = 2
         var model: ModelReference
         var timeZone: String
         var topProductCount: Int
@@ -29,90 +31,148 @@ enum AffinityCache {
         var key: Key
         var purchases: [FeatureCache.Key.Segment]
         var asOf: String
-        /// The folder of the generation, and the checksums of what is read from it.
+        /// The folder of the generation, and the content checksums of its affinity files.
         var folder: String
-        var checksums: [String: UInt32]
+        var checksums: [UInt32]
     }
 
     struct Contents {
-        var asOf: CalendarDay
-        var purchases: [FeatureCache.Key.Segment]
-        var customerIDs: IDColumn
-        var topItems: MappedArray<Int32>
-        var customerFactors: MappedArray<Float>
-        var purchasedOffsets: MappedArray<Int64>
-        var purchasedProducts: MappedArray<Int32>
+        let lines: FeatureCache.Lines
+        let customerIDs: IDColumn
+        /// The file that a generation may go on from, as its own generation describes it.
+        let basePath: String
+        let baseFile: SnapshotDescriptor.File
+        let base: Rows
+        /// Nil where all customers have the row of the same number in `base`.
+        let changed: Rows?
+        let places: MappedArray<Int32>?
     }
 
-    private static let reused = ["customerFactors", "purchasedOffsets", "purchasedProducts"]
+    /// The arrays of an affinity file.
+    struct Rows: Sendable {
+        let customerFactors: MappedArray<Float>
+        let purchasedOffsets: MappedArray<Int64>
+        let purchasedProducts: MappedArray<Int32>
+        let topItems: MappedArray<Int32>
 
-    /// - Returns: nil where there is nothing of use.
-    static func read(_ workspace: Workspace, key: Key) -> Contents? {
+        var count: Int { customerFactors.shape[0] }
+
+        init(_ file: ArrayFile, count: Int, width: Int) throws(StoreError) {
+            customerFactors = try file.array("customerFactors", of: Float.self, shape: [count, -1])
+            let count = customerFactors.shape[0]
+            purchasedOffsets = try file.array(
+                "purchasedOffsets", of: Int64.self, shape: [count + 1])
+            purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
+            topItems = try file.array("topItems", of: Int32.self, shape: [count, width])
+        }
+    }
+
+    /// - Returns: nil where there is nothing.
+    /// - Throws: why it is of no use.
+    static func read(
+        _ workspace: Workspace, key: Key, goingOnTo now: FeatureCache.Lines, threadCount: Int
+    ) throws(CacheFlaw) -> Contents? {
         let path = "\(workspace.folder)/\(path)"
         guard FileManager.default.fileExists(atPath: path) else { return nil }
-        return try? contents(path, workspace, key)
+        do throws(EngineError) {
+            return try contents(path, workspace, key, now, threadCount)
+        } catch {
+            throw CacheFlaw(reason: error.description)
+        }
     }
 
     private static func contents(
-        _ path: String, _ workspace: Workspace, _ key: Key
-    ) throws(StoreError) -> Contents? {
-        let file = try ArrayFile(path: path)
+        _ path: String, _ workspace: Workspace, _ key: Key, _ now: FeatureCache.Lines,
+        _ threadCount: Int
+    ) throws(EngineError) -> Contents {
+        func flawed(_ reason: String) -> EngineError {
+            .store(.invalidInput(path: path, reason: reason))
+        }
+        let file = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try ArrayFile(path: path)
+        }
         guard file.kind == kind,
             let card = try? JSONDecoder().decode(Card.self, from: Data(file.card)),
-            card.key == key, let asOf = CalendarDay(parsing: card.asOf),
-            workspace.manifest.generations.contains(where: { $0.folder == card.folder })
-        else { return nil }
-        let generation = try ArrayFile(
-            path: "\(workspace.folder)/\(card.folder)/\(AffinityFile.name)")
-        guard card.checksums == checksums(generation), card.checksums.count == reused.count,
-            let ids = try FeatureCache.idColumn(file)
-        else { return nil }
-        let count = ids.count
-        for row in 0..<count where row > 0 && !ids.precedes(row - 1, row) { return nil }
-        let width = min(
-            key.topProductCount,
-            try generation.array("productFactors", of: Float.self, shape: [-1, -1]).shape[0])
-        return Contents(
-            asOf: asOf, purchases: card.purchases, customerIDs: ids,
-            topItems: try file.array("topItems", of: Int32.self, shape: [count, width]),
-            customerFactors: try generation.array(
-                "customerFactors", of: Float.self, shape: [count, -1]),
-            purchasedOffsets: try generation.array(
-                "purchasedOffsets", of: Int64.self, shape: [count + 1]),
-            purchasedProducts: try generation.array("purchasedProducts", of: Int32.self))
+            let asOf = CalendarDay(parsing: card.asOf)
+        else { throw flawed("it is no file of affinity") }
+        let lines = FeatureCache.Lines(asOf: asOf, purchases: card.purchases)
+        guard card.key == key else { throw flawed("it is of another model, plan or machine") }
+        guard lines.goOn(to: now) else { throw flawed("it is of other lines") }
+        guard workspace.manifest.generations.contains(where: { $0.folder == card.folder }) else {
+            throw flawed("its generation is gone")
+        }
+        let folder = "\(workspace.folder)/\(card.folder)"
+        let files = try SnapshotDescriptor(folder: folder).files
+        guard let baseFile = files.first(where: { $0.name == AffinityFile.name }) else {
+            throw flawed("its generation has no affinity file")
+        }
+        return try mapErrors(EngineError.store) { () throws(StoreError) in
+            guard let ids = try FeatureCache.idColumn(file) else {
+                throw .invalidInput(path: path, reason: "the ids do not fit")
+            }
+            let base = try affinityFile(folder, AffinityFile.name, threadCount)
+            let width = min(
+                key.topProductCount,
+                try base.array("productFactors", of: Float.self, shape: [-1, -1]).shape[0])
+            var changed: ArrayFile?
+            if files.contains(where: { $0.name == AffinityFile.changedName }) {
+                changed = try affinityFile(folder, AffinityFile.changedName, threadCount)
+            }
+            guard card.checksums == checksums(base, changed) else {
+                throw .invalidInput(path: path, reason: "its generation's files are others")
+            }
+            return Contents(
+                lines: lines, customerIDs: ids, basePath: base.path, baseFile: baseFile,
+                base: try Rows(base, count: changed == nil ? ids.count : -1, width: width),
+                changed: try changed.map { (file) throws(StoreError) in
+                    try Rows(file, count: -1, width: width)
+                },
+                places: try changed.map { (file) throws(StoreError) in
+                    try file.array("places", of: Int32.self, shape: [ids.count])
+                })
+        }
     }
 
-    private static func checksums(_ file: ArrayFile) -> [String: UInt32] {
-        var result: [String: UInt32] = [:]
-        for name in reused { result[name] = file.entry(name)?.checksum }
-        return result
+    /// Opens and verifies a file of a generation.
+    private static func affinityFile(
+        _ folder: String, _ name: String, _ threadCount: Int
+    ) throws(StoreError) -> ArrayFile {
+        let file = try ArrayFile(path: "\(folder)/\(name)", verifiesArrays: false)
+        try file.verify(file.names, threadCount: threadCount)
+        return file
     }
 
-    /// Keeps the lists of a generation that was just written.
+    private static func checksums(_ base: ArrayFile, _ changed: ArrayFile?) -> [UInt32] {
+        [base.contentChecksum] + (changed.map { [$0.contentChecksum] } ?? [])
+    }
+
+    /// Keeps whose rows a generation has that was just written.
     /// - Parameter folder: of the generation, relative to the workspace.
     static func write(
-        _ customerIDs: IDColumn, _ lists: TopLists, key: Key, asOf: CalendarDay,
-        generation folder: String, _ workspace: Workspace
+        _ customerIDs: IDColumn, key: Key, lines: FeatureCache.Lines, generation folder: String,
+        _ workspace: Workspace
     ) throws(EngineError) {
         try createFolder("\(workspace.folder)/cache")
         try mapErrors(EngineError.store) { () throws(StoreError) in
-            // Its arrays were verified when they were written.
-            let generation = try ArrayFile(
-                path: "\(workspace.folder)/\(folder)/\(AffinityFile.name)", verifiesArrays: false)
+            // Their arrays were verified when they were written.
+            let path = "\(workspace.folder)/\(folder)"
+            let base = try ArrayFile(path: "\(path)/\(AffinityFile.name)", verifiesArrays: false)
+            var changed: ArrayFile?
+            if FileManager.default.fileExists(atPath: "\(path)/\(AffinityFile.changedName)") {
+                changed = try ArrayFile(
+                    path: "\(path)/\(AffinityFile.changedName)", verifiesArrays: false)
+            }
             let card = Card(
-                key: key,
-                purchases: workspace.manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) },
-                asOf: asOf.description, folder: folder, checksums: checksums(generation))
+                key: key, purchases: lines.purchases, asOf: lines.asOf.description, folder: folder,
+                checksums: checksums(base, changed))
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys]
             guard let bytes = try? encoder.encode(card) else {
-                throw .invalidInput(path: path, reason: "its card cannot be written as JSON")
+                throw .invalidInput(path: Self.path, reason: "its card cannot be written as JSON")
             }
             var writer = ArrayFileWriter(kind: kind, card: [UInt8](bytes))
             FeatureCache.add(customerIDs, to: &writer)
-            writer.add(
-                "topItems", lists.items, shape: [lists.queryCount, lists.width])
-            try writer.write(to: "\(workspace.folder)/\(path)", syncs: false)
+            try writer.write(to: "\(workspace.folder)/\(Self.path)", syncs: false)
         }
     }
 }

@@ -8,8 +8,54 @@ import Units
 /// Factors and best products of every customer by an affinity model.
 struct AffinityScores {
     var contents: AffinityContents
-    /// Carried lists have no scores: the products alone are written.
-    var topProducts: TopLists
+    var topProducts: TopProductRows
+}
+
+/// The products ranked highest for every customer, best first.
+struct TopProductRows: Sendable {
+    /// Places a customer has.
+    let width: Int
+    private let rowCount: Int
+    /// `[rows × width]`, -1 where there is none: those of an earlier generation, then others.
+    private let base: MappedArray<Int32>?
+    private let items: [Int32]
+    /// By customer: a row of the first, or those + one of the others; the row of the same number
+    /// where nil.
+    private let places: [Int32]?
+
+    /// Of no customer.
+    static let empty = TopProductRows(rowCount: 0, width: 0, items: [], base: nil, places: nil)
+
+    init(
+        rowCount: Int, width: Int, items: [Int32], base: MappedArray<Int32>?, places: [Int32]?
+    ) {
+        (self.rowCount, self.width, self.items) = (rowCount, width, items)
+        (self.base, self.places) = (base, places)
+    }
+
+    /// Row of a product; nil where the customer has no more.
+    subscript(customer: Int, place: Int) -> Int32? {
+        let row = places.map { Int($0[customer]) } ?? customer
+        var index = row * width + place
+        var item: Int32
+        if let base, index < base.count {
+            item = base[index]
+        } else {
+            index -= base?.count ?? 0
+            item = items[index]
+        }
+        return item < 0 ? nil : item
+    }
+
+    /// Items of the customer that has most.
+    var largestCount: Int {
+        var largest = 0
+        for customer in 0..<rowCount {
+            while largest < width, self[customer, largest] != nil { largest += 1 }
+            if largest == width { break }
+        }
+        return largest
+    }
 }
 
 /// Scores customers with an affinity model: those who bought since the last scoring with it, or
@@ -21,25 +67,35 @@ struct AffinityScoring {
     let parameters: ImplicitALS.Parameters
     let model: AffinityModel
     let reference: ModelReference
+    /// Those of the customers who have changed since an earlier scoring, where they are known.
+    let purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
     let threadCount: Int
 
     private var plan: Plan { workspace.plan }
 
-    /// - Parameter customers: of the feature table of the day.
+    /// - Parameters:
+    ///   - customers: of the feature table of the day.
+    ///   - report: is told why an earlier generation is of no use.
     /// - Returns: nil where no line names a product.
-    func scores(of customers: IDColumn) throws(EngineError) -> AffinityScores? {
-        if let earlier = AffinityCache.read(workspace, key: key),
-            let change = change(since: earlier), plan.affinity.topProductCount > 0,
-            let fresh = try history.purchases(asOf: asOf, changed: change)
-        {
-            let freshIDs = fresh.customerIDs ?? customers.slice(0..<0)
-            let carried = CarriedRows(earlier.customerIDs, replacedBy: freshIDs)
-            if carried.merge(earlier.customerIDs, freshIDs) == customers {
-                return merge(earlier, try scores(of: fresh.matrix), carried)
-            }
+    func scores(
+        of customers: IDColumn, _ report: (String) -> Void
+    ) throws(EngineError) -> AffinityScores? {
+        let earlier: AffinityCache.Contents?
+        do throws(CacheFlaw) {
+            earlier = try AffinityCache.read(
+                workspace, key: key, goingOnTo: workspace.lines(asOf), threadCount: threadCount)
+        } catch {
+            report("products of all customers: \(error.reason)")
+            earlier = nil
         }
+        if let earlier, let scores = try carriedScores(earlier, customers) { return scores }
         guard let all = try history.purchases(asOf: asOf, changed: nil) else { return nil }
-        return try scores(of: all.matrix)
+        let scores = try scores(of: all.matrix)
+        return AffinityScores(
+            contents: scores,
+            topProducts: TopProductRows(
+                rowCount: customers.count, width: scores.topItemCount, items: scores.topItems,
+                base: nil, places: nil))
     }
 
     var key: AffinityCache.Key {
@@ -50,17 +106,7 @@ struct AffinityScoring {
             kernels: "\(KernelTable.current.level)")
     }
 
-    /// Whose purchases are others than at an earlier scoring; nil where that cannot be told.
-    private func change(since earlier: AffinityCache.Contents) -> HistoryChange? {
-        let segments = workspace.manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) }
-        guard earlier.asOf <= asOf, segments.starts(with: earlier.purchases) else { return nil }
-        return HistoryChange(
-            segmentCount: earlier.purchases.count,
-            windows: earlier.asOf < asOf
-                ? [AsOfWindow(after: earlier.asOf, through: asOf, clock: plan.clock)] : [])
-    }
-
-    private func scores(of bought: PurchaseMatrix) throws(EngineError) -> AffinityScores {
+    private func scores(of bought: PurchaseMatrix) throws(EngineError) -> AffinityContents {
         let (products, factors) = (model.products, model.productFactors)
         let matrix = bought.rearranged(to: products)
         let fitted = FittedALS(parameters: parameters, itemFactors: factors)
@@ -85,82 +131,155 @@ struct AffinityScoring {
         where customerFactors[row * width..<(row + 1) * width].allSatisfy({ $0 == 0 }) {
             topProducts.clear(row)
         }
-        return AffinityScores(
-            contents: AffinityContents(
-                factorCount: width, customerFactors: customerFactors,
-                productIDs: .texts(products), productFactors: factors,
-                purchasedOffsets: matrix.rowOffsets, purchasedProducts: matrix.columnIndices),
-            topProducts: topProducts)
+        var contents = AffinityContents(
+            factorCount: width, customerFactors: customerFactors, productIDs: .texts(products),
+            productFactors: factors, purchasedOffsets: matrix.rowOffsets,
+            purchasedProducts: matrix.columnIndices)
+        (contents.topItems, contents.topItemCount) = (topProducts.items, topProducts.width)
+        return contents
     }
 
-    /// The scores of an earlier generation with those of some customers in their places.
+    /// Scores of the customers alone who bought since an earlier generation, the others as there.
+    /// - Returns: nil where no line names a product, or other customers are known.
+    private func carriedScores(
+        _ earlier: AffinityCache.Contents, _ customers: IDColumn
+    ) throws(EngineError) -> AffinityScores? {
+        guard plan.affinity.topProductCount > 0, let bought = try purchases(since: earlier.lines)
+        else { return nil }
+        let freshIDs = bought.customerIDs ?? customers.slice(0..<0)
+        let carried = CarriedRows(earlier.customerIDs, replacedBy: freshIDs)
+        guard
+            carried.merge(earlier.customerIDs, freshIDs, threadCount: threadCount) == customers
+        else { return nil }
+        return merge(earlier, try scores(of: bought.matrix), carried)
+    }
+
+    /// What the customers bought, each all of it, who have lines since; perhaps some others too.
+    private func purchases(
+        since earlier: FeatureCache.Lines
+    ) throws(EngineError) -> SurveyedHistory.CustomerPurchases? {
+        if let purchases, purchases.since == earlier { return purchases.of }
+        return try history.purchases(
+            asOf: asOf,
+            changed: HistoryChange(
+                segmentCount: earlier.purchases.count,
+                windows: earlier.asOf < asOf
+                    ? [AsOfWindow(after: earlier.asOf, through: asOf, clock: plan.clock)] : []))
+    }
+
+    /// The rows of an earlier generation with those of some customers in their places.
     private func merge(
-        _ earlier: AffinityCache.Contents, _ fresh: AffinityScores, _ carried: CarriedRows
+        _ earlier: AffinityCache.Contents, _ fresh: AffinityContents, _ carried: CarriedRows
     ) -> AffinityScores {
-        let width = parameters.factorCount
-        let sources = carried.sources
-        var result = fresh
-        var factors = [Float](repeating: 0, count: sources.count * width)
-        parallelFill(&factors, rowWidth: width, chunkRows: 4_096, threadCount: threadCount) {
-            rows, slice in
-            earlier.customerFactors.withSpan { old in
-                let new = fresh.contents.customerFactors.span
-                for row in rows {
-                    let target = (row - rows.lowerBound) * width
-                    let source = sources[row]
-                    for j in 0..<width {
-                        slice[target + j] =
-                            source >= 0 ? old[source * width + j] : new[~source * width + j]
-                    }
-                }
+        let (customerCount, baseCount) = (carried.sources.count, earlier.base.count)
+        let merging = AffinityMerging(earlier: earlier, fresh: fresh, threadCount: threadCount)
+        // A place of the earlier generation, or `~row` of the fresh.
+        var sources = carried.sources
+        if let places = earlier.places {
+            for row in sources.indices where sources[row] >= 0 {
+                sources[row] = Int(places[sources[row]])
             }
         }
-        result.contents.customerFactors = factors
+        let others = sources.filter { $0 < 0 || $0 >= baseCount }
+        guard others.count <= customerCount / AffinityCache.changedShare else {
+            let contents = merging.rows(sources)
+            return AffinityScores(
+                contents: contents,
+                topProducts: TopProductRows(
+                    rowCount: customerCount, width: contents.topItemCount,
+                    items: contents.topItems, base: nil, places: nil))
+        }
+        var contents = merging.rows(others)
+        var next = Int32(baseCount)
+        let places = sources.map { source -> Int32 in
+            if source >= 0, source < baseCount { return Int32(source) }
+            defer { next += 1 }
+            return next
+        }
+        contents.base = AffinityBase(
+            path: earlier.basePath, file: earlier.baseFile, rowCount: baseCount, places: places)
+        return AffinityScores(
+            contents: contents,
+            topProducts: TopProductRows(
+                rowCount: customerCount, width: contents.topItemCount, items: contents.topItems,
+                base: earlier.base.topItems, places: places))
+    }
+}
+
+/// Gathers rows of an earlier generation and fresh ones.
+private struct AffinityMerging {
+    let earlier: AffinityCache.Contents
+    let fresh: AffinityContents
+    let threadCount: Int
+
+    /// - Parameter sources: a place of the earlier generation, or `~row` of the fresh ones.
+    func rows(_ sources: [Int]) -> AffinityContents {
+        var result = fresh
+        result.topItemCount = earlier.base.topItems.shape[1]
+        result.customerFactors = gathered(
+            sources, width: fresh.factorCount, fresh.customerFactors,
+            earlier.base.customerFactors, earlier.changed?.customerFactors)
+        result.topItems = gathered(
+            sources, width: result.topItemCount, fresh.topItems, earlier.base.topItems,
+            earlier.changed?.topItems)
         var offsets = [0]
         offsets.reserveCapacity(sources.count + 1)
         var products: [Int32] = []
-        products.reserveCapacity(
-            earlier.purchasedProducts.count + fresh.contents.purchasedProducts.count)
-        earlier.purchasedOffsets.withSpan { oldOffsets in
-            earlier.purchasedProducts.withSpan { old in
-                for source in sources {
-                    if source >= 0 {
-                        for i in Int(oldOffsets[source])..<Int(oldOffsets[source + 1]) {
-                            products.append(old[i])
-                        }
-                    } else {
-                        let new = fresh.contents.purchasedOffsets
-                        products +=
-                            fresh.contents.purchasedProducts[new[~source]..<new[~source + 1]]
-                    }
-                    offsets.append(products.count)
-                }
-            }
-        }
-        (result.contents.purchasedOffsets, result.contents.purchasedProducts) = (offsets, products)
-        let places = fresh.topProducts.width
-        var entries = [TopN.Entry](repeating: .none, count: sources.count * places)
-        parallelFill(&entries, rowWidth: places, chunkRows: 4_096, threadCount: threadCount) {
-            rows, slice in
-            earlier.topItems.withSpan { old in
-                for row in rows {
-                    let target = (row - rows.lowerBound) * places
-                    let source = sources[row]
-                    for place in 0..<places {
-                        if source >= 0 {
-                            let item = old[source * places + place]
-                            slice[target + place] =
-                                item < 0 ? .none : TopN.Entry(item: item, score: 0)
-                        } else {
-                            slice[target + place] = fresh.topProducts[~source, place] ?? .none
-                        }
+        for source in sources {
+            if source < 0 {
+                products +=
+                    fresh.purchasedProducts[
+                        fresh.purchasedOffsets[~source]..<fresh.purchasedOffsets[~source + 1]]
+            } else {
+                let (rows, row) = rows(at: source)
+                rows.purchasedProducts.withSpan { old in
+                    for i in Int(rows.purchasedOffsets[row])..<Int(rows.purchasedOffsets[row + 1]) {
+                        products.append(old[i])
                     }
                 }
             }
+            offsets.append(products.count)
         }
-        result.topProducts = TopLists(
-            width: places, entries: entries, queryCount: sources.count)
+        (result.purchasedOffsets, result.purchasedProducts) = (offsets, products)
         return result
+    }
+
+    private func rows(at place: Int) -> (rows: AffinityCache.Rows, row: Int) {
+        if let changed = earlier.changed, place >= earlier.base.count {
+            return (changed, place - earlier.base.count)
+        }
+        return (earlier.base, place)
+    }
+
+    /// Rows of `width` elements of the earlier generation's files and of the fresh.
+    private func gathered<Element: ArrayElement & BitwiseCopyable>(
+        _ sources: [Int], width: Int, _ fresh: [Element], _ base: MappedArray<Element>,
+        _ changed: MappedArray<Element>?
+    ) -> [Element] {
+        if width == 0 { return [] }
+        let changed = changed ?? base
+        return parallelArray(
+            count: sources.count * width, chunkRows: 4_096 * width, threadCount: threadCount
+        ) { elements, slice in
+            let fresh = fresh.span
+            base.withSpan { base in
+                changed.withSpan { changed in
+                    for row in elements.lowerBound / width..<elements.upperBound / width {
+                        let source = sources[row]
+                        let target = row * width - elements.lowerBound
+                        let start = source * width
+                        for j in 0..<width {
+                            slice[target + j] =
+                                source < 0
+                                ? fresh[~source * width + j]
+                                : start < base.count
+                                    ? base[start + j]
+                                    : changed[start - base.count + j]
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

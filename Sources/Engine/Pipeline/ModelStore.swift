@@ -233,3 +233,9 @@ func modelErrors<Result>(
         throw .model(name: name, error)
     }
 }
+
+extension ModelReference {
+    init(_ model: Manifest.Model) {
+        self.init(name: model.name, version: model.version, checksum: model.checksum)
+    }
+}

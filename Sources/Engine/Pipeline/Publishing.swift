@@ -66,7 +66,7 @@ extension Workspace {
         if next != manifest { try commit(next) }
         var summary = PruneSummary(removed: [], byteCount: 0)
         for path in unnamedFiles(of: manifest) {
-            summary.byteCount += folderByteCount("\(folder)/\(path)")
+            summary.byteCount += folderByteCount("\(folder)/\(path)", countsShared: false)
             try removeItem("\(folder)/\(path)")
             summary.removed.append(path)
         }
@@ -109,10 +109,13 @@ extension Workspace {
 }
 
 /// Bytes of a file, or of all files below a folder.
-func folderByteCount(_ path: String) -> Int {
+/// - Parameter countsShared: also those of files that have further names.
+func folderByteCount(_ path: String, countsShared: Bool = true) -> Int {
     let files = FileManager.default
     func size(_ path: String) -> Int {
-        (try? files.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+        guard let attributes = try? files.attributesOfItem(atPath: path) else { return 0 }
+        let names = attributes[.referenceCount] as? Int ?? 1
+        return names > 1 && !countsShared ? 0 : attributes[.size] as? Int ?? 0
     }
     var isFolder: ObjCBool = false
     guard files.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {

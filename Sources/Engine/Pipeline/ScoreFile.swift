@@ -12,7 +12,7 @@ struct ScoreFile: Sendable {
     /// The products that the lists are about; nil without an affinity model.
     let products: TextArray?
     /// Empty, or product rows of every customer.
-    let topProducts: TopLists
+    let topProducts: TopProductRows
 
     /// Rows that are handed to the writer at a time: whole blocks, so that little waits in it.
     private static let batchRowCount = 4 * Limits.blockRowCount
@@ -55,7 +55,7 @@ struct ScoreFile: Sendable {
         if let products {
             for place in 0..<places {
                 let codes = rows.map { row in
-                    topProducts[row, place].map { UInt32($0.item) } ?? CodedText.missing
+                    topProducts[row, place].map { UInt32($0) } ?? CodedText.missing
                 }
                 let text = CodedText(codes: codes, values: products)
                 columns.append(textColumn("top_product_\(place + 1)", text))
@@ -106,8 +106,8 @@ struct ScoreFile: Sendable {
             }
             for place in 0..<places {
                 text += ","
-                if let entry = topProducts[row, place], let products {
-                    text += Self.field(products[Int(entry.item)])
+                if let product = topProducts[row, place], let products {
+                    text += Self.field(products[Int(product)])
                 }
             }
             text += "\n"

@@ -40,18 +40,14 @@ extension Workspace {
         let segmentationIDs = try ScoreCatalog.segmentationIDs(
             plan.segmentations.map(\.name), known: manifest.segmentationColumns ?? [:])
         next.segmentationColumns = segmentationIDs.isEmpty ? nil : segmentationIDs
+        let (features, carried) = try scoredFeatures(asOf, threadCount, report)
         var scoring = Scoring(
-            workspace: self,
-            table: try features(
-                asOf: asOf, keeping: try scoredFeatureNames(), usesCache: true,
-                threadCount: threadCount, report: report),
+            workspace: self, features: features, carried: carried,
             history: try surveyedHistory(threadCount: threadCount),
             segmentationIDs: segmentationIDs, threadCount: threadCount)
-        // The scoring's own table is the last: its columns go as soon as they are read.
-        loadedFeatures = nil
         let customerCount = scoring.table.rowCount
         report("scoring \(customerCount) customers")
-        try scoring.run()
+        try scoring.run(report)
         guard !scoring.models.isEmpty else { throw .modelMissing(name: plan.modelNames[0]) }
 
         let generation = (manifest.generations.map(\.number).max() ?? 0) + 1
@@ -83,6 +79,7 @@ extension Workspace {
         next.generations.append(
             Manifest.Generation(number: generation, folder: "snapshots/\(folderName)"))
         try commit(next)
+        keepSegments(scoring, scores.contents.customerIDs, asOf: asOf, report)
         keepAffinity(scoring, scores, generation: "snapshots/\(folderName)", asOf: asOf, report)
         return ScoreSummary(
             generation: generation, asOf: asOf.description, customerCount: customerCount,
@@ -91,7 +88,7 @@ extension Workspace {
             modelsOfOtherPlans: scoring.otherPlans)
     }
 
-    /// Keeps the lists for the next scoring, which can compute them anew.
+    /// Keeps whose products the generation has for the next scoring, which can do without.
     private func keepAffinity(
         _ scoring: Scoring, _ scores: ScoreFile, generation: String, asOf: CalendarDay,
         _ report: (String) -> Void
@@ -99,24 +96,90 @@ extension Workspace {
         guard let key = scoring.affinityKey else { return }
         do throws(EngineError) {
             try AffinityCache.write(
-                scores.contents.customerIDs, scores.topProducts, key: key, asOf: asOf,
-                generation: generation, self)
+                scores.contents.customerIDs, key: key, lines: lines(asOf), generation: generation,
+                self)
         } catch {
-            report("the lists of products are not kept: \(error)")
+            report("the products of customers are not kept: \(error)")
         }
     }
 
-    /// The features and groups that the plan's segmentations and their latest models read.
-    private func scoredFeatureNames() throws(EngineError) -> Set<String> {
+    /// The same for the segments.
+    private func keepSegments(
+        _ scoring: Scoring, _ customerIDs: IDColumn, asOf: CalendarDay, _ report: (String) -> Void
+    ) {
+        guard !scoring.segmentNumbers.isEmpty else { return }
+        do throws(EngineError) {
+            try SegmentCache.write(
+                scoring.segmentNumbers, of: customerIDs,
+                key: try featureCacheKey(threadCount: scoring.threadCount), lines: lines(asOf),
+                into: folder)
+        } catch {
+            report("the segments are not kept: \(error)")
+        }
+    }
+
+    func lines(_ asOf: CalendarDay) -> FeatureCache.Lines {
+        FeatureCache.Lines(
+            asOf: asOf, purchases: manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) })
+    }
+
+    /// The features that the plan's segmentations and their latest models read, without those of
+    /// segments that are carried on from the last scoring.
+    private func scoredFeatures(
+        _ asOf: CalendarDay, _ threadCount: Int, _ report: (String) -> Void
+    ) throws(EngineError) -> (features: DayFeatures, carried: CarriedSegments?) {
         var names = plan.featureNames
+        var segmentations: [(model: ModelReference, features: [String])] = []
         for segmentation in plan.segmentations {
             let versions = manifest.models.filter { $0.name == "segmentation.\(segmentation.name)" }
             guard let latest = versions.max(by: { $0.version < $1.version }) else { continue }
             let fitted = try ModelStore.read(
                 FittedSegmentation.self, from: "\(folder)/\(latest.file)")
             names.formUnion(fitted.model.model.featureNames)
+            segmentations.append((ModelReference(latest), fitted.model.model.featureNames))
         }
-        return names
+        let cache = try segmentCache(asOf, threadCount, report)
+        var carried: Set<String> = []
+        let features = try dayFeatures(
+            asOf: asOf, keeping: names, usesCache: true,
+            narrowed: { kept in
+                // Who has changed since the kept features has changed since the segments too.
+                guard let cache, kept.goOn(to: cache.lines) else { return nil }
+                var others: Set<String> = []
+                for (model, features) in segmentations {
+                    if let reason = cache.flaw(for: model, of: features, asOf: asOf) {
+                        report("\(model.name) of all customers: \(reason)")
+                        others.formUnion(features)
+                    } else {
+                        carried.insert(model.name)
+                    }
+                }
+                return others
+            }, threadCount: threadCount, report: report)
+        // The scoring's own table is the last: its columns go as soon as they are read.
+        loadedFeatures = nil
+        guard let cache, let changed = features.changed, !carried.isEmpty else {
+            return (features, nil)
+        }
+        return (
+            features,
+            try CarriedSegments(
+                cache, models: carried, changed: changed, to: features.table,
+                threadCount: threadCount)
+        )
+    }
+
+    private func segmentCache(
+        _ asOf: CalendarDay, _ threadCount: Int, _ report: (String) -> Void
+    ) throws(EngineError) -> SegmentCache? {
+        let key = try featureCacheKey(threadCount: threadCount)
+        do throws(CacheFlaw) {
+            return try SegmentCache(
+                folder, key: key, goingOnTo: lines(asOf), threadCount: threadCount)
+        } catch {
+            report("segments of all customers: \(error.reason)")
+            return nil
+        }
     }
 }
 
@@ -125,12 +188,17 @@ struct Scoring {
     let workspace: Workspace
     /// Without columns once the segmentations have read them.
     private(set) var table: FeatureTable
+    /// Nil once it is read.
+    private var carried: CarriedSegments?
+    private let purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
     let history: SurveyedHistory
     /// The column id of every segmentation, by name.
     let segmentationIDs: [String: Int]
     let threadCount: Int
     private(set) var columns: [ScoreColumn] = []
     private(set) var segments: [SegmentTable] = []
+    /// The segment of every customer by the model of each segmentation, -1 for none.
+    private(set) var segmentNumbers: [(model: ModelReference, numbers: [Int32])] = []
     private(set) var models: [ModelReference] = []
     private(set) var missing: [String] = []
     private(set) var otherPlans: [String] = []
@@ -140,14 +208,16 @@ struct Scoring {
     /// Those that `topProducts` are about.
     private var products: TextArray?
     /// Rows of products, best first, of every customer; empty without an affinity model.
-    private(set) var topProducts = TopLists.empty
+    private(set) var topProducts = TopProductRows.empty
 
     init(
-        workspace: Workspace, table: FeatureTable, history: SurveyedHistory,
-        segmentationIDs: [String: Int], threadCount: Int
+        workspace: Workspace, features: DayFeatures, carried: CarriedSegments?,
+        history: SurveyedHistory, segmentationIDs: [String: Int], threadCount: Int
     ) {
         self.workspace = workspace
-        self.table = table
+        table = features.table
+        purchases = features.purchases
+        self.carried = carried
         status = table.history.status
         eligible = status.map { $0 == CustomerHistory.ok }
         self.history = history
@@ -160,14 +230,16 @@ struct Scoring {
     private let status: [UInt8]
     private let eligible: [Bool]
 
-    mutating func run() throws(EngineError) {
+    /// - Parameter report: is told why something of an earlier scoring is of no use.
+    mutating func run(_ report: (String) -> Void) throws(EngineError) {
         addHistoryColumns()
         let lifetime = try scoreLifetime()
         for segmentation in plan.segmentations {
             try scoreSegmentation(segmentation, lifetime: lifetime)
         }
         table.removeColumns()
-        try scoreAffinity()
+        carried = nil
+        try scoreAffinity(report)
         columns.sort { $0.id < $1.id }
     }
 
@@ -205,8 +277,7 @@ struct Scoring {
                 name: name, trainedAsOf: read.card.asOf, asOf: table.asOf.description)
         }
         if read.card.planHash != plan.hash { otherPlans.append(name) }
-        models.append(
-            ModelReference(name: name, version: entry.version, checksum: entry.checksum))
+        models.append(ModelReference(entry))
         return read
     }
 
@@ -284,26 +355,17 @@ struct Scoring {
         guard let columnID = segmentationIDs[settings.name],
             let fitted = try model(FittedSegmentation.self, name)?.model
         else { return }
-        let valid = eligible
-        let rows = valid.indices.filter { valid[$0] }
-        var inputs: [FeatureColumn] = []
-        for name in fitted.model.featureNames {
-            // A value that no customer has any more (a category gone from sale) is a share of 0.
-            inputs.append(
-                table.column(named: name)
-                    ?? FeatureColumn(
-                        name: name, unit: .share,
-                        values: [Float](repeating: 0, count: table.rowCount)))
+        let model = models[models.count - 1]
+        var numbers: [Int32]
+        if let carried, carried.models.contains(name),
+            let earlier = carried.cache.numbers(of: model)
+        {
+            numbers = carried.rows.merge(
+                earlier, try assign(carried.changed, fitted.model, name), threadCount: threadCount)
+        } else {
+            numbers = try assign(table, fitted.model, name)
         }
-        let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)
-        let assignment = try modelErrors(name) {
-            () throws(ModelError) in
-            try fitted.model.assign(
-                columns: input.columns, valid: input.valid, rows: input.rows,
-                threadCount: threadCount)
-        }
-        var numbers = [Int32](repeating: -1, count: table.rowCount)
-        for (position, row) in rows.enumerated() { numbers[row] = assignment.segments[position] }
+        segmentNumbers.append((model, numbers))
         segments.append(
             segmentTable(
                 settings.name, fitted.segmentNames, firstNumber: 0, of: numbers, lifetime))
@@ -314,7 +376,35 @@ struct Scoring {
                 description: "segment of \(settings.name), k-means on "
                     + settings.features.joined(separator: ", "),
                 values: .int32(numbers.map { max(0, $0) }),
-                valid: valid.allSatisfy(\.self) ? nil : valid))
+                valid: eligible.allSatisfy(\.self) ? nil : eligible))
+    }
+
+    /// The segment of every customer of a table, -1 for those that are not eligible.
+    private func assign(
+        _ table: FeatureTable, _ model: SegmentationModel, _ name: String
+    ) throws(EngineError) -> [Int32] {
+        var numbers = [Int32](repeating: -1, count: table.rowCount)
+        let status = table.history.status
+        let rows = status.indices.filter { status[$0] == CustomerHistory.ok }
+        guard !rows.isEmpty else { return numbers }
+        var inputs: [FeatureColumn] = []
+        for name in model.featureNames {
+            // A value that no customer has any more (a category gone from sale) is a share of 0.
+            inputs.append(
+                table.column(named: name)
+                    ?? FeatureColumn(
+                        name: name, unit: .share,
+                        values: [Float](repeating: 0, count: table.rowCount)))
+        }
+        let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)
+        let assignment = try modelErrors(name) {
+            () throws(ModelError) in
+            try model.assign(
+                columns: input.columns, valid: input.valid, rows: input.rows,
+                threadCount: threadCount)
+        }
+        for (position, row) in rows.enumerated() { numbers[row] = assignment.segments[position] }
+        return numbers
     }
 
     /// - Parameter numbers: a segment a customer; one outside the names' range means none.
@@ -349,13 +439,14 @@ struct Scoring {
         return SegmentTable(segmentation: segmentation, segments: tables)
     }
 
-    private mutating func scoreAffinity() throws(EngineError) {
+    private mutating func scoreAffinity(_ report: (String) -> Void) throws(EngineError) {
         guard let read = try model(ImplicitALS.Parameters.self, "affinity") else { return }
         let saved = try AffinityModel(read.model, reading: read.file)
         let scoring = AffinityScoring(
             workspace: workspace, history: history, asOf: table.asOf, parameters: read.model,
-            model: saved, reference: models[models.count - 1], threadCount: threadCount)
-        guard let scores = try scoring.scores(of: table.customerIDs) else { return }
+            model: saved, reference: models[models.count - 1], purchases: purchases,
+            threadCount: threadCount)
+        guard let scores = try scoring.scores(of: table.customerIDs, report) else { return }
         affinityKey = scoring.key
         (affinity, topProducts) = (scores.contents, scores.topProducts)
     }

@@ -3,163 +3,152 @@ import ColumnStore
 import Models
 import Numerical
 
-/// The affinity part of a snapshot, memory-mapped: `affinity.arr`.
+/// The affinity part of a snapshot, memory-mapped: `affinity.arr`, and `affinity-changed.arr` where
+/// some customers have other rows since an earlier generation, whose `affinity.arr` it then is.
 ///
-/// Arrays: `customerFactors` [n × f] and `productFactors` [p × f] float32; `purchasedOffsets`
-/// [n + 1] int64 and `purchasedProducts` int32, which say who bought what; the product ids with
-/// their index under `products`.
+/// Arrays of both: those of `AffinityRows`. Of `affinity.arr`: `productFactors` [p × f] float32; the
+/// product ids with their index under `products`. Of `affinity-changed.arr`: `places` [n] int32, the
+/// row of each customer in `affinity.arr`, or that file's row count + the row in this one.
 package struct AffinityFile: Sendable {
     static let name = "affinity.arr"
     static let kind = "patron.affinity"
+    static let changedName = "affinity-changed.arr"
+    static let changedKind = "patron.changed-affinity"
     private static let indexPrefix = "products"
 
-    package let factorCount: Int
+    package var factorCount: Int { base.factorCount }
     private let products: IDIndex
-    private let customerFactors: MappedArray<Float>
     private let productFactors: MappedArray<Float>
-    private let purchasedOffsets: MappedArray<Int64>
-    private let purchasedProducts: MappedArray<Int32>
     /// The products' factors once more, in the order that look-ups read.
     private let preparedProducts: TopN
-    /// Customers with purchases and a factor that is not 0: the others bought nothing that the model
-    /// knows.
-    private let haveFactors: Bitmap
+    private let base: AffinityRows
+    private let changed: (rows: AffinityRows, places: MappedArray<Int32>)?
 
     package var productCount: Int { products.count }
     package var productIDsAreTexts: Bool { products.holdsTexts }
-    private var customerCount: Int { purchasedOffsets.count - 1 }
 
+    /// Writes `affinity.arr`, or links that of the earlier generation and writes what has changed.
     static func write(
-        _ contents: AffinityContents, customerCount: Int, to path: String
-    ) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
+        _ contents: AffinityContents, into folder: String
+    ) throws(StoreError) -> [SnapshotDescriptor.File] {
+        func write(
+            _ writer: ArrayFileWriter, _ name: String
+        ) throws(StoreError) -> SnapshotDescriptor.File {
+            let (byteCount, checksum) = try writer.write(to: "\(folder)/\(name)")
+            return SnapshotDescriptor.File(name: name, byteCount: byteCount, checksum: checksum)
+        }
+        if let base = contents.base {
+            try linkFile(from: base.path, to: "\(folder)/\(name)")
+            var writer = ArrayFileWriter(kind: changedKind)
+            writer.add("places", base.places)
+            AffinityRows.add(contents, to: &writer)
+            return [base.file, try write(writer, changedName)]
+        }
         var writer = ArrayFileWriter(kind: kind)
-        writer.add(
-            "customerFactors", contents.customerFactors,
-            shape: [customerCount, contents.factorCount])
+        AffinityRows.add(contents, to: &writer)
         writer.add(
             "productFactors", contents.productFactors,
             shape: [contents.productIDs.count, contents.factorCount])
-        writer.add("purchasedOffsets", contents.purchasedOffsets.map(Int64.init))
-        writer.add("purchasedProducts", contents.purchasedProducts)
         try IDIndex.add(contents.productIDs, to: &writer, prefix: indexPrefix)
-        return try writer.write(to: path)
+        return [try write(writer, name)]
     }
 
-    /// Opens and verifies the file. The number of factors, offsets and product rows are checked too:
-    /// no request can meet one that leaves its array, or a list that a binary search would misread.
-    package init(path: String, customerCount: Int, productCount: Int) throws(EngineError) {
+    /// Opens and verifies the files. The number of factors, offsets, product rows and places are
+    /// checked too: no request can meet one that leaves its array, or a list that a binary search
+    /// would misread.
+    package init(
+        folder: String, hasChanged: Bool, customerCount: Int, productCount: Int
+    ) throws(EngineError) {
         do throws(StoreError) {
-            let file = try ArrayFile(path: path)
+            let file = try ArrayFile(path: "\(folder)/\(Self.name)")
             guard file.kind == Self.kind else {
-                throw .notAStoreFile(path: path, expected: "a snapshot's affinity file")
+                throw .notAStoreFile(path: file.path, expected: "a snapshot's affinity file")
             }
-            customerFactors = try file.array(
-                "customerFactors", of: Float.self, shape: [customerCount, -1])
-            factorCount = customerFactors.shape[1]
-            guard (1...AffinityContents.maximumFactorCount).contains(factorCount) else {
-                throw .corrupt(
-                    path: path, byteOffset: file.entry("customerFactors")?.byteOffset ?? 0,
-                    reason: "customerFactors: \(factorCount) factors, not 1 ... "
-                        + "\(AffinityContents.maximumFactorCount)")
-            }
+            let all = try AffinityRows.Arrays(file, count: hasChanged ? nil : customerCount)
             productFactors = try file.array(
-                "productFactors", of: Float.self, shape: [productCount, factorCount])
-            purchasedOffsets = try file.array(
-                "purchasedOffsets", of: Int64.self, shape: [customerCount + 1])
-            purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
+                "productFactors", of: Float.self, shape: [productCount, all.factorCount])
             products = try IDIndex(reading: file, prefix: Self.indexPrefix)
-            preparedProducts = try Self.prepare(file, productFactors, customerFactors)
-            haveFactors = Self.withFactors(
-                purchasedOffsets, customerFactors, customerCount: customerCount)
-            try verify(file, productCount: productCount)
+            guard products.count == productCount else {
+                throw file.corrupt("\(Self.indexPrefix).slots", "not one id a product")
+            }
+            let top = try Self.prepare(file, productFactors)
+            preparedProducts = top
+            guard hasChanged else {
+                base = try AffinityRows(all, file, top, productCount: productCount, current: nil)
+                changed = nil
+                return
+            }
+            let changes = try ArrayFile(path: "\(folder)/\(Self.changedName)")
+            guard changes.kind == Self.changedKind else {
+                throw .notAStoreFile(path: changes.path, expected: "a snapshot's changed affinity")
+            }
+            let some = try AffinityRows.Arrays(changes, count: nil)
+            guard some.factorCount == all.factorCount else {
+                throw changes.corrupt("customerFactors", "\(some.factorCount) factors")
+            }
+            let places = try changes.array("places", of: Int32.self, shape: [customerCount])
+            guard let current = Self.current(places, all.count, some.count) else {
+                throw changes.corrupt("places", "they leave the rows or do not ascend")
+            }
+            base = try AffinityRows(
+                all, file, top, productCount: productCount, current: current.base)
+            changed = (
+                try AffinityRows(
+                    some, changes, top, productCount: productCount, current: current.changed),
+                places
+            )
         } catch {
             throw .store(error)
         }
     }
 
-    private static func withFactors(
-        _ offsets: MappedArray<Int64>, _ factors: MappedArray<Float>, customerCount: Int
-    ) -> Bitmap {
-        let width = factors.shape[1]
-        var bits = Bitmap(count: customerCount)
-        factors.withSpan { factors in
-            for i in factors.indices where factors[i] != 0 { bits[i / width] = true }
-        }
-        offsets.withSpan { offsets in
-            for row in 0..<customerCount where offsets[row] == offsets[row + 1] {
-                bits[row] = false
+    /// The rows of each file that are some customer's.
+    /// - Returns: nil for places outside the rows, and where those of one file do not ascend: the
+    ///   order of rows is then that of customers.
+    private static func current(
+        _ places: MappedArray<Int32>, _ baseCount: Int, _ changedCount: Int
+    ) -> (base: Bitmap, changed: Bitmap)? {
+        var result = (base: Bitmap(count: baseCount), changed: Bitmap(count: changedCount))
+        var (base, changed) = (-1, -1)
+        let areSound = places.withSpan { places in
+            for row in places.indices {
+                let place = Int(places[row])
+                if place < baseCount {
+                    guard place > base else { return false }
+                    base = place
+                    result.base[place] = true
+                } else {
+                    guard place - baseCount > changed, place - baseCount < changedCount else {
+                        return false
+                    }
+                    changed = place - baseCount
+                    result.changed[changed] = true
+                }
             }
+            return true
         }
-        return bits
+        return areSound ? result : nil
     }
 
     /// - Throws: `corrupt` where factors are such that a score might not be finite.
     private static func prepare(
-        _ file: ArrayFile, _ products: MappedArray<Float>, _ customers: MappedArray<Float>
+        _ file: ArrayFile, _ products: MappedArray<Float>
     ) throws(StoreError) -> TopN {
         do throws(ModelError) {
             let (productCount, factorCount) = (products.shape[0], products.shape[1])
-            let top = try products.withSpan { factors throws(ModelError) in
-                try TopN(
-                    itemFactors: factors, itemCount: productCount, factorCount: factorCount)
+            return try products.withSpan { factors throws(ModelError) in
+                try TopN(itemFactors: factors, itemCount: productCount, factorCount: factorCount)
             }
-            try customers.withSpan { factors throws(ModelError) in
-                try top.checkQueries(factors, threadCount: 1)
-            }
-            return top
         } catch {
-            throw .corrupt(
-                path: file.path, byteOffset: file.entry("productFactors")?.byteOffset ?? 0,
-                reason: "factors: \(error)")
+            throw file.corrupt("productFactors", "factors: \(error)")
         }
     }
 
-    private func verify(_ file: ArrayFile, productCount: Int) throws(StoreError) {
-        func corrupt(_ array: String, _ reason: String) -> StoreError {
-            .corrupt(
-                path: file.path, byteOffset: file.entry(array)?.byteOffset ?? 0,
-                reason: "\(array): \(reason)")
-        }
-        guard products.count == productCount else {
-            throw corrupt("\(Self.indexPrefix).slots", "not one id a product")
-        }
-        let (offsets, rows) = (purchasedOffsets, purchasedProducts)
-        let total = Int64(purchasedProducts.count)
-        let offsetsAreSound = purchasedOffsets.withSpan { offsets in
-            guard offsets[0] == 0, offsets[offsets.count - 1] == total else { return false }
-            for index in 1..<offsets.count where offsets[index] < offsets[index - 1] {
-                return false
-            }
-            return true
-        }
-        guard offsetsAreSound else { throw corrupt("purchasedOffsets", "they decrease") }
-        let productsExist = purchasedProducts.withSpan { rows in
-            for index in rows.indices where rows[index] < 0 || Int(rows[index]) >= productCount {
-                return false
-            }
-            return true
-        }
-        guard productsExist else { throw corrupt("purchasedProducts", "no such product") }
-        let firstBad = offsets.withSpan { offsets in
-            rows.withSpan { Self.firstNotAscending(offsets, $0) }
-        }
-        if let firstBad {
-            throw corrupt(
-                "purchasedProducts", "those of customer row \(firstBad) are not ascending")
-        }
-    }
-
-    /// The first row whose part of `values` does not ascend; equal neighbours do not.
-    private static func firstNotAscending(
-        _ offsets: Span<Int64>, _ values: Span<Int32>
-    ) -> Int? {
-        for row in 0..<offsets.count - 1 {
-            let (start, end) = (Int(offsets[row]), Int(offsets[row + 1]))
-            for i in stride(from: start + 1, to: end, by: 1) where values[i] <= values[i - 1] {
-                return row
-            }
-        }
-        return nil
+    /// Where the row of a customer is.
+    private func place(_ customer: Int) -> (rows: AffinityRows, row: Int) {
+        guard let changed else { return (base, customer) }
+        let place = Int(changed.places[customer])
+        return place < base.count ? (base, place) : (changed.rows, place - base.count)
     }
 
     package func productRow(_ id: EntityID) -> Int? { products.find(id) }
@@ -167,18 +156,19 @@ package struct AffinityFile: Sendable {
     package func productID(_ row: Int) -> EntityID { products[row] }
 
     /// Whether the customer bought a product that the model knows.
-    func hasFactors(customer row: Int) -> Bool { haveFactors[row] }
+    func hasFactors(customer: Int) -> Bool {
+        let (rows, row) = place(customer)
+        return rows.haveFactors[row]
+    }
 
     /// The `count` products with the highest scores for a customer, best first; ties go to the
     /// lower row. O(products × factors) at most.
-    func topProducts(customer row: Int, count: Int, excludesPurchased: Bool) -> [TopEntry] {
-        let start = Int(purchasedOffsets[row])
-        let end = excludesPurchased ? Int(purchasedOffsets[row + 1]) : start
-        return customerFactors.withRow(row) { customer in
-            purchasedProducts.withSpan { purchased in
-                preparedProducts.top(
-                    count, query: customer, excluding: purchased.extracting(start..<end))
-            }
+    func topProducts(customer: Int, count: Int, excludesPurchased: Bool) -> [TopEntry] {
+        let (rows, row) = place(customer)
+        return rows.withRow(row) { factors, purchased in
+            preparedProducts.top(
+                count, query: factors,
+                excluding: purchased.extracting(first: excludesPurchased ? purchased.count : 0))
         }
     }
 
@@ -186,39 +176,41 @@ package struct AffinityFile: Sendable {
     /// lower row. Customers who bought nothing have no score. Streams over all customers:
     /// O(customers × factors).
     func topCustomers(product row: Int, count: Int, excludesPurchasers: Bool) -> [TopEntry] {
-        let (offsets, purchased) = (purchasedOffsets, purchasedProducts)
-        var isExcluded: (@Sendable (Int, Int32) -> Bool)?
-        if excludesPurchasers {
-            isExcluded = { _, customer in
-                let bought = Int(offsets[Int(customer)])..<Int(offsets[Int(customer) + 1])
-                return purchased.withSpan { Self.contains($0, bought, Int32(row)) }
-            }
-        }
-        return productFactors.withRow(row) { product in
+        productFactors.withRow(row) { product in
             // Nobody bought it in the model's time: every customer would score 0, and the first
             // ones would look like a choice.
             if product.indices.allSatisfy({ product[$0] == 0 }) { return [] }
-            return customerFactors.withSpan { customers in
-                do throws(ModelError) {
-                    let lists = try TopStream.top(
-                        count, queryFactors: product, itemFactors: customers,
-                        factorCount: factorCount, eligible: haveFactors, threadCount: 1,
-                        isExcluded: isExcluded)
-                    return Array(lists[0])
-                } catch {
-                    preconditionFailure("the factors were checked when the file was opened")
-                }
+            let purchased = excludesPurchasers ? Int32(row) : nil
+            let best = base.top(count, for: product, without: purchased)
+            guard let changed else { return best }
+            let others = changed.rows.top(count, for: product, without: purchased).map {
+                TopEntry(item: $0.item + Int32(base.count), score: $0.score)
             }
+            // The order of customers is that of the rows of one file, not of both.
+            return Array(
+                customers(of: best + others, changed.places).sorted { $0.isBefore($1) }
+                    .prefix(count))
         }
     }
 
-    /// Binary search in an ascending part of a span.
-    private static func contains(_ span: Span<Int32>, _ range: Range<Int>, _ value: Int32) -> Bool {
-        var (low, high) = (range.lowerBound, range.upperBound)
-        while low < high {
-            let middle = (low + high) / 2
-            if span[middle] < value { low = middle + 1 } else { high = middle }
+    /// Entries of customers in place of those of their places.
+    private func customers(
+        of entries: [TopEntry], _ places: MappedArray<Int32>
+    ) -> [TopEntry] {
+        var scores: [Int32: Float] = [:]
+        var wanted = Bitmap(count: base.count + (changed?.rows.count ?? 0))
+        for entry in entries {
+            scores[entry.item] = entry.score
+            wanted[Int(entry.item)] = true
         }
-        return low < range.upperBound && span[low] == value
+        var result: [TopEntry] = []
+        places.withSpan { places in
+            for customer in places.indices where wanted[Int(places[customer])] {
+                if let score = scores[places[customer]] {
+                    result.append(TopEntry(item: Int32(customer), score: score))
+                }
+            }
+        }
+        return result
     }
 }

@@ -66,6 +66,15 @@ extension ScoreColumn {
 extension AffinityContents {
     fileprivate func problem(customerCount: Int) -> String? {
         let productCount = productIDs.count
+        if let base {
+            if base.places.count != customerCount { return "\(base.places.count) places" }
+            let rowCount = base.rowCount + purchasedOffsets.count - 1
+            if !base.places.allSatisfy({ 0 <= $0 && Int($0) < rowCount }) {
+                return "a place beyond \(rowCount) rows"
+            }
+        }
+        let customerCount = base == nil ? customerCount : purchasedOffsets.count - 1
+        if topItems.count != customerCount * topItemCount { return "\(topItems.count) top items" }
         if !(1...Self.maximumFactorCount).contains(factorCount) { return "\(factorCount) factors" }
         if customerFactors.count != customerCount * factorCount {
             return "\(customerFactors.count) customer factors, \(customerCount) x \(factorCount)"

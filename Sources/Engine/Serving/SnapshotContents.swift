@@ -126,6 +126,13 @@ package struct AffinityContents: Sendable {
     package var purchasedOffsets: [Int]
     /// Product rows, ascending within a customer.
     package var purchasedProducts: [Int32]
+    /// `[customerCount × topItemCount]`: the products that were ranked highest for each, best first,
+    /// -1 for none. Not served: a later scoring goes on from them.
+    var topItems: [Int32] = []
+    var topItemCount = 0
+    /// Where it is not nil, what is above of customers is that of some rows alone, and the rest are
+    /// those of an earlier generation.
+    var base: AffinityBase?
 
     package init(
         factorCount: Int, customerFactors: [Float], productIDs: IDColumn, productFactors: [Float],
@@ -138,6 +145,16 @@ package struct AffinityContents: Sendable {
         self.purchasedOffsets = purchasedOffsets
         self.purchasedProducts = purchasedProducts
     }
+}
+
+/// The affinity file of an earlier generation whose rows some customers still have.
+struct AffinityBase: Sendable {
+    var path: String
+    /// What its generation says of it.
+    var file: SnapshotDescriptor.File
+    var rowCount: Int
+    /// `[customerCount]`: a row of the file, or `rowCount` + one of those in memory.
+    var places: [Int32]
 }
 
 /// The segments of one segmentation with what the analyst wants to see of each.

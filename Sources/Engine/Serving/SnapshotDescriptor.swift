@@ -60,6 +60,21 @@ package struct SnapshotDescriptor: Sendable, Equatable, Codable {
         self.files = files
     }
 
+    /// Reads that of a generation's folder.
+    init(folder: String) throws(EngineError) {
+        let path = "\(folder)/\(Self.fileName)"
+        let file = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try MappedFile(path: path)
+        }
+        guard file.byteCount <= Self.maximumByteCount else {
+            throw .damagedSnapshot(
+                path: path, byteOffset: Self.maximumByteCount,
+                reason: "\(file.byteCount) bytes, at most \(Self.maximumByteCount)")
+        }
+        let bytes: [UInt8] = file.withBytes { $0.lanes(at: 0, count: $0.byteCount) ?? [] }
+        try self.init(decoding: bytes, path: path)
+    }
+
     /// The file's bytes.
     func encoded() throws(StoreError) -> [UInt8] {
         let body = try Self.json(self)

@@ -13,7 +13,9 @@ import Darwin
 /// ```
 /// gen-000001/
 ///   lookup.arr      row strip, customer ids, id index      ArrayFile "patron.lookup"
-///   affinity.arr    factors, who bought what, product ids  ArrayFile "patron.affinity", optional
+///   affinity.arr    factors, who bought what, product ids  ArrayFile "patron.affinity", optional;
+///                   that of an earlier generation under a second name where there is
+///   affinity-changed.arr   the customers who have other rows since
 ///   segments.json   segment tables
 ///   scores.seg      all scores once more, for whoever takes them along; not served
 ///   SNAPSHOT        descriptor: sizes and checksums of the others
@@ -91,14 +93,10 @@ package enum SnapshotWriter {
         _ contents: consuming SnapshotContents, scores: ScoreFile?, into folder: String,
         _ threadCount: Int
     ) throws(StoreError) {
-        var affinityFile: SnapshotDescriptor.File?
+        var affinityFiles: [SnapshotDescriptor.File] = []
         let productCount = contents.affinity?.productIDs.count ?? 0
         if let affinity = contents.affinity {
-            let (byteCount, checksum) = try AffinityFile.write(
-                affinity, customerCount: contents.customerIDs.count,
-                to: folder + "/" + AffinityFile.name)
-            affinityFile = .init(
-                name: AffinityFile.name, byteCount: byteCount, checksum: checksum)
+            affinityFiles = try AffinityFile.write(affinity, into: folder)
         }
         // Before the records are made: together they would take the most memory of a scoring.
         contents.affinity = nil
@@ -118,7 +116,7 @@ package enum SnapshotWriter {
         for file in written {
             if let file = try file.get() { files.append(file) }
         }
-        if let affinityFile { files.append(affinityFile) }
+        files += affinityFiles
         files.append(try write(json: rest.segments, as: segmentsName, into: folder))
         let descriptor = SnapshotDescriptor(
             generation: rest.generation, asOf: rest.asOf, currency: rest.currency,

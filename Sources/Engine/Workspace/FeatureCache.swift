@@ -3,20 +3,28 @@ import ColumnStore
 import Features
 import Foundation
 import Models
+import Numerical
 import Units
 
-/// The features of the last day they were computed for, kept so that those of the next day need the
-/// lines of the customers alone who have new ones: `cache/features.arr`.
+/// The features of an earlier day, kept so that those of the next day need the lines of the customers
+/// alone who have new ones: those of all customers in `cache/features.arr`, and of those who have
+/// changed since in `cache/features-changed.arr`, which is written anew for every day until it is
+/// large.
 ///
-/// The file may be missing, damaged or of another state of the workspace at any time: all features
-/// are then computed from the lines. Its key names all that they depend on.
+/// The files may be missing, damaged or of another state of the workspace at any time: all features
+/// are then computed from the lines. Their key names all that they depend on.
 ///
 /// Arrays: `ids` or `idBytes` and `idOffsets`; the columns of `CustomerHistory`, each under its
-/// name; `unique.…`, the rows of the collapsed histories; `feature.N` (float32) and, where some row has none, `valid.M` (uint8), the flags of every
-/// feature that names M; `text.C.bytes`, `.offsets` and `.counts` of the text columns surveyed.
+/// name; `unique.…`, the rows of the collapsed histories, in the file of all customers; `feature.N`
+/// (float32) and, where some row has none, `valid.M` (uint8), the flags of every feature that names
+/// M; `text.C.bytes`, `.offsets` and `.counts` of the text columns surveyed.
 enum FeatureCache {
     static let path = "cache/features.arr"
+    static let changedPath = "cache/features-changed.arr"
     static let kind = "patron.features"
+    /// Of more than one customer in so many the changed ones are not kept apart: their file, written
+    /// every day, costs more than that of all customers now and then.
+    static let changedShare = 3
 
     /// What the features of a day depend on.
     struct Key: Codable, Equatable {
@@ -57,42 +65,111 @@ enum FeatureCache {
         var purchaseLines: LineRange
         /// Raw values of `LineColumns`.
         var textColumns: [Int]
+        /// `contentChecksum` of the file of all customers that one of the changed goes on from.
+        var base: UInt32?
+    }
+
+    /// Lines that something is computed from: by a day, those of some segments.
+    struct Lines: Equatable {
+        var asOf: CalendarDay
+        var purchases: [Key.Segment]
+
+        /// Whether nothing but what has come since sets `later` apart.
+        func goOn(to later: Lines) -> Bool {
+            asOf <= later.asOf && later.purchases.starts(with: purchases)
+        }
     }
 
     struct Contents {
+        /// Of all customers on a day.
         let state: FeatureState
+        /// Of those who have changed by a later day.
+        var changed: FeatureState?
+        /// What `state` is of.
+        let lines: Lines
+        fileprivate let file: ArrayFile
+        fileprivate let card: Card
         /// The unique purchase histories of the customers with an order, and how many have each: a
         /// refit of the purchase model on the same day costs no pass over customers. Nil where a
         /// history is none that a model could be of.
-        let collapsed: CollapsedHistory?
-        let survey: SegmentedHistory.EarlierSurvey
+        var collapsed: CollapsedHistory?
+        var survey: SegmentedHistory.EarlierSurvey
+
+        var base: UInt32 { file.contentChecksum }
+
+        /// Computes the checksums of the columns of some features, which nothing else does.
+        func verify(_ names: [String], threadCount: Int) throws(CacheFlaw) {
+            var arrays: [String] = []
+            for (index, column) in card.columns.enumerated() where names.contains(column.name) {
+                arrays.append("feature.\(index)")
+                if let flags = column.flags, !arrays.contains("valid.\(flags)") {
+                    arrays.append("valid.\(flags)")
+                }
+            }
+            do throws(StoreError) {
+                try file.verify(arrays, threadCount: threadCount)
+            } catch {
+                throw CacheFlaw(reason: error.description)
+            }
+        }
     }
 
-    /// Reads the file.
-    /// - Returns: nil where there is none.
-    /// - Throws: why it is of no use.
+    /// Reads the files.
+    /// - Returns: nil where there are none. The columns of all customers are not verified.
+    /// - Throws: why they are of no use.
     static func read(
-        _ path: String, key: Key, purchases: [Key.Segment]
+        _ folder: String, key: Key, purchases: [Key.Segment], threadCount: Int
     ) throws(CacheFlaw) -> Contents? {
+        let path = "\(folder)/\(path)"
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         do throws(StoreError) {
-            let file = try ArrayFile(path: path)
-            guard file.kind == kind,
-                let card = try? JSONDecoder().decode(Card.self, from: Data(file.card))
-            else {
-                throw .notAStoreFile(path: path, expected: "a file of features")
+            var all = try contents(
+                path, key, purchases, verifiesColumns: false, threadCount: threadCount)
+            // One that belongs to an earlier file of all customers was left by a crash.
+            let changedPath = "\(folder)/\(changedPath)"
+            if FileManager.default.fileExists(atPath: changedPath),
+                try card(ArrayFile(path: changedPath, verifiesArrays: false)).base == all.base
+            {
+                let changed = try contents(
+                    changedPath, key, purchases, verifiesColumns: true, threadCount: threadCount)
+                guard all.lines.goOn(to: changed.lines), changed.state.names == all.state.names
+                else {
+                    throw .invalidInput(path: changedPath, reason: "it is of other features")
+                }
+                all.changed = changed.state
+                (all.collapsed, all.survey) = (changed.collapsed, changed.survey)
             }
-            guard card.key == key, purchases.starts(with: card.purchases) else {
-                throw .invalidInput(path: path, reason: "it is of other lines or another plan")
-            }
-            return try contents(file, card)
+            return all
         } catch {
             throw CacheFlaw(reason: error.description)
         }
     }
 
+    private static func card(_ file: ArrayFile) throws(StoreError) -> Card {
+        guard file.kind == kind,
+            let card = try? JSONDecoder().decode(Card.self, from: Data(file.card))
+        else { throw .notAStoreFile(path: file.path, expected: "a file of features") }
+        return card
+    }
+
     private static func contents(
-        _ file: ArrayFile, _ card: Card
+        _ path: String, _ key: Key, _ purchases: [Key.Segment], verifiesColumns: Bool,
+        threadCount: Int
+    ) throws(StoreError) -> Contents {
+        let file = try ArrayFile(path: path, verifiesArrays: false)
+        let card = try card(file)
+        guard card.key == key, purchases.starts(with: card.purchases) else {
+            throw .invalidInput(path: path, reason: "it is of other lines or another plan")
+        }
+        try file.verify(
+            file.names.filter { name in
+                verifiesColumns || !name.hasPrefix("feature.") && !name.hasPrefix("valid.")
+            }, threadCount: threadCount)
+        return try contents(file, card, threadCount)
+    }
+
+    private static func contents(
+        _ file: ArrayFile, _ card: Card, _ threadCount: Int
     ) throws(StoreError) -> Contents {
         func flawed(_ reason: String) -> StoreError {
             .invalidInput(path: file.path, reason: reason)
@@ -103,7 +180,7 @@ enum FeatureCache {
         for row in 0..<ids.count where row > 0 && !ids.precedes(row - 1, row) {
             throw flawed("the ids do not ascend")
         }
-        let history = try history(file, count: ids.count)
+        let history = try history(file, count: ids.count, threadCount)
         var columns: [StateColumn] = []
         for (index, column) in card.columns.enumerated() {
             var flags: MappedArray<UInt8>?
@@ -112,8 +189,6 @@ enum FeatureCache {
             }
             let values = try file.array(
                 "feature.\(index)", of: Float.self, shape: [ids.count])
-            // Verified, and not needed before the turn of the column.
-            values.forget()
             columns.append(
                 StateColumn(
                     name: column.name, unit: column.unit, values: values, flags: flags))
@@ -137,16 +212,20 @@ enum FeatureCache {
             shareNames: card.shareNames, convention: card.convention
         ) { [columns] in columns[$0].column }
         return Contents(
-            state: state, collapsed: try collapsed(file),
+            state: state, lines: Lines(asOf: asOf, purchases: card.purchases), file: file,
+            card: card, collapsed: try collapsed(file),
             survey: SegmentedHistory.EarlierSurvey(
                 totals: totals, segmentCount: card.purchases.count, asOf: asOf))
     }
 
-    /// Writes the file; the one before is replaced.
+    /// Writes a file; the one before is replaced.
+    /// - Parameter base: as in the card.
     static func write(
         _ table: FeatureTable, _ scan: FeatureScan, _ survey: SurveyTotals,
-        _ collapsed: CollapsedHistory?, key: Key, purchases: [Key.Segment], to path: String
+        _ collapsed: CollapsedHistory?, base: UInt32?, key: Key, purchases: [Key.Segment],
+        into folder: String
     ) throws(StoreError) {
+        let path = "\(folder)/\(base == nil ? path : changedPath)"
         let names = scan.featureNames
         var flags: [[Bool]] = []
         var columns: [Card.Column] = []
@@ -161,7 +240,8 @@ enum FeatureCache {
         let card = Card(
             key: key, purchases: purchases, asOf: table.asOf.description, columns: columns,
             shareNames: scan.shareNames, convention: table.convention, lines: survey.lines.lines,
-            purchaseLines: survey.lines.purchases, textColumns: survey.texts.keys.sorted())
+            purchaseLines: survey.lines.purchases, textColumns: survey.texts.keys.sorted(),
+            base: base)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         guard let bytes = try? encoder.encode(card) else {
@@ -245,16 +325,17 @@ enum FeatureCache {
     }
 
     private static func history(
-        _ file: ArrayFile, count: Int
+        _ file: ArrayFile, count: Int, _ threadCount: Int
     ) throws(StoreError) -> CustomerHistory {
         func days(_ name: String) throws(StoreError) -> [Int32] {
-            try elements(file.array(name, of: Int32.self, shape: [count]))
+            try elements(file.array(name, of: Int32.self, shape: [count]), threadCount)
         }
         func money(_ name: String) throws(StoreError) -> [Double] {
-            try elements(file.array(name, of: Double.self, shape: [count]))
+            try elements(file.array(name, of: Double.self, shape: [count]), threadCount)
         }
         var history = CustomerHistory()
-        history.status = try elements(file.array("status", of: UInt8.self, shape: [count]))
+        history.status = try elements(
+            file.array("status", of: UInt8.self, shape: [count]), threadCount)
         history.repeatPurchaseCount = try days("repeatPurchaseCount")
         history.ageAtLastPurchaseDays = try days("ageAtLastPurchaseDays")
         history.observedAgeDays = try days("observedAgeDays")
@@ -275,9 +356,16 @@ struct CacheFlaw: Error, Equatable {
 }
 
 /// The elements of a mapped array, whose own memory is given back.
-private func elements<Element>(_ array: MappedArray<Element>) -> [Element] {
+private func elements<Element>(
+    _ array: MappedArray<Element>, _ threadCount: Int = 1
+) -> [Element] {
     defer { array.forget() }
-    return array.toArray()
+    return parallelArray(count: array.count, chunkRows: 1 << 18, threadCount: threadCount) {
+        rows, slice in
+        array.withSpan { values in
+            for row in rows { slice[row - rows.lowerBound] = values[row] }
+        }
+    }
 }
 
 /// A feature in the file.

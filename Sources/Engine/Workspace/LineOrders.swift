@@ -55,6 +55,10 @@ struct LineOrders: Sendable {
                 $0 == CodedText.missing || range.contains(Int($0))
             }
             if isInOneBlock { continue }
+            if lines.count <= Self.comparedLineCount {
+                matchTexts(ofLines: lines)
+                continue
+            }
             for line in lines where codes[line] != CodedText.missing {
                 let block = block(of: codes[line])
                 let number = Int(
@@ -63,6 +67,37 @@ struct LineOrders: Sendable {
                 codes[line] = codeOfNumber[number]
             }
         }
+    }
+
+    /// Customers of no more lines have their texts compared, which is faster than to number them all.
+    private static let comparedLineCount = 64
+
+    /// Gives equal texts of a customer the code of the first of them.
+    private mutating func matchTexts(ofLines lines: Range<Int>) {
+        for line in lines where codes[line] != CodedText.missing {
+            let code = Int(codes[line])
+            let range = codeRange(ofBlock: block(of: codes[line]))
+            for other in lines.lowerBound..<line {
+                // Texts of one block are equal where their codes are.
+                guard codes[other] != CodedText.missing, !range.contains(Int(codes[other])),
+                    areEqual(code, Int(codes[other]))
+                else { continue }
+                codes[line] = codes[other]
+                break
+            }
+        }
+    }
+
+    private func areEqual(_ code: Int, _ other: Int) -> Bool {
+        let (first, second) = (block(of: UInt32(code)), block(of: UInt32(other)))
+        let (a, b) = (code - bases[first], other - bases[second])
+        let (x, y) = (blocks[first].offsets[a], blocks[second].offsets[b])
+        let count = blocks[first].offsets[a + 1] - x
+        guard count == blocks[second].offsets[b + 1] - y else { return false }
+        // From the end: ids that begin alike are many.
+        for i in (0..<count).reversed()
+        where blocks[first].bytes[x + i] != blocks[second].bytes[y + i] { return false }
+        return true
     }
 
     private func codeRange(ofBlock block: Int) -> Range<Int> {

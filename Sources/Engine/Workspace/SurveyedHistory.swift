@@ -12,16 +12,36 @@ struct SurveyedHistory: Sendable {
     let threadCount: Int
 
     /// The rows of a feature table.
-    /// - Parameter change: of the customers alone who have changed; nil for all.
-    func featureRows(
-        _ scan: FeatureScan, changed change: HistoryChange? = nil
-    ) throws(EngineError) -> FeatureRows {
-        try lines.reduce(
-            into: FeatureRows(), .features, texts, changed: change, threadCount: threadCount
-        ) { chunk in
+    func featureRows(_ scan: FeatureScan) throws(EngineError) -> FeatureRows {
+        try lines.reduce(into: FeatureRows(), .features, texts, threadCount: threadCount) { chunk in
             scan.rows(of: chunk)
         } merge: { rows, part in
             rows.append(part)
+        }
+    }
+
+    /// The rows of the customers alone who have changed, and the same customers' purchases: of one
+    /// pass, most of which is to decode lines.
+    /// - Returns: no purchases where no line names a product.
+    func changedRows(
+        _ scan: FeatureScan, _ change: HistoryChange
+    ) throws(EngineError) -> (features: FeatureRows, purchases: CustomerPurchases?) {
+        typealias Rows = (features: FeatureRows, purchases: CustomerPurchases?)
+        let (clock, products) = (clock, try checkedProducts())
+        let columns: LineColumns = products == nil ? .features : [.features, .products]
+        let initial: Rows = (
+            FeatureRows(), products.map { CustomerPurchases(matrix: PurchaseMatrix(products: $0)) }
+        )
+        return try lines.reduce(
+            into: initial, columns, texts, changed: change, threadCount: threadCount
+        ) { (chunk) -> Rows in
+            (
+                scan.rows(of: chunk),
+                products.map { CustomerPurchases(of: chunk, asOf: scan.asOf, clock, $0) }
+            )
+        } merge: { rows, part in
+            rows.features.append(part.features)
+            if let purchases = part.purchases { rows.purchases?.append(purchases) }
         }
     }
 
@@ -51,6 +71,20 @@ struct SurveyedHistory: Sendable {
         var customerIDs: IDColumn?
         var matrix: PurchaseMatrix
 
+        fileprivate init(matrix: PurchaseMatrix) { self.matrix = matrix }
+
+        fileprivate init(
+            of chunk: PurchaseHistory, asOf day: CalendarDay, _ clock: LocalClock,
+            _ products: TextArray
+        ) {
+            let rows = chunk.customerRows(asOf: day, clock: clock)
+            customerIDs = chunk.customerIDs.gather(rows)
+            matrix =
+                Features.purchaseMatrix(
+                    chunk, customerRows: rows, asOf: day, clock: clock, threadCount: 1)
+                ?? PurchaseMatrix(products: products)
+        }
+
         fileprivate mutating func append(_ next: CustomerPurchases) {
             // Those of nobody have no kind of id to go by.
             guard let ids = next.customerIDs, ids.count > 0 else { return }
@@ -76,12 +110,7 @@ struct SurveyedHistory: Sendable {
             into: CustomerPurchases(matrix: PurchaseMatrix(products: products)), .products, texts,
             changed: change, threadCount: threadCount
         ) { chunk in
-            let rows = chunk.customerRows(asOf: day, clock: clock)
-            let matrix = Features.purchaseMatrix(
-                chunk, customerRows: rows, asOf: day, clock: clock, threadCount: 1)
-            return CustomerPurchases(
-                customerIDs: chunk.customerIDs.gather(rows),
-                matrix: matrix ?? PurchaseMatrix(products: products))
+            CustomerPurchases(of: chunk, asOf: day, clock, products)
         } merge: { purchases, part in
             purchases.append(part)
         }

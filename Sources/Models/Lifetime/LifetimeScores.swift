@@ -105,15 +105,13 @@ package struct LifetimeScores: Sendable, Equatable {
             logAges: (0...Int(maximumAge)).map { log(model.alpha + Double($0) / model.grid.days) })
 
         func column(_ value: @Sendable (Int) -> Double) -> [Double] {
-            var output = [Double](repeating: 0, count: count)
-            parallelFill(
-                &output, chunkRows: chunkRows, threadCount: parameters.threadCount
+            parallelArray(
+                count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
             ) { rows, slice in
-                for (offset, row) in rows.enumerated() where codes[row] >= 0 {
-                    slice[offset] = value(row)
+                for (offset, row) in rows.enumerated() {
+                    slice[offset] = codes[row] >= 0 ? value(row) : 0
                 }
             }
-            return output
         }
         let alive = column { scorer.probabilityAlive($0) }
         let orderValue = spend.map { _ in column { scorer.expectedOrderValue($0) } }

@@ -1,0 +1,185 @@
+import ColumnStore
+import Models
+import Numerical
+
+/// Rows of customers in an affinity file: `customerFactors` [m × f] float32; `purchasedOffsets`
+/// [m + 1] int64 and `purchasedProducts` int32, which say who bought what; `topItems` [m × places]
+/// int32, the products that a scoring ranked highest for each, -1 for none, where one is kept.
+struct AffinityRows: Sendable {
+    let factorCount: Int
+    let count: Int
+    private let customerFactors: MappedArray<Float>
+    private let purchasedOffsets: MappedArray<Int64>
+    private let purchasedProducts: MappedArray<Int32>
+    /// Rows of customers with purchases and a factor that is not 0: the others bought nothing that
+    /// the model knows, or have another row.
+    let haveFactors: Bitmap
+
+    /// The arrays of a file, as they are.
+    struct Arrays: Sendable {
+        let customerFactors: MappedArray<Float>
+        let purchasedOffsets: MappedArray<Int64>
+        let purchasedProducts: MappedArray<Int32>
+
+        var count: Int { customerFactors.shape[0] }
+        var factorCount: Int { customerFactors.shape[1] }
+
+        /// - Parameter count: of rows; any where nil.
+        init(_ file: ArrayFile, count: Int?) throws(StoreError) {
+            customerFactors = try file.array(
+                "customerFactors", of: Float.self, shape: [count ?? -1, -1])
+            let (count, factorCount) = (customerFactors.shape[0], customerFactors.shape[1])
+            guard (1...AffinityContents.maximumFactorCount).contains(factorCount) else {
+                throw file.corrupt(
+                    "customerFactors",
+                    "\(factorCount) factors, not 1 ... \(AffinityContents.maximumFactorCount)")
+            }
+            purchasedOffsets = try file.array(
+                "purchasedOffsets", of: Int64.self, shape: [count + 1])
+            purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
+        }
+    }
+
+    static func add(_ contents: AffinityContents, to writer: inout ArrayFileWriter) {
+        let count = contents.purchasedOffsets.count - 1
+        writer.add(
+            "customerFactors", contents.customerFactors, shape: [count, contents.factorCount])
+        writer.add("purchasedOffsets", contents.purchasedOffsets.map(Int64.init))
+        writer.add("purchasedProducts", contents.purchasedProducts)
+        if contents.topItemCount > 0 {
+            writer.add("topItems", contents.topItems, shape: [count, contents.topItemCount])
+        }
+    }
+
+    /// - Parameters:
+    ///   - top: of the products, for which all factors must be sound.
+    ///   - current: the rows that are some customer's; all where nil.
+    /// - Throws: `corrupt` for contents that a reader must not meet.
+    init(
+        _ arrays: Arrays, _ file: ArrayFile, _ top: TopN, productCount: Int, current: Bitmap?
+    ) throws(StoreError) {
+        (factorCount, count) = (arrays.factorCount, arrays.count)
+        customerFactors = arrays.customerFactors
+        purchasedOffsets = arrays.purchasedOffsets
+        purchasedProducts = arrays.purchasedProducts
+        do throws(ModelError) {
+            try customerFactors.withSpan { factors throws(ModelError) in
+                try top.checkQueries(factors, threadCount: 1)
+            }
+        } catch {
+            throw file.corrupt("customerFactors", "factors: \(error)")
+        }
+        try Self.verify(arrays, file, productCount: productCount)
+        haveFactors = Self.withFactors(arrays, current: current)
+    }
+
+    private static func withFactors(_ arrays: Arrays, current: Bitmap?) -> Bitmap {
+        let width = arrays.factorCount
+        var bits = Bitmap(count: arrays.count)
+        arrays.customerFactors.withSpan { factors in
+            arrays.purchasedOffsets.withSpan { offsets in
+                for row in 0..<arrays.count
+                where offsets[row] < offsets[row + 1] && current?[row] ?? true {
+                    var j = row * width
+                    while j < (row + 1) * width, factors[j] == 0 { j += 1 }
+                    bits[row] = j < (row + 1) * width
+                }
+            }
+        }
+        return bits
+    }
+
+    private static func verify(
+        _ arrays: Arrays, _ file: ArrayFile, productCount: Int
+    ) throws(StoreError) {
+        let total = Int64(arrays.purchasedProducts.count)
+        let offsetsAreSound = arrays.purchasedOffsets.withSpan { offsets in
+            guard offsets[0] == 0, offsets[offsets.count - 1] == total else { return false }
+            for index in 1..<offsets.count where offsets[index] < offsets[index - 1] {
+                return false
+            }
+            return true
+        }
+        guard offsetsAreSound else { throw file.corrupt("purchasedOffsets", "they decrease") }
+        let productsExist = arrays.purchasedProducts.withSpan { rows in
+            for index in rows.indices where rows[index] < 0 || Int(rows[index]) >= productCount {
+                return false
+            }
+            return true
+        }
+        guard productsExist else { throw file.corrupt("purchasedProducts", "no such product") }
+        let firstBad = arrays.purchasedOffsets.withSpan { offsets in
+            arrays.purchasedProducts.withSpan { firstNotAscending(offsets, $0) }
+        }
+        if let firstBad {
+            throw file.corrupt(
+                "purchasedProducts", "those of customer row \(firstBad) are not ascending")
+        }
+    }
+
+    /// The first row whose part of `values` does not ascend; equal neighbours do not.
+    private static func firstNotAscending(
+        _ offsets: Span<Int64>, _ values: Span<Int32>
+    ) -> Int? {
+        for row in 0..<offsets.count - 1 {
+            let (start, end) = (Int(offsets[row]), Int(offsets[row + 1]))
+            for i in stride(from: start + 1, to: end, by: 1) where values[i] <= values[i - 1] {
+                return row
+            }
+        }
+        return nil
+    }
+
+    /// Lends the factors of a row and the products of its customer.
+    func withRow<Result>(_ row: Int, _ body: (Span<Float>, Span<Int32>) -> Result) -> Result {
+        let (start, end) = (Int(purchasedOffsets[row]), Int(purchasedOffsets[row + 1]))
+        return customerFactors.withRow(row) { factors in
+            purchasedProducts.withSpan { body(factors, $0.extracting(start..<end)) }
+        }
+    }
+
+    /// The `count` rows with the highest scores for a product, best first; ties go to the lower row.
+    /// - Parameter purchased: leaves out those who have bought this one.
+    func top(
+        _ count: Int, for product: Span<Float>, without purchased: Int32?
+    ) -> [TopEntry] {
+        if self.count == 0 { return [] }
+        let (offsets, products) = (purchasedOffsets, purchasedProducts)
+        var isExcluded: (@Sendable (Int, Int32) -> Bool)?
+        if let purchased {
+            isExcluded = { _, row in
+                let bought = Int(offsets[Int(row)])..<Int(offsets[Int(row) + 1])
+                return products.withSpan { Self.contains($0, bought, purchased) }
+            }
+        }
+        return customerFactors.withSpan { customers in
+            do throws(ModelError) {
+                let lists = try TopStream.top(
+                    count, queryFactors: product, itemFactors: customers,
+                    factorCount: factorCount, eligible: haveFactors, threadCount: 1,
+                    isExcluded: isExcluded)
+                return Array(lists[0])
+            } catch {
+                preconditionFailure("the factors were checked when the file was opened")
+            }
+        }
+    }
+
+    /// Binary search in an ascending part of a span.
+    private static func contains(_ span: Span<Int32>, _ range: Range<Int>, _ value: Int32) -> Bool {
+        var (low, high) = (range.lowerBound, range.upperBound)
+        while low < high {
+            let middle = (low + high) / 2
+            if span[middle] < value { low = middle + 1 } else { high = middle }
+        }
+        return low < range.upperBound && span[low] == value
+    }
+}
+
+extension ArrayFile {
+    /// An error of one array.
+    func corrupt(_ array: String, _ reason: String) -> StoreError {
+        .corrupt(
+            path: path, byteOffset: entry(array)?.byteOffset ?? 0, reason: "\(array): \(reason)")
+    }
+}
