@@ -7,89 +7,85 @@ struct MergedLines {
     let customerIDs: IDColumn
     let lineOffsets: [Int]
     private let parts: [SegmentLines]
-    /// Where the merged lines come from, in their order; nil for one part, whose order is theirs.
-    private let runs: [Run]?
+    /// By merged line, which it is of the parts' lines end to end; nil for one part, whose order is
+    /// theirs.
+    private let order: [UInt32]?
 
-    private struct Run {
-        var part: Int
-        var lines: Range<Int>
-    }
-
-    /// - Parameter parts: in the order of their segments.
+    /// - Parameter parts: in the order of their segments; their lines are fewer than 2^32.
+    /// - Complexity: O(lines x parts that share a customer + customers x log parts).
     init(_ parts: [SegmentLines]) {
         self.parts = parts
         guard parts.count > 1 else {
             customerIDs = parts.first?.customerIDs ?? .integers([])
             lineOffsets = parts.first?.lineOffsets ?? [0]
-            runs = nil
+            order = nil
             return
         }
-        var ids = parts[0].customerIDs
-        var owners: [(part: Int, row: Int)] = []
-        for (index, part) in parts.enumerated() {
-            if index > 0 {
-                let isOfOneKind = ids.append(contentsOf: part.customerIDs)
-                precondition(isOfOneKind, "the splits of a history refuse ids of two kinds")
-            }
-            for row in 0..<part.customerIDs.count { owners.append((index, row)) }
+        var ids = parts[0].customerIDs.slice(0..<0)
+        // By part, where its customers and its lines start among those of all.
+        var firsts: [Int] = []
+        var starts: [Int] = []
+        var lineCount = 0
+        for part in parts {
+            firsts.append(ids.count)
+            starts.append(lineCount)
+            let isOfOneKind = ids.append(contentsOf: part.customerIDs)
+            precondition(isOfOneKind, "the splits of a history refuse ids of two kinds")
+            lineCount += part.count
         }
-        let order = sortedOrder(of: ids)
-        var runs: [Run] = []
-        var heads: [Int] = []
+        var heads = CustomerHeads(ids, firsts)
+        var order: [UInt32] = []
+        order.reserveCapacity(lineCount)
+        var customers: [Int] = []
         var offsets = [0]
-        var start = 0
-        while start < order.count {
-            var end = start + 1
-            while end < order.count, !ids.precedes(order[start], order[end]) { end += 1 }
-            heads.append(order[start])
-            let first = runs.count
-            Self.append(order[start..<end].map { owners[$0] }, of: parts, to: &runs)
-            offsets.append(
-                runs[first...].reduce(offsets[offsets.count - 1]) { $0 + $1.lines.count })
-            start = end
+        // The lines of the customer in the parts that have any.
+        var waiting: [(part: Int, lines: Range<Int>)] = []
+        while let (customer, part) = heads.take() {
+            customers.append(customer)
+            waiting.append((part, parts[part].lines(ofCustomer: customer - firsts[part])))
+            while let (other, part) = heads.take(equalTo: customer) {
+                waiting.append((part, parts[part].lines(ofCustomer: other - firsts[part])))
+            }
+            Self.merge(&waiting, parts, starts, into: &order)
+            offsets.append(order.count)
         }
-        customerIDs = ids.gather(heads)
+        customerIDs = ids.gather(customers)
         lineOffsets = offsets
-        self.runs = runs
+        self.order = order
     }
 
-    /// The lines of one customer, who is in these parts.
-    private static func append(
-        _ owners: [(part: Int, row: Int)], of parts: [SegmentLines], to runs: inout [Run]
+    /// Takes the lines of one customer by time; equal times in the order of the parts.
+    /// - Parameter waiting: ascending by part; none is left.
+    private static func merge(
+        _ waiting: inout [(part: Int, lines: Range<Int>)], _ parts: [SegmentLines],
+        _ starts: [Int], into order: inout [UInt32]
     ) {
-        if owners.count == 1 {
-            let lines = parts[owners[0].part].lines(ofCustomer: owners[0].row)
-            runs.append(Run(part: owners[0].part, lines: lines))
-            return
-        }
-        var lines: [(time: Int64, part: Int, line: Int)] = []
-        for owner in owners {
-            let part = parts[owner.part]
-            for line in part.lines(ofCustomer: owner.row) {
-                lines.append((part.times[line], owner.part, line))
+        while waiting.count > 1 {
+            var best = 0
+            var time = parts[waiting[0].part].times[waiting[0].lines.lowerBound]
+            for index in 1..<waiting.count {
+                let other = parts[waiting[index].part].times[waiting[index].lines.lowerBound]
+                if other < time { (best, time) = (index, other) }
             }
-        }
-        lines.sort { ($0.time, $0.part, $0.line) < ($1.time, $1.part, $1.line) }
-        let first = runs.count
-        for line in lines {
-            if runs.count > first, runs[runs.count - 1].part == line.part,
-                runs[runs.count - 1].lines.upperBound == line.line
-            {
-                runs[runs.count - 1].lines = runs[runs.count - 1].lines.lowerBound..<line.line + 1
+            let (part, lines) = waiting[best]
+            order.append(UInt32(starts[part] + lines.lowerBound))
+            if lines.count == 1 {
+                waiting.remove(at: best)
             } else {
-                runs.append(Run(part: line.part, lines: line.line..<line.line + 1))
+                waiting[best].lines = lines.dropFirst()
             }
         }
+        guard let (part, lines) = waiting.popLast() else { return }
+        for line in lines { order.append(UInt32(starts[part] + line)) }
     }
 
     /// A column that every part has.
     func joined<Value>(_ column: (SegmentLines) -> [Value]) -> [Value] {
-        guard let runs else { return parts.first.map(column) ?? [] }
-        let columns = parts.map(column)
-        var result: [Value] = []
-        result.reserveCapacity(lineOffsets[lineOffsets.count - 1])
-        for run in runs { result.append(contentsOf: columns[run.part][run.lines]) }
-        return result
+        guard let order else { return parts.first.map(column) ?? [] }
+        var all: [Value] = []
+        all.reserveCapacity(order.count)
+        for part in parts { all += column(part) }
+        return order.map { all[Int($0)] }
     }
 
     /// Lines of segments without margins get amount x rate.
@@ -144,6 +140,20 @@ struct MergedLines {
         return CodedText(codes: translated, values: dictionary?.values ?? TextArray())
     }
 
+    /// A text column in codes of its own.
+    func text(_ column: LineColumns) -> CodedText {
+        var interner = TextInterner()
+        let codes = joined { part -> [UInt32] in
+            let known = column == .orders ? part.orders?.column : part.texts[column.rawValue]
+            guard let text = known else {
+                return [UInt32](repeating: CodedText.missing, count: part.count)
+            }
+            let numbers = (0..<text.values.count).map { interner.number(of: text.values, $0) }
+            return text.codes.map { $0 == CodedText.missing ? $0 : numbers[Int($0)] }
+        }
+        return CodedText(codes: codes, values: interner.texts)
+    }
+
     private func codes(
         _ part: SegmentLines, _ column: LineColumns, _ translate: (UInt32) -> UInt32
     ) -> [UInt32] {
@@ -151,6 +161,63 @@ struct MergedLines {
             return [UInt32](repeating: CodedText.missing, count: part.count)
         }
         return text.codes.map { $0 == CodedText.missing ? $0 : translate($0) }
+    }
+}
+
+/// The customers of several parts in ascending order: a heap of the parts by their next customers.
+private struct CustomerHeads {
+    private let ids: IDColumn
+    /// By part, where its next customer is among `ids`, and the end.
+    private var next: [Int]
+    private let ends: [Int]
+    /// Parts with customers left: no child is before its parent.
+    private var heap: [Int] = []
+
+    /// - Parameters:
+    ///   - ids: of all parts end to end, each ascending.
+    ///   - firsts: where those of each part start.
+    init(_ ids: IDColumn, _ firsts: [Int]) {
+        self.ids = ids
+        next = firsts
+        ends = firsts.dropFirst() + [ids.count]
+        heap = firsts.indices.filter { firsts[$0] < ends[$0] }
+        for place in heap.indices.reversed() { sink(place) }
+    }
+
+    /// The next customer of all, of equal ones the first part's.
+    mutating func take() -> (customer: Int, part: Int)? {
+        guard let part = heap.first else { return nil }
+        let customer = next[part]
+        next[part] += 1
+        if next[part] == ends[part] {
+            heap.swapAt(0, heap.count - 1)
+            heap.removeLast()
+        }
+        sink(0)
+        return (customer, part)
+    }
+
+    /// The same where it is a certain one.
+    mutating func take(equalTo customer: Int) -> (customer: Int, part: Int)? {
+        guard let part = heap.first, !ids.precedes(customer, next[part]) else { return nil }
+        return take()
+    }
+
+    private mutating func sink(_ start: Int) {
+        var place = start
+        while true {
+            var least = place
+            for child in [2 * place + 1, 2 * place + 2]
+            where child < heap.count && isBefore(heap[child], heap[least]) { least = child }
+            if least == place { return }
+            heap.swapAt(place, least)
+            place = least
+        }
+    }
+
+    private func isBefore(_ a: Int, _ b: Int) -> Bool {
+        if ids.precedes(next[a], next[b]) { return true }
+        return a < b && !ids.precedes(next[b], next[a])
     }
 }
 
