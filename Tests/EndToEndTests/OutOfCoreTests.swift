@@ -50,6 +50,31 @@ import Units
         return text
     }
 
+    @Test(arguments: ["integer", "text"])
+    func totalsAreThoseOfTheLines(idType: String) throws {
+        try withTemporaryFolder { folder in
+            let workspace = try newWorkspace(folder, "totals", idType: idType)
+            for part in 0..<2 {
+                let path = try folder.write(
+                    lines(20_000, seed: UInt64(part), idType: idType), as: "totals\(part).csv")
+                _ = try workspace.ingest(IngestFiles(purchases: [path]))
+            }
+            let history = try workspace.history()
+            let totals = try workspace.customerTotals(threadCount: 2)
+            #expect(totals.customerIDs == history.customerIDs)
+            for row in 0..<history.customerCount {
+                let own = history.lines(ofCustomer: row)
+                let days = Set(own.map { history.times[$0] / 86_400 })
+                #expect(Int(totals.laterDayCounts[row]) == days.count - 1)
+                #expect(totals.firstTimes[row] == own.map { history.times[$0] }.min())
+                #expect(totals.lastTimes[row] == own.map { history.times[$0] }.max())
+                #expect(totals.amounts[row] == own.reduce(0) { $0 + history.amounts[$1] })
+                let margins = try #require(history.margins)
+                #expect(totals.margins[row] == own.reduce(0) { $0 + margins[$1] })
+            }
+        }
+    }
+
     private func newWorkspace(
         _ folder: URL, _ name: String, idType: String = "integer"
     ) throws -> Workspace {
