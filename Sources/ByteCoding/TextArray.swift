@@ -79,6 +79,41 @@ package struct TextArray: Sendable, Equatable {
     package var strings: [String] { (0..<count).map { self[$0] } }
 }
 
+extension [UInt8] {
+    /// Appends some texts of an array, and to `ends` where each ends.
+    package mutating func append(_ texts: TextArray, _ rows: [UInt32], ends: inout [Int]) {
+        let start = count
+        var end = start
+        ends.reserveCapacity(ends.count + rows.count)
+        for row in rows {
+            end += texts.offsets[Int(row) + 1] - texts.offsets[Int(row)]
+            ends.append(end)
+        }
+        append(contentsOf: repeatElement(0, count: end - start))
+        withUnsafeMutableBytes { target in
+            texts.bytes.withUnsafeBytes { source in
+                var place = start
+                for row in rows {
+                    let first = texts.offsets[Int(row)]
+                    let byteCount = texts.offsets[Int(row) + 1] - first
+                    if byteCount <= 8 && first + 8 <= source.count && place + 8 <= end {
+                        // Eight at once; what is too much, the next text overwrites.
+                        target.storeBytes(
+                            of: source.loadUnaligned(fromByteOffset: first, as: UInt64.self),
+                            toByteOffset: place, as: UInt64.self)
+                    } else {
+                        UnsafeMutableRawBufferPointer(rebasing: target[place..<place + byteCount])
+                            .copyMemory(
+                                from: UnsafeRawBufferPointer(
+                                    rebasing: source[first..<first + byteCount]))
+                    }
+                    place += byteCount
+                }
+            }
+        }
+    }
+}
+
 /// A text column of few distinct values: row `i` holds `values[Int(codes[i])]`, or nothing where
 /// the code is `CodedText.missing`. Values are distinct, in order of first appearance.
 package struct CodedText: Sendable, Equatable {

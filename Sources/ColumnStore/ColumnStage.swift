@@ -1,4 +1,24 @@
-import ByteCoding
+package import ByteCoding
+package import Numerical
+
+/// What the columns of a segment are taken from.
+enum RowSource: Sendable {
+    case columns([Column])
+    case sorted(SortedRows, [SortedColumn])
+}
+
+/// A column of sorted rows.
+package struct SortedColumn: Sendable {
+    let field: RowField
+    /// What the numbers of the field stand for in a column of texts, `CodedText.missing` aside;
+    /// distinct.
+    let texts: TextArray?
+
+    package init(_ field: RowField, texts: TextArray? = nil) {
+        self.field = field
+        self.texts = texts
+    }
+}
 
 /// The rows of one column that wait for their block to fill.
 struct ColumnStage {
@@ -18,6 +38,7 @@ struct ColumnStage {
     /// Numbers of texts in `interner`.
     private var codes: [UInt32] = []
     private var interner = TextInterner()
+    private var numbers = CodeNumbers()
     var isValid: [Bool] = []
     var nullCount = 0
 
@@ -34,7 +55,33 @@ struct ColumnStage {
 
     /// Adds rows of a column whose type and counts are already checked.
     mutating func append(
-        _ column: Column, rows: Range<Int>, path: String
+        _ source: RowSource, column: Int, rows: Range<Int>, path: String
+    ) throws(StoreError) {
+        switch source {
+        case .columns(let columns):
+            try append(columns[column], rows, path)
+        case .sorted(let sorted, let columns):
+            try append(sorted, columns[column], rows, path)
+        }
+    }
+
+    private mutating func append(
+        _ sorted: SortedRows, _ column: SortedColumn, _ rows: Range<Int>, _ path: String
+    ) throws(StoreError) {
+        isValid.append(contentsOf: repeatElement(true, count: rows.count))
+        switch type {
+        case .int64, .float64: sorted.append(column.field, rows, to: &words)
+        case .float32: sorted.append(column.field, rows, to: &halves)
+        case .text:
+            let start = codes.count
+            sorted.append(column.field, rows, to: &codes)
+            try number(from: start, column.texts ?? TextArray(), path)
+            countNulls(from: start)
+        }
+    }
+
+    private mutating func append(
+        _ column: Column, _ rows: Range<Int>, _ path: String
     ) throws(StoreError) {
         let start = isValid.count
         var mayMiss = true
@@ -54,9 +101,13 @@ struct ColumnStage {
         case .text(let texts):
             try append(texts, rows, path)
         case .coded(let coded):
-            try append(coded, rows, path)
+            codes.append(contentsOf: coded.codes[rows])
+            try number(from: start, coded.values, path)
         }
-        if !mayMiss { return }
+        if mayMiss { countNulls(from: start) }
+    }
+
+    private mutating func countNulls(from start: Int) {
         for row in start..<isValid.count where !isValid[row] { nullCount += 1 }
     }
 
@@ -76,43 +127,55 @@ struct ColumnStage {
         }
     }
 
-    private mutating func append(
-        _ coded: CodedText, _ rows: Range<Int>, _ path: String
+    /// Turns the codes of the last rows into numbers of texts.
+    /// - Parameter texts: that the codes stand for; distinct.
+    private mutating func number(
+        from start: Int, _ texts: TextArray, _ path: String
     ) throws(StoreError) {
-        let bytes = coded.values.bytes
-        let offsets = coded.values.offsets
-        // Each distinct text is interned once a batch, not once a row. Numbers plus one by code, 0
-        // for those not met yet: an array where the texts are few against the rows, which saves a
-        // hash a row; a dictionary where most of an array would stay empty.
-        var table = [UInt32](
-            repeating: 0, count: coded.values.count <= rows.count ? coded.values.count : 0)
-        var numbers: [UInt32: UInt32] = [:]
-        var (lastCode, lastNumber) = (CodedText.missing, UInt32(0))
-        for row in rows {
-            let code = coded.codes[row]
-            let position = codes.count
-            if code == CodedText.missing { isValid[position] = false }
-            guard isValid[position] else {
-                codes.append(0)
-                continue
-            }
-            // The lines of an order and of a customer come together.
-            if code != lastCode {
-                lastCode = code
-                lastNumber = table.isEmpty ? numbers[code] ?? 0 : table[Int(code)]
-            }
-            if lastNumber > 0 {
-                codes.append(lastNumber - 1)
-                continue
-            }
-            let start = offsets[Int(code)]
-            let end = offsets[Int(code) + 1]
-            try check(end - start, path)
-            let number = interner.number(of: bytes.span.bytes.extracting(start..<end))
-            lastNumber = number + 1
-            if table.isEmpty { numbers[code] = lastNumber } else { table[Int(code)] = lastNumber }
-            codes.append(number)
+        numbers.removeAll(rowCount: codes.count - start, codeCount: texts.count)
+        for row in start..<codes.count where codes[row] == CodedText.missing {
+            isValid[row] = false
         }
+        if interner.count == 0 {
+            try numberNew(from: start, texts, path)
+            return
+        }
+        for row in start..<codes.count {
+            let code = codes[row]
+            codes[row] = 0
+            guard isValid[row] else { continue }
+            let next = UInt32(interner.count)
+            var number = numbers.number(of: code, orNew: next)
+            if number == next {
+                let (first, end) = (texts.offsets[Int(code)], texts.offsets[Int(code) + 1])
+                try check(end - first, path)
+                number = interner.number(of: texts.bytes.span.bytes.extracting(first..<end))
+                numbers.set(number, of: code)
+            }
+            codes[row] = number
+        }
+    }
+
+    /// The same where there are no texts yet: every code stands for a new one.
+    private mutating func numberNew(
+        from start: Int, _ texts: TextArray, _ path: String
+    ) throws(StoreError) {
+        var newCodes = [UInt32](repeating: 0, count: codes.count - start + 1)
+        var next: UInt32 = 0
+        for row in start..<codes.count {
+            let code = codes[row]
+            codes[row] = 0
+            guard isValid[row] else { continue }
+            let number = numbers.number(of: code, orNew: next)
+            newCodes[Int(next)] = code
+            next += number == next ? 1 : 0
+            codes[row] = number
+        }
+        newCodes.removeLast(newCodes.count - Int(next))
+        for code in newCodes {
+            try check(texts.offsets[Int(code) + 1] - texts.offsets[Int(code)], path)
+        }
+        interner.append(new: texts, newCodes)
     }
 
     private func check(_ byteCount: Int, _ path: String) throws(StoreError) {

@@ -1,5 +1,5 @@
 import ByteCoding
-import Numerical
+package import Numerical
 
 /// What `SegmentWriter.finish` made.
 package struct SegmentSummary: Sendable, Equatable {
@@ -22,9 +22,11 @@ package final class SegmentWriter {
     private var stages: [ColumnStage]
     private var stagedRowCount = 0
     private var encoders: [ChunkPress]
+    /// What threads encode, and what they have encoded the time before.
     private var jobs: [ChunkJob] = []
+    private var encodedJobs: [ChunkJob] = []
 
-    /// Chunks that a thread encodes before what all have encoded is written.
+    /// Chunks that a thread encodes while those before are written.
     private static let jobsPerThread = 24
 
     /// - Parameters:
@@ -64,23 +66,39 @@ package final class SegmentWriter {
     ///   writer is abandoned.
     package func append(_ columns: [Column]) throws(StoreError) {
         let count = try validate(columns)
+        try append(.columns(columns), count: count)
+    }
+
+    /// Appends sorted rows, whose columns are made block by block.
+    /// - Parameter columns: one a schema column, in schema order.
+    /// - Throws: as above.
+    package func append(_ rows: SortedRows, _ columns: [SortedColumn]) throws(StoreError) {
+        guard columns.count == footer.schema.count else {
+            throw .invalidInput(
+                path: path,
+                reason: "\(columns.count) columns for a schema of \(footer.schema.count)")
+        }
+        try append(.sorted(rows, columns), count: rows.count)
+    }
+
+    private func append(_ source: RowSource, count: Int) throws(StoreError) {
         try requireOpen()
         var start = 0
         if stagedRowCount > 0 {
             start = min(count, Limits.blockRowCount - stagedRowCount)
-            try stage(columns, 0..<start)
+            try stage(source, 0..<start)
         }
         let blockCount = (count - start) / Limits.blockRowCount
-        try writeBlocks(of: columns, from: start, blockCount)
-        try stage(columns, start + blockCount * Limits.blockRowCount..<count)
+        try writeBlocks(of: source, from: start, blockCount)
+        try stage(source, start + blockCount * Limits.blockRowCount..<count)
     }
 
     /// Takes rows that do not pass the end of a block.
-    private func stage(_ columns: [Column], _ rows: Range<Int>) throws(StoreError) {
+    private func stage(_ source: RowSource, _ rows: Range<Int>) throws(StoreError) {
         if rows.isEmpty { return }
         do throws(StoreError) {
-            for index in columns.indices {
-                try stages[index].append(columns[index], rows: rows, path: path)
+            for index in stages.indices {
+                try stages[index].append(source, column: index, rows: rows, path: path)
             }
         } catch {
             // Some columns have the rows and some have not.
@@ -119,7 +137,7 @@ package final class SegmentWriter {
         let (byteCount, checksum) = (file.byteCount, file.checksum)
         var path = path
         // A writer may live on for its temporary file.
-        (stages, encoders, jobs) = ([], [], [])
+        (stages, encoders, jobs, encodedJobs) = ([], [], [], [])
         switch ending {
         case .visible: try file.commit()
         case .provisional: try file.commit(isProvisional: true)
@@ -175,9 +193,9 @@ package final class SegmentWriter {
         stagedRowCount = 0
     }
 
-    /// Encodes blocks of rows in parallel and writes them in order.
+    /// Encodes blocks of rows in parallel and writes them in order, beside the encoding of the next.
     private func writeBlocks(
-        of columns: [Column], from first: Int, _ blockCount: Int
+        of source: RowSource, from first: Int, _ blockCount: Int
     ) throws(StoreError) {
         let (schema, path) = (footer.schema, path)
         let chunkCount = blockCount * schema.count
@@ -185,23 +203,35 @@ package final class SegmentWriter {
         let most = max(schema.count, Self.jobsPerThread * encoders.count)
         for start in stride(from: 0, to: chunkCount, by: most) {
             let count = min(most, chunkCount - start)
-            while jobs.count < count { jobs.append(ChunkJob(column: 0)) }
-            if jobs.count > count { jobs.removeLast(jobs.count - count) }
-            for index in 0..<count {
-                let (block, column) = (start + index).quotientAndRemainder(
-                    dividingBy: schema.count)
+            jobs.removeAll(keepingCapacity: true)
+            for index in start..<start + count {
+                let (block, column) = index.quotientAndRemainder(dividingBy: schema.count)
                 let row = first + block * Limits.blockRowCount
-                jobs[index].column = column
-                jobs[index].rows = row..<row + Limits.blockRowCount
+                jobs.append(ChunkJob(column: column, rows: row..<row + Limits.blockRowCount))
             }
-            parallelFor(&jobs, scratches: &encoders) { job, encoder in
-                encoder.press(columns[job.column], schema[job.column], path, into: &job)
+            var failure: StoreError?
+            func writeBefore() {
+                do throws(StoreError) {
+                    try writeEncoded()
+                } catch {
+                    failure = error
+                }
             }
-            for index in 0..<count {
-                if jobs[index].column == 0 { footer.rowCount += Limits.blockRowCount }
-                try write(&jobs[index])
+            parallelFor(&jobs, scratches: &encoders, beside: writeBefore) { job, encoder in
+                encoder.press(source, schema[job.column], path, into: &job)
             }
+            if let failure { throw failure }
+            swap(&jobs, &encodedJobs)
         }
+        try writeEncoded()
+    }
+
+    private func writeEncoded() throws(StoreError) {
+        for index in encodedJobs.indices {
+            if encodedJobs[index].column == 0 { footer.rowCount += encodedJobs[index].rows.count }
+            try write(&encodedJobs[index])
+        }
+        encodedJobs.removeAll(keepingCapacity: true)
     }
 
     private func write(_ job: inout ChunkJob) throws(StoreError) {
@@ -219,7 +249,6 @@ package final class SegmentWriter {
             try file.write(job.stored)
             let padding = job.stored.count.roundedUp(to: SegmentFormat.alignment) - job.stored.count
             if padding > 0 { try file.write([UInt8](repeating: 0, count: padding)) }
-            job.stored = []
         } catch {
             file.abandon()
             throw error
@@ -241,12 +270,13 @@ private struct ChunkJob: Sendable {
 private struct ChunkPress: Sendable {
     private let encoder: BlockEncoder
     private var stages = ColumnType.allCases.map { ColumnStage(type: $0) }
+    private static let triedByteCount = 4_096
 
     init(version: SegmentVersion) { encoder = BlockEncoder(version: version) }
 
     /// Makes a chunk of the job's rows.
     mutating func press(
-        _ column: Column, _ schema: ColumnSchema, _ path: String, into job: inout ChunkJob
+        _ source: RowSource, _ schema: ColumnSchema, _ path: String, into job: inout ChunkJob
     ) {
         job.error = nil
         job.entry = nil
@@ -257,7 +287,7 @@ private struct ChunkPress: Sendable {
         defer { swap(&stage, &stages[place]) }
         stage.removeAll()
         do throws(StoreError) {
-            try stage.append(column, rows: job.rows, path: path)
+            try stage.append(source, column: job.column, rows: job.rows, path: path)
             press(&stage, schema, into: &job)
         } catch {
             job.error = error
@@ -285,6 +315,14 @@ private struct ChunkPress: Sendable {
         if encoder.version == .one { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
         if schema.isHot { return nil }
         let isPlain = chunk.encoding == .raw || schema.type == .text
-        return LZ4.compress(chunk.plain, maximumShare: isPlain ? 0.85 : 0.5)
+        if isPlain { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
+        // Packed numbers seldom repeat, and a part of them tells it.
+        let middle = chunk.plain.count / 2
+        let isWorthTrying =
+            chunk.plain.count < 4 * Self.triedByteCount
+            || LZ4.compress(
+                Array(chunk.plain[middle..<middle + Self.triedByteCount]), maximumShare: 0.75)
+                != nil
+        return isWorthTrying ? LZ4.compress(chunk.plain, maximumShare: 0.5) : nil
     }
 }

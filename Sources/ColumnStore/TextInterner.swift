@@ -6,13 +6,14 @@ package struct TextInterner: Sendable {
     private(set) var offsets: [Int] = [0]
     /// Number + 1 of a text, 0 where empty; a power of two, at most half full.
     private var slots: [UInt32]
+    /// Of the texts that have a slot: the first ones.
     private var hashes: [UInt32] = []
 
     package init(slotCount: Int = 1_024) {
         slots = [UInt32](repeating: 0, count: slotCount)
     }
 
-    package var count: Int { hashes.count }
+    package var count: Int { offsets.count - 1 }
 
     /// The texts by number.
     package var texts: TextArray { TextArray(bytes: bytes, offsets: offsets) ?? TextArray() }
@@ -21,25 +22,48 @@ package struct TextInterner: Sendable {
         bytes.removeAll(keepingCapacity: true)
         offsets.removeAll(keepingCapacity: true)
         offsets.append(0)
+        if hashes.isEmpty { return }
         hashes.removeAll(keepingCapacity: true)
         for index in slots.indices { slots[index] = 0 }
     }
 
+    /// Gives texts that have no number yet the next ones. They are hashed only where a text is
+    /// looked for later.
+    /// - Parameter rows: of `texts`, whose texts differ from one another and from all here.
+    mutating func append(new texts: TextArray, _ rows: [UInt32]) {
+        bytes.append(texts, rows, ends: &offsets)
+    }
+
     /// The number of a text, a new one where it has none.
     package mutating func number(of text: RawSpan) -> UInt32 {
+        if hashes.count < count { hashAll() }
         let (position, hash, known) = find(text)
         if let known { return known }
-        let number = UInt32(hashes.count)
-        slots[position] = number + 1
-        hashes.append(hash)
+        let number = UInt32(count)
         appendBytes(text)
         offsets.append(bytes.count)
-        if hashes.count * 2 > slots.count { grow() }
+        take(position, hash)
         return number
     }
 
     /// The number of a text; nil where it has none.
     package func number(ofKnown text: RawSpan) -> UInt32? { find(text).number }
+
+    /// Gives the slot at a position to the first text that has none.
+    private mutating func take(_ position: Int, _ hash: UInt32) {
+        hashes.append(hash)
+        slots[position] = UInt32(hashes.count)
+        if hashes.count * 2 > slots.count { grow() }
+    }
+
+    /// Gives slots to the texts that have none.
+    private mutating func hashAll() {
+        for number in hashes.count..<count {
+            let (position, hash, _) = find(
+                bytes.span.bytes.extracting(offsets[number]..<offsets[number + 1]))
+            take(position, hash)
+        }
+    }
 
     /// The slot of a text, or the free one where it belongs.
     @inline(__always)

@@ -53,7 +53,7 @@ package struct PurchaseHistory: Sendable {
     }
 
     /// UTC seconds of the years 1 to 9999: day arithmetic on them cannot overflow.
-    private static let timeRange: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
+    static let timeRange: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
     package var customerCount: Int { customerIDs.count }
     package var lineCount: Int { times.count }

@@ -145,6 +145,12 @@ package final class PurchaseStream {
     /// Bytes that a line takes in a batch, but for the bytes of a text id.
     package var lineByteCount: Int { batch.reduce(0) { $0 + $1.lineByteCount } }
 
+    /// Whether customers' ids are texts.
+    package var hasTextIDs: Bool { columns.idKind == .text }
+
+    /// Bytes of the texts of all codes so far.
+    package var textByteCount: Int { batch.reduce(0) { $0 + $1.interner.byteCount } }
+
     /// Lets the codes of the next batch start anew, so that texts of lines long gone take no memory.
     package func forgetTexts() {
         for index in batch.indices {
@@ -260,11 +266,15 @@ package final class PurchaseStream {
     /// The batch of a file without accepted lines.
     var noLines: PurchaseLines { takeBatch() }
 
-    private func reserve(_ lineCount: Int) {
+    /// Lines that are in no batch yet, at most.
+    package var mostLinesLeft: Int {
         // A line has two bytes a field at least; a piece more than asked for may come.
         let left = max((source.byteCount ?? .max / 2) - nextPiece, 0) + pieceSpan
-        let most = left / (2 * columns.layout.fieldCount) + 1
-        let room = min(most, lineCount < .max / 2 ? lineCount + lineCount / 16 : 0)
+        return left / (2 * columns.layout.fieldCount) + 1
+    }
+
+    private func reserve(_ lineCount: Int) {
+        let room = min(mostLinesLeft, lineCount < .max / 2 ? lineCount + lineCount / 16 : 0)
         for index in batch.indices { batch[index].reserve(room) }
     }
 

@@ -82,6 +82,24 @@ package func parallelFor<Element: Sendable, Scratch: Sendable>(
     }
 }
 
+/// The same with other work beside it, which one of the threads does first.
+/// - Parameter work: may not touch the elements.
+package func parallelFor<Element: Sendable, Scratch: Sendable>(
+    _ elements: inout [Element], scratches: inout [Scratch], beside work: () -> Void,
+    _ body: @Sendable (_ element: inout Element, inout Scratch) -> Void
+) {
+    elements.withUnsafeMutableBufferPointer { buffer in
+        withoutActuallyEscaping(work) { work in
+            // Every index is handed out once, and the caller waits for all.
+            nonisolated(unsafe) let (base, work) = (buffer, work)
+            parallelFor(count: base.count + 1, chunkSize: 1, scratches: &scratches) {
+                scratch, index, _ in
+                if index == 0 { work() } else { body(&base[index - 1], &scratch) }
+            }
+        }
+    }
+}
+
 /// Fills `output` in parallel: each chunk gets its own slice of it to write.
 /// - Parameters:
 ///   - output: `[rowCount × rowWidth]`, row-major; its count must be a multiple of `rowWidth`.

@@ -35,6 +35,63 @@ import Testing
         ]
     }
 
+    @Test func sortedRowsMakeTheBytesOfTheirColumns() throws {
+        let folder = try TemporaryFolder()
+        var random = SeededRandom(seed: 8)
+        let rowCount = 3 * 16_384 + 5_000
+        // In order, so that the columns are the rows'.
+        let ids = (0..<rowCount).map { Int64($0 / 9) }
+        let times = (0..<rowCount).map { Int64($0 % 9 * 1_000) }
+        let values = (0..<rowCount).map { _ in Int64(random.below(1_000)) * 100 }
+        let items = (0..<rowCount).map { _ in Float(random.below(6)) }
+        let codes = (0..<rowCount).map { _ in
+            random.below(40) == 0 ? CodedText.missing : UInt32(random.below(50_000))
+        }
+        let texts = TextArray((0..<50_000).map { "text \($0 % 100_000 * 7)" })
+        let names = TextArray((0...rowCount / 9).map { "name \($0)" })
+        let schema = [
+            ColumnSchema(name: "name", type: .text), ColumnSchema(name: "time", type: .int64),
+            ColumnSchema(name: "value", type: .int64), ColumnSchema(name: "items", type: .float32),
+            ColumnSchema(name: "code", type: .text),
+        ]
+        let whole = try SegmentWriter(path: folder.file("whole"), schema: schema)
+        try whole.append([
+            Column(
+                name: "name", data: .coded(CodedText(codes: ids.map { UInt32($0) }, values: names))),
+            Column(name: "time", data: .int64(times)), Column(name: "value", data: .int64(values)),
+            Column(name: "items", data: .float32(items)),
+            Column(name: "code", data: .coded(CodedText(codes: codes, values: texts))),
+        ])
+        _ = try whole.finish()
+        // A first batch that ends within a block: its texts are met again by the next.
+        for (threadCount, cut) in [(1, rowCount), (3, rowCount), (2, 20_000)] {
+            let writer = try SegmentWriter(
+                path: folder.file("sorted"), schema: schema, threadCount: threadCount)
+            for rows in [0..<cut, cut..<rowCount] {
+                let values: [RowValues] = [
+                    .words(Array(values[rows])), .floats(Array(items[rows])),
+                    .halves(Array(codes[rows])),
+                ]
+                var collector = RowCollector(
+                    like: Array(ids[rows]), Array(times[rows]), values, capacity: rows.count,
+                    threadCount: threadCount)
+                let isAdded = collector.add(
+                    Array(ids[rows]), Array(times[rows]), values, threadCount: threadCount)
+                #expect(isAdded)
+                let sorted = collector.sorted(threadCount: threadCount)
+                try writer.append(
+                    sorted,
+                    [
+                        SortedColumn(.first, texts: names), SortedColumn(.second),
+                        SortedColumn(.value(0)), SortedColumn(.value(1)),
+                        SortedColumn(.value(2), texts: texts),
+                    ])
+            }
+            _ = try writer.finish()
+            #expect(try folder.bytes("sorted") == folder.bytes("whole"), "\(threadCount), \(cut)")
+        }
+    }
+
     @Test func bytesDependOnRowsAlone() throws {
         let folder = try TemporaryFolder()
         let rowCount = 6 * 16_384 + 77

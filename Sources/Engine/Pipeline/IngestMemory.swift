@@ -17,8 +17,10 @@ package struct IngestMemory: Sendable {
     package static let least = 256 << 20
     /// What the program takes beside the data.
     private static let programByteCount = 64 << 20
-    /// A line's keys, their order and a moved column while it is sorted.
-    private static let sortingByteCount = 56
+    /// What a line takes besides its columns while it is sorted.
+    private static let sortingByteCount = 32
+    /// Lines that are read at a time, so many that a cache has them still when they are moved.
+    private static let batchLineCount = 1 << 18
     /// What a thread holds of a block of a run that it merges: about 60 bytes a line, decoded.
     private static let mergedBlockByteCount = 2 << 20
     /// What a thread holds of a line of a chunk: as decoded, merged and encoded.
@@ -52,12 +54,24 @@ package struct IngestMemory: Sendable {
         max(Self.least / 8, byteCount - Self.programByteCount - readingByteCount(threadCount))
     }
 
-    /// Lines of a run, and bytes of their columns and texts: both are held as read and as sorted.
-    func run(lineByteCount: Int, threadCount: Int) -> (lineCount: Int, byteCount: Int) {
+    /// Lines of a run, lines that are read at a time and bytes of the texts of a run.
+    ///
+    /// Lines with integer ids move into the run as they are read; those with ids that are texts are
+    /// held as read and as sorted.
+    func run(
+        lineByteCount: Int, hasTextIDs: Bool, threadCount: Int
+    ) -> (lineCount: Int, batchLineCount: Int, byteCount: Int) {
         let bytes = dataByteCount(threadCount)
-        return (
-            min(mostRunLines, bytes / (2 * lineByteCount + Self.sortingByteCount)), bytes * 2 / 5
-        )
+        let textBytes = bytes * 2 / 5
+        if hasTextIDs {
+            let lineCount = min(
+                mostRunLines, bytes / (2 * lineByteCount + Self.sortingByteCount))
+            return (lineCount, lineCount, textBytes)
+        }
+        let lineCount = min(
+            mostRunLines, bytes * 7 / 8 / (lineByteCount + Self.sortingByteCount))
+        let batch = min(Self.batchLineCount, bytes / 8 / lineByteCount)
+        return (lineCount, max(1, min(lineCount, batch)), textBytes)
     }
 
     /// How runs are merged, or segments.

@@ -202,24 +202,58 @@ private struct PendingIngest {
     private func sortedRuns(
         of stream: PurchaseStream, to path: String
     ) throws(EngineError) -> Runs {
-        let limit = memory.run(lineByteCount: stream.lineByteCount, threadCount: threadCount)
+        let limit = memory.run(
+            lineByteCount: stream.lineByteCount, hasTextIDs: stream.hasTextIDs,
+            threadCount: threadCount)
         func nextBatch() throws(EngineError) -> PurchaseLines? {
             try mapErrors(EngineError.ingest) { () throws(IngestError) in
-                try stream.nextBatch(lineCount: limit.lineCount, byteCount: limit.byteCount)
+                try stream.nextBatch(lineCount: limit.batchLineCount, byteCount: limit.byteCount)
             }
         }
         var runs = Runs()
-        while var lines = try nextBatch() {
+        var waiting = try nextBatch()
+        while let first = waiting {
+            waiting = nil
             // Only when there is another: a single one is the segment itself.
             if let last = runs.writers.last { runs.paths.append(try finishRun(last)) }
-            runs.isOfTexts = if case .texts = lines.customerIDs { true } else { false }
-            lines.take(stream.texts)
+            runs.isOfTexts = stream.hasTextIDs
+            var run = try collector(first, min(limit.lineCount, stream.mostLinesLeft))
+            stream.recycle(consume first)
+            while run.count + limit.batchLineCount <= limit.lineCount,
+                stream.textByteCount < limit.byteCount, let next = try nextBatch()
+            {
+                guard try add(next, to: &run) else {
+                    // It starts the next run, and its codes go on.
+                    waiting = next
+                    break
+                }
+                stream.recycle(consume next)
+            }
             runs.writers.append(
-                try PurchaseSegments.sorted(lines, to: path, threadCount: threadCount))
-            stream.forgetTexts()
-            stream.recycle(consume lines)
+                try PurchaseSegments.sorted(
+                    run, stream.texts.columns, to: path, threadCount: threadCount))
+            if waiting == nil {
+                stream.forgetTexts()
+                waiting = try nextBatch()
+            }
         }
         return runs
+    }
+
+    private func collector(
+        _ first: PurchaseLines, _ capacity: Int
+    ) throws(EngineError) -> LineCollector {
+        try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try LineCollector(first.batch, capacity: capacity, threadCount: threadCount)
+        }
+    }
+
+    private func add(
+        _ lines: PurchaseLines, to run: inout LineCollector
+    ) throws(EngineError) -> Bool {
+        try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try run.add(lines.batch)
+        }
     }
 
     private func finishRun(_ writer: SegmentWriter) throws(EngineError) -> String {
@@ -335,17 +369,6 @@ extension EntityTable {
     fileprivate var isOfTexts: Bool? {
         if count == 0 { return nil }
         return if case .texts = ids { true } else { false }
-    }
-}
-
-extension PurchaseLines {
-    /// Gives the codes of a batch the texts that they mean.
-    fileprivate mutating func take(_ texts: PurchaseTexts) {
-        orderIDs?.values = texts.orderIDs ?? TextArray()
-        products?.values = texts.products ?? TextArray()
-        categories?.values = texts.categories ?? TextArray()
-        promotions?.values = texts.promotions ?? TextArray()
-        channels?.values = texts.channels ?? TextArray()
     }
 }
 

@@ -19,55 +19,47 @@ package enum PurchaseSegments {
     package static func write(
         _ lines: PurchaseLines, to path: String, threadCount: Int = 1
     ) throws(EngineError) -> SegmentSummary {
-        let writer = try sorted(lines, to: path, threadCount: threadCount)
+        let run = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try LineCollector(lines.batch, capacity: 0, threadCount: threadCount)
+        }
+        let writer = try sorted(
+            run, lines.textColumns.map(\.?.values), to: path, threadCount: threadCount)
         return try mapErrors(EngineError.store) { () throws(StoreError) in try writer.finish() }
     }
 
     /// Sorts lines and writes them into a file that is not finished.
-    /// - Parameter lines: with the texts that their codes mean.
+    /// - Parameter texts: what the codes of the lines mean, in the order of `textNames`.
     static func sorted(
-        _ lines: PurchaseLines, to path: String, threadCount: Int
+        _ run: LineCollector, _ texts: [TextArray?], to path: String, threadCount: Int
     ) throws(EngineError) -> SegmentWriter {
-        let history = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try PurchaseHistory.sorting(
-                lineCustomerIDs: lines.customerIDs, times: lines.times, amounts: lines.amounts,
-                margins: lines.margins, quantities: lines.quantities,
-                orderCodes: lines.orderIDs?.codes, products: lines.products,
-                categories: lines.categories, promotions: lines.promotions,
-                channels: lines.channels, threadCount: threadCount)
+        let sorted = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try run.sorted()
         }
         var columns = [
-            Column(
-                name: "customer",
-                data: customerColumn(
-                    history.customerIDs, history.lineOffsets, threadCount: threadCount)),
-            Column(name: "time", data: .int64(history.times)),
-            Column(name: "amount", data: .int64(history.amounts)),
+            SortedColumn(sorted.customers, texts: sorted.customerTexts),
+            SortedColumn(sorted.times), SortedColumn(sorted.amounts),
         ]
         var kinds: LineColumns = []
-        if let margins = history.margins {
-            columns.append(Column(name: "margin", data: .int64(margins)))
+        if let margins = sorted.margins {
+            columns.append(SortedColumn(margins))
             kinds.insert(.margins)
         }
-        if let quantities = history.quantities {
-            columns.append(Column(name: "quantity", data: .float32(quantities)))
+        if let quantities = sorted.quantities {
+            columns.append(SortedColumn(quantities))
             kinds.insert(.quantities)
         }
-        let orders = history.orderCodes.map { codes in
-            CodedText(codes: codes, values: lines.orderIDs?.values ?? TextArray())
-        }
-        for (index, text) in [
-            orders, history.products, history.categories, history.promotions, history.channels,
-        ].enumerated() {
-            guard let text else { continue }
+        for (index, field) in sorted.codes.enumerated() {
+            guard let field else { continue }
             // A code that is missing is a row without a value.
-            columns.append(Column(name: textNames[index].1, data: .coded(text)))
+            columns.append(SortedColumn(field, texts: texts[index]))
             kinds.insert(textNames[index].0)
         }
-        let isOfTexts = if case .texts = history.customerIDs { true } else { false }
         let writer = try writer(
-            to: path, columns: kinds, isOfTexts: isOfTexts, threadCount: threadCount)
-        try mapErrors(EngineError.store) { () throws(StoreError) in try writer.append(columns) }
+            to: path, columns: kinds, isOfTexts: sorted.customerTexts != nil,
+            threadCount: threadCount)
+        try mapErrors(EngineError.store) { [columns] () throws(StoreError) in
+            try writer.append(sorted.rows, columns)
+        }
         return writer
     }
 
@@ -139,6 +131,25 @@ package enum PurchaseSegments {
         }
         return rows.lowerBound
     }
+}
+
+extension PurchaseLines {
+    /// In the order of `PurchaseSegments.textNames`.
+    fileprivate var textColumns: [CodedText?] {
+        [orderIDs, products, categories, promotions, channels]
+    }
+
+    /// The columns to sort.
+    var batch: LineBatch {
+        LineBatch(
+            customerIDs: customerIDs, times: times, amounts: amounts, margins: margins,
+            quantities: quantities, codes: textColumns.map(\.?.codes))
+    }
+}
+
+extension PurchaseTexts {
+    /// In the order of `PurchaseSegments.textNames`.
+    var columns: [TextArray?] { [orderIDs, products, categories, promotions, channels] }
 }
 
 /// A text column; a code that is missing is a row without a value.
