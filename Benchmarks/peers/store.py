@@ -89,6 +89,8 @@ def file(run):
                 for threads in (1, 2):
                     done = run.lab("codec", *columns, "--file-only", "--threads", threads,
                                    "--repeat", run.repeat)
+                    if not done["file_exact"]:
+                        sys.exit(f"{kind}: the file does not hold what was written")
                     for key in ("read", "block", "tile"):
                         if seconds := done.get("tile_seconds" if key == "tile" else f"file_{key}_seconds"):
                             ours.setdefault((key, threads), []).append(seconds)
@@ -129,6 +131,8 @@ def codec(run):
                 wanted = "packed" if name.endswith("i4") else "decimal"
                 if row["encoding"] == wanted:
                     rates.setdefault((wanted, row["column"]), []).append(row)
+    if not exact:
+        sys.exit("an encoding does not decode to what was encoded")
     for (encoding, column), rows in rates.items():
         kind = "int64" if encoding == "packed" else "float32"
         if encoding == "packed" or column == "column 0":

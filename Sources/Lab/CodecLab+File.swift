@@ -17,6 +17,7 @@ extension CodecLab {
             }
             report.add("file_bytes", .integer(summary.byteCount))
             report.add("file_write_seconds", .number(writeSeconds))
+            report.add("file_exact", .truth(try isExact(columns, path)))
             var samples: (read: [Double], block: [Double], open: [Double], tile: [Double])
             samples = ([], [], [], [])
             for _ in 0..<setting.repeatCount {
@@ -65,6 +66,27 @@ extension CodecLab {
             })
         try writer.append(zip(names, columns).map { Column(name: $0, data: $1) })
         return try writer.finish()
+    }
+
+    /// Whether a file's columns are these, bit for bit.
+    private static func isExact(_ columns: [ColumnData], _ path: String) throws(StoreError) -> Bool
+    {
+        let reader = try SegmentReader(path: path)
+        for (index, data) in columns.enumerated() {
+            let isEqual =
+                switch (data, try reader.column(index, blocks: 0..<reader.blockCount).data) {
+                case (.float32(let values), .float32(let read)):
+                    values.count == read.count
+                        && zip(values, read).allSatisfy { $0.bitPattern == $1.bitPattern }
+                case (.float64(let values), .float64(let read)):
+                    values.count == read.count
+                        && zip(values, read).allSatisfy { $0.bitPattern == $1.bitPattern }
+                case (.int64(let values), .int64(let read)): values == read
+                default: false
+                }
+            if !isEqual { return false }
+        }
+        return true
     }
 
     /// Every column as an array, every checksum and every rule checked.

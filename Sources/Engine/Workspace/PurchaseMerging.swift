@@ -45,6 +45,13 @@ extension PurchaseSegments {
             }
             progress(Double(start + count) / Double(history.chunkCount))
         }
+        guard writer.rowCount == history.lineCount else {
+            writer.abandon()
+            throw .features(
+                .inconsistentHistory(
+                    "of \(history.lineCount) lines of \(paths.joined(separator: ", ")), "
+                        + "\(writer.rowCount) were merged; `patron verify` says what is damaged"))
+        }
         return writer
     }
 }
