@@ -74,6 +74,7 @@ def save(options, name, machine, run, table):
     machine["load_after"] = round(os.getloadavg()[0], 2)
     text = table(run, machine)
     if not options.smoke:
+        options.results.mkdir(parents=True, exist_ok=True)
         stem = options.results / f"{machine['date']}-{name}"
         stem.with_suffix(".json").write_text(
             json.dumps(dict(machine=machine, rows=run.rows), indent=1) + "\n")
