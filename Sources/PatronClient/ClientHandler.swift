@@ -13,11 +13,23 @@ final class ClientHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// A request as it leaves, and where its answer goes.
+    struct Outgoing {
+        let requestID: UInt32
+        let frame: ByteBuffer
+        /// Nil waits for ever.
+        let timeout: TimeAmount?
+        let promise: EventLoopPromise<Reply>
+    }
+
     private struct Open {
         let promise: EventLoopPromise<Reply>
         var timer: Scheduled<Void>?
     }
 
+    /// What is sent as soon as the connection stands: the server waits a few seconds for it, and
+    /// the task that connects may wait longer than that for its turn in a busy process.
+    private var greeting: Outgoing?
     private var context: ChannelHandlerContext?
     private var partial: ByteBuffer?
     private var open: [UInt32: Open] = [:]
@@ -30,9 +42,20 @@ final class ClientHandler: ChannelInboundHandler {
     private var maximumLength = WireLimits.frameBytesBeforeHello
     private var maximumInFlight = 1
 
+    init(greeting: Outgoing) {
+        self.greeting = greeting
+    }
+
     func channelActive(context: ChannelHandlerContext) {
         self.context = context
+        if let hello = greeting.take() { send(hello) }
         context.fireChannelActive()
+    }
+
+    /// A connection that was never made is never inactive either.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        greeting.take()?.promise.fail(PatronError.connectionClosed(reason: "it was never made"))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -58,24 +81,22 @@ final class ClientHandler: ChannelInboundHandler {
 
     // MARK: Requests
 
-    func send(
-        _ frame: ByteBuffer, requestID: UInt32, timeout: TimeAmount?,
-        promise: EventLoopPromise<Reply>
-    ) {
+    func send(_ outgoing: Outgoing) {
+        let requestID = outgoing.requestID
         if let ending {
-            promise.fail(ending)
+            outgoing.promise.fail(ending)
             return
         }
         guard let context else {
-            promise.fail(PatronError.connectionClosed(reason: "it is closed"))
+            outgoing.promise.fail(PatronError.connectionClosed(reason: "it is closed"))
             return
         }
         guard open[requestID] == nil, !abandoned.contains(requestID) else {
-            promise.fail(PatronError.malformedAnswer(reason: "request ids wrapped around"))
+            outgoing.promise.fail(PatronError.malformedAnswer(reason: "request ids wrapped around"))
             return
         }
-        var request = Open(promise: promise)
-        if let timeout {
+        var request = Open(promise: outgoing.promise)
+        if let timeout = outgoing.timeout {
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             request.timer = context.eventLoop.scheduleTask(in: timeout) {
                 handler.value.abandon(requestID)
@@ -84,9 +105,9 @@ final class ClientHandler: ChannelInboundHandler {
         let inFlight = open.count - waiting.count + abandoned.count
         open[requestID] = request
         if inFlight < maximumInFlight {
-            write(frame, context)
+            write(outgoing.frame, context)
         } else {
-            waiting.append((requestID, frame))
+            waiting.append((requestID, outgoing.frame))
         }
     }
 

@@ -43,18 +43,31 @@ public final class PatronConnection: Sendable {
     ) async throws(PatronError) -> PatronConnection {
         let timeAmount = TimeAmount(timeout)
         let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        let hello = try encoded(
+            .hello(HelloRequest(clientName: clientName)), id: 1, deadline: timeout,
+            limit: WireLimits.frameBytesBeforeHello)
         let channel: any Channel
         let handler: NIOLoopBound<ClientHandler>
+        let greeted: EventLoopFuture<Reply>
         do {
-            (channel, handler) =
+            (channel, handler, greeted) =
                 try await bootstrap
                 .connectTimeout(timeAmount)
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .connect(host: host, port: port) { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        let handler = ClientHandler()
-                        try channel.pipeline.syncOperations.addHandler(handler)
-                        return (channel, NIOLoopBound(handler, eventLoop: channel.eventLoop))
+                        let greeting = outgoing(hello, id: 1, deadline: timeout, channel)
+                        let handler = ClientHandler(greeting: greeting)
+                        do {
+                            try channel.pipeline.syncOperations.addHandler(handler)
+                        } catch {
+                            greeting.promise.fail(error)
+                            throw error
+                        }
+                        return (
+                            channel, NIOLoopBound(handler, eventLoop: channel.eventLoop),
+                            greeting.promise.futureResult
+                        )
                     }
                 }
         } catch {
@@ -66,9 +79,7 @@ public final class PatronConnection: Sendable {
                 host: host, port: port, reason: connectionFailure(cause ?? error, host: host))
         }
         do throws(PatronError) {
-            let reply = try await exchange(
-                .hello(HelloRequest(clientName: clientName)), id: 1, deadline: timeout,
-                limit: WireLimits.frameBytesBeforeHello, channel, handler)
+            let reply = try await answer(to: greeted)
             guard case .hello(let hello) = try decode(reply) else {
                 throw .malformedAnswer(reason: "HELLO was answered with something else")
             }
@@ -191,20 +202,37 @@ public final class PatronConnection: Sendable {
         _ request: Request, id: UInt32, deadline: Duration?, limit: Int, _ channel: any Channel,
         _ handler: NIOLoopBound<ClientHandler>
     ) async throws(PatronError) -> Reply {
+        let bytes = try encoded(request, id: id, deadline: deadline, limit: limit)
+        let outgoing = outgoing(bytes, id: id, deadline: deadline, channel)
+        channel.eventLoop.execute { handler.value.send(outgoing) }
+        return try await answer(to: outgoing.promise.futureResult)
+    }
+
+    private static func encoded(
+        _ request: Request, id: UInt32, deadline: Duration?, limit: Int
+    ) throws(PatronError) -> [UInt8] {
         var writer = ByteWriter()
         // 0 would mean that there is no deadline.
         let milliseconds = deadline.map { max(1, TimeAmount($0).nanoseconds / 1_000_000) } ?? 0
         let length = request.encodeFrame(
             requestID: id, deadlineMilliseconds: UInt32(clamping: milliseconds), into: &writer)
         guard length <= limit else { throw .requestTooLarge(byteCount: length, limit: limit) }
-        let frame = channel.allocator.buffer(bytes: writer.bytes)
-        let promise = channel.eventLoop.makePromise(of: Reply.self)
-        let timeout = deadline.map { TimeAmount($0) }
-        channel.eventLoop.execute {
-            handler.value.send(frame, requestID: id, timeout: timeout, promise: promise)
-        }
+        return writer.bytes
+    }
+
+    private static func outgoing(
+        _ bytes: [UInt8], id: UInt32, deadline: Duration?, _ channel: any Channel
+    ) -> ClientHandler.Outgoing {
+        ClientHandler.Outgoing(
+            requestID: id, frame: channel.allocator.buffer(bytes: bytes),
+            timeout: deadline.map { TimeAmount($0) },
+            promise: channel.eventLoop.makePromise(of: Reply.self))
+    }
+
+    private static func answer(to future: EventLoopFuture<Reply>) async throws(PatronError) -> Reply
+    {
         do {
-            return try await promise.futureResult.get()
+            return try await future.get()
         } catch let error as PatronError {
             throw error
         } catch {

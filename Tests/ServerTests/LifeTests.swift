@@ -296,6 +296,21 @@ import Darwin
         }
     }
 
+    /// A process whose tasks all wait for a thread must not lose its connection meanwhile.
+    @Test func aBusyProcessSaysHelloInTime() async throws {
+        try await withServer(testConfiguration { $0.limits.handshakeTimeout = .seconds(1) }) {
+            server in
+            let connecting = Task { try await server.connect() }
+            let busy = (0..<2 * ProcessInfo.processInfo.activeProcessorCount).map { _ in
+                Task { _ = sleep(1) }
+            }
+            let connection = try await connecting.value
+            try await connection.ping()
+            await connection.close()
+            for task in busy { await task.value }
+        }
+    }
+
     @Test func connectionsAreLimited() async throws {
         try await withServer(testConfiguration { $0.limits.connectionCount = 2 }) { server in
             let first = try await server.connect()
