@@ -16,12 +16,9 @@ struct BucketSorter: Sendable {
 
     /// - Parameters:
     ///   - parts: of the bucket, in the order in which they came.
-    ///   - firstLow: no row of the bucket has less.
-    ///   - firstBits: that tell the first columns of the bucket apart.
     ///   - order: a place for each row.
     mutating func sort(
-        _ parts: [Range<Int>], _ memory: RowMemory, _ range: RowRange, firstLow: Int64,
-        firstBits: Int, into order: UnsafeMutableBufferPointer<UInt32>
+        _ parts: [Range<Int>], _ memory: RowMemory, into order: UnsafeMutableBufferPointer<UInt32>
     ) {
         let count = order.count
         if count == 0 { return }
@@ -30,13 +27,27 @@ struct BucketSorter: Sendable {
             moved = keys
             rows = [UInt32](repeating: 0, count: keys.count)
         }
-        let secondLow = range.secondLow
-        let secondSpread = UInt64(bitPattern: range.secondHigh &- secondLow)
-        let secondBits = 64 - secondSpread.leadingZeroBitCount
+        let (base, layout) = (UnsafeRawPointer(memory.base), memory.layout)
+        // Of the bucket's own rows: one id far from all others, as stands for unknown customers,
+        // makes buckets wide and rows no farther apart.
+        var (firstLow, firstHigh, secondLow, secondHigh) = (
+            Int64.max, Int64.min, Int64.max, Int64.min
+        )
+        for part in parts {
+            for row in part {
+                let place = base + row &* layout.stride
+                let (first, second) = (layout.first(place), layout.second(place))
+                firstLow = min(firstLow, first)
+                firstHigh = max(firstHigh, first)
+                secondLow = min(secondLow, second)
+                secondHigh = max(secondHigh, second)
+            }
+        }
+        let firstBits = Self.bits(firstHigh, above: firstLow)
+        let secondBits = Self.bits(secondHigh, above: secondLow)
         let rowBits = 64 - (count - 1).leadingZeroBitCount
         // Bits of a key that find no room above the row.
         let dropped = max(0, firstBits + secondBits + rowBits - 64)
-        let (base, layout) = (UnsafeRawPointer(memory.base), memory.layout)
         keys.withUnsafeMutableBufferPointer { keys in
             rows.withUnsafeMutableBufferPointer { rows in
                 var number = 0
@@ -77,6 +88,11 @@ struct BucketSorter: Sendable {
                 }
             }
         }
+    }
+
+    /// Bits that tell numbers of this range apart.
+    private static func bits(_ high: Int64, above low: Int64) -> Int {
+        64 - UInt64(bitPattern: high &- low).leadingZeroBitCount
     }
 
     private static func sortByInsertion(_ keys: UnsafeMutableBufferPointer<UInt64>) {

@@ -14,6 +14,13 @@ package enum RowValues: Sendable {
         case .words(let values): values.count
         }
     }
+
+    var kind: RowLayout.Kind {
+        switch self {
+        case .floats, .halves: .half
+        case .words: .word
+        }
+    }
 }
 
 /// A column of sorted rows: one of the two that they are sorted by, or a value by its number.
@@ -62,13 +69,14 @@ package struct RowCollector: Sendable {
     package mutating func add(
         _ first: [Int64], _ second: [Int64], _ values: [RowValues], threadCount: Int
     ) -> Bool {
-        precondition(second.count == first.count && values.count == memory.layout.places.count)
+        precondition(second.count == first.count && memory.layout.kinds == values.map(\.kind))
         precondition(values.allSatisfy { $0.count == first.count })
+        precondition(memory.usedCount == count, "a copy of a collector adds no rows")
+        if first.isEmpty { return true }
         let added = RowRange(first, second, values, threadCount)
         guard count + first.count <= memory.capacity, memory.layout.fits(added) else {
             return false
         }
-        if first.isEmpty { return true }
         range.add(added)
         // Never finer than before: the buckets of all batches nest.
         var shift = batches.last?.shift ?? 0
@@ -80,6 +88,7 @@ package struct RowCollector: Sendable {
                 start: count, shift: shift, firstBucket: added.firstLow.biased >> shift,
                 starts: scatter(first, second, values, added, shift, threadCount)))
         count += first.count
+        memory.usedCount = count
         return true
     }
 
@@ -105,8 +114,7 @@ package struct RowCollector: Sendable {
                     [starts] sorter, index, _ in
                     let bucket = firstBucket + UInt64(index)
                     sorter.sort(
-                        batches.map { $0.rows(of: bucket, shift) }, memory, range,
-                        firstLow: Int64(biased: bucket << shift), firstBits: Int(shift),
+                        batches.map { $0.rows(of: bucket, shift) }, memory,
                         into: UnsafeMutableBufferPointer(
                             rebasing: order[starts[index]..<starts[index + 1]]))
                 }
@@ -211,8 +219,6 @@ extension Int64 {
     /// In the order of the signed numbers.
     @inline(__always)
     fileprivate var biased: UInt64 { UInt64(bitPattern: self) ^ (1 << 63) }
-
-    fileprivate init(biased: UInt64) { self.init(bitPattern: biased ^ (1 << 63)) }
 }
 
 /// A batch in memory: its rows by bucket.
@@ -229,9 +235,9 @@ private struct RowBatch: Sendable {
         func start(of bucket: UInt64) -> Int {
             // Buckets that this batch has none of lie before its first or behind its last.
             let own = bucket << (shift - self.shift)
-            if bucket > UInt64.max >> shift { return starts[last] }
             return starts[own <= firstBucket ? 0 : Int(min(own - firstBucket, UInt64(last)))]
         }
-        return self.start + start(of: bucket)..<self.start + start(of: bucket + 1)
+        let end = bucket < UInt64.max >> shift ? start(of: bucket + 1) : starts[last]
+        return self.start + start(of: bucket)..<self.start + end
     }
 }

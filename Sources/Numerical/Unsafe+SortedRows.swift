@@ -61,7 +61,7 @@ package struct SortedRows: Sendable {
         case .first: copy(rows, to: target) { UInt64(bitPattern: layout.first($0)) }
         case .second: copy(rows, to: target) { UInt64(bitPattern: layout.second($0)) }
         case .value(let index):
-            precondition(layout.areWords[index])
+            precondition(layout.kinds[index] == .word)
             let offset = layout.places[index]
             if layout.isWide {
                 copy(rows, to: target) { $0.load(fromByteOffset: offset, as: UInt64.self) }
@@ -77,7 +77,7 @@ package struct SortedRows: Sendable {
     private func copy(
         _ field: RowField, _ rows: Range<Int>, to target: UnsafeMutableBufferPointer<UInt32>
     ) {
-        guard case .value(let index) = field, !memory.layout.areWords[index] else {
+        guard case .value(let index) = field, memory.layout.kinds[index] == .half else {
             preconditionFailure("a field of 4 bytes")
         }
         let offset = memory.layout.places[index]
@@ -110,6 +110,8 @@ final class RowMemory: @unchecked Sendable {
     let capacity: Int
     /// Written by a collector alone, which others see when it is done.
     let base: UnsafeMutableRawPointer
+    /// Rows written; a collector that knows of fewer is a copy of the one that wrote them.
+    var usedCount = 0
 
     init(_ layout: RowLayout, capacity: Int) {
         self.layout = layout
@@ -135,20 +137,25 @@ struct RowLayout: Sendable {
     /// Bytes of a row, and where its values start.
     let stride: Int
     let places: [Int]
-    /// Which values are words.
-    let areWords: [Bool]
+    let kinds: [Kind]
+
+    /// The size of a value: 4 bytes or 8.
+    enum Kind: Sendable {
+        case half
+        case word
+    }
 
     init(_ values: [RowValues], _ range: RowRange) {
-        areWords = values.map { if case .words = $0 { true } else { false } }
+        kinds = values.map(\.kind)
         firstOrigin = max(Int64.min + 1 << 31, range.firstLow) - 1 << 31
         secondOrigin = max(Int64.min + 1 << 31, range.secondLow) - 1 << 31
         isWide = !Self.areSmall(range, firstOrigin, secondOrigin)
         var end = isWide ? 16 : 8
         var places = [Int](repeating: 0, count: values.count)
-        for isWord in [true, false] {
-            for index in places.indices where areWords[index] == isWord {
+        for kind in [Kind.word, .half] {
+            for index in places.indices where kinds[index] == kind {
                 places[index] = end
-                end += isWord && isWide ? 8 : 4
+                end += kind == .word && isWide ? 8 : 4
             }
         }
         self.places = places

@@ -39,7 +39,7 @@ import Testing
         let folder = try TemporaryFolder()
         var random = SeededRandom(seed: 8)
         let rowCount = 3 * 16_384 + 5_000
-        // In order, so that the columns are the rows'.
+        // In order, as the columns are to be.
         let ids = (0..<rowCount).map { Int64($0 / 9) }
         let times = (0..<rowCount).map { Int64($0 % 9 * 1_000) }
         let values = (0..<rowCount).map { _ in Int64(random.below(1_000)) * 100 }
@@ -67,16 +67,20 @@ import Testing
         for (threadCount, cut) in [(1, rowCount), (3, rowCount), (2, 20_000)] {
             let writer = try SegmentWriter(
                 path: folder.file("sorted"), schema: schema, threadCount: threadCount)
-            for rows in [0..<cut, cut..<rowCount] {
+            for part in [0..<cut, cut..<rowCount] {
+                // The rows come in any order; no two have one id and one time.
+                var rows = Array(part)
+                for last in rows.indices.dropFirst().reversed() {
+                    rows.swapAt(last, random.below(last + 1))
+                }
                 let values: [RowValues] = [
-                    .words(Array(values[rows])), .floats(Array(items[rows])),
-                    .halves(Array(codes[rows])),
+                    .words(rows.map { values[$0] }), .floats(rows.map { items[$0] }),
+                    .halves(rows.map { codes[$0] }),
                 ]
+                let (first, second) = (rows.map { ids[$0] }, rows.map { times[$0] })
                 var collector = RowCollector(
-                    like: Array(ids[rows]), Array(times[rows]), values, capacity: rows.count,
-                    threadCount: threadCount)
-                let isAdded = collector.add(
-                    Array(ids[rows]), Array(times[rows]), values, threadCount: threadCount)
+                    like: first, second, values, capacity: rows.count, threadCount: threadCount)
+                let isAdded = collector.add(first, second, values, threadCount: threadCount)
                 #expect(isAdded)
                 let sorted = collector.sorted(threadCount: threadCount)
                 try writer.append(

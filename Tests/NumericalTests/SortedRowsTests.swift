@@ -72,10 +72,24 @@ import Testing
         // Nearly all in one bucket.
         check(
             rows.map { $0 == 3 ? 1 << 40 : 7 }, numbers(20), "one bucket")
-        // Keys of 64 bits in one bucket: some have no room above the number of the row.
+        // Keys of a bucket that have no room above the number of the row.
         check(
-            rows.map { $0 == 3 ? (1 << 31) - 1 : 0 },
+            rows.map { $0 == 3 ? 1 << 53 : $0 % 2 << 41 },
             numbers(14).map { $0 == 1 ? (1 << 33) - 1 : abs($0) % 50 }, "dropped bits")
+    }
+
+    /// Few numbers at either end of all there are, and one far from the others.
+    @Test func bucketsAtTheEndsOfAllNumbers() {
+        check([.max, .max], [5, 3], "the last bucket")
+        check([.max, .max - 1], [5, 5], "the last two")
+        check([.min + 1, .min], [5, 5], "the first two")
+        check([.max - 3, .max, .max - 1, .max, .max - 2_000], [1, 2, 3, 1, 5], "the last 2,001")
+        let rows = (0..<20_000).map { row -> Int64 in Int64((row * 7_919) % 9_973) }
+        for outlier in [Int64.max, .min, 999_999_999_999] {
+            var ids = rows
+            ids[7] = outlier
+            check(ids, rows.map { $0 % 366 }, "an id far away")
+        }
     }
 
     /// More than one chunk of the first pass.
@@ -105,6 +119,7 @@ import Testing
         #expect(!isAdded([7], [.min], [5]))
         #expect(!isAdded([7], [9], [1 << 31]))
         #expect(!isAdded([.max], [.max], [.max]))
+        #expect(isAdded([], [], []))
         #expect(isAdded([6, 1 << 31], [8, 9], [-1 << 31, 1]))
         #expect(!isAdded([7], [9], [5]), "no room")
         let sorted = rows.sorted(threadCount: 1)

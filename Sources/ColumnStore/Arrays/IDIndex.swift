@@ -95,7 +95,7 @@ extension IDIndex {
     /// Adds the arrays of an index over `ids` to a file that is being built.
     ///
     /// The key follows from the ids: the same ids give the same bytes, and whoever can choose some of
-    /// them cannot choose ones that collide without changing the key.
+    /// them, and does not know the others, cannot choose ones that collide.
     /// - Throws: `invalidInput` where an id occurs twice; `limitExceeded` over 2^32 - 2 ids, for an
     ///   id over 16 MiB and over 2^39 - 2 bytes of ids.
     package static func add(

@@ -47,7 +47,11 @@ package struct TextInterner: Sendable {
     }
 
     /// The number of a text; nil where it has none.
-    package func number(ofKnown text: RawSpan) -> UInt32? { find(text).number }
+    /// - Precondition: none of the texts was given its number without a hash.
+    package func number(ofKnown text: RawSpan) -> UInt32? {
+        precondition(hashes.count == count)
+        return find(text).number
+    }
 
     /// Gives the slot at a position to the first text that has none.
     private mutating func take(_ position: Int, _ hash: UInt32) {
