@@ -82,7 +82,7 @@ package enum CodecLab {
     ) -> (LabReport, Total)? {
         let memory = DecodeMemory(kernels: setting.kernels)
         let (made, encodeSeconds) = timed { EncodedBlocks(column, as: encoding, memory) }
-        guard var blocks = made else { return nil }
+        guard let blocks = made else { return nil }
         let isExact = blocks.isExact(column, memory)
         var samples: [Double] = []
         for _ in 0..<setting.repeatCount {

@@ -59,15 +59,6 @@ package struct MappedArray<Element: ArrayElement>: Sendable {
             UnsafeBufferPointer(start: start.map { $0 + index * width }, count: width).span)
     }
 
-    /// Lends the elements as little-endian bytes.
-    package func withRawBytes<Result, Failure: Error>(
-        _ body: (RawSpan) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        defer { extendLifetime(file) }
-        return try body(
-            UnsafeRawBufferPointer(UnsafeBufferPointer(start: start, count: count)).bytes)
-    }
-
     /// Gives the memory of the array's pages back to the system until they are read again.
     package func forget() {
         guard let start, let base = file.base else { return }

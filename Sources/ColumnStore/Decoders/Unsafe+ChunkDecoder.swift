@@ -60,6 +60,21 @@ struct ChunkBytes {
         return base
     }
 
+    /// The head of a dictionary or of runs: the values, and the width of the numbers that follow.
+    mutating func values(
+        ofByteCount size: Int, atMost rowCount: Int
+    ) throws(ChunkFlaw) -> (bytes: UnsafeRawBufferPointer, count: Int, width: Int) {
+        let count = Int(try integer(UInt32.self))
+        let width = try width(14)
+        try zeros(3)
+        guard (1...rowCount).contains(count) else {
+            throw ChunkFlaw(reason: "\(count) values or runs in \(rowCount) rows")
+        }
+        let values = try take(count * size)
+        try pad(after: values.count)
+        return (values, count, width)
+    }
+
     func requireEnd() throws(ChunkFlaw) {
         guard offset == bytes.count else {
             throw ChunkFlaw(reason: "a chunk is longer than its contents")
@@ -88,17 +103,13 @@ enum ChunkDecoder {
         return validity
     }
 
-    /// Decodes as many fixed-width values as `target` has room for, at least one.
+    /// Decodes as many numbers as `target` has room for, at least one, of an encoding that version 2
+    /// no longer writes.
     static func fixed<W: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
         _ bytes: inout ChunkBytes, _ encoding: Encoding, isInteger: Bool,
         into target: UnsafeMutableBufferPointer<W>
     ) throws(ChunkFlaw) {
         switch encoding {
-        case .constant:
-            target.update(repeating: try bytes.integer(W.self))
-        case .raw:
-            let source = try bytes.take(target.count * MemoryLayout<W>.size)
-            UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
         case .runLength:
             try runLength(&bytes, into: target)
         case .dictionary:
@@ -124,8 +135,8 @@ enum ChunkDecoder {
             }
         case .frameOfReference, .delta:
             throw ChunkFlaw(reason: "an encoding of integers on another column")
-        case .packed, .packedDelta, .packedDictionary, .runEnds, .decimal, .sparse:
-            throw ChunkFlaw(reason: "an encoding of a later version")
+        case .constant, .decimal, .packed, .packedDelta, .packedDictionary, .raw, .runEnds, .sparse:
+            throw ChunkFlaw(reason: "an encoding that is read elsewhere")
         }
         try bytes.requireEnd()
     }
@@ -133,14 +144,8 @@ enum ChunkDecoder {
     private static func runLength<W: FixedWidthInteger & BitwiseCopyable>(
         _ bytes: inout ChunkBytes, into target: UnsafeMutableBufferPointer<W>
     ) throws(ChunkFlaw) {
-        let runCount = Int(try bytes.integer(UInt32.self))
-        let width = try bytes.width(14)
-        try bytes.zeros(3)
-        guard (1...target.count).contains(runCount) else {
-            throw ChunkFlaw(reason: "\(runCount) runs in \(target.count) rows")
-        }
-        let values = try bytes.take(runCount * MemoryLayout<W>.size)
-        try bytes.pad(after: values.count)
+        let (values, runCount, width) = try bytes.values(
+            ofByteCount: MemoryLayout<W>.size, atMost: target.count)
         let words = try bytes.words(count: runCount, width: width)
         var row = 0
         BitPacking.unpack(words, count: runCount, width: width) { run, excess in
@@ -161,14 +166,8 @@ enum ChunkDecoder {
     private static func dictionary<W: FixedWidthInteger & BitwiseCopyable>(
         _ bytes: inout ChunkBytes, into target: UnsafeMutableBufferPointer<W>
     ) throws(ChunkFlaw) {
-        let valueCount = Int(try bytes.integer(UInt32.self))
-        let width = try bytes.width(14)
-        try bytes.zeros(3)
-        guard (1...target.count).contains(valueCount) else {
-            throw ChunkFlaw(reason: "\(valueCount) distinct values in \(target.count) rows")
-        }
-        let values = try bytes.take(valueCount * MemoryLayout<W>.size)
-        try bytes.pad(after: values.count)
+        let (values, valueCount, width) = try bytes.values(
+            ofByteCount: MemoryLayout<W>.size, atMost: target.count)
         let words = try bytes.words(count: target.count, width: width)
         var largest: UInt64 = 0
         let last = UInt64(valueCount - 1)

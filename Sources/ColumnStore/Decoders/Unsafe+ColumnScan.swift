@@ -6,8 +6,6 @@ package enum Predicate: Sendable {
     case integers(ClosedRange<Int64>)
     /// Of a float32 or float64 column; NaN never matches, −0 equals 0.
     case numbers(ClosedRange<Double>)
-    /// One of some values of an int64 column.
-    case anyOf(Set<Int64>)
 }
 
 /// Which of up to 1,024 rows of a vector match: a bit a row in lane order, as the kernels make and
@@ -184,12 +182,6 @@ extension EncodedColumn.Block {
                             words)
                     case .numbers(let range):
                         selectFloats(start, range, words)
-                    case .anyOf(let set):
-                        words.update(repeating: 0)
-                        for row in 0..<LanePacking.groupCount
-                        where set.contains(Int64(truncatingIfNeeded: start[row])) {
-                            words[row % 16] |= 1 << UInt32(row / 16)
-                        }
                     }
                 }
             }
@@ -197,7 +189,13 @@ extension EncodedColumn.Block {
         if rows.count < Limits.vectorRowCount {
             selection.clear(rows: rows.count..<Limits.vectorRowCount)
         }
+        restrict(&selection, vector)
+    }
+
+    /// Takes the rows without a value out.
+    func restrict(_ selection: inout Selection, _ vector: Int) {
         guard validity != nil else { return }
+        let rows = chunk.rows(ofVector: vector)
         for row in 0..<rows.count where !isValid(rows.lowerBound + row) { selection[row] = false }
     }
 
@@ -296,8 +294,6 @@ extension ZoneMap {
                 return .none
             }
             return range.contains(lower) && range.contains(upper) ? .all : .some
-        case (.anyOf(let set), .int64(let lower, let upper)):
-            return set.contains { $0 >= lower && $0 <= upper } ? .some : .none
         case (.numbers(let range), .float64(let lower, let upper)):
             if lower > upper || upper < range.lowerBound || lower > range.upperBound {
                 return .none
@@ -335,8 +331,6 @@ extension Predicate {
         switch self {
         case .integers(let range):
             return range.contains(Int64(truncatingIfNeeded: value))
-        case .anyOf(let set):
-            return set.contains(Int64(truncatingIfNeeded: value))
         case .numbers(let range):
             return MemoryLayout<Pattern>.size == 4
                 ? range.contains(Double(Float(bitPattern: UInt32(truncatingIfNeeded: value))))

@@ -74,10 +74,7 @@ extension EncodedColumn {
         defer { extendLifetime(file) }
         switch storage {
         case .four(let blocks):
-            let block = blocks[vector / 16]
-            block.restrict(&selection, vector % 16)
-            let values = memory.vector.assumingMemoryBound(to: UInt32.self)
-            block.chunk.decode(vector: vector % 16, into: values, memory)
+            let values = blocks[vector / 16].decode(vector % 16, &selection, memory)
             let floats = UnsafeRawPointer(values).assumingMemoryBound(to: Float.self)
             sums.add(selection) { group, words, numbers, _ in
                 memory.kernels.addSelected(
@@ -86,10 +83,7 @@ extension EncodedColumn {
                         count: LanePacking.groupCount), words, to: numbers)
             }
         case .eight(let blocks):
-            let block = blocks[vector / 16]
-            block.restrict(&selection, vector % 16)
-            let values = memory.vector.assumingMemoryBound(to: UInt64.self)
-            block.chunk.decode(vector: vector % 16, into: values, memory)
+            let values = blocks[vector / 16].decode(vector % 16, &selection, memory)
             let doubles = UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
             sums.add(selection) { group, words, numbers, integers in
                 let start = group * LanePacking.groupCount
@@ -108,11 +102,15 @@ extension EncodedColumn {
 }
 
 extension EncodedColumn.Block {
-    /// Takes the rows without a value out.
-    func restrict(_ selection: inout Selection, _ vector: Int) {
-        guard validity != nil else { return }
-        let rows = chunk.rows(ofVector: vector)
-        for row in 0..<rows.count where !isValid(rows.lowerBound + row) { selection[row] = false }
+    /// Takes the rows without a value out and decodes a vector.
+    /// - Returns: its values, in `memory.vector`.
+    fileprivate func decode(
+        _ vector: Int, _ selection: inout Selection, _ memory: DecodeMemory
+    ) -> UnsafeMutablePointer<Pattern> {
+        restrict(&selection, vector)
+        let values = memory.vector.assumingMemoryBound(to: Pattern.self)
+        chunk.decode(vector: vector, into: values, memory)
+        return values
     }
 }
 

@@ -2,8 +2,9 @@ import ByteCoding
 import Numerical
 
 /// The numbers of a column, encoded block by block in memory: what a segment file would hold
-/// without LZ4, for measurements of one encoding.
-package struct EncodedBlocks: Sendable {
+/// without LZ4, for measurements of one encoding. For one thread: all blocks are decoded into the
+/// same memory.
+package final class EncodedBlocks {
     private enum Storage {
         case four([EncodedColumn.Copy], [NumberChunk<UInt32>], UnsafeMutableBufferPointer<UInt32>)
         case eight([EncodedColumn.Copy], [NumberChunk<UInt64>], UnsafeMutableBufferPointer<UInt64>)
@@ -15,10 +16,8 @@ package struct EncodedBlocks: Sendable {
     /// The encoding of each block.
     package let encodings: [Encoding]
     package let elementByteCount: Int
-    private let columnType: ColumnType
-    /// Memory that is not written after init, kept alive by the copies beside it; the output is
-    /// written by `decode` alone, which takes turns by being asked to.
-    nonisolated(unsafe) private let storage: Storage
+    /// What the chunks point at lies in the copies beside them, and the buffer in `output`.
+    private let storage: Storage
     private let output: EncodedColumn.Copy
 
     /// - Parameters:
@@ -27,7 +26,6 @@ package struct EncodedBlocks: Sendable {
     /// - Returns: nil where the encoding does not fit the values of some block.
     package init?(_ data: ColumnData, as encoding: Encoding?, _ memory: DecodeMemory) {
         rowCount = data.count
-        columnType = data.type
         elementByteCount = data.type == .float32 ? 4 : 8
         guard rowCount > 0 else { return nil }
         let output = EncodedColumn.Copy(byteCount: Limits.blockRowCount * elementByteCount)
@@ -35,7 +33,7 @@ package struct EncodedBlocks: Sendable {
         func make<W: LanePattern>(
             _ values: UnsafeBufferPointer<W>
         ) -> (copies: [EncodedColumn.Copy], chunks: [NumberChunk<W>], [Encoding], byteCount: Int)? {
-            var encoder = LaneEncoder()
+            let encoder = LaneEncoder()
             var copies: [EncodedColumn.Copy] = []
             var chunks: [NumberChunk<W>] = []
             var encodings: [Encoding] = []
@@ -96,7 +94,7 @@ package struct EncodedBlocks: Sendable {
     package var blockCount: Int { encodings.count }
 
     /// Decodes blocks one after the other into the same memory, which stays in a cache.
-    package mutating func decode(blocks: Range<Int>, _ memory: DecodeMemory) {
+    package func decode(blocks: Range<Int>, _ memory: DecodeMemory) {
         precondition(blocks.lowerBound >= 0 && blocks.upperBound <= blockCount)
         switch storage {
         case .four(_, let chunks, let output):
@@ -116,7 +114,7 @@ package struct EncodedBlocks: Sendable {
 
     /// Decodes the vectors of a block one after the other into the same memory of 1,024 values, which
     /// stays in the first-level cache: a tile at a time, as kernels take them.
-    package mutating func decodeTiles(block: Int, _ memory: DecodeMemory) {
+    package func decodeTiles(block: Int, _ memory: DecodeMemory) {
         precondition((0..<blockCount).contains(block))
         func decode<W: LanePattern>(
             _ chunk: NumberChunk<W>, _ output: UnsafeMutableBufferPointer<W>
@@ -135,7 +133,7 @@ package struct EncodedBlocks: Sendable {
 
     /// Copies 1,024 values as often as decoding the tiles of a block writes them: the same writes of
     /// the same cache lines, with nothing to decode.
-    package mutating func copyTiles(block: Int, _ memory: DecodeMemory) {
+    package func copyTiles(block: Int, _ memory: DecodeMemory) {
         let rows = min(Limits.blockRowCount, rowCount - block * Limits.blockRowCount)
         let target = output.start
         for start in stride(from: 0, to: rows, by: Limits.vectorRowCount) {
@@ -145,7 +143,7 @@ package struct EncodedBlocks: Sendable {
     }
 
     /// Whether every block decodes to these values, bit for bit.
-    package mutating func isExact(_ data: ColumnData, _ memory: DecodeMemory) -> Bool {
+    package func isExact(_ data: ColumnData, _ memory: DecodeMemory) -> Bool {
         for block in 0..<blockCount {
             decode(blocks: block..<block + 1, memory)
             let start = block * Limits.blockRowCount

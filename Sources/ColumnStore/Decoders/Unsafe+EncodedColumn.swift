@@ -23,7 +23,6 @@ package struct EncodedColumn: Sendable {
         let validity: UnsafeRawPointer?
         let zones: Zones<Pattern>?
         let zone: ZoneMap
-        let encoding: Encoding
 
         @inline(__always)
         func isValid(_ row: Int) -> Bool {
@@ -112,22 +111,6 @@ package struct EncodedColumn: Sendable {
         }
     }
 
-    /// One value as a double; an int64 beyond 2^53 is rounded. Nil where the row has no value.
-    package func number(row: Int) -> Double? {
-        guard let pattern = pattern(row: row) else { return nil }
-        return switch schema.type {
-        case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: pattern)))
-        case .float64: Double(bitPattern: pattern)
-        case .int64, .text: Double(Int64(bitPattern: pattern))
-        }
-    }
-
-    /// One value of an int64 column; nil where the row has none. Traps on another type.
-    package func integer(row: Int) -> Int64? {
-        precondition(schema.type == .int64, "integers of a column of floats")
-        return pattern(row: row).map { Int64(bitPattern: $0) }
-    }
-
     /// Decodes vectors of a float32 column into the tile of a feature-major matrix: value i of the
     /// first vector goes to `tile[first + i / 64 × runStride + i % 64]`. Rows without a value become
     /// 0.
@@ -157,14 +140,6 @@ package struct EncodedColumn: Sendable {
                 blocks[vector / 16].decode(
                     vector: vector % 16, into: target, runStride: runStride, memory)
             }
-        }
-    }
-
-    /// What a block takes in the file.
-    package func encoding(block: Int) -> Encoding {
-        switch storage {
-        case .four(let blocks): blocks[block].encoding
-        case .eight(let blocks): blocks[block].encoding
         }
     }
 }
@@ -263,7 +238,7 @@ extension SegmentReader {
                     chunk: try NumberChunk(
                         parsing: &parts, entry.encoding, rowCount: rowCount, isInteger: isInteger,
                         memory),
-                    validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding)
+                    validity: validity, zones: zones, zone: entry.zone)
                 return
             }
             let decoded = EncodedColumn.Copy(
@@ -275,7 +250,7 @@ extension SegmentReader {
             copies.append(decoded)
             result = EncodedColumn.Block(
                 chunk: NumberChunk(plain: decoded.start, rowCount: rowCount),
-                validity: validity, zones: zones, zone: entry.zone, encoding: entry.encoding)
+                validity: validity, zones: zones, zone: entry.zone)
         }
         guard let result else { preconditionFailure("a chunk is read or thrown on") }
         return result

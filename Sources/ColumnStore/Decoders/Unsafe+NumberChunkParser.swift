@@ -106,14 +106,8 @@ extension NumberChunk {
     private static func dictionary(
         _ bytes: inout ChunkBytes, _ rowCount: Int, _ memory: DecodeMemory
     ) throws(ChunkFlaw) -> DirectChunk<Pattern>.Body {
-        let valueCount = Int(try bytes.integer(UInt32.self))
-        let width = try bytes.width(14)
-        try bytes.zeros(3)
-        guard (1...rowCount).contains(valueCount) else {
-            throw ChunkFlaw(reason: "\(valueCount) distinct values in \(rowCount) rows")
-        }
-        let values = try bytes.take(valueCount * MemoryLayout<Pattern>.size)
-        try bytes.pad(after: values.count)
+        let (values, valueCount, width) = try bytes.values(
+            ofByteCount: MemoryLayout<Pattern>.size, atMost: rowCount)
         let codes = try lanes(&bytes, rowCount, width, memory)
         try codes.requireBelow(valueCount, memory)
         return .packedDictionary(codes, values: values)
@@ -122,14 +116,8 @@ extension NumberChunk {
     private static func runEnds(
         _ bytes: inout ChunkBytes, _ rowCount: Int, _ memory: DecodeMemory
     ) throws(ChunkFlaw) -> Body {
-        let runCount = Int(try bytes.integer(UInt32.self))
-        let width = try bytes.width(14)
-        try bytes.zeros(3)
-        guard (1...rowCount).contains(runCount) else {
-            throw ChunkFlaw(reason: "\(runCount) runs in \(rowCount) rows")
-        }
-        let values = try bytes.take(runCount * MemoryLayout<Pattern>.size)
-        try bytes.pad(after: values.count)
+        let (values, runCount, width) = try bytes.values(
+            ofByteCount: MemoryLayout<Pattern>.size, atMost: rowCount)
         let ends = try lanes(&bytes, runCount, width, memory)
         var next = 0
         for run in 0..<runCount {

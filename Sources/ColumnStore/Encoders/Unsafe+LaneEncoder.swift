@@ -1,8 +1,11 @@
+// Why unsafe: the memory of an encoder is its own and written by whoever encodes. An encoder is handed to
+// another thread, but used by one at a time: `ChunkPress` owns it, one a thread.
+
 import ByteCoding
 
-/// Turns the numbers of one chunk into bytes as version 2 does: by the encoding of fewest bytes,
-/// where those that decode slowly count some more. Grammars are in protocol/STORE.md.
-struct LaneEncoder: ~Copyable {
+/// Turns the numbers of one chunk into bytes: by the encoding of fewest bytes, where those that
+/// decode slowly count some more. Grammars are in protocol/STORE.md.
+final class LaneEncoder: @unchecked Sendable {
     private let rows = DirectEncoder()
     /// Of the rows of a sparse chunk that do not have the frequent value.
     private let others = DirectEncoder()
@@ -11,7 +14,7 @@ struct LaneEncoder: ~Copyable {
     /// - Parameters:
     ///   - isInteger: whether they are int64 and not floats.
     ///   - isHot: whether only encodings with random access may be used.
-    mutating func encode<W: LanePattern>(
+    func encode<W: LanePattern>(
         _ values: UnsafeBufferPointer<W>, isInteger: Bool, isHot: Bool = false
     ) -> (encoding: Encoding, payload: ByteWriter) {
         precondition((1...Limits.blockRowCount).contains(values.count))
@@ -32,14 +35,14 @@ struct LaneEncoder: ~Copyable {
     }
 
     /// The same of an array.
-    mutating func encode<W: LanePattern>(
+    func encode<W: LanePattern>(
         _ values: [W], isInteger: Bool, isHot: Bool
     ) -> (encoding: Encoding, payload: ByteWriter) {
         values.withUnsafeBufferPointer { encode($0, isInteger: isInteger, isHot: isHot) }
     }
 
     /// The bytes of one encoding, or nil where it does not fit the values or the type.
-    mutating func encode<W: LanePattern>(
+    func encode<W: LanePattern>(
         _ values: UnsafeBufferPointer<W>, isInteger: Bool, as encoding: Encoding
     ) -> ByteWriter? {
         precondition((1...Limits.blockRowCount).contains(values.count))
@@ -56,7 +59,7 @@ struct LaneEncoder: ~Copyable {
     ]
     private static let nested: [Encoding] = [.packed, .decimal, .packedDictionary]
 
-    private mutating func sparse<W: LanePattern>(
+    private func sparse<W: LanePattern>(
         _ values: UnsafeBufferPointer<W>, _ isInteger: Bool, _ frequent: W?,
         atMost limit: EncodingPlan<W>?
     ) -> EncodingPlan<W>? {
@@ -81,7 +84,7 @@ struct LaneEncoder: ~Copyable {
             sparse: frequent, others: best, byteCount: headCount + best.byteCount)
     }
 
-    private mutating func write<W: LanePattern>(
+    private func write<W: LanePattern>(
         _ plan: EncodingPlan<W>, _ values: UnsafeBufferPointer<W>
     ) -> ByteWriter {
         var payload = ByteWriter()

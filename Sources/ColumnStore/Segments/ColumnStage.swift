@@ -187,7 +187,7 @@ struct ColumnStage {
     }
 
     /// Encodes the staged rows, at least one.
-    mutating func encode(_ encoder: BlockEncoder, isHot: Bool) -> Chunk {
+    mutating func encode(_ encoder: LaneEncoder, isHot: Bool) -> Chunk {
         let validity = nullCount > 0 ? isValid : nil
         let body: (encoding: Encoding, payload: ByteWriter)
         var bounds: StageBounds?
@@ -205,10 +205,9 @@ struct ColumnStage {
             bounds = StageBounds(floats: halves, isValid: validity)
             body = encoder.encode(halves, isInteger: false, isHot: isHot)
         case .text:
-            body = ChunkEncoder.encodeTexts(
-                codes: codes, isValid: validity, interner: interner, encoder.version)
+            body = TextEncoder.encode(codes: codes, isValid: validity, interner: interner)
         }
-        let zones = encoder.version >= .two ? bounds?.zones() : nil
+        let zones = bounds?.zones()
         var plain = body.payload
         if validity != nil || zones != nil {
             plain = ByteWriter()

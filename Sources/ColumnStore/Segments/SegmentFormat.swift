@@ -19,10 +19,10 @@ enum SegmentFormat {
     static let entryByteCount = 48
     static let alignment = 8
 
-    static func header(_ version: SegmentVersion) -> [UInt8] {
+    static func header() -> [UInt8] {
         var writer = ByteWriter()
         writer.append(contentsOf: magic)
-        writer.append(version.rawValue)
+        writer.append(SegmentVersion.latest.rawValue)
         writer.append(UInt32(0))
         writer.append(UInt32(Limits.blockRowCount))
         writer.pad(to: headerByteCount)
@@ -180,7 +180,7 @@ struct SegmentFooter: Sendable {
         writer.append(UInt32(schema.count))
         for column in schema {
             writer.append(column.type.rawValue)
-            writer.append(version >= .two && column.isHot ? UInt8(1) : 0)
+            writer.append(column.isHot ? UInt8(1) : 0)
             writer.append(UInt16(column.name.utf8.count))
             writer.append(UInt16(column.unit.utf8.count))
             writer.append(UInt16(0))
@@ -191,9 +191,10 @@ struct SegmentFooter: Sendable {
         return writer.bytes
     }
 
-    init(schema: [ColumnSchema], version: SegmentVersion) {
+    /// The footer of a new file.
+    init(schema: [ColumnSchema]) {
         self.schema = schema
-        self.version = version
+        version = .latest
     }
 
     init(reading cursor: inout ByteCursor, version: SegmentVersion) throws(StoreError) {

@@ -29,13 +29,10 @@ package final class SegmentWriter {
     /// Chunks that a thread encodes while those before are written.
     private static let jobsPerThread = 24
 
-    /// - Parameters:
-    ///   - version: an older one for readers of that time.
-    ///   - threadCount: threads that encode, 1 and more.
+    /// - Parameter threadCount: threads that encode, 1 and more.
     /// - Throws: `invalidInput` for an empty schema or names that are empty, too long or repeated.
     package init(
-        path: String, schema: [ColumnSchema], version: SegmentVersion = .latest,
-        threadCount: Int = 1
+        path: String, schema: [ColumnSchema], threadCount: Int = 1
     ) throws(StoreError) {
         guard (1...Limits.columnCount).contains(schema.count) else {
             throw .invalidInput(path: path, reason: "a segment has 1 to 4096 columns")
@@ -50,10 +47,10 @@ package final class SegmentWriter {
                 path: path, reason: "a column's name is empty, too long or repeated")
         }
         file = try AtomicFile(path: path)
-        footer = SegmentFooter(schema: schema, version: version)
-        encoders = (0..<threadCount).map { _ in ChunkPress(version: version) }
+        footer = SegmentFooter(schema: schema)
+        encoders = (0..<threadCount).map { _ in ChunkPress() }
         stages = schema.map { ColumnStage(type: $0.type) }
-        try file.write(SegmentFormat.header(version))
+        try file.write(SegmentFormat.header())
     }
 
     package var path: String { file.path }
@@ -268,11 +265,9 @@ private struct ChunkJob: Sendable {
 
 /// Makes chunks of rows: what a thread needs for it.
 private struct ChunkPress: Sendable {
-    private let encoder: BlockEncoder
+    private let encoder = LaneEncoder()
     private var stages = ColumnType.allCases.map { ColumnStage(type: $0) }
     private static let triedByteCount = 4_096
-
-    init(version: SegmentVersion) { encoder = BlockEncoder(version: version) }
 
     /// Makes a chunk of the job's rows.
     mutating func press(
@@ -311,9 +306,7 @@ private struct ChunkPress: Sendable {
     /// The bytes after LZ4, where it pays: 15 % of plain numbers and texts, half of encodings that
     /// decode in registers and lose that; never of hot columns.
     private func compressed(_ chunk: ColumnStage.Chunk, _ schema: ColumnSchema) -> [UInt8]? {
-        guard chunk.plain.count <= Limits.chunkByteCount else { return nil }
-        if encoder.version == .one { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
-        if schema.isHot { return nil }
+        guard chunk.plain.count <= Limits.chunkByteCount, !schema.isHot else { return nil }
         let isPlain = chunk.encoding == .raw || schema.type == .text
         if isPlain { return LZ4.compress(chunk.plain, maximumShare: 0.85) }
         // Packed numbers seldom repeat, and a part of them tells it.

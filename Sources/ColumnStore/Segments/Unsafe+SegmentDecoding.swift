@@ -51,6 +51,7 @@ extension SegmentReader {
         let rowCount =
             blocks.isEmpty ? 0 : rows(ofBlock: blocks.upperBound - 1).upperBound - first
         let memory = DecodeMemory()
+        try requireSound(column, blocks, as: Value.self, memory)
         var failure: StoreError?
         let values = [Value](unsafeUninitializedCapacity: rowCount) { buffer, count in
             // Value and Pattern have the same size and alignment, and both are bitwise copyable.
@@ -75,6 +76,28 @@ extension SegmentReader {
         return values
     }
 
+    /// Decodes blocks that hold far more rows than bytes, one after the other in the same memory: rows
+    /// that a file merely claims are found before memory is taken for all of them.
+    private func requireSound<Value: FixedWidthValue>(
+        _ column: Int, _ blocks: Range<Int>, as type: Value.Type, _ memory: DecodeMemory
+    ) throws(StoreError) {
+        var (claimed, stored) = (0, 0)
+        for block in blocks {
+            claimed += rows(ofBlock: block).count * MemoryLayout<Value>.size
+            stored += entry(column, block).storedByteCount
+        }
+        if claimed <= stored * Limits.expansion { return }
+        var scratch = [Value.Pattern](repeating: 0, count: Limits.blockRowCount)
+        try scratch.withUnsafeMutableBufferPointer { scratch throws(StoreError) in
+            for block in blocks {
+                _ = try fixedBlock(
+                    column, block, isInteger: Value.isInteger,
+                    into: UnsafeMutableBufferPointer(
+                        rebasing: scratch[..<rows(ofBlock: block).count]), memory)
+            }
+        }
+    }
+
     private func fixedBlock<Pattern: LanePattern>(
         _ column: Int, _ block: Int, isInteger: Bool,
         into target: UnsafeMutableBufferPointer<Pattern>, _ memory: DecodeMemory
@@ -89,7 +112,7 @@ extension SegmentReader {
             if entry.hasZones {
                 _ = try Zones<Pattern>(parsing: &bytes, entry.zone, isInteger: isInteger)
             }
-            if entry.encoding.formatVersion == .one {
+            if entry.encoding.isOfVersionOneOnly {
                 try ChunkDecoder.fixed(&bytes, entry.encoding, isInteger: isInteger, into: target)
             } else {
                 let chunk = try NumberChunk<Pattern>(
