@@ -8,6 +8,8 @@
 //   CRASH_ROOT   the folder, an absolute path without symbolic links
 //   CRASH_AT     n, from 1; absent: no crash
 //   CRASH_POWER  1: lose what was not durable
+//   CRASH_SIGNAL this signal comes instead of SIGKILL: the program may answer it, and goes on with
+//                the step if it has not ended itself by then
 //   CRASH_COUNT  a file that gets the number of steps when the program ends by itself
 //
 // Removed names do not come back: nothing may depend on a removal being durable, and a file that
@@ -40,7 +42,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dirty dirty[MOST];
 static struct change changes[MOST];
 static char root[PATH_MAX];
-static int crash_at, loses_power, step, change_count;
+static int crash_at, loses_power, signal_number, step, change_count;
 static char count_path[PATH_MAX];
 static __thread int is_inside;
 
@@ -53,6 +55,7 @@ __attribute__((constructor)) static void start(void) {
     if (value) snprintf(root, sizeof root, "%s", value);
     if ((value = getenv("CRASH_AT"))) crash_at = atoi(value);
     if ((value = getenv("CRASH_POWER"))) loses_power = atoi(value);
+    if ((value = getenv("CRASH_SIGNAL"))) signal_number = atoi(value);
     if ((value = getenv("CRASH_COUNT"))) snprintf(count_path, sizeof count_path, "%s", value);
 }
 
@@ -138,7 +141,15 @@ static void take_step(void) {
     pthread_mutex_lock(&lock);
     is_inside = 1;
     step++;
-    if (crash_at && step == crash_at) {
+    if (crash_at && step == crash_at && signal_number) {
+        // The answer takes steps too, which need the lock; it may wait for this one to end.
+        is_inside = 0;
+        pthread_mutex_unlock(&lock);
+        kill(getpid(), signal_number);
+        usleep(100000);
+        pthread_mutex_lock(&lock);
+        is_inside = 1;
+    } else if (crash_at && step == crash_at) {
         if (loses_power) lose_power();
         for (int i = 0; i < change_count; i++)
             if (changes[i].saved[0]) unlink(changes[i].saved);

@@ -4,7 +4,13 @@ import Numerical
 import TestSupport
 import Testing
 
-/// Kills the program before every step that it takes on the file system, and looks at what is left.
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Kills or signals the program before every step that it takes on the file system, and looks at what is left.
 ///
 /// The steps are counted and the crashes made by `Tests/CrashPoints/crash_points.c`, built here with
 /// the compiler that Swift comes with.
@@ -38,11 +44,13 @@ import Testing
         return library == nil ? "no clang, or no Linux" : nil
     }
 
-    /// One command, killed at every step.
+    /// One command, killed or signalled at every step.
     private struct Crashes {
         let folder: URL
         let arguments: [String]
-        let losesPower: Bool
+        var losesPower = false
+        /// Nil: it is killed.
+        var signal: Int32?
         var workspace: String { folder.sub("ws") }
 
         /// Runs the command in the folder's workspace.
@@ -50,8 +58,10 @@ import Testing
         /// - Returns: how it ended, and the steps it took where it was not killed.
         func run(killedAt step: Int?) throws -> (killed: Bool, code: Int32, stepCount: Int) {
             let process = Process()
-            process.executableURL = URL(fileURLWithPath: try #require(Program.path))
-            process.arguments = arguments
+            // A shell that runs the tests in the background ignores SIGINT for all of them.
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments =
+                ["--default-signal=INT,TERM", try #require(Program.path)] + arguments
             process.currentDirectoryURL = folder
             var environment = ProcessInfo.processInfo.environment
             environment["LD_PRELOAD"] = CrashTests.library
@@ -61,6 +71,7 @@ import Testing
             environment["CRASH_POWER"] = losesPower ? "1" : "0"
             environment["CRASH_COUNT"] = folder.sub("steps")
             environment["CRASH_AT"] = step.map { String($0) }
+            environment["CRASH_SIGNAL"] = signal.map { String($0) }
             process.environment = environment
             let errors = folder.sub("errors")
             _ = FileManager.default.createFile(atPath: errors, contents: nil)
@@ -69,7 +80,7 @@ import Testing
             try process.run()
             process.waitUntilExit()
             if process.terminationReason == .uncaughtSignal {
-                #expect(process.terminationStatus == SIGKILL)
+                #expect(process.terminationStatus == signal ?? SIGKILL)
                 return (true, process.terminationStatus, 0)
             }
             let text = try String(contentsOfFile: folder.sub("steps"), encoding: .utf8)
@@ -99,10 +110,17 @@ import Testing
             for step in 1...whole.stepCount {
                 try copy(base, workspace)
                 let comment = "\(arguments[0]), step \(step) of \(whole.stepCount)"
-                #expect(try run(killedAt: step).killed, "\(comment)")
+                let outcome = try run(killedAt: step)
                 let left = try Workspace(folder: workspace, access: .reading)
                 let report = left.verify()
                 #expect(report.problems == [], "\(comment)")
+                if signal == nil {
+                    #expect(outcome.killed, "\(comment)")
+                } else {
+                    // It may have been done before the signal was answered.
+                    #expect(outcome.killed || outcome.code == 0, "\(comment)")
+                    #expect(report.unnamed == [], "\(comment)")
+                }
                 let isAfter = left.manifest.revision == after.revision
                 if isAfter {
                     #expect(left.manifest.currentGeneration == after.currentGeneration)
@@ -143,6 +161,26 @@ import Testing
             ] {
                 try Crashes(folder: folder, arguments: arguments, losesPower: losesPower)
                     .checkAll()
+            }
+        }
+    }
+
+    /// A signal that can be answered leaves no file besides that nothing names.
+    @Test(
+        .disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"),
+        arguments: [SIGINT, SIGTERM])
+    func everySignalLeavesNothing(number: Int32) throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            let lines = try String(
+                contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
+            )
+            .split(separator: "\n").prefix(200)
+            let more = try folder.write(lines.joined(separator: "\n"), as: "more.csv")
+            for arguments in [
+                ["ingest", "ws", "--purchases", more], ["score", "ws", "--threads", "1"],
+            ] {
+                try Crashes(folder: folder, arguments: arguments, signal: number).checkAll()
             }
         }
     }

@@ -68,17 +68,17 @@ extension Workspace {
         }
         let columnNames = contents.columns.map(\.name)
         let location = try SnapshotWriter.write(
-            consume contents, scores: scores, into: "\(folder)/snapshots",
+            consume contents, scores: scores, into: "\(folder)/snapshots", isProvisional: true,
             threadCount: threadCount)
-        do throws(EngineError) {
-            if let csvPath { try scores.writeCSV(to: csvPath, threadCount: threadCount) }
-        } catch {
-            try? FileManager.default.removeItem(atPath: location.folder)
-            throw error
-        }
         next.generations.append(
             Manifest.Generation(number: generation, folder: "snapshots/\(folderName)"))
-        try commit(next)
+        do throws(EngineError) {
+            if let csvPath { try scores.writeCSV(to: csvPath, threadCount: threadCount) }
+            try commit(next, settling: [location.folder])
+        } catch {
+            PendingFiles.remove(location.folder)
+            throw error
+        }
         keepSegments(scoring, scores.contents.customerIDs, asOf: asOf, report)
         keepAffinity(scoring, scores, generation: "snapshots/\(folderName)", asOf: asOf, report)
         return ScoreSummary(

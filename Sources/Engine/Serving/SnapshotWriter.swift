@@ -43,13 +43,17 @@ package enum SnapshotWriter {
     package static func write(
         _ contents: consuming SnapshotContents, into folder: String
     ) throws(EngineError) -> SnapshotLocation {
-        try write(consume contents, scores: nil, into: folder, threadCount: 1)
+        try write(
+            consume contents, scores: nil, into: folder, isProvisional: false, threadCount: 1)
     }
 
-    /// - Parameter scores: written beside as `scores.seg`.
+    /// - Parameters:
+    ///   - scores: written beside as `scores.seg`.
+    ///   - isProvisional: a signal removes the generation, until a manifest that names it is
+    ///     committed with its folder in `settling`, or `PendingFiles.remove` removes it.
     static func write(
         _ contents: consuming SnapshotContents, scores: ScoreFile?, into folder: String,
-        threadCount: Int
+        isProvisional: Bool, threadCount: Int
     ) throws(EngineError) -> SnapshotLocation {
         try contents.validate()
         let generation = contents.generation
@@ -61,16 +65,14 @@ package enum SnapshotWriter {
         do throws(StoreError) {
             try makeFolder(folder)
             let temporary = "\(folder)/.\(name).\(getpid()).tmp"
-            try? FileManager.default.removeItem(atPath: temporary)
-            try makeFolder(temporary)
+            try PendingFiles.createFolder(temporary)
             do throws(StoreError) {
                 try writeFiles(
                     consume contents, scores: scores, into: temporary, threadCount)
-                guard rename(temporary, path) == 0 else {
-                    throw .system(SystemError(code: errno, operation: "rename", path: path))
-                }
+                try PendingFiles.renameFolder(
+                    temporary, to: path, isProvisional: isProvisional)
             } catch {
-                try? FileManager.default.removeItem(atPath: temporary)
+                PendingFiles.remove(temporary)
                 throw error
             }
             try syncFolder(folder)
