@@ -186,6 +186,35 @@ import Units
         }
     }
 
+    /// Models whose survey goes on from that of an earlier training are, byte for byte, those of a
+    /// workspace without caches.
+    @Test(arguments: lives.prefix(6) + lives.suffix(5))
+    func modelsGoOnFromAnEarlierSurvey(life: Life) throws {
+        try withLife(life) { folder, asOf, later, deliver in
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            try deliver()
+            let files = FileManager.default
+            try files.copyItem(atPath: folder.sub("ws"), toPath: folder.sub("bare"))
+            try files.removeItem(atPath: folder.sub("bare/cache"))
+            var reports: [String] = []
+            let carried = try open(folder, "ws", .writing)
+            let summary = try carried.train(
+                asOf: later, threadCount: 2, report: { reports.append($0) })
+            let bare = try open(folder, "bare", .writing)
+            _ = try bare.train(asOf: later, threadCount: 1)
+            #expect(summary.models.count == 4 && summary.notFitted.isEmpty)
+            let isCarried = reports.contains { $0.contains("as they were on \(asOf)") }
+            #expect(isCarried == !life.hasNewValues, "\(reports)")
+            #expect(carried.manifest.models == bare.manifest.models)
+            for model in carried.manifest.models {
+                let paths = ["ws", "bare"].map { folder.sub("\($0)/\(model.file)") }
+                #expect(
+                    try Data(contentsOf: URL(fileURLWithPath: paths[0]))
+                        == Data(contentsOf: URL(fileURLWithPath: paths[1])), "\(model.file)")
+            }
+        }
+    }
+
     /// Files of a generation whose bytes are those of a scoring without any cache.
     private static let files = ["lookup.arr", "segments.json", "scores.seg"]
 

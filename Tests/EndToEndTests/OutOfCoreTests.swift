@@ -118,9 +118,16 @@ import Units
             ]
             for (index, (memory, threadCount)) in cases.enumerated() {
                 let workspace = try newWorkspace(folder, "ws\(index)", idType: idType)
+                var messages: [String] = []
                 let summary = try workspace.ingest(
-                    IngestFiles(purchases: [path]), memory: memory, threadCount: threadCount)
+                    IngestFiles(purchases: [path]), memory: memory, threadCount: threadCount,
+                    report: { messages.append($0) })
                 #expect(summary.reports[0].acceptedCount == lineCount)
+                // At once, or in runs; of these, in one pass or, where few are merged at once, more.
+                let runCount = messages.compactMap(Self.mergedRunCount).max() ?? 1
+                let leastRunCount = index < 2 ? 1 : memory.mostRuns < 100 ? memory.mostRuns + 1 : 2
+                #expect(runCount >= leastRunCount, "case \(index): \(messages)")
+                #expect((runCount == 1) == (index < 2), "case \(index): \(messages)")
                 #expect(try files(workspace) == ["000001.seg"], "case \(index)")
                 let found = try bytes(workspace)
                 #expect(found == expected ?? found, "case \(index)")
@@ -130,6 +137,44 @@ import Units
                 expected = expected ?? found
                 segment = segment ?? entry
             }
+        }
+    }
+
+    /// The runs that a message of an ingest says are merged.
+    private static func mergedRunCount(_ message: String) -> Int? {
+        let words = message.split(separator: " ")
+        guard words.count > 2, words[0] == "merging", words[2] == "runs" else { return nil }
+        return Int(words[1])
+    }
+
+    /// Segments that cannot be merged are no reason to lose what was ingested.
+    @Test func aMergeThatFailsLeavesTheSegments() throws {
+        try withTemporaryFolder { folder in
+            let workspace = try newWorkspace(folder, "ws")
+            func ingest(_ index: Int) throws -> IngestSummary {
+                let text = lines(300, seed: UInt64(index), idType: "integer")
+                let path = try folder.write(text, as: "\(index).csv")
+                return try workspace.ingest(IngestFiles(purchases: [path]))
+            }
+            for index in 0..<7 { #expect(try ingest(index).compactionProblem == nil) }
+            let damaged = "\(workspace.folder)/purchases/000004.seg"
+            let sound = try Data(contentsOf: URL(fileURLWithPath: damaged))
+            var bytes = [UInt8](sound)
+            bytes[100] ^= 1
+            try Data(bytes).write(to: URL(fileURLWithPath: damaged))
+            let summary = try ingest(7)
+            #expect(summary.compaction == nil)
+            let problem = try #require(summary.compactionProblem)
+            #expect(problem.contains("purchases/000004.seg"), "\(problem)")
+            #expect(
+                workspace.manifest.purchaseSegments.map(\.rowCount)
+                    == [Int](repeating: 300, count: 8))
+            #expect(try files(workspace).count == 8)
+            try sound.write(to: URL(fileURLWithPath: damaged))
+            #expect(workspace.verify().problems == [] && workspace.verify().unnamed == [])
+            // The next one finds them, with its own.
+            #expect(try ingest(8).compaction?.before == 9)
+            #expect(workspace.manifest.purchaseSegments.map(\.rowCount) == [2_400, 300])
         }
     }
 

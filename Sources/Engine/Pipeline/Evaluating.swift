@@ -62,8 +62,9 @@ extension Workspace {
             report.notFitted["lifetime"] = error.reason(of: "lifetime")
         }
         do throws(EngineError) {
-            let model = try fitting.affinity()
-            try evaluateAffinity(model, fitting, through: end, into: &report)
+            let purchases = try fitting.purchases()
+            let model = try fitting.affinity(of: purchases)
+            try evaluateAffinity(model, purchases, fitting, through: end, into: &report)
         } catch {
             guard error.isAboutTheData else { throw error }
             report.notFitted["affinity"] = error.reason(of: "affinity")
@@ -107,13 +108,13 @@ extension Workspace {
 
     /// Recall of products that a customer first bought after the day, over customers with any who
     /// had bought products by the day: of the others the model says nothing, as the server does.
+    /// - Parameter before: what the model was fitted on.
     private func evaluateAffinity(
-        _ model: AffinityModel, _ fitting: ModelFitting, through end: CalendarDay,
-        into report: inout EvaluationReport
+        _ model: AffinityModel, _ before: PurchaseMatrix, _ fitting: ModelFitting,
+        through end: CalendarDay, into report: inout EvaluationReport
     ) throws(EngineError) {
         let asOf = fitting.table.asOf
         guard
-            let before = try fitting.history.purchaseMatrix(customersAsOf: asOf, through: asOf),
             let after = try fitting.history.purchaseMatrix(
                 customersAsOf: asOf, after: asOf, through: end)
         else { throw .noProducts }

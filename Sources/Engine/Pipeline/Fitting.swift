@@ -161,11 +161,16 @@ struct ModelFitting {
                 churnHorizon: plan.churn.horizon))
     }
 
-    func affinity() throws(EngineError) -> AffinityModel {
+    /// What the affinity model learns from.
+    func purchases() throws(EngineError) -> PurchaseMatrix {
         guard
             let matrix = try history.purchaseMatrix(
                 customersAsOf: table.asOf, through: table.asOf)
         else { throw .noProducts }
+        return matrix
+    }
+
+    func affinity(of matrix: PurchaseMatrix) throws(EngineError) -> AffinityModel {
         let parameters = ImplicitALS.Parameters(
             factorCount: plan.affinity.factorCount, regularization: plan.affinity.regularization,
             confidenceWeight: plan.affinity.confidenceWeight,

@@ -176,7 +176,9 @@ private struct PendingIngest {
                 }
             } else {
                 runs.paths.append(try finishRun(last))
-                var merging = ProgressText("merging \(runs.paths.count) runs of \(path)")
+                let title = "merging \(runs.paths.count) runs of \(path)"
+                report(title)
+                var merging = ProgressText(title)
                 segment = try files.merge(runs.paths, to: file, memory, threadCount) { share in
                     if let text = merging.text(of: share) { report(text) }
                 }

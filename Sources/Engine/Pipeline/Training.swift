@@ -93,7 +93,7 @@ extension Workspace {
             return (card, try ModelStore.write(models, card: card, to: path))
         }
         if name == "affinity" {
-            let model = try fitting.affinity()
+            let model = try fitting.affinity(of: try fitting.purchases())
             var card = card(name, version, "als", fitting)
             card.diagnostics = [
                 "loss": model.lossPerIteration.last ?? 0,
