@@ -83,19 +83,6 @@ package enum IDColumn: Sendable, Equatable {
         }
     }
 
-    /// Both columns end to end; nil where they are of different kinds.
-    package func appending(_ other: IDColumn) -> IDColumn? {
-        switch (self, other) {
-        case (.integers(let a), .integers(let b)):
-            return .integers(a + b)
-        case (.texts(var a), .texts(let b)):
-            for row in 0..<b.count { a.append(utf8: b.utf8(row)) }
-            return .texts(a)
-        default:
-            return nil
-        }
-    }
-
     package func gather(_ indices: [Int]) -> IDColumn {
         switch self {
         case .integers(let values): .integers(indices.map { values[$0] })

@@ -97,13 +97,11 @@ package struct FeatureScan: Sendable {
     package func rows(of history: PurchaseHistory, _ customers: Range<Int>? = nil) -> FeatureRows {
         let customers = customers ?? 0..<history.customerCount
         var result = FeatureRows()
-        result.customerCount = customers.count
         result.convention = convention(of: history)
         let seen = customers.filter { history.hasLine(ofCustomer: $0, in: window) }
         result.customerIDs =
             seen.count == history.customerCount
             ? history.customerIDs : history.customerIDs.gather(seen)
-        result.customerRows = seen.map { $0 - customers.lowerBound }
         result.values = [[Float]](
             repeating: [Float](repeating: 0, count: seen.count), count: positions.count)
         var scan = CustomerScan(
@@ -169,7 +167,7 @@ package struct FeatureScan: Sendable {
             groups.merge(joined.groups) { first, _ in first }
         }
         return FeatureTable(
-            customerIDs: customerIDs, customerRows: rows.customerRows, asOf: asOf,
+            customerIDs: customerIDs, asOf: asOf,
             convention: rows.convention ?? convention(orderIDs: false, margins: false),
             columns: columns, groups: groups, history: rows.history, lines: lines)
     }
@@ -197,9 +195,6 @@ package struct FeatureRows: Sendable {
     var values: [[Float]] = []
     var history = CustomerHistory()
     var customerIDs: IDColumn?
-    var customerRows: [Int] = []
-    /// Customers that were looked at, with a row or not.
-    var customerCount = 0
     var convention: OrderConvention?
 
     package init() {}
@@ -209,24 +204,15 @@ package struct FeatureRows: Sendable {
     /// Adds the rows of the customers that follow.
     package mutating func append(_ next: FeatureRows) {
         // Those of nobody have no kind of id to go by.
-        guard let ids = next.customerIDs, ids.count > 0 else {
-            customerCount += next.customerCount
-            return
-        }
+        guard let ids = next.customerIDs, ids.count > 0 else { return }
         guard customerIDs != nil else {
-            let before = customerCount
             self = next
-            customerRows = next.customerRows.map { $0 + before }
-            customerCount += before
             return
         }
         let isOfOneKind = customerIDs?.append(contentsOf: ids) ?? false
         precondition(isOfOneKind, "the customers of one history have ids of one kind")
         for column in values.indices { values[column] += next.values[column] }
         history.append(contentsOf: next.history)
-        let base = customerCount
-        customerRows += next.customerRows.lazy.map { $0 + base }
-        customerCount += next.customerCount
     }
 }
 

@@ -37,20 +37,6 @@ package struct CustomerHistory: Sendable, Equatable {
 
     package var count: Int { status.count }
 
-    mutating func reserveCapacity(_ count: Int) {
-        repeatPurchaseCount.reserveCapacity(count)
-        ageAtLastPurchaseDays.reserveCapacity(count)
-        observedAgeDays.reserveCapacity(count)
-        daysSinceLastPurchase.reserveCapacity(count)
-        meanOrderValue.reserveCapacity(count)
-        meanOrderMargin.reserveCapacity(count)
-        revenue.reserveCapacity(count)
-        margin.reserveCapacity(count)
-        monthlyRevenue.reserveCapacity(count)
-        monthlyMargin.reserveCapacity(count)
-        status.reserveCapacity(count)
-    }
-
     mutating func append(contentsOf other: CustomerHistory) {
         repeatPurchaseCount += other.repeatPurchaseCount
         ageAtLastPurchaseDays += other.ageAtLastPurchaseDays

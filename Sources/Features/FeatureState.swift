@@ -115,15 +115,6 @@ extension FeatureScan {
             && Set(state.shareNames) == Set(shareNames)
     }
 
-    /// The state that a table of this scan leaves.
-    package func state(of table: FeatureTable) -> FeatureState {
-        let columns = Array(table.columns[..<featureNames.count])
-        return FeatureState(
-            asOf: asOf, customerIDs: table.customerIDs, history: table.history,
-            names: featureNames, shareNames: shareNames, convention: table.convention
-        ) { columns[$0] }
-    }
-
     /// Lines that a customer must not have for the row of an earlier day to be carried on: those
     /// that came in sight since, and those that left a window of a feature of this scan.
     package func windows(since earlier: CalendarDay) -> [AsOfWindow] {
@@ -149,8 +140,6 @@ extension FeatureScan {
         var result = FeatureRows()
         result.convention = fresh.convention ?? state.convention
         result.customerIDs = carried.merge(state.customerIDs, freshIDs, threadCount: threadCount)
-        result.customerRows = Array(0..<carried.sources.count)
-        result.customerCount = carried.sources.count
         let days = asOf.daysSince1970 - state.asOf.daysSince1970
         let freshNames = names ?? featureNames
         result.values = featureNames.map { name in

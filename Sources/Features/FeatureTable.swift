@@ -22,9 +22,6 @@ package struct FeatureColumn: Sendable, Equatable {
 package struct FeatureTable: Sendable {
     /// Ascending; one a row.
     package let customerIDs: IDColumn
-    /// Row `i` is customer row `customerRows[i]` of the purchase history that the rows were computed
-    /// from; of rows carried on from an earlier day, `i`.
-    package let customerRows: [Int]
     package let asOf: CalendarDay
     package let convention: OrderConvention
     package private(set) var columns: [FeatureColumn]
@@ -35,12 +32,11 @@ package struct FeatureTable: Sendable {
     package let lines: LineRange
 
     init(
-        customerIDs: IDColumn, customerRows: [Int], asOf: CalendarDay,
-        convention: OrderConvention, columns: [FeatureColumn], groups: [String: [String]],
-        history: CustomerHistory, lines: LineRange
+        customerIDs: IDColumn, asOf: CalendarDay, convention: OrderConvention,
+        columns: [FeatureColumn], groups: [String: [String]], history: CustomerHistory,
+        lines: LineRange
     ) {
         self.customerIDs = customerIDs
-        self.customerRows = customerRows
         self.asOf = asOf
         self.convention = convention
         self.columns = columns
@@ -56,7 +52,7 @@ package struct FeatureTable: Sendable {
         history = CustomerHistory()
     }
 
-    package var rowCount: Int { customerRows.count }
+    package var rowCount: Int { customerIDs.count }
 
     /// The column of that name; nil where there is none.
     package func column(named name: String) -> FeatureColumn? {

@@ -26,7 +26,7 @@ package struct HoldoutOutcome: Sendable, Equatable {
 /// An order with lines on both sides of `after` belongs to the day of its first purchase line and
 /// is not counted again. Customers born in the period have no row to be counted in.
 /// - Parameters:
-///   - customerRows: rows of `history`, such as `FeatureTable.customerRows`.
+///   - customerRows: rows of `history`, such as those of `customerRows(asOf:clock:)`.
 ///   - through: inclusive; a day not later than `after` gives zeros.
 package func holdoutOutcome(
     _ history: PurchaseHistory, customerRows: [Int], after: CalendarDay, through: CalendarDay,

@@ -1,6 +1,6 @@
 package import ByteCoding
 import Numerical
-package import Units
+import Units
 
 /// All purchase lines of all customers, sorted by (customer id, time, original order).
 ///
@@ -61,41 +61,6 @@ package struct PurchaseHistory: Sendable {
     /// The lines of a customer row.
     package func lines(ofCustomer row: Int) -> Range<Int> {
         lineOffsets[row]..<lineOffsets[row + 1]
-    }
-
-    /// Local days of the first and the last purchase (a line with an amount of 0 or more); nil
-    /// where there is none. The last one is the default as-of day.
-    package func purchaseDays(clock: LocalClock) -> ClosedRange<CalendarDay>? {
-        var first = Int64.max
-        var last = Int64.min
-        for line in 0..<lineCount where amounts[line] >= 0 {
-            first = min(first, times[line])
-            last = max(last, times[line])
-        }
-        guard first <= last else { return nil }
-        let firstDay = clock.day(atUTC: Int(first))
-        return firstDay...max(firstDay, clock.day(atUTC: Int(last)))
-    }
-
-    /// The same history with each line's category looked up by its product: for stores whose
-    /// product table, not the purchase line, says the category.
-    /// - Parameters:
-    ///   - productIDs: unique ids of the product table; integers match the digits of a line.
-    ///   - categories: one row a product.
-    package func withCategories(
-        ofProducts productIDs: IDColumn, categories table: CodedText
-    ) throws(FeatureError) -> PurchaseHistory {
-        guard let products else { return self }
-        let categoryOfProduct = try categoryCodes(
-            of: products.values, productIDs: productIDs, categories: table)
-        let codes = products.codes.map { code in
-            code == CodedText.missing ? code : categoryOfProduct[Int(code)]
-        }
-        return try PurchaseHistory(
-            customerIDs: customerIDs, lineOffsets: lineOffsets, times: times, amounts: amounts,
-            margins: margins, quantities: quantities, orderCodes: orderCodes, products: products,
-            categories: CodedText(codes: codes, values: table.values), promotions: promotions,
-            channels: channels)
     }
 
     private func validate(_ threadCount: Int) throws(FeatureError) {

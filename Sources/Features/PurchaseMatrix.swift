@@ -34,7 +34,7 @@ package struct PurchaseMatrix: Sendable {
 
 /// Counts, for every customer row and product, the lines with an amount above 0 by the as-of day.
 /// Returns and free lines do not count; lines without a product are left out.
-/// - Parameter customerRows: rows of `history`, such as `FeatureTable.customerRows`.
+/// - Parameter customerRows: rows of `history`, such as those of `customerRows(asOf:clock:)`.
 /// - Returns: nil where no product is mapped.
 package func purchaseMatrix(
     _ history: PurchaseHistory, customerRows: [Int], asOf: CalendarDay, clock: LocalClock,

@@ -105,7 +105,7 @@ private struct EntityParser {
     private let idIndex: Int
     private var integerIDs: [Int64] = []
     private var knownIntegers: Set<Int64> = []
-    private var textIDs = TextInterner()
+    private var textIDs = TextCodes()
     private var attributes: [AttributeBuilder] = []
     /// The numbers of the current line, by attribute.
     private var lineNumbers: [Double?]

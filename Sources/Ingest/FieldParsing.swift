@@ -3,7 +3,7 @@ import ByteCoding
 /// A column of texts that becomes a `CodedText`.
 struct InternedColumn {
     let index: Int
-    var interner = TextInterner()
+    var interner = TextCodes()
     var codes: [UInt32] = []
 
     var coded: CodedText { CodedText(codes: codes, values: interner.values) }

@@ -54,14 +54,8 @@ private func joined(
 extension PurchaseLines {
     /// Adds the lines of a later batch of the same stream.
     fileprivate mutating func append(_ batch: PurchaseLines) {
-        if case .integers(var ids) = customerIDs, case .integers(let more) = batch.customerIDs {
-            // Held once only, so that they grow in place.
-            customerIDs = .integers([])
-            ids += more
-            customerIDs = .integers(ids)
-        } else {
-            customerIDs = customerIDs.appending(batch.customerIDs) ?? customerIDs
-        }
+        // Of one kind in all batches of a stream.
+        _ = customerIDs.append(contentsOf: batch.customerIDs)
         times += batch.times
         amounts += batch.amounts
         if let more = batch.margins { margins? += more }

@@ -155,7 +155,7 @@ package final class PurchaseStream {
     package func forgetTexts() {
         for index in batch.indices {
             guard case .texts(let place) = batch[index].kind else { continue }
-            batch[index].interner = TextInterner()
+            batch[index].interner = TextCodes()
             dictionaries.forgetGlobalCodes(column: place)
         }
     }

@@ -26,7 +26,7 @@ struct BatchColumn: @unchecked Sendable {
     var bytes: [UInt8] = []
     var offsets: [Int] = [0]
     /// The stream's dictionary of this column.
-    var interner = TextInterner()
+    var interner = TextCodes()
     /// More distinct texts than codes can say.
     private(set) var isFull = false
     private(set) var hasher = ContentHasher()
@@ -142,7 +142,7 @@ struct BatchColumn: @unchecked Sendable {
             }
             guard code < codes.upperBound else { continue }
             hashes[place] = dictionary.withText(code) {
-                TextInterner.hash($0, from: 0, to: $0.count)
+                TextCodes.hash($0, from: 0, to: $0.count)
             }
             interner.prefetch(hashes[place])
         }

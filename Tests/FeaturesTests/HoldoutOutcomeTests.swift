@@ -32,12 +32,14 @@ import Units
         }
         let early = try table("2023-08-01")
         let late = try table("2025-01-01")
+        let earlyRows = history.customerRows(asOf: early.asOf, clock: .utc)
+        let lateRows = history.customerRows(asOf: late.asOf, clock: .utc)
         let outcome = holdoutOutcome(
-            history, customerRows: early.customerRows, after: day("2023-08-01"),
+            history, customerRows: earlyRows, after: day("2023-08-01"),
             through: day("2025-01-01"), clock: .utc, grossMarginRate: 0.3, threadCount: 1)
-        for (row, source) in early.customerRows.enumerated() {
+        for (row, source) in earlyRows.enumerated() {
             let before = early.value("orderCount", row) ?? 0
-            let all = late.value("orderCount", late.customerRows.firstIndex(of: source)!) ?? 0
+            let all = late.value("orderCount", lateRows.firstIndex(of: source)!) ?? 0
             #expect(before + Float(outcome.orderCount[row]) == all, "seed \(seed)")
         }
     }

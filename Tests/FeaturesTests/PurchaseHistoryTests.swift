@@ -14,7 +14,10 @@ import Units
         #expect(history.lineOffsets == [0, 2, 5])
         #expect(history.amounts == [50_000, 20_000, 30_000, 10_000, 40_000])
         #expect(history.lines(ofCustomer: 1) == 2..<5)
-        #expect(history.purchaseDays(clock: .utc) == day("1969-12-01")...day("2024-01-09"))
+        var survey = LineSurvey()
+        _ = survey.add(
+            times: history.times, amounts: history.amounts, asOf: day("2024-01-09"), clock: .utc)
+        #expect(survey.purchaseDays(clock: .utc) == day("1969-12-01")...day("2024-01-09"))
     }
 
     @Test func sortsTextIDsBytewise() throws {
@@ -98,17 +101,16 @@ import Units
     }
 
     @Test func categoriesFromTheProductTable() throws {
-        let history = try makeHistory([
-            Line(1, "2024-01-01", 1, product: "10"), Line(1, "2024-01-02", 1, product: "11"),
-            Line(1, "2024-01-03", 1, product: "12"), Line(1, "2024-01-04", 1),
-        ])
+        let products = TextArray(["10", "11", "12"])
         let categories = CodedText(
             codes: [1, 0, CodedText.missing], values: TextArray(["Food", "Toys"]))
-        let joined = try history.withCategories(
-            ofProducts: .integers([10, 11, 99]), categories: categories)
-        #expect((0..<4).map { joined.categories?[$0] } == ["Toys", "Food", nil, nil])
+        #expect(
+            try categoryCodes(
+                of: products, productIDs: .integers([10, 11, 99]), categories: categories)
+                == [1, 0, CodedText.missing])
         #expect(throws: FeatureError.duplicateID(table: "products", row: 1)) {
-            try history.withCategories(ofProducts: .integers([1, 1, 2]), categories: categories)
+            try categoryCodes(
+                of: products, productIDs: .integers([1, 1, 2]), categories: categories)
         }
     }
 }

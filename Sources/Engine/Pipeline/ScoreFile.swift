@@ -57,8 +57,10 @@ struct ScoreFile: Sendable {
                 let codes = rows.map { row in
                     topProducts[row, place].map { UInt32($0) } ?? CodedText.missing
                 }
-                let text = CodedText(codes: codes, values: products)
-                columns.append(textColumn("top_product_\(place + 1)", text))
+                columns.append(
+                    Column(
+                        name: "top_product_\(place + 1)",
+                        data: .coded(CodedText(codes: codes, values: products))))
             }
         }
         return columns

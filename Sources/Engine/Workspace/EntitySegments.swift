@@ -24,7 +24,7 @@ enum EntitySegments {
                         name: column.name, data: .float64(values),
                         validity: valid.allSatisfy(\.self) ? nil : valid))
             case .text(let text):
-                columns.append(textColumn(column.name, text))
+                columns.append(Column(name: column.name, data: .coded(text)))
             case .set(let sets):
                 units[column.name] = "set"
                 columns.append(Column(name: column.name, data: .text(joined(sets))))
@@ -47,7 +47,8 @@ enum EntitySegments {
                 result = part
                 continue
             }
-            guard let ids = earlier.ids.appending(part.ids) else {
+            var ids = earlier.ids
+            guard ids.append(contentsOf: part.ids) else {
                 throw .idKindMismatch(table: "customer or product")
             }
             result = withoutReplaced(

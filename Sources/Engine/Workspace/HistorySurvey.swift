@@ -121,10 +121,6 @@ private struct SurveyPart: Sendable {
 }
 
 extension SegmentedHistory {
-    /// The columns whose texts have one code in all chunks.
-    private static let surveyedTexts: [LineColumns] = [
-        .products, .categories, .promotions, .channels,
-    ]
     /// Blocks that a thread surveys at a time.
     private static let surveyBlockCount = 32
 
@@ -190,7 +186,7 @@ extension SegmentedHistory {
                 times: try segment.times(blocks), amounts: try segment.amounts(blocks),
                 after: after, asOf: asOf, clock: clock)
         }
-        for column in surveyedTexts {
+        for column in LineColumns.codedTexts {
             guard let text = try segment.texts(column, blocks) else { continue }
             part.texts[column.rawValue] =
                 counted.map { ValueCounts(text, where: $0) }

@@ -244,7 +244,7 @@ struct PurchaseSegment: Sendable {
 }
 
 extension LineColumns {
-    /// The columns of texts of which there are few.
+    /// The columns of texts of which there are few; each has one code in all chunks.
     static let codedTexts: [LineColumns] = [.products, .categories, .promotions, .channels]
 }
 

@@ -152,11 +152,6 @@ extension PurchaseTexts {
     var columns: [TextArray?] { [orderIDs, products, categories, promotions, channels] }
 }
 
-/// A text column; a code that is missing is a row without a value.
-func textColumn(_ name: String, _ text: CodedText) -> Column {
-    Column(name: name, data: .coded(text))
-}
-
 /// Writes whole columns as one segment file.
 /// - Parameter units: by column name; empty for those not named.
 func writeSegmentFile(

@@ -32,18 +32,6 @@ package enum RankingMeasure {
         return gain / ideal
     }
 
-    /// Means over customers; those without a relevant item are left out of all three, and counted
-    /// in neither.
-    /// - Precondition: equal counts of lists and sets, k >= 1.
-    package static func mean(
-        _ ranked: [[Int32]], relevant: [Set<Int32>], k: Int
-    ) -> RankingSummary {
-        precondition(ranked.count == relevant.count && k >= 1)
-        var means = RankingMeans(k: k)
-        for (list, items) in zip(ranked, relevant) { means.add(list, relevant: items) }
-        return means.summary
-    }
-
     private static func hits(_ ranked: [Int32], _ relevant: Set<Int32>, _ k: Int) -> Int {
         ranked.prefix(max(0, k)).count(where: relevant.contains)
     }

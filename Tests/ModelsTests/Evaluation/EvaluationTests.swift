@@ -28,9 +28,11 @@ import Testing
         let ideal = 1 + 1 / log2(3.0) + 0.5
         #expect(abs(ndcg - (1 / log2(3.0) + 1 / log2(5.0)) / ideal) < 1e-15)
         #expect(RankingMeasure.recall(ranked, relevant: [], k: 3) == nil)
-        let summary = RankingMeasure.mean([ranked, ranked], relevant: [relevant, []], k: 2)
-        #expect(summary.customerCount == 1 && summary.recall == 1.0 / 3)
-        #expect(RankingMeasure.mean([], relevant: [], k: 1).recall == 0)
+        var means = RankingMeans(k: 2)
+        #expect(means.summary.recall == 0)
+        means.add(ranked, relevant: relevant)
+        means.add(ranked, relevant: [])
+        #expect(means.summary.customerCount == 1 && means.summary.recall == 1.0 / 3)
     }
 
     @Test func areaUnderROCAgreesWithPairs() throws {

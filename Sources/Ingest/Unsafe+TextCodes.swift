@@ -5,7 +5,7 @@ import ByteCoding
 import CPlatform
 
 /// Gives each distinct text the next code, by a hash table over its bytes. No `String` is made.
-struct TextInterner {
+struct TextCodes {
     private var bytes: [UInt8] = []
     private var offsets: [Int] = [0]
     /// Open addressing, a power of two: the hash's low half, then the code plus one; 0 is free. A
