@@ -178,7 +178,8 @@ import Darwin
             .split(separator: "\n").prefix(200)
             let more = try folder.write(lines.joined(separator: "\n"), as: "more.csv")
             for arguments in [
-                ["ingest", "ws", "--purchases", more], ["score", "ws", "--threads", "1"],
+                ["ingest", "ws", "--purchases", more], ["train", "ws", "--threads", "1"],
+                ["score", "ws", "--threads", "1"],
             ] {
                 try Crashes(folder: folder, arguments: arguments, signal: number).checkAll()
             }

@@ -38,11 +38,13 @@ package struct ArrayFileWriter: Sendable {
     }
 
     /// Writes the file; it becomes visible whole (`AtomicFile`).
-    /// - Parameter syncs: false for a file that can be made anew (`AtomicFile.commitWithoutSync`).
+    /// - Parameters:
+    ///   - syncs: false for a file that can be made anew (`AtomicFile.commitWithoutSync`).
+    ///   - isProvisional: as `AtomicFile.commit` says, of a file that is synced.
     /// - Returns: the file's byte count and its CRC-32C.
     @discardableResult
     package func write(
-        to path: String, syncs: Bool = true
+        to path: String, syncs: Bool = true, isProvisional: Bool = false
     ) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
         try validate(path)
         let checksums = entries.map(\.contents.checksum)
@@ -55,7 +57,11 @@ package struct ArrayFileWriter: Sendable {
         }
         try pad(file)
         let result = (file.byteCount, file.checksum)
-        if syncs { try file.commit() } else { try file.commitWithoutSync() }
+        if syncs {
+            try file.commit(isProvisional: isProvisional)
+        } else {
+            try file.commitWithoutSync()
+        }
         return result
     }
 

@@ -158,6 +158,7 @@ enum ModelStore {
 
     typealias WrittenFile = (byteCount: Int, checksum: UInt32)
 
+    /// - Returns: of a provisional file: a manifest is to name it.
     static func write<Model: Codable>(
         _ model: Model, card: ModelCard, to path: String,
         arrays: (inout ArrayFileWriter) -> Void = { _ in }
@@ -174,7 +175,7 @@ enum ModelStore {
         var writer = ArrayFileWriter(kind: "model", card: bytes)
         arrays(&writer)
         return try mapErrors(EngineError.store) { () throws(StoreError) in
-            try writer.write(to: path)
+            try writer.write(to: path, isProvisional: true)
         }
     }
 

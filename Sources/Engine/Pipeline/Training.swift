@@ -1,6 +1,5 @@
 import ColumnStore
 import Features
-import Foundation
 import Models
 import Numerical
 package import Units
@@ -69,13 +68,12 @@ extension Workspace {
                     summary.notFitted[name] = error.reason(of: name)
                 }
             }
+            if summary.models.isEmpty { throw .nothingFitted(reasons: summary.notFitted) }
+            try commit(next, settling: paths)
         } catch {
-            for path in paths { try? FileManager.default.removeItem(atPath: path) }
+            for path in paths { PendingFiles.remove(path) }
             throw error
         }
-        if summary.models.isEmpty { throw .nothingFitted(reasons: summary.notFitted) }
-        // Not with the above: a commit that fails in its last sync may have named the files.
-        try commit(next)
         return summary
     }
 
