@@ -27,10 +27,12 @@ package struct Manifest: Codable, Sendable, Equatable {
         /// UTC seconds of the first and last purchase line; nil for customers and products.
         package var firstTime: Int64?
         package var lastTime: Int64?
+        /// That of the last of those it was merged of; nil for a segment that is one delivery.
+        package var end: DeliveryMark?
 
         package init(
             file: String, rowCount: Int, byteCount: Int, checksum: UInt32,
-            firstTime: Int64? = nil, lastTime: Int64? = nil
+            firstTime: Int64? = nil, lastTime: Int64? = nil, end: DeliveryMark? = nil
         ) {
             self.file = file
             self.rowCount = rowCount
@@ -38,6 +40,28 @@ package struct Manifest: Codable, Sendable, Equatable {
             self.checksum = checksum
             self.firstTime = firstTime
             self.lastTime = lastTime
+            self.end = end
+        }
+    }
+
+    /// All purchase lines up to the end of a delivery, whichever segments they are in: merging
+    /// changes no mark.
+    package struct DeliveryMark: Codable, Sendable, Hashable {
+        /// Deliveries up to there.
+        package var count: Int
+        /// Of the segments that they came as, in order.
+        package var hash: UInt64
+
+        package static let start = DeliveryMark(count: 0, hash: 0)
+
+        package init(count: Int, hash: UInt64) {
+            self.count = count
+            self.hash = hash
+        }
+
+        fileprivate func followed(by segment: Segment) -> DeliveryMark {
+            let text = "\(hash) \(segment.file) \(segment.rowCount) \(segment.checksum)"
+            return DeliveryMark(count: count + 1, hash: StableHash.hash(text.utf8))
         }
     }
 
@@ -112,6 +136,15 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var fileNames: [String] {
         (purchaseSegments + customerSegments + productSegments).map(\.file)
             + models.map(\.file) + generations.map(\.folder)
+    }
+
+    /// Where each segment of purchase lines ends.
+    package var purchaseEnds: [DeliveryMark] {
+        var end = DeliveryMark.start
+        return purchaseSegments.map { segment in
+            end = segment.end ?? end.followed(by: segment)
+            return end
+        }
     }
 
     /// An empty workspace's.

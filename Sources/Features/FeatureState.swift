@@ -37,6 +37,19 @@ package struct FeatureState: Sendable {
     }
 
     package var rowCount: Int { customerIDs.count }
+
+    /// Whether the features are those of another state, in its order.
+    package func hasNames(of other: FeatureState) -> Bool { hasNames(other.names) }
+
+    package func hasNames(_ others: [String]) -> Bool {
+        names.elementsEqual(others) { $0.isSame(as: $1) }
+    }
+}
+
+extension String {
+    /// Whether the bytes are the same. `==` takes texts for equal that are two values of a column,
+    /// such as a letter with its accent and the same in two parts.
+    fileprivate func isSame(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
 /// Which rows of a state, and which computed anew, make up the rows of a later day.
@@ -111,8 +124,9 @@ extension FeatureScan {
     /// same columns, in any order. Shares of a text column's values are the same columns only
     /// where the same values are among the most frequent.
     package func canCarry(_ state: FeatureState) -> Bool {
-        state.asOf <= asOf && Set(state.names).isSuperset(of: featureNames)
-            && Set(state.shareNames) == Set(shareNames)
+        func bytes(_ names: [String]) -> Set<[UInt8]> { Set(names.map { Array($0.utf8) }) }
+        return state.asOf <= asOf && bytes(state.names).isSuperset(of: bytes(featureNames))
+            && bytes(state.shareNames) == bytes(shareNames)
     }
 
     /// Lines that a customer must not have for the row of an earlier day to be carried on: those
@@ -143,7 +157,7 @@ extension FeatureScan {
         let days = asOf.daysSince1970 - state.asOf.daysSince1970
         let freshNames = names ?? featureNames
         result.values = featureNames.map { name in
-            let index = freshNames.firstIndex(of: name)
+            let index = freshNames.firstIndex { $0.isSame(as: name) }
             let values = fresh.values.isEmpty ? [] : index.map { fresh.values[$0] } ?? []
             return Self.column(name, carried, state, values, days: days, threadCount)
         }
@@ -158,7 +172,7 @@ extension FeatureScan {
         _ name: String, _ carried: CarriedRows, _ state: FeatureState, _ fresh: [Float], days: Int,
         _ threadCount: Int
     ) -> [Float] {
-        guard let index = state.names.firstIndex(of: name) else { return [] }
+        guard let index = state.names.firstIndex(where: { $0.isSame(as: name) }) else { return [] }
         let column = state.column(index)
         var earlier = column.values
         if let valid = column.valid {

@@ -29,6 +29,10 @@ package struct LocalClock: Sendable {
         self.offsets = offsets
     }
 
+    /// What sets the clock apart from others: when its offsets begin, then the offsets. A zone's
+    /// rules change with the system's zone database, its name does not.
+    package var rules: [Int] { starts + offsets }
+
     /// Seconds east of UTC at the instant `utcSeconds`.
     package func offsetSeconds(atUTC utcSeconds: Int) -> Int {
         var low = 0

@@ -34,6 +34,26 @@ import Testing
         #expect(try Manifest.load(from: folder.path) == Manifest())
     }
 
+    /// Merging segments leaves where the lines of deliveries end as it was.
+    @Test func marksOutliveMerges() {
+        func segment(_ number: Int, end: Manifest.DeliveryMark? = nil) -> Manifest.Segment {
+            Manifest.Segment(
+                file: "purchases/\(number).seg", rowCount: number, byteCount: 9, checksum: 7,
+                end: end)
+        }
+        var manifest = Manifest()
+        #expect(manifest.purchaseEnds.isEmpty)
+        manifest.purchaseSegments = (1...5).map { segment($0) }
+        let ends = manifest.purchaseEnds
+        #expect(ends.map(\.count) == [1, 2, 3, 4, 5] && Set(ends.map(\.hash)).count == 5)
+        manifest.purchaseSegments.replaceSubrange(1..<4, with: [segment(6, end: ends[3])])
+        #expect(manifest.purchaseEnds == [ends[0], ends[3], ends[4]])
+        // Other lines have other marks from there on.
+        manifest.purchaseSegments[0].checksum = 8
+        manifest.purchaseSegments[1].end = nil
+        #expect(Set(manifest.purchaseEnds).isDisjoint(with: ends))
+    }
+
     private func parse(_ body: String, version: String = "1") throws -> Manifest {
         let crc = String(CRC32C.checksum(Array(body.utf8)), radix: 16)
         let digits = String(repeating: "0", count: 8 - crc.count) + crc

@@ -95,7 +95,8 @@ import Darwin
 
         /// After every crash the workspace is whole, and in the state before or after the command;
         /// the same command then finishes, and prune leaves nothing over.
-        func checkAll() throws {
+        /// - Parameter alsoCheck: is called after every crash.
+        func checkAll(alsoCheck: (Workspace) throws -> Void = { _ in }) throws {
             let base = folder.sub("base")
             try copy(workspace, base)
             defer { try? FileManager.default.removeItem(atPath: base) }
@@ -133,6 +134,7 @@ import Darwin
                 }
                 let mended = try Workspace(folder: workspace, access: .writing)
                 _ = try mended.prune()
+                try alsoCheck(mended)
                 let last = mended.verify()
                 #expect(last.problems == [] && last.unnamed == [], "\(comment)")
             }
@@ -214,6 +216,48 @@ import Darwin
             ).checkAll()
             let workspace = try Workspace(folder: folder.sub("ws"), access: .reading)
             #expect(workspace.manifest.purchaseSegments.count == 2)
+        }
+    }
+
+    /// The same with caches that know the eight: they are of use in the state before and after.
+    @Test(
+        .disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"),
+        arguments: [false, true])
+    func cachesOutliveEveryCrashWhileSegmentsAreMerged(losesPower: Bool) throws {
+        try withTemporaryFolder { folder in
+            var files: [String] = []
+            do {
+                let workspace = try makeRetailer(folder, customers: 300)
+                let lines = try String(
+                    contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
+                ).split(separator: "\n")
+                for index in 0..<9 {
+                    let part = lines[..<1] + lines[(1 + 5 * index)..<(6 + 5 * index)]
+                    files.append(
+                        try folder.write(part.joined(separator: "\n"), as: "\(index).csv"))
+                }
+                for file in files.dropLast() {
+                    _ = try workspace.ingest(IngestFiles(purchases: [file]), merging: false)
+                }
+                let asOf = try workspace.asOfDay(nil, threadCount: 1)
+                _ = try workspace.features(asOf: asOf, usesCache: true, threadCount: 1)
+            }
+            try Crashes(
+                folder: folder, arguments: ["ingest", "ws", "--purchases", files[8]],
+                losesPower: losesPower
+            ).checkAll { workspace in
+                let asOf = try workspace.asOfDay(nil, threadCount: 1)
+                let computed = try Workspace(folder: folder.sub("ws"), access: .reading)
+                    .features(asOf: asOf, threadCount: 1)
+                var reports: [String] = []
+                let carried = try workspace.features(
+                    asOf: asOf, usesCache: true, threadCount: 1, report: { reports.append($0) })
+                #expect(reports.contains { $0.contains("as they were on") }, "\(reports)")
+                #expect(carried.columns == computed.columns)
+                #expect(carried.history == computed.history)
+            }
+            let workspace = try Workspace(folder: folder.sub("ws"), access: .reading)
+            #expect(workspace.manifest.purchaseSegments.count == 3)
         }
     }
 

@@ -22,6 +22,8 @@ import Units
         var zone = "UTC"
         /// Whether the second delivery brings values that the first does not have.
         var hasNewValues = false
+        /// Whether two categories are one text to Swift's strings: an accent in two forms.
+        var hasTwinNames = false
         /// Whether there is a second delivery.
         var isDelivered = true
 
@@ -38,7 +40,7 @@ import Units
         Life(seed: 8, shift: 91, zone: "Pacific/Apia"), Life(seed: 9, shift: 364),
         Life(seed: 10, shift: 366, lead: 200, zone: "Europe/London"),
         Life(seed: 11, shift: 500), Life(seed: 12, shift: 2, hasNewValues: true),
-        Life(seed: 13, shift: 12, isDelivered: false),
+        Life(seed: 13, shift: 12, isDelivered: false), Life(seed: 17, shift: 3, hasTwinNames: true),
         Life(seed: 14, shift: 0, isDelivered: false),
         Life(seed: 15, shift: 5, textIDs: true, lead: 60, isDelivered: false),
         Life(seed: 16, shift: 1, zone: "America/St_Johns"),
@@ -65,6 +67,10 @@ import Units
               category: category
               promotion: promotion
               channel: channel
+          products:
+            files: []
+            id: product
+            attributes: {category: text}
         segmentations:
           value:
             features: [revenue365Days, orderCount30Days, revenue90Days, meanOrderValue, \
@@ -96,7 +102,9 @@ import Units
             let isReturn = random.below(9) == 0
             let cents = 100 + random.below(9_000)
             let order = random.below(4) == 0 ? "" : "o\(random.below(60))"
-            let category = random.below(8) == 0 ? "" : "c\(random.below(5))"
+            var category = random.below(8) == 0 ? "" : "c\(random.below(5))"
+            if life.hasTwinNames, category == "c1" { category = "caf\u{E9}" }
+            if life.hasTwinNames, category == "c2" { category = "cafe\u{301}" }
             let isNew = life.hasNewValues && delivery > 0 && random.below(10) == 0
             text +=
                 (life.textIDs ? "id-\(customer * 37 % 150)" : "\(customer)")
@@ -181,7 +189,10 @@ import Units
                         observedAgeDays: history.observedAgeDays,
                         include: history.status.map { $0 == CustomerHistory.ok }))
             // A day before that of the cache is computed from the lines.
-            let back = try open(folder).features(asOf: asOf, usesCache: true, threadCount: 2)
+            reports = []
+            let back = try open(folder).features(
+                asOf: asOf, usesCache: true, threadCount: 2, report: { reports.append($0) })
+            #expect(reports.contains { $0.contains("a later day") } == (life.shift > 0))
             requireEqual(back, try open(folder).features(asOf: asOf, threadCount: 2))
         }
     }
@@ -265,6 +276,29 @@ import Units
         return reports
     }
 
+    /// Trains a workspace and a copy of it without caches, and compares the models.
+    /// - Returns: what the first training reports.
+    private func trainAndCompare(_ folder: URL, _ asOf: CalendarDay) throws -> [String] {
+        let files = FileManager.default
+        try files.copyItem(atPath: folder.sub("ws"), toPath: folder.sub("untrained"))
+        try files.removeItem(atPath: folder.sub("untrained/cache"))
+        var reports: [String] = []
+        for (name, threadCount) in [("ws", 2), ("untrained", 1)] {
+            _ = try open(folder, name, .writing).train(
+                asOf: asOf, only: ["lifetime"], threadCount: threadCount,
+                report: { if name == "ws" { reports.append($0) } })
+        }
+        let names = try files.contentsOfDirectory(atPath: folder.sub("ws/models")).sorted()
+        #expect(names.filter { $0.hasPrefix("lifetime") }.count == 2)
+        for name in names {
+            #expect(
+                files.contentsEqual(
+                    atPath: folder.sub("ws/models/\(name)"),
+                    andPath: folder.sub("untrained/models/\(name)")), "\(name)")
+        }
+        return reports
+    }
+
     @Test(arguments: lives.prefix(12) + lives.suffix(3))
     func scoresGoOnFromAnEarlierGeneration(life: Life) throws {
         try withLife(life) { folder, asOf, later, deliver in
@@ -320,6 +354,100 @@ import Units
             #expect(isGrowing, "\(changedSizes)")
             let problems = try open(folder).verify().problems
             #expect(problems.isEmpty, "\(problems)")
+        }
+    }
+
+    /// Deliveries that are merged into one segment now and then, those that the caches know among
+    /// themselves: scores and features go on from the caches all the same.
+    @Test(arguments: zip([4, 9], [0, 1]))
+    func cachesOutliveMerges(deliveriesAScoring: Int, shift: Int) throws {
+        let life = Life(seed: UInt64(51 + shift), shift: shift, textIDs: shift == 1)
+        try withLife(life) { folder, asOf, _, _ in
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            try scoreAndCompare(folder, asOf, generation: 1)
+            var reports: [String] = []
+            var (mergeCount, generation) = (0, 1)
+            for delivery in 1...deliveriesAScoring * (6 - 4 * shift) {
+                let end = Self.dayCount + generation * shift
+                let path = try folder.write(
+                    lines(life, delivery: delivery, days: end - 3..<end, count: 5),
+                    as: "more\(delivery).csv")
+                let summary = try open(folder, "ws", .writing).ingest(
+                    IngestFiles(purchases: [path]))
+                #expect(summary.compactionProblem == nil)
+                mergeCount += summary.compaction == nil ? 0 : 1
+                guard delivery % deliveriesAScoring == 0 else { continue }
+                generation += 1
+                let day = asOf + (generation - 1) * shift
+                if generation == 3 { reports += try trainAndCompare(folder, day) }
+                reports += try scoreAndCompare(folder, day, generation: generation)
+            }
+            #expect(mergeCount > 0)
+            #expect(
+                !reports.contains {
+                    $0.hasPrefix("computing all") || $0.hasPrefix("products of all")
+                        || shift == 0 && $0.contains("of all customers")
+                }, "\(reports)")
+            #expect(reports.contains { $0.contains("customers as they were on") })
+            let problems = try open(folder).verify().problems
+            #expect(problems.isEmpty, "\(problems)")
+        }
+    }
+
+    /// A setting, or a file, that values depend on, and the parts of a scoring that it changes.
+    struct Change: CustomTestStringConvertible, Sendable {
+        var name: String
+        var old = ""
+        var new = ""
+        var brings: [String]
+        var testDescription: String { name }
+    }
+
+    private static let allParts = ["computing all features: ", "segments of all customers: "]
+
+    @Test(arguments: [
+        Change(
+            name: "time zone", old: "timeZone: UTC", new: "timeZone: Asia/Kolkata",
+            brings: allParts + ["products of all customers: "]),
+        Change(
+            name: "margin rate", old: "version: 1", new: "version: 1\ngrossMarginRate: 0.55",
+            brings: allParts),
+        Change(name: "product file", brings: allParts),
+        Change(
+            name: "number of products", old: "iterations: 3",
+            new: "iterations: 3, topProductCount: 4", brings: ["products of all customers: "]),
+        Change(
+            name: "exclusion", old: "iterations: 3", new: "iterations: 3, excludePurchased: false",
+            brings: ["products of all customers: "]),
+    ])
+    func whatValuesDependOnRefusesTheCaches(change: Change) throws {
+        let life = Life(seed: 61, shift: 0)
+        try withLife(life) { folder, asOf, _, deliver in
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            let first = try scoreAndCompare(folder, asOf, generation: 1)
+            for part in ["segments of all customers: ", "products of all customers: "] {
+                #expect(first.contains("\(part)none are kept"), "\(first)")
+            }
+            try deliver()
+            if change.old.isEmpty {
+                let path = try folder.write("product,category\np1,c1\np2,c2\n", as: "products.csv")
+                _ = try open(folder, "ws", .writing).ingest(IngestFiles(products: [path]))
+            } else {
+                let path = folder.sub("ws/patron.yaml")
+                let plan = try String(contentsOfFile: path, encoding: .utf8)
+                let changed = plan.replacingOccurrences(of: change.old, with: change.new)
+                #expect(changed != plan)
+                try Data(changed.utf8).write(to: URL(fileURLWithPath: path))
+            }
+            let reports = try scoreAndCompare(folder, asOf, generation: 2)
+            for part in Self.allParts + ["products of all customers: "] {
+                #expect(
+                    reports.contains { $0.hasPrefix(part) } == change.brings.contains(part),
+                    "\(part) \(reports)")
+            }
+            // Those written now are of use again.
+            let again = try scoreAndCompare(folder, asOf, generation: 3)
+            #expect(!again.contains { $0.contains(" all ") }, "\(again)")
         }
     }
 

@@ -64,6 +64,15 @@ import Units
         }
     }
 
+    @Test func rulesTellZonesApart() throws {
+        func rules(_ name: String) throws -> [Int] {
+            try #require(LocalClock(timeZoneName: name)).rules
+        }
+        #expect(try rules("UTC") == LocalClock.utc.rules)
+        #expect(try rules("Europe/London") != rules("Europe/Berlin"))
+        #expect(try rules("Asia/Kolkata") == rules("Asia/Calcutta"))
+    }
+
     @Test func anUnknownZoneIsNil() {
         #expect(LocalClock(timeZoneName: "Mars/Olympus") == nil)
     }

@@ -18,9 +18,9 @@ enum AffinityCache {
 
     /// What the scores depend on besides lines.
     struct Key: Codable, Equatable {
-        var version = 2
+        var version = 3
         var model: ModelReference
-        var timeZone: String
+        var timeZone: TimeZoneKey
         var topProductCount: Int
         var excludesPurchased: Bool
         /// Factors and ties may differ in their last bits between instruction sets.
@@ -29,7 +29,7 @@ enum AffinityCache {
 
     struct Card: Codable {
         var key: Key
-        var purchases: [FeatureCache.Key.Segment]
+        var end: Manifest.DeliveryMark
         var asOf: String
         /// The folder of the generation, and the content checksums of its affinity files.
         var folder: String
@@ -67,13 +67,12 @@ enum AffinityCache {
         }
     }
 
-    /// - Returns: nil where there is nothing.
     /// - Throws: why it is of no use.
     static func read(
         _ workspace: Workspace, key: Key, goingOnTo now: FeatureCache.Lines, threadCount: Int
-    ) throws(CacheFlaw) -> Contents? {
+    ) throws(CacheFlaw) -> Contents {
         let path = "\(workspace.folder)/\(path)"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        guard FileManager.default.fileExists(atPath: path) else { throw .none }
         do throws(EngineError) {
             return try contents(path, workspace, key, now, threadCount)
         } catch {
@@ -89,15 +88,17 @@ enum AffinityCache {
             .store(.invalidInput(path: path, reason: reason))
         }
         let file = try mapErrors(EngineError.store) { () throws(StoreError) in
-            try ArrayFile(path: path)
+            try ArrayFile(path: path, verifiesArrays: false)
         }
         guard file.kind == kind,
             let card = try? JSONDecoder().decode(Card.self, from: Data(file.card)),
             let asOf = CalendarDay(parsing: card.asOf)
         else { throw flawed("it is no file of affinity") }
-        let lines = FeatureCache.Lines(asOf: asOf, purchases: card.purchases)
+        let lines = FeatureCache.Lines(asOf: asOf, end: card.end)
         guard card.key == key else { throw flawed("it is of another model, plan or machine") }
-        guard lines.goOn(to: now) else { throw flawed("it is of other lines") }
+        guard workspace.manifest.purchaseEnds.contains(card.end), lines.goOn(to: now) else {
+            throw flawed("it is of other or later lines")
+        }
         guard workspace.manifest.generations.contains(where: { $0.folder == card.folder }) else {
             throw flawed("its generation is gone")
         }
@@ -107,6 +108,7 @@ enum AffinityCache {
             throw flawed("its generation has no affinity file")
         }
         return try mapErrors(EngineError.store) { () throws(StoreError) in
+            try file.verify(file.names, threadCount: threadCount)
             guard let ids = try FeatureCache.idColumn(file) else {
                 throw .invalidInput(path: path, reason: "the ids do not fit")
             }
@@ -163,7 +165,7 @@ enum AffinityCache {
                     path: "\(path)/\(AffinityFile.changedName)", verifiesArrays: false)
             }
             let card = Card(
-                key: key, purchases: lines.purchases, asOf: lines.asOf.description, folder: folder,
+                key: key, end: lines.end, asOf: lines.asOf.description, folder: folder,
                 checksums: checksums(base, changed))
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys]

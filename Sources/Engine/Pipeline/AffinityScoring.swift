@@ -80,15 +80,19 @@ struct AffinityScoring {
     func scores(
         of customers: IDColumn, _ report: (String) -> Void
     ) throws(EngineError) -> AffinityScores? {
-        let earlier: AffinityCache.Contents?
-        do throws(CacheFlaw) {
-            earlier = try AffinityCache.read(
-                workspace, key: key, goingOnTo: workspace.lines(asOf), threadCount: threadCount)
-        } catch {
-            report("products of all customers: \(error.reason)")
-            earlier = nil
+        let earlier: Result<AffinityCache.Contents, CacheFlaw> = Result {
+            () throws(CacheFlaw) in
+            try AffinityCache.read(
+                workspace, key: key, goingOnTo: workspace.lines(asOf: asOf),
+                threadCount: threadCount)
         }
-        if let earlier, let scores = try carriedScores(earlier, customers) { return scores }
+        switch earlier {
+        case .success(let earlier):
+            if let scores = try carriedScores(earlier, customers) { return scores }
+            report("products of all customers: the plan ranks none, or the customers are others")
+        case .failure(let flaw):
+            report("products of all customers: \(flaw.reason)")
+        }
         guard let all = try history.purchases(asOf: asOf, changed: nil) else { return nil }
         let scores = try scores(of: all.matrix)
         return AffinityScores(
@@ -100,7 +104,7 @@ struct AffinityScoring {
 
     var key: AffinityCache.Key {
         AffinityCache.Key(
-            model: reference, timeZone: plan.timeZone,
+            model: reference, timeZone: TimeZoneKey(plan.clock),
             topProductCount: plan.affinity.topProductCount,
             excludesPurchased: plan.affinity.excludePurchased,
             kernels: "\(KernelTable.current.level)")
@@ -159,10 +163,11 @@ struct AffinityScoring {
         since earlier: FeatureCache.Lines
     ) throws(EngineError) -> SurveyedHistory.CustomerPurchases? {
         if let purchases, purchases.since == earlier { return purchases.of }
+        let before = workspace.manifest.purchaseEnds.prefix { $0.count <= earlier.end.count }
         return try history.purchases(
             asOf: asOf,
             changed: HistoryChange(
-                segmentCount: earlier.purchases.count,
+                segmentCount: before.count,
                 windows: earlier.asOf < asOf
                     ? [AsOfWindow(after: earlier.asOf, through: asOf, clock: plan.clock)] : []))
     }

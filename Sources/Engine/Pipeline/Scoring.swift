@@ -96,7 +96,8 @@ extension Workspace {
         guard let key = scoring.affinityKey else { return }
         do throws(EngineError) {
             try AffinityCache.write(
-                scores.contents.customerIDs, key: key, lines: lines(asOf), generation: generation,
+                scores.contents.customerIDs, key: key, lines: lines(asOf: asOf),
+                generation: generation,
                 self)
         } catch {
             report("the products of customers are not kept: \(error)")
@@ -111,16 +112,12 @@ extension Workspace {
         do throws(EngineError) {
             try SegmentCache.write(
                 scoring.segmentNumbers, of: customerIDs,
-                key: try featureCacheKey(threadCount: scoring.threadCount), lines: lines(asOf),
+                key: try featureCacheKey(threadCount: scoring.threadCount),
+                lines: lines(asOf: asOf),
                 into: folder)
         } catch {
             report("the segments are not kept: \(error)")
         }
-    }
-
-    func lines(_ asOf: CalendarDay) -> FeatureCache.Lines {
-        FeatureCache.Lines(
-            asOf: asOf, purchases: manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) })
     }
 
     /// The features that the plan's segmentations and their latest models read, without those of
@@ -175,7 +172,8 @@ extension Workspace {
         let key = try featureCacheKey(threadCount: threadCount)
         do throws(CacheFlaw) {
             return try SegmentCache(
-                folder, key: key, goingOnTo: lines(asOf), threadCount: threadCount)
+                folder, key: key, goingOnTo: lines(asOf: asOf), ends: manifest.purchaseEnds,
+                threadCount: threadCount)
         } catch {
             report("segments of all customers: \(error.reason)")
             return nil

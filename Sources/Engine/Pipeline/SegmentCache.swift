@@ -17,7 +17,7 @@ struct SegmentCache {
 
     struct Card: Codable {
         var key: FeatureCache.Key
-        var purchases: [FeatureCache.Key.Segment]
+        var end: Manifest.DeliveryMark
         var asOf: String
         var models: [ModelReference]
         /// Distances may differ in their last bits between instruction sets.
@@ -30,26 +30,32 @@ struct SegmentCache {
     let models: [ModelReference]
     private let segments: [MappedArray<Int32>]
 
-    /// - Parameter now: lines that the segments of now are of.
+    /// - Parameters:
+    ///   - now: lines that the segments of now are of.
+    ///   - ends: of the segments of lines.
     /// - Throws: why it is of no use.
-    init?(
+    init(
         _ folder: String, key: FeatureCache.Key, goingOnTo now: FeatureCache.Lines,
-        threadCount: Int
+        ends: [Manifest.DeliveryMark], threadCount: Int
     ) throws(CacheFlaw) {
         let path = "\(folder)/\(Self.path)"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        guard FileManager.default.fileExists(atPath: path) else { throw .none }
         do throws(StoreError) {
             let file = try ArrayFile(path: path, verifiesArrays: false)
-            try file.verify(file.names, threadCount: threadCount)
             guard file.kind == Self.kind,
                 let card = try? JSONDecoder().decode(Card.self, from: Data(file.card)),
-                let asOf = CalendarDay(parsing: card.asOf),
-                let ids = try FeatureCache.idColumn(file)
+                let asOf = CalendarDay(parsing: card.asOf)
             else { throw .notAStoreFile(path: path, expected: "a file of segments") }
-            lines = FeatureCache.Lines(asOf: asOf, purchases: card.purchases)
-            guard card.key == key, card.kernels == Self.kernels, lines.goOn(to: now) else {
+            lines = FeatureCache.Lines(asOf: asOf, end: card.end)
+            guard card.key == key, card.kernels == Self.kernels, ends.contains(card.end),
+                lines.goOn(to: now)
+            else {
                 throw .invalidInput(
-                    path: path, reason: "it is of other lines, another plan or machine")
+                    path: path, reason: "it is of other or later lines, another plan or machine")
+            }
+            try file.verify(file.names, threadCount: threadCount)
+            guard let ids = try FeatureCache.idColumn(file) else {
+                throw .invalidInput(path: path, reason: "the ids do not fit")
             }
             var segments: [MappedArray<Int32>] = []
             for index in card.models.indices {
@@ -95,7 +101,7 @@ struct SegmentCache {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys]
             let card = Card(
-                key: key, purchases: lines.purchases, asOf: lines.asOf.description,
+                key: key, end: lines.end, asOf: lines.asOf.description,
                 models: segments.map(\.model), kernels: kernels)
             guard let bytes = try? encoder.encode(card) else {
                 throw .invalidInput(path: path, reason: "its card cannot be written as JSON")

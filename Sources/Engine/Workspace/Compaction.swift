@@ -62,20 +62,25 @@ package enum Compaction {
 extension Workspace {
     /// Merges small segments of purchase lines, where there are many, as one commit of its own: a
     /// crash leaves the state before or after. The merged files stay until `prune`, for readers that
-    /// have them open.
+    /// have them open. Caches are of use as before.
     /// - Returns: nil where there is nothing to merge.
     package func compact(
         memory: IngestMemory, threadCount: Int, report: (String) -> Void = { _ in }
     ) throws(EngineError) -> CompactionSummary? {
         let segments = manifest.purchaseSegments
         guard segments.count >= Compaction.fewest else { return nil }
+        let ends = manifest.purchaseEnds
+        let cached = FeatureCache.ends(ofCachesIn: folder)
+        var cachedCount = 0
         var kinds: [String] = []
-        for segment in segments {
+        for (segment, end) in zip(segments, ends) {
             let path = "\(folder)/\(segment.file)"
             let reader = try mapErrors(EngineError.store) { () throws(StoreError) in
                 try SegmentReader(path: path)
             }
-            kinds.append(reader.schema.map(\.name).joined(separator: " "))
+            kinds.append("\(cachedCount) \(reader.schema.map(\.name).joined(separator: " "))")
+            // What a cache knows is told apart from what is new to it by segments.
+            if cached.contains(end) { cachedCount += 1 }
         }
         let ranges = Compaction.ranges(lineCounts: segments.map(\.rowCount), kinds: kinds)
         if ranges.isEmpty { return nil }
@@ -98,7 +103,8 @@ extension Workspace {
                             file: file, rowCount: merged.rowCount, byteCount: merged.byteCount,
                             checksum: merged.checksum,
                             firstTime: parts.compactMap(\.firstTime).min(),
-                            lastTime: parts.compactMap(\.lastTime).max())
+                            lastTime: parts.compactMap(\.lastTime).max(),
+                            end: ends[range.upperBound - 1])
                     ])
                 summary.lineCount += lineCount
             }

@@ -39,8 +39,8 @@ enum FeatureCache {
         }
 
         /// Raised with every change of what a feature means.
-        var version = 1
-        var timeZone: String
+        var version = 2
+        var timeZone: TimeZoneKey
         var grossMarginRate: Double
         /// The columns that purchase lines have.
         var lineColumns: Int
@@ -56,7 +56,7 @@ enum FeatureCache {
         }
 
         var key: Key
-        var purchases: [Key.Segment]
+        var end: Manifest.DeliveryMark
         var asOf: String
         var columns: [Column]
         var shareNames: [String]
@@ -69,14 +69,14 @@ enum FeatureCache {
         var base: UInt32?
     }
 
-    /// Lines that something is computed from: by a day, those of some segments.
+    /// Lines of a workspace that something is computed from: by a day, those of some deliveries.
     struct Lines: Equatable {
         var asOf: CalendarDay
-        var purchases: [Key.Segment]
+        var end: Manifest.DeliveryMark
 
-        /// Whether nothing but what has come since sets `later` apart.
+        /// Whether nothing but what has come since sets `later` apart, lines of the same workspace.
         func goOn(to later: Lines) -> Bool {
-            asOf <= later.asOf && later.purchases.starts(with: purchases)
+            asOf <= later.asOf && end.count <= later.end.count
         }
     }
 
@@ -87,6 +87,8 @@ enum FeatureCache {
         var changed: FeatureState?
         /// What `state` is of.
         let lines: Lines
+        /// What `changed` is of; `lines` without it.
+        var last: Lines
         fileprivate let file: ArrayFile
         fileprivate let card: Card
         /// The unique purchase histories of the customers with an order, and how many have each: a
@@ -115,28 +117,40 @@ enum FeatureCache {
     }
 
     /// Reads the files.
-    /// - Returns: nil where there are none. The columns of all customers are not verified.
+    /// - Parameter ends: of the segments of now.
+    /// - Returns: what they hold; the columns of all customers are not verified.
     /// - Throws: why they are of no use.
     static func read(
-        _ folder: String, key: Key, purchases: [Key.Segment], threadCount: Int
-    ) throws(CacheFlaw) -> Contents? {
+        _ folder: String, key: Key, ends: [Manifest.DeliveryMark], threadCount: Int
+    ) throws(CacheFlaw) -> Contents {
         let path = "\(folder)/\(path)"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        guard FileManager.default.fileExists(atPath: path) else { throw .none }
         do throws(StoreError) {
-            var all = try contents(
-                path, key, purchases, verifiesColumns: false, threadCount: threadCount)
-            // One that belongs to an earlier file of all customers was left by a crash.
+            let file = try ArrayFile(path: path, verifiesArrays: false)
+            let card = try card(file, key)
+            var changes: (file: ArrayFile, card: Card)?
             let changedPath = "\(folder)/\(changedPath)"
-            if FileManager.default.fileExists(atPath: changedPath),
-                try card(ArrayFile(path: changedPath, verifiesArrays: false)).base == all.base
-            {
-                let changed = try contents(
-                    changedPath, key, purchases, verifiesColumns: true, threadCount: threadCount)
-                guard all.lines.goOn(to: changed.lines), changed.state.names == all.state.names
+            if FileManager.default.fileExists(atPath: changedPath) {
+                let file = try ArrayFile(path: changedPath, verifiesArrays: false)
+                changes = (file, try Self.card(file, key))
+            }
+            // One that belongs to an earlier file of all customers was left by a crash.
+            if changes?.card.base != file.contentChecksum { changes = nil }
+            guard let index = ends.firstIndex(of: changes?.card.end ?? card.end) else {
+                throw .invalidInput(path: path, reason: "it is of other lines")
+            }
+            try file.verify(
+                file.names.filter { !$0.hasPrefix("feature.") && !$0.hasPrefix("valid.") },
+                threadCount: threadCount)
+            var all = try contents(file, card, segmentCount: index + 1, threadCount)
+            if let (file, card) = changes {
+                try file.verify(file.names, threadCount: threadCount)
+                let changed = try contents(file, card, segmentCount: index + 1, threadCount)
+                guard all.lines.goOn(to: changed.lines), changed.state.hasNames(of: all.state)
                 else {
                     throw .invalidInput(path: changedPath, reason: "it is of other features")
                 }
-                all.changed = changed.state
+                (all.changed, all.last) = (changed.state, changed.lines)
                 (all.collapsed, all.survey) = (changed.collapsed, changed.survey)
             }
             return all
@@ -145,31 +159,34 @@ enum FeatureCache {
         }
     }
 
-    private static func card(_ file: ArrayFile) throws(StoreError) -> Card {
+    /// The card of a file, looked at before anything else of it.
+    private static func card(_ file: ArrayFile, _ key: Key) throws(StoreError) -> Card {
         guard file.kind == kind,
             let card = try? JSONDecoder().decode(Card.self, from: Data(file.card))
         else { throw .notAStoreFile(path: file.path, expected: "a file of features") }
+        guard card.key == key else {
+            throw .invalidInput(path: file.path, reason: "it is of another plan or other products")
+        }
         return card
     }
 
-    private static func contents(
-        _ path: String, _ key: Key, _ purchases: [Key.Segment], verifiesColumns: Bool,
-        threadCount: Int
-    ) throws(StoreError) -> Contents {
-        let file = try ArrayFile(path: path, verifiesArrays: false)
-        let card = try card(file)
-        guard card.key == key, purchases.starts(with: card.purchases) else {
-            throw .invalidInput(path: path, reason: "it is of other lines or another plan")
+    /// Where the lines end that the caches of a workspace are of.
+    static func ends(ofCachesIn folder: String) -> Set<Manifest.DeliveryMark> {
+        struct Card: Decodable { var end: Manifest.DeliveryMark }
+        var ends: Set<Manifest.DeliveryMark> = []
+        for path in [path, changedPath, SegmentCache.path, AffinityCache.path] {
+            // One that is damaged is of no use anyway.
+            if let file = try? ArrayFile(path: "\(folder)/\(path)", verifiesArrays: false),
+                let card = try? JSONDecoder().decode(Card.self, from: Data(file.card))
+            {
+                ends.insert(card.end)
+            }
         }
-        try file.verify(
-            file.names.filter { name in
-                verifiesColumns || !name.hasPrefix("feature.") && !name.hasPrefix("valid.")
-            }, threadCount: threadCount)
-        return try contents(file, card, threadCount)
+        return ends
     }
 
     private static func contents(
-        _ file: ArrayFile, _ card: Card, _ threadCount: Int
+        _ file: ArrayFile, _ card: Card, segmentCount: Int, _ threadCount: Int
     ) throws(StoreError) -> Contents {
         func flawed(_ reason: String) -> StoreError {
             .invalidInput(path: file.path, reason: reason)
@@ -211,18 +228,19 @@ enum FeatureCache {
             asOf: asOf, customerIDs: ids, history: history, names: card.columns.map(\.name),
             shareNames: card.shareNames, convention: card.convention
         ) { [columns] in columns[$0].column }
+        let lines = Lines(asOf: asOf, end: card.end)
         return Contents(
-            state: state, lines: Lines(asOf: asOf, purchases: card.purchases), file: file,
-            card: card, collapsed: try collapsed(file),
+            state: state, lines: lines, last: lines, file: file, card: card,
+            collapsed: try collapsed(file),
             survey: SegmentedHistory.EarlierSurvey(
-                totals: totals, segmentCount: card.purchases.count, asOf: asOf))
+                totals: totals, segmentCount: segmentCount, asOf: asOf))
     }
 
     /// Writes a file; the one before is replaced.
     /// - Parameter base: as in the card.
     static func write(
         _ table: FeatureTable, _ scan: FeatureScan, _ survey: SurveyTotals,
-        _ collapsed: CollapsedHistory?, base: UInt32?, key: Key, purchases: [Key.Segment],
+        _ collapsed: CollapsedHistory?, base: UInt32?, key: Key, end: Manifest.DeliveryMark,
         into folder: String
     ) throws(StoreError) {
         let path = "\(folder)/\(base == nil ? path : changedPath)"
@@ -238,7 +256,7 @@ enum FeatureCache {
             columns.append(Card.Column(name: column.name, unit: column.unit, flags: number))
         }
         let card = Card(
-            key: key, purchases: purchases, asOf: table.asOf.description, columns: columns,
+            key: key, end: end, asOf: table.asOf.description, columns: columns,
             shareNames: scan.shareNames, convention: table.convention, lines: survey.lines.lines,
             purchaseLines: survey.lines.purchases, textColumns: survey.texts.keys.sorted(),
             base: base)
@@ -353,6 +371,8 @@ enum FeatureCache {
 /// Why a cache is of no use.
 struct CacheFlaw: Error, Equatable {
     let reason: String
+
+    static let none = CacheFlaw(reason: "none are kept")
 }
 
 /// The elements of a mapped array, whose own memory is given back.
@@ -380,5 +400,16 @@ private struct StateColumn: Sendable {
         FeatureColumn(
             name: name, unit: unit, values: elements(values),
             valid: flags.map { $0.toArray().map { $0 != 0 } })
+    }
+}
+
+/// The time zone that something was computed in: its rules too, which the system may change.
+struct TimeZoneKey: Codable, Equatable {
+    var name: String
+    var rules: UInt64
+
+    init(_ clock: LocalClock) {
+        name = clock.timeZoneName
+        rules = StableHash.hash(clock.rules.map { "\($0)" }.joined(separator: " ").utf8)
     }
 }

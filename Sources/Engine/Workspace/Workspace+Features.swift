@@ -50,8 +50,8 @@ extension Workspace {
         // Before the new one is made: there may be no room for two.
         loadedFeatures = nil
         let attributes = try customerAttributes(for: names)
-        var cached = usesCache ? try cachedFeatures(threadCount: threadCount, report) : nil
-        if let last = cached?.survey.asOf, asOf < last { cached = nil }
+        let cached =
+            usesCache ? try cachedFeatures(asOf, threadCount: threadCount, report) : nil
         let survey = try survey(
             asOf: asOf, goingOnFrom: cached?.survey, threadCount: threadCount)
         func scan(_ names: Set<String>?) throws(EngineError) -> FeatureScan {
@@ -63,12 +63,16 @@ extension Workspace {
             }
         }
         let all = try scan(names)
-        if let cached, all.canCarry(cached.state), cached.changed.map(all.canCarry) ?? true {
-            let some = try narrowed(cached.lines).map(scan) ?? all
-            if let features = try carriedFeatures(
-                cached, all, some, attributes, survey.totals, threadCount, report)
-            {
-                return features
+        if let cached {
+            if all.canCarry(cached.state), cached.changed.map(all.canCarry) ?? true {
+                let some = try narrowed(cached.lines).map(scan) ?? all
+                if let features = try carriedFeatures(
+                    cached, all, some, attributes, survey.totals, threadCount, report)
+                {
+                    return features
+                }
+            } else {
+                report("computing all features: those kept have other columns")
             }
         }
         let rows = try surveyedHistory(threadCount: threadCount).featureRows(all)
@@ -103,7 +107,7 @@ extension Workspace {
         }
         let keepsAll =
             changed.count > cached.state.rowCount / FeatureCache.changedShare
-            || cached.state.names != all.featureNames
+            || !cached.state.hasNames(all.featureNames)
         let columns = keepsAll ? all : some
         do throws(CacheFlaw) {
             try cached.verify(columns.featureNames, threadCount: threadCount)
@@ -117,8 +121,7 @@ extension Workspace {
         report("\(rows.count - freshCount) of \(rows.count) customers as they were on \(last.asOf)")
         let table = try table(of: consume rows, columns, attributes, threadCount)
         let changedTable = try self.table(of: consume changed, all, nil, threadCount)
-        let isSame =
-            last.asOf == table.asOf && last.segmentCount == manifest.purchaseSegments.count
+        let isSame = cached.last == lines(asOf: table.asOf)
         var collapsed = isSame ? cached.collapsed : nil
         if keepsAll {
             collapsed = collapsed ?? (try? CollapsedHistory(table.history))
@@ -127,10 +130,8 @@ extension Workspace {
             keep(changedTable, all, survey, nil, changedSince: cached.base, report)
         }
         if let collapsed { loadedCollapsed = (featureKey(table.asOf), collapsed) }
-        var since = lines(last.asOf)
-        since.purchases.removeLast(since.purchases.count - last.segmentCount)
         return DayFeatures(
-            table: table, changed: changedTable, purchases: purchases.map { (since, $0) })
+            table: table, changed: changedTable, purchases: purchases.map { (cached.last, $0) })
     }
 
     private func table(
@@ -150,16 +151,18 @@ extension Workspace {
         }
     }
 
-    /// The features kept of an earlier day; nil where there are none of use.
+    /// The features kept of this or an earlier day; nil where there are none of use.
     private func cachedFeatures(
-        threadCount: Int, _ report: (String) -> Void
+        _ asOf: CalendarDay, threadCount: Int, _ report: (String) -> Void
     ) throws(EngineError) -> FeatureCache.Contents? {
         let key = try featureCacheKey(threadCount: threadCount)
         do throws(CacheFlaw) {
-            return try FeatureCache.read(
-                folder, key: key,
-                purchases: manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) },
-                threadCount: threadCount)
+            let kept = try FeatureCache.read(
+                folder, key: key, ends: manifest.purchaseEnds, threadCount: threadCount)
+            guard kept.last.asOf <= asOf else {
+                throw CacheFlaw(reason: "those kept are of \(kept.last.asOf), a later day")
+            }
+            return kept
         } catch {
             report("computing all features: \(error.reason)")
             return nil
@@ -179,8 +182,7 @@ extension Workspace {
             try mapErrors(EngineError.store) { () throws(StoreError) in
                 try FeatureCache.write(
                     table, scan, survey, collapsed, base: base, key: key,
-                    purchases: manifest.purchaseSegments.map { FeatureCache.Key.Segment($0) },
-                    into: folder)
+                    end: lines(asOf: scan.asOf).end, into: folder)
             }
             // Those who have changed since an earlier one are of no more use.
             if base == nil {
@@ -193,9 +195,14 @@ extension Workspace {
 
     func featureCacheKey(threadCount: Int) throws(EngineError) -> FeatureCache.Key {
         FeatureCache.Key(
-            timeZone: plan.timeZone, grossMarginRate: plan.grossMarginRate,
+            timeZone: TimeZoneKey(plan.clock), grossMarginRate: plan.grossMarginRate,
             lineColumns: try segmentedHistory(threadCount: threadCount).columns.rawValue,
             products: manifest.productSegments.map { FeatureCache.Key.Segment($0) })
+    }
+
+    /// The lines of now, by a day.
+    func lines(asOf: CalendarDay) -> FeatureCache.Lines {
+        FeatureCache.Lines(asOf: asOf, end: manifest.purchaseEnds.last ?? .start)
     }
 
     /// The unique purchase histories of a day's features, where these are known.
