@@ -61,23 +61,43 @@ package struct CarriedRows: Sendable, Equatable {
 
     /// Both ascending and of one kind; an id of both is taken from `fresh`.
     package init(_ earlier: IDColumn, replacedBy fresh: IDColumn) {
-        var sources: [Int] = []
-        sources.reserveLargePages(earlier.count + fresh.count)
-        var (old, new) = (0, 0)
-        while old < earlier.count, new < fresh.count {
-            if earlier.precedes(old, fresh, new) {
-                sources.append(old)
-                old += 1
-            } else {
-                if !fresh.precedes(new, earlier, old) { old += 1 }
-                sources.append(~new)
-                new += 1
+        switch (earlier, fresh) {
+        case (.integers(let a), .integers(let b)):
+            sources = Self.sources(a.count, b.count) {
+                a[$0] < b[$1]
+            } follows: {
+                a[$0] > b[$1]
+            }
+        default:
+            sources = Self.sources(earlier.count, fresh.count) {
+                earlier.precedes($0, fresh, $1)
+            } follows: {
+                fresh.precedes($1, earlier, $0)
             }
         }
-        sources += old..<earlier.count
-        sources += (new..<fresh.count).lazy.map { ~$0 }
-        self.sources = sources
         carriedCount = sources.count - fresh.count
+    }
+
+    /// - Parameters:
+    ///   - precedes: whether an earlier id is before a fresh one. `follows`: behind.
+    @inline(__always)
+    private static func sources(
+        _ earlierCount: Int, _ freshCount: Int, precedes: (_ old: Int, _ new: Int) -> Bool,
+        follows: (_ old: Int, _ new: Int) -> Bool
+    ) -> [Int] {
+        var sources: [Int] = []
+        sources.reserveLargePages(earlierCount + freshCount)
+        var old = 0
+        for new in 0..<freshCount {
+            while old < earlierCount, precedes(old, new) {
+                sources.append(old)
+                old += 1
+            }
+            if old < earlierCount, !follows(old, new) { old += 1 }
+            sources.append(~new)
+        }
+        for old in old..<earlierCount { sources.append(old) }
+        return sources
     }
 
     /// A value a row of the later day; `older` makes that of a carried row from its place in the

@@ -211,8 +211,8 @@ import Testing
         }
     }
 
-    @Test func refusedColumns() {
-        var writer = ArrayFileWriter(kind: "k")
+    @Test func refusedColumns() throws {
+        let folder = try TemporaryFolder()
         func column(_ id: UInt16, _ name: String, _ values: [Double]) -> StripColumn {
             StripColumn(id: id, name: name, unit: "1", values: .float64(values))
         }
@@ -221,8 +221,11 @@ import Testing
             [column(1, "a", [1]), column(1, "b", [1])], [column(1, "a", [1]), column(2, "a", [1])],
         ] {
             #expect(throws: StoreError.self) {
+                var writer = ArrayFileWriter(kind: "k")
                 try RowStrip.add(status: [0], columns: columns, to: &writer)
+                try writer.write(to: folder.file("a"))
             }
+            #expect(folder.names == [])
         }
     }
 }

@@ -37,6 +37,23 @@ package struct ArrayFileWriter: Sendable {
             Entry(name: name, type: type, shape: shape, contents: TypedBytes(values: bytes)))
     }
 
+    /// Adds an array of words that is made while it is written, some rows at a time: there is never
+    /// more of it in memory.
+    /// - Parameter make: gets the words of some rows, zeros, and fills them in.
+    package mutating func add(
+        _ name: String, rowCount: Int, wordsPerRow: Int,
+        make:
+            @escaping @Sendable (
+                _ rows: Range<Int>, _ words: inout MutableSpan<UInt64>
+            ) throws(StoreError) -> Void
+    ) {
+        entries.append(
+            Entry(
+                name: name, type: .uint64, shape: [rowCount, wordsPerRow],
+                contents: WordsInTheMaking(
+                    rowCount: rowCount, wordsPerRow: wordsPerRow, make: make)))
+    }
+
     /// Writes the file; it becomes visible whole (`AtomicFile`).
     /// - Parameters:
     ///   - syncs: false for a file that can be made anew (`AtomicFile.commitWithoutSync`).
@@ -47,15 +64,16 @@ package struct ArrayFileWriter: Sendable {
         to path: String, syncs: Bool = true, isProvisional: Bool = false
     ) throws(StoreError) -> (byteCount: Int, checksum: UInt32) {
         try validate(path)
-        let checksums = entries.map(\.contents.checksum)
-        let header = makeHeader(checksums)
         let file = try AtomicFile(path: path)
-        try file.write(header.bytes)
-        for (entry, checksum) in zip(entries, checksums) {
+        try file.reserveHead(byteCount: headerByteCount)
+        var checksums: [UInt32] = []
+        for entry in entries {
             try pad(file)
-            try entry.contents.write(to: file, checksum: checksum)
+            checksums.append(try entry.contents.write(to: file))
         }
         try pad(file)
+        // It holds the checksums, each of which is known once its array is written.
+        try file.writeHead(makeHeader(checksums).bytes)
         let result = (file.byteCount, file.checksum)
         if syncs {
             try file.commit(isProvisional: isProvisional)
@@ -70,11 +88,13 @@ package struct ArrayFileWriter: Sendable {
         try file.write([UInt8](repeating: 0, count: count))
     }
 
+    private var headerByteCount: Int {
+        ArrayFile.fixedHeaderByteCount + entries.count * ArrayFile.entryByteCount
+            + kind.utf8.count + card.count + entries.reduce(0) { $0 + $1.name.utf8.count }
+    }
+
     private func makeHeader(_ checksums: [UInt32]) -> ByteWriter {
         let names = entries.map { Array($0.name.utf8) }
-        let headerByteCount =
-            ArrayFile.fixedHeaderByteCount + entries.count * ArrayFile.entryByteCount
-            + kind.utf8.count + card.count + names.reduce(0) { $0 + $1.count }
         var offsets: [Int] = []
         var end = headerByteCount.roundedUp(to: ArrayFile.alignment)
         for entry in entries {
@@ -144,16 +164,59 @@ package struct ArrayFileWriter: Sendable {
 /// Hides the element type of an array that waits to be written, so that it need not be copied.
 private protocol ArrayBytes: Sendable {
     var byteCount: Int { get }
-    var checksum: UInt32 { get }
-    func write(to file: AtomicFile, checksum: UInt32) throws(StoreError)
+    /// - Returns: the checksum of the bytes.
+    func write(to file: AtomicFile) throws(StoreError) -> UInt32
 }
+
+/// Bytes that are written at a time, few enough to be in the cache still when the system copies them.
+private let pieceByteCount = 256 << 10
 
 private struct TypedBytes<T: ArrayElement>: ArrayBytes {
     let values: [T]
 
     var byteCount: Int { values.count * MemoryLayout<T>.stride }
-    var checksum: UInt32 { CRC32C.checksum(values.span.bytes) }
-    func write(to file: AtomicFile, checksum: UInt32) throws(StoreError) {
-        try file.write(values.span.bytes, checksum: checksum)
+
+    func write(to file: AtomicFile) throws(StoreError) -> UInt32 {
+        var crc = CRC32C()
+        let bytes = values.span.bytes
+        for start in stride(from: 0, to: byteCount, by: pieceByteCount) {
+            let end = min(byteCount, start + pieceByteCount)
+            try crc.write(bytes.extracting(start..<end), to: file)
+        }
+        return crc.value
+    }
+}
+
+private struct WordsInTheMaking: ArrayBytes {
+    let rowCount: Int
+    let wordsPerRow: Int
+    let make: @Sendable (Range<Int>, inout MutableSpan<UInt64>) throws(StoreError) -> Void
+
+    var byteCount: Int { rowCount * wordsPerRow * 8 }
+
+    func write(to file: AtomicFile) throws(StoreError) -> UInt32 {
+        var crc = CRC32C()
+        let pieceRowCount = max(1, pieceByteCount / (8 * wordsPerRow))
+        var piece: [UInt64] = []
+        for start in stride(from: 0, to: rowCount, by: pieceRowCount) {
+            let rows = start..<min(rowCount, start + pieceRowCount)
+            piece.removeAll(keepingCapacity: true)
+            piece.append(contentsOf: repeatElement(0, count: rows.count * wordsPerRow))
+            var words = piece.mutableSpan
+            try make(rows, &words)
+            let bytes = piece.span.bytes
+            try crc.write(bytes, to: file)
+        }
+        return crc.value
+    }
+}
+
+extension CRC32C {
+    /// Writes bytes and adds them, which are read once for both checksums.
+    fileprivate mutating func write(_ bytes: RawSpan, to file: AtomicFile) throws(StoreError) {
+        var own = CRC32C()
+        own.add(bytes)
+        try file.write(bytes, checksum: own.value)
+        add(count: bytes.byteCount, withChecksum: own.value)
     }
 }

@@ -132,9 +132,15 @@ extension IDIndex {
         _ ids: [Int64], _ slotCount: Int, _ hash: KeyedHash, _ prefix: String
     ) throws(StoreError) -> [UInt64] {
         var slots = emptySlots(slotCount)
-        for (row, id) in ids.enumerated() {
-            let word = UInt64(bitPattern: id)
-            var slot = home(hash.hash(id), slotCount)
+        var homes = SlotsAhead()
+        for next in 0..<ids.count + SlotsAhead.lag {
+            if next < ids.count {
+                homes.expect(home(hash.hash(ids[next]), slotCount), of: next, in: slots)
+            }
+            let row = next - SlotsAhead.lag
+            if row < 0 { continue }
+            let word = UInt64(bitPattern: ids[row])
+            var slot = homes[row]
             while slots[2 * slot + 1] != .max {
                 if slots[2 * slot] == word { throw repeated(slots[2 * slot + 1], row, prefix) }
                 slot = slot + 1 == slotCount ? 0 : slot + 1

@@ -104,23 +104,6 @@ package struct StripColumn: Sendable {
             case .int64: .int64
             }
         }
-
-        func bits(_ row: Int) -> UInt64 {
-            switch self {
-            case .float32(let values): UInt64(values[row].bitPattern)
-            case .float64(let values): values[row].bitPattern
-            case .int32(let values): UInt64(UInt32(bitPattern: values[row]))
-            case .int64(let values): UInt64(bitPattern: values[row])
-            }
-        }
-
-        func isFinite(_ row: Int) -> Bool {
-            switch self {
-            case .float32(let values): values[row].isFinite
-            case .float64(let values): values[row].isFinite
-            case .int32, .int64: true
-            }
-        }
     }
 
     package let id: UInt16
@@ -142,8 +125,8 @@ package struct StripColumn: Sendable {
 extension RowStrip {
     /// Adds the arrays of a strip to a file that is being built.
     /// - Parameter status: a status a row; its count is the row count.
-    /// - Throws: `invalidInput` where counts differ, an id or name repeats, or a value is not
-    ///   finite: a score is a finite number or absent.
+    /// - Throws: `invalidInput` where counts differ or an id or name repeats; the writer will where a
+    ///   value is not finite: a score is a finite number or absent.
     @discardableResult
     package static func add(
         status: [UInt8], columns: [StripColumn], to writer: inout ArrayFileWriter,
@@ -163,42 +146,69 @@ extension RowStrip {
             throw .invalidInput(path: prefix, reason: "the schema cannot be written as JSON")
         }
         writer.add("\(prefix).schema", json)
-        writer.add(
-            "\(prefix).records", try makeWords(status, columns, schema, prefix),
-            shape: [status.count, schema.stride / 8])
-        return schema
-    }
-
-    private static func makeWords(
-        _ status: [UInt8], _ columns: [StripColumn], _ schema: RowStripSchema, _ prefix: String
-    ) throws(StoreError) -> [UInt64] {
         let wordsPerRow = schema.stride / 8
-        var words: [UInt64] = parallelArray(
-            count: status.count * wordsPerRow, chunkRows: 1 << 20, threadCount: 1
-        ) { _, slice in
-            for word in slice.indices { slice[word] = 0 }
-        }
-        for row in status.indices {
-            words[row * wordsPerRow + schema.validityWordCount] = UInt64(status[row])
-        }
-        // Blocks of rows keep the records in cache while all columns are scattered into them.
-        for start in stride(from: 0, to: status.count, by: 1_024) {
+        writer.add("\(prefix).records", rowCount: status.count, wordsPerRow: wordsPerRow) {
+            (rows, words) throws(StoreError) in
+            for row in rows {
+                words[(row - rows.lowerBound) * wordsPerRow + schema.validityWordCount] =
+                    UInt64(status[row])
+            }
             for (index, column) in columns.enumerated() {
-                let offset = schema.fields[index].offset
-                let shift = UInt64((offset & 4) * 8)
-                for row in start..<min(start + 1_024, status.count)
-                where column.validity?[row] ?? true {
-                    guard column.values.isFinite(row) else {
-                        throw .invalidInput(
-                            path: prefix,
-                            reason: "field \(column.name) is not finite in row \(row)")
-                    }
-                    let base = row * wordsPerRow
-                    words[base + (index >> 6)] |= 1 << UInt64(index & 63)
-                    words[base + (offset >> 3)] |= column.values.bits(row) << shift
+                let field = RecordField(
+                    index: index, offset: schema.fields[index].offset, wordsPerRow: wordsPerRow)
+                guard field.put(column, rows, into: &words) else {
+                    throw .invalidInput(
+                        path: prefix, reason: "field \(column.name) has a value that is not finite")
                 }
             }
         }
-        return words
+        return schema
+    }
+}
+
+/// Where a column goes in the records of some rows.
+private struct RecordField {
+    let index: Int
+    let offset: Int
+    let wordsPerRow: Int
+
+    /// - Parameter words: of the rows alone; zeros where the field is.
+    /// - Returns: whether all values are finite.
+    func put(
+        _ column: StripColumn, _ rows: Range<Int>, into words: inout MutableSpan<UInt64>
+    ) -> Bool {
+        switch column.values {
+        case .float32(let values):
+            put(values, column.validity, rows, &words) {
+                ($0.isFinite, UInt64($0.bitPattern))
+            }
+        case .float64(let values):
+            put(values, column.validity, rows, &words) { ($0.isFinite, $0.bitPattern) }
+        case .int32(let values):
+            put(values, column.validity, rows, &words) { (true, UInt64(UInt32(bitPattern: $0))) }
+        case .int64(let values):
+            put(values, column.validity, rows, &words) { (true, UInt64(bitPattern: $0)) }
+        }
+    }
+
+    @inline(__always)
+    private func put<Value>(
+        _ values: [Value], _ validity: [Bool]?, _ rows: Range<Int>,
+        _ words: inout MutableSpan<UInt64>, _ bits: (Value) -> (isFinite: Bool, bits: UInt64)
+    ) -> Bool {
+        let flag = 1 << UInt64(index & 63) as UInt64
+        let shift = UInt64((offset & 4) * 8)
+        var isFinite = true
+        var base = 0
+        for row in rows {
+            if validity?[row] ?? true {
+                let value = bits(values[row])
+                isFinite = isFinite && value.isFinite
+                words[base + (index >> 6)] |= flag
+                words[base + (offset >> 3)] |= value.bits << shift
+            }
+            base += wordsPerRow
+        }
+        return isFinite
     }
 }

@@ -192,6 +192,23 @@ extension IDTable {
     }
 }
 
+/// The slots in which a table that is being built looks for room next, asked for before their turn.
+struct SlotsAhead {
+    /// How many ids lie between asking and looking.
+    static let lag = 16
+    private var homes = InlineArray<32, Int>(repeating: 0)
+
+    subscript(row: Int) -> Int { homes[row & (ringCount - 1)] }
+
+    /// - Parameter slots: two words each.
+    mutating func expect(_ slot: Int, of row: Int, in slots: [UInt64]) {
+        homes[row & (ringCount - 1)] = slot
+        slots.withUnsafeBufferPointer { slots in
+            if let base = slots.baseAddress { patron_prefetch_first(base + 2 * slot) }
+        }
+    }
+}
+
 extension IDIndex {
     /// Lends the table, which stays mapped for the length of the call.
     @inline(__always)

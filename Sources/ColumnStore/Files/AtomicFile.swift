@@ -24,6 +24,7 @@ package final class AtomicFile {
     /// Whether the temporary file is still there, and this value's to remove.
     private var isPending = true
     private var crc = CRC32C()
+    private var headByteCount = 0
     /// Bytes that wait until there are enough for one call of the system.
     private var waiting: [UInt8] = []
     private static let writeByteCount = 1 << 20
@@ -96,6 +97,32 @@ package final class AtomicFile {
             crc.add(bytes)
         }
         byteCount += bytes.byteCount
+    }
+
+    /// Leaves room at the start of the file for bytes that follow from those after them. Call before
+    /// any `write`, and `writeHead` after the last.
+    func reserveHead(byteCount: Int) throws(StoreError) {
+        precondition(self.byteCount == 0, "the head of a file comes first")
+        try requireOpen()
+        try retryingInterrupts("lseek", path) { lseek(descriptor, off_t(byteCount), SEEK_SET) }
+        (headByteCount, self.byteCount) = (byteCount, byteCount)
+        (givenByteCount, startedByteCount) = (byteCount, byteCount)
+    }
+
+    /// Writes the bytes that room was left for.
+    func writeHead(_ bytes: [UInt8]) throws(StoreError) {
+        precondition(bytes.count == headByteCount, "as many bytes as room was left for")
+        try writeWaiting()
+        do throws(StoreError) {
+            try writeAll(bytes.span.bytes, to: descriptor, at: 0, path: path)
+        } catch {
+            abandon()
+            throw error
+        }
+        var whole = CRC32C()
+        whole.add(bytes)
+        whole.add(count: byteCount - headByteCount, withChecksum: crc.value)
+        crc = whole
     }
 
     private func requireOpen() throws(StoreError) {

@@ -5,13 +5,20 @@ import Darwin
 #endif
 
 /// Writes all bytes, in as many calls as the system wants.
-func writeAll(_ bytes: RawSpan, to descriptor: Int32, path: String) throws(StoreError) {
+/// - Parameter place: where in the file; where the last write ended if nil.
+func writeAll(
+    _ bytes: RawSpan, to descriptor: Int32, at place: Int? = nil, path: String
+) throws(StoreError) {
     var offset = 0
     while offset < bytes.byteCount {
         // The pointer lives only within the closure; offset < byteCount.
         offset += try retryingInterrupts("write", path) {
             bytes.withUnsafeBytes { buffer in
-                write(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
+                let (start, count) = (
+                    buffer.baseAddress.map { $0 + offset }, buffer.count - offset
+                )
+                guard let place else { return write(descriptor, start, count) }
+                return pwrite(descriptor, start, count, off_t(place + offset))
             }
         }
     }

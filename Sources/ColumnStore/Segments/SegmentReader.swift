@@ -108,6 +108,51 @@ package struct SegmentReader: Sendable {
         return Column(name: schema.name, data: data, validity: validity.rows)
     }
 
+    /// Some rows of consecutive blocks of an int64 column; a row without a value holds 0. Blocks with
+    /// none of them are not read, and of the others there is never more than one in memory.
+    /// - Parameter rows: ascending, counted from the first of the blocks.
+    package func integers(
+        _ column: Int, blocks: Range<Int>, rows: [Range<Int>]
+    ) throws(StoreError) -> [Int64] {
+        try some(rows, of: blocks) { (block, validity) throws(StoreError) in
+            try fixed(column, block..<block + 1, &validity)
+        }
+    }
+
+    /// The same of a float32 column.
+    package func floats(
+        _ column: Int, blocks: Range<Int>, rows: [Range<Int>]
+    ) throws(StoreError) -> [Float] {
+        try some(rows, of: blocks) { (block, validity) throws(StoreError) in
+            try fixed(column, block..<block + 1, &validity)
+        }
+    }
+
+    private func some<Value>(
+        _ rows: [Range<Int>], of blocks: Range<Int>,
+        decode: (_ block: Int, inout Validity) throws(StoreError) -> [Value]
+    ) throws(StoreError) -> [Value] {
+        var result: [Value] = []
+        result.reserveCapacity(rows.reduce(0) { $0 + $1.count })
+        // A row without a value holds 0 anyway.
+        var validity = Validity(isNeeded: false)
+        var next = 0
+        for block in blocks {
+            let first = (block - blocks.lowerBound) * Limits.blockRowCount
+            let end = first + self.rows(ofBlock: block).count
+            guard next < rows.count, rows[next].lowerBound < end else { continue }
+            let values = try decode(block, &validity)
+            while next < rows.count, rows[next].lowerBound < end {
+                let part = rows[next].clamped(to: first..<end)
+                result += values[part.lowerBound - first..<part.upperBound - first]
+                // The rest of the range is in the next block.
+                if rows[next].upperBound > end { break }
+                next += 1
+            }
+        }
+        return result
+    }
+
     /// Decodes every chunk and throws the results away.
     package func verify() throws(StoreError) {
         for block in 0..<blockCount {

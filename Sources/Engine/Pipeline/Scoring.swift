@@ -333,7 +333,8 @@ struct Scoring {
                     months: fitted.simpleDurationMonths),
                 try fitted.tiers.tiers(
                     observedAgeDays: data.observedAgeDays,
-                    daysSinceLastPurchase: data.daysSinceLastPurchase, status: data.status)
+                    daysSinceLastPurchase: data.daysSinceLastPurchase, status: data.status,
+                    threadCount: threadCount)
             )
         }
         append(

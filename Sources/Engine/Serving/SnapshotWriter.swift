@@ -1,6 +1,7 @@
 import ColumnStore
 import Foundation
 import Numerical
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -95,30 +96,28 @@ package enum SnapshotWriter {
         _ contents: consuming SnapshotContents, scores: ScoreFile?, into folder: String,
         _ threadCount: Int
     ) throws(StoreError) {
-        var affinityFiles: [SnapshotDescriptor.File] = []
         let productCount = contents.affinity?.productIDs.count ?? 0
-        if let affinity = contents.affinity {
-            affinityFiles = try AffinityFile.write(affinity, into: folder)
-        }
-        // Before the records are made: together they would take the most memory of a scoring.
+        // Its memory is free once it is written.
+        let affinity = Mutex(contents.affinity)
         contents.affinity = nil
         let rest = contents
-        // Two files that each take one thread about as long.
+        // Two parts that each take one thread about as long.
         let written = parallelMap(count: 2, chunkSize: 1, threadCount: min(2, threadCount)) {
-            index, _ -> Result<SnapshotDescriptor.File?, StoreError> in
+            index, _ -> Result<[SnapshotDescriptor.File], StoreError> in
             do throws(StoreError) {
-                if index == 0 { return .success(try writeLookup(rest, into: folder)) }
+                if index == 0 { return .success([try writeLookup(rest, into: folder)]) }
+                var files: [SnapshotDescriptor.File] = []
+                if let affinity = affinity.withLock({ $0.take() }) {
+                    files = try AffinityFile.write(affinity, into: folder)
+                }
                 try scores?.writeSegment(to: "\(folder)/\(ScoreFile.name)")
-                return .success(nil)
+                return .success(files)
             } catch {
                 return .failure(error)
             }
         }
         var files: [SnapshotDescriptor.File] = []
-        for file in written {
-            if let file = try file.get() { files.append(file) }
-        }
-        files += affinityFiles
+        for part in written { files += try part.get() }
         files.append(try write(json: rest.segments, as: segmentsName, into: folder))
         let descriptor = SnapshotDescriptor(
             generation: rest.generation, asOf: rest.asOf, currency: rest.currency,

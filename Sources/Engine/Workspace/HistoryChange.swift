@@ -14,16 +14,16 @@ package struct HistoryChange: Sendable {
     }
 
     /// The customers of each part, by row, who have a line in some part that is new or in a window.
-    /// - Parameter parts: lines with times.
+    /// - Parameter parts: lines with times, where there are windows.
     func changedCustomers(of parts: [SegmentLines]) -> [[Int]] {
-        let own = parts.map { part in
-            part.isNew
-                ? Array(0..<part.customerIDs.count)
-                : (0..<part.customerIDs.count).filter { row in
-                    part.lines(ofCustomer: row).contains { line in
-                        windows.contains { $0.contains(part.times[line]) }
-                    }
+        let own = parts.map { part -> [Int] in
+            if part.isNew { return Array(0..<part.customerIDs.count) }
+            if windows.isEmpty { return [] }
+            return (0..<part.customerIDs.count).filter { row in
+                part.lines(ofCustomer: row).contains { line in
+                    windows.contains { $0.contains(part.times[line]) }
                 }
+            }
         }
         return parts.indices.map { index in
             var rows = own[index]

@@ -137,6 +137,15 @@ struct PurchaseSegment: Sendable {
         return text
     }
 
+    /// A column of lines.
+    private func integers(
+        _ position: Int, of lines: SegmentLines
+    ) throws(StoreError) -> [Int64] {
+        lines.areWhole
+            ? try integers(position, lines.blocks)
+            : try reader.integers(position, blocks: lines.blocks, rows: lines.rows)
+    }
+
     private func integers(_ position: Int, _ blocks: Range<Int>) throws(StoreError) -> [Int64] {
         guard case .int64(let values) = try reader.column(position, blocks: blocks).data else {
             throw .missingPart(path: reader.path, part: "a column of integers")
@@ -183,17 +192,17 @@ struct PurchaseSegment: Sendable {
             case .coded(let ids): lines = try SegmentLines(ids, lower, upper, bounds, reader.path)
             default: throw .missingPart(path: reader.path, part: "column customer")
             }
-            lines.blocks = blocks
+            lines.lie(in: blocks, rowCount: ids.count)
             return lines.count > 0 ? lines : nil
         }
     }
 
     /// The times of lines.
     func decodeTimes(of lines: inout SegmentLines) throws(EngineError) {
-        lines.times = lines.kept(
-            try mapErrors(EngineError.store) { () throws(StoreError) in
-                try times(lines.blocks)
-            })
+        let found = lines
+        lines.times = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try integers(time, of: found)
+        }
     }
 
     /// The columns of lines; their blocks are not read again.
@@ -203,7 +212,7 @@ struct PurchaseSegment: Sendable {
         defer { reader.forget(blocks: lines.blocks) }
         if lines.times.isEmpty { try decodeTimes(of: &lines) }
         do throws(StoreError) {
-            try decode(lines.blocks, wanted, into: &lines)
+            try decodeColumns(wanted, into: &lines)
         } catch {
             throw .store(error)
         }
@@ -220,26 +229,33 @@ struct PurchaseSegment: Sendable {
         }
     }
 
-    private func decode(
-        _ blocks: Range<Int>, _ wanted: LineColumns, into lines: inout SegmentLines
+    private func decodeColumns(
+        _ wanted: LineColumns, into lines: inout SegmentLines
     ) throws(StoreError) {
-        lines.amounts = lines.kept(try amounts(blocks))
+        let blocks = lines.blocks
+        lines.amounts = try integers(amount, of: lines)
         if wanted.contains(.margins), let position = positions[LineColumns.margins.rawValue] {
-            lines.margins = lines.kept(try integers(position, blocks))
+            lines.margins = try integers(position, of: lines)
         }
         if wanted.contains(.quantities), let position = positions[LineColumns.quantities.rawValue] {
-            guard case .float32(let values) = try reader.column(position, blocks: blocks).data
-            else { throw .missingPart(path: reader.path, part: "column quantity") }
-            lines.quantities = lines.kept(values)
+            lines.quantities =
+                lines.areWhole
+                ? try floats(position, blocks)
+                : try reader.floats(position, blocks: blocks, rows: lines.rows)
         }
         if wanted.contains(.orders), let position = positions[LineColumns.orders.rawValue] {
             lines.takeOrders(try reader.codedBlocks(position, blocks))
         }
         for column in LineColumns.codedTexts where wanted.contains(column) {
-            guard let text = try texts(column, blocks) else { continue }
-            lines.texts[column.rawValue] = CodedText(
-                codes: lines.kept(text.codes), values: text.values)
+            guard let position = positions[column.rawValue] else { continue }
+            lines.takeTexts(try reader.codedBlocks(position, blocks), of: column)
         }
+    }
+
+    private func floats(_ position: Int, _ blocks: Range<Int>) throws(StoreError) -> [Float] {
+        guard case .float32(let values) = try reader.column(position, blocks: blocks).data
+        else { throw .missingPart(path: reader.path, part: "column quantity") }
+        return values
     }
 }
 
@@ -255,8 +271,9 @@ struct SegmentLines: Sendable {
     private(set) var lineOffsets: [Int]
     /// Which rows of the blocks they are, ascending.
     private(set) var rows: [Range<Int>]
-    /// The blocks of the segment that they are in.
-    fileprivate(set) var blocks = 0..<0
+    /// The blocks of the segment that they are in, and how many rows these have.
+    private(set) var blocks = 0..<0
+    private var blockRowCount = 0
     /// Whether all their customers have changed.
     var isNew = false
     var times: [Int64] = []
@@ -270,6 +287,13 @@ struct SegmentLines: Sendable {
     var count: Int { lineOffsets[lineOffsets.count - 1] }
 
     func lines(ofCustomer row: Int) -> Range<Int> { lineOffsets[row]..<lineOffsets[row + 1] }
+
+    /// Whether they are all rows of their blocks.
+    fileprivate var areWhole: Bool { rows.count == 1 && rows[0].count == blockRowCount }
+
+    fileprivate mutating func lie(in blocks: Range<Int>, rowCount: Int) {
+        (self.blocks, blockRowCount) = (blocks, rowCount)
+    }
 
     init(
         _ ids: [Int64], _ lower: Int?, _ upper: Int?, _ bounds: IDColumn, _ path: String
@@ -331,6 +355,46 @@ struct SegmentLines: Sendable {
             orders.append(block.values)
         }
         orders.codes.reserveCapacity(count)
+        forEachRun { block, rows in
+            let (base, codes) = (bases[block], blocks[block].codes)
+            for row in rows {
+                let code = codes[row]
+                orders.codes.append(code == CodedText.missing ? code : base + code)
+            }
+        }
+        self.orders = orders
+    }
+
+    /// Gives equal texts of several blocks one code: those of these lines alone.
+    fileprivate mutating func takeTexts(_ blocks: [CodedText], of column: LineColumns) {
+        var interner = TextInterner()
+        var codes: [UInt32] = []
+        codes.reserveCapacity(count)
+        var numbers: [UInt32] = []
+        var last: Int?
+        forEachRun { block, rows in
+            let text = blocks[block]
+            if block != last {
+                numbers = [UInt32](repeating: CodedText.missing, count: text.values.count)
+                last = block
+            }
+            for row in rows {
+                let code = text.codes[row]
+                guard code != CodedText.missing else {
+                    codes.append(code)
+                    continue
+                }
+                if numbers[Int(code)] == CodedText.missing {
+                    numbers[Int(code)] = interner.number(of: text.values, Int(code))
+                }
+                codes.append(numbers[Int(code)])
+            }
+        }
+        texts[column.rawValue] = CodedText(codes: codes, values: interner.texts)
+    }
+
+    /// Calls `body` with the rows of the lines within one block after the other.
+    private func forEachRun(_ body: (_ block: Int, _ rows: Range<Int>) -> Void) {
         for part in rows {
             var row = part.lowerBound
             while row < part.upperBound {
@@ -338,19 +402,13 @@ struct SegmentLines: Sendable {
                 let block = row / Limits.blockRowCount
                 let first = block * Limits.blockRowCount
                 let end = min(part.upperBound, first + Limits.blockRowCount)
-                let base = bases[block]
-                let codes = blocks[block].codes
-                for row in row..<end {
-                    let code = codes[row - first]
-                    orders.codes.append(code == CodedText.missing ? code : base + code)
-                }
+                body(block, row - first..<end - first)
                 row = end
             }
         }
-        self.orders = orders
     }
 
-    /// Leaves the lines of some customers alone. Columns but times must not be decoded yet.
+    /// Leaves the lines of some customers alone. Columns but times must not be decoded yet, times may.
     /// - Parameter kept: rows of `customerIDs`, ascending.
     mutating func keep(customers kept: [Int]) {
         precondition(rows.count == 1 && amounts.isEmpty, "lines as their customers were found")
@@ -361,7 +419,7 @@ struct SegmentLines: Sendable {
         var keptTimes: [Int64] = []
         for row in kept {
             let lines = lines(ofCustomer: row)
-            keptTimes += times[lines]
+            if !times.isEmpty { keptTimes += times[lines] }
             offsets.append(offsets[offsets.count - 1] + lines.count)
             let start = base + lines.lowerBound
             if let last = parts.last, last.upperBound == start {
@@ -372,15 +430,6 @@ struct SegmentLines: Sendable {
         }
         (times, rows, lineOffsets) = (keptTimes, parts, offsets)
         customerIDs = customerIDs.gather(kept)
-    }
-
-    /// These lines' part of a column of all rows of their blocks.
-    fileprivate func kept<Value>(_ values: [Value]) -> [Value] {
-        if rows.count == 1, rows[0].count == values.count { return values }
-        var result: [Value] = []
-        result.reserveCapacity(count)
-        for part in rows { result += values[part] }
-        return result
     }
 
     private static func unordered(_ path: String) -> StoreError {

@@ -121,7 +121,7 @@ package struct SegmentedHistory: Sendable {
                 from: index > 0 ? index - 1 : nil, upTo: index < splits.count ? index : nil,
                 of: splits)
             guard var lines else { continue }
-            if change != nil { try segment.decodeTimes(of: &lines) }
+            if let change, !change.windows.isEmpty { try segment.decodeTimes(of: &lines) }
             lines.isNew = position >= change?.segmentCount ?? 0
             found.insert((segment, lines), at: 0)
         }

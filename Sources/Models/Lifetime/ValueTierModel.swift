@@ -1,3 +1,5 @@
+import Numerical
+
 /// Four value tiers on the plane of longevity (observed age) × days since the last purchase.
 ///
 /// The plane is cut into cells; a cell's value is the mean predicted lifetime value of its
@@ -121,16 +123,23 @@ package struct ValueTierModel: Codable, Equatable, Sendable {
     /// Tiers of many customers; 0 where the status is not 0.
     /// - Throws: `countMismatch`.
     package func tiers(
-        observedAgeDays: [Int32], daysSinceLastPurchase: [Int32], status: [UInt8]? = nil
+        observedAgeDays: [Int32], daysSinceLastPurchase: [Int32], status: [UInt8]? = nil,
+        threadCount: Int = 1
     ) throws(ModelError) -> [UInt8] {
         try requireCount(
             daysSinceLastPurchase.count, observedAgeDays.count, "days since last purchase")
         if let status { try requireCount(status.count, observedAgeDays.count, "statuses") }
-        return observedAgeDays.indices.map { row in
-            guard status?[row] ?? 0 == 0 else { return 0 }
-            return tier(
-                observedAgeDays: observedAgeDays[row],
-                daysSinceLastPurchase: daysSinceLastPurchase[row])
+        return parallelArray(
+            count: observedAgeDays.count, chunkRows: 1 << 16, threadCount: threadCount
+        ) { rows, slice in
+            for row in rows {
+                let isOK = status?[row] ?? 0 == 0
+                slice[row - rows.lowerBound] =
+                    isOK
+                    ? tier(
+                        observedAgeDays: observedAgeDays[row],
+                        daysSinceLastPurchase: daysSinceLastPurchase[row]) : 0
+            }
         }
     }
 
