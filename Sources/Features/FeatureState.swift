@@ -38,13 +38,15 @@ package struct FeatureState: Sendable {
 
     package var rowCount: Int { customerIDs.count }
 
-    /// Whether the features are those of another state, in its order.
-    package func hasNames(of other: FeatureState) -> Bool { hasNames(other.names) }
-
+    /// Whether the features are those of these names, in any order: shares come by how frequent their
+    /// values are, which any new line may change.
     package func hasNames(_ others: [String]) -> Bool {
-        names.elementsEqual(others) { $0.isSame(as: $1) }
+        names.count == others.count && byteSet(names) == byteSet(others)
     }
 }
+
+/// Names as their bytes.
+private func byteSet(_ names: [String]) -> Set<[UInt8]> { Set(names.map { Array($0.utf8) }) }
 
 extension String {
     /// Whether the bytes are the same. `==` takes texts for equal that are two values of a column,
@@ -144,9 +146,8 @@ extension FeatureScan {
     /// same columns, in any order. Shares of a text column's values are the same columns only
     /// where the same values are among the most frequent.
     package func canCarry(_ state: FeatureState) -> Bool {
-        func bytes(_ names: [String]) -> Set<[UInt8]> { Set(names.map { Array($0.utf8) }) }
-        return state.asOf <= asOf && bytes(state.names).isSuperset(of: bytes(featureNames))
-            && bytes(state.shareNames) == bytes(shareNames)
+        state.asOf <= asOf && byteSet(state.names).isSuperset(of: byteSet(featureNames))
+            && byteSet(state.shareNames) == byteSet(shareNames)
     }
 
     /// Lines that a customer must not have for the row of an earlier day to be carried on: those

@@ -211,6 +211,46 @@ private let fewSizes = [1, 2, 3, 8, 63, 64, 65, 16_385]
         #expect(ids.indices.allSatisfy { coded[$0] == (validity[$0] ? texts[$0] : nil) })
     }
 
+    /// Ranges that start, end and lie anywhere in blocks, with neighbours that touch.
+    @Test(arguments: [1, 2, 3] as [UInt64]) func someRows(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let count = 3 * Limits.blockRowCount + random.below(500)
+        let validity = seed == 2 ? (0..<count).map { $0 % 5 != 0 } : nil
+        let numbers = (0..<count).map { Int64($0 * 7 % 1_000) }
+        let folder = try TemporaryFolder()
+        let writer = try SegmentWriter(
+            path: folder.file("a.seg"),
+            schema: [
+                ColumnSchema(name: "i", type: .int64), ColumnSchema(name: "f", type: .float32),
+            ])
+        try writer.append([
+            Column(name: "i", data: .int64(numbers), validity: validity),
+            Column(name: "f", data: .float32(numbers.map { Float($0) / 2 }), validity: validity),
+        ])
+        _ = try writer.finish()
+        let reader = try SegmentReader(path: folder.file("a.seg"))
+        for blocks in [0..<4, 1..<3, 2..<2, 3..<4] {
+            let first = blocks.lowerBound * Limits.blockRowCount
+            let end = min(count, blocks.upperBound * Limits.blockRowCount) - first
+            var rows: [Range<Int>] = []
+            var place = random.below(2) * random.below(20_000)
+            while place < end {
+                let next = min(end, place + 1 + random.below(random.below(3) == 0 ? 20_000 : 40))
+                rows.append(place..<next)
+                place = next + random.below(2) * random.below(9_000)
+            }
+            for rows in [rows, [], [0..<max(0, end)]] {
+                let wanted = rows.joined().map { row -> Int64 in
+                    validity?[first + row] ?? true ? numbers[first + row] : 0
+                }
+                #expect(try reader.integers(0, blocks: blocks, rows: rows) == wanted)
+                #expect(
+                    try reader.floats(1, blocks: blocks, rows: rows)
+                        == wanted.map { Float($0) / 2 })
+            }
+        }
+    }
+
     @Test func zoneMaps() throws {
         let values = (0..<40_000).map { Int64($0) - 20_000 }
         let reader = try roundTrip(.int64(values), validity: values.map { $0 % 2 == 0 })

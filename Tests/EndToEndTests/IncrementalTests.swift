@@ -311,6 +311,38 @@ import Units
         }
     }
 
+    /// The most frequent category is another one after a delivery, and so the order of the shares: no
+    /// reason to write those of all customers anew.
+    @Test func anotherOrderOfSharesKeepsTheCache() throws {
+        try withLife(Life(seed: 71, shift: 0)) { folder, asOf, _, _ in
+            func names(_ table: FeatureTable) -> [String] {
+                table.columns.map(\.name).filter { $0.hasPrefix("categoryShare") }
+            }
+            _ = try open(folder, "ws", .writing).train(asOf: asOf, threadCount: 2)
+            try scoreAndCompare(folder, asOf, generation: 1)
+            let before = names(try open(folder).features(asOf: asOf, threadCount: 2))
+            var text = Self.header
+            for line in 0..<600 {
+                text += "7,\(asOf)T10:00:00Z,5.5,1,1,x\(line),p1,c\(line % 2 * 3 + 1),,web\n"
+            }
+            let path = try folder.write(text, as: "more.csv")
+            _ = try open(folder, "ws", .writing).ingest(IngestFiles(purchases: [path]))
+            func number() throws -> Int? {
+                let attributes = try FileManager.default.attributesOfItem(
+                    atPath: folder.sub("ws/cache/features.arr"))
+                return attributes[.systemFileNumber] as? Int
+            }
+            let file = try number()
+            let reports = try scoreAndCompare(folder, asOf, generation: 2)
+            #expect(!reports.contains { $0.hasPrefix("computing all") }, "\(reports)")
+            #expect(try number() == file)
+            let after = names(try open(folder).features(asOf: asOf, threadCount: 2))
+            #expect(after != before && Set(after) == Set(before), "\(before) \(after)")
+            // From the changed ones, whose order is another than that of all.
+            try scoreAndCompare(folder, asOf + 1, generation: 3)
+        }
+    }
+
     /// Few customers change with each of these deliveries, until together they are many.
     @Test(arguments: [0, 1], [false, true])
     func scoresGoOnFromDeliveryToDelivery(shift: Int, textIDs: Bool) throws {

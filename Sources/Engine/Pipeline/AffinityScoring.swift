@@ -47,6 +47,21 @@ struct TopProductRows: Sendable {
         return item < 0 ? nil : item
     }
 
+    /// The products at one place of some customers as codes, missing where there is none.
+    func codes(_ customers: Range<Int>, place: Int) -> [UInt32] {
+        func codes(_ base: Span<Int32>) -> [UInt32] {
+            customers.map { customer in
+                let row = places.map { Int($0[customer]) } ?? customer
+                let index = row * width + place
+                let item = index < base.count ? base[index] : items[index - base.count]
+                return item < 0 ? CodedText.missing : UInt32(item)
+            }
+        }
+        if let base { return base.withSpan { codes($0) } }
+        let none: [Int32] = []
+        return codes(none.span)
+    }
+
     /// Items of the customer that has most.
     var largestCount: Int {
         var largest = 0

@@ -19,7 +19,7 @@ struct ScoreFile: Sendable {
 
     /// Columns `id`, `status`, the scores by name, and `top_product_1` … with their scores. Written
     /// batch by batch: beside the scores there is never more than one batch.
-    func writeSegment(to path: String) throws(StoreError) {
+    func writeSegment(to path: String, threadCount: Int) throws(StoreError) {
         let rowCount = contents.customerIDs.count
         let places = topProducts.largestCount
         let units = Dictionary(
@@ -27,7 +27,7 @@ struct ScoreFile: Sendable {
         let schema = columns(0..<0, places: places).map {
             ColumnSchema(name: $0.name, type: $0.data.type, unit: units[$0.name] ?? "")
         }
-        let writer = try SegmentWriter(path: path, schema: schema)
+        let writer = try SegmentWriter(path: path, schema: schema, threadCount: threadCount)
         for start in stride(from: 0, to: rowCount, by: Self.batchRowCount) {
             let rows = start..<min(rowCount, start + Self.batchRowCount)
             try writer.append(columns(rows, places: places))
@@ -54,13 +54,9 @@ struct ScoreFile: Sendable {
         }
         if let products {
             for place in 0..<places {
-                let codes = rows.map { row in
-                    topProducts[row, place].map { UInt32($0) } ?? CodedText.missing
-                }
-                columns.append(
-                    Column(
-                        name: "top_product_\(place + 1)",
-                        data: .coded(CodedText(codes: codes, values: products))))
+                let text = CodedText(
+                    codes: topProducts.codes(rows, place: place), values: products)
+                columns.append(Column(name: "top_product_\(place + 1)", data: .coded(text)))
             }
         }
         return columns

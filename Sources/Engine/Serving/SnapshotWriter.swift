@@ -110,7 +110,8 @@ package enum SnapshotWriter {
                 if let affinity = affinity.withLock({ $0.take() }) {
                     files = try AffinityFile.write(affinity, into: folder)
                 }
-                try scores?.writeSegment(to: "\(folder)/\(ScoreFile.name)")
+                try scores?.writeSegment(
+                    to: "\(folder)/\(ScoreFile.name)", threadCount: threadCount)
                 return .success(files)
             } catch {
                 return .failure(error)

@@ -146,7 +146,7 @@ enum FeatureCache {
             if let (file, card) = changes {
                 try file.verify(file.names, threadCount: threadCount)
                 let changed = try contents(file, card, segmentCount: index + 1, threadCount)
-                guard all.lines.goOn(to: changed.lines), changed.state.hasNames(of: all.state)
+                guard all.lines.goOn(to: changed.lines), changed.state.hasNames(all.state.names)
                 else {
                     throw .invalidInput(path: changedPath, reason: "it is of other features")
                 }
