@@ -101,7 +101,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ] + nio),
-        module("Lab", ["ByteCoding", "CLZ4", "ColumnStore", "Models", "Numerical"]),
+        module("Lab", ["ByteCoding", "CLZ4", "ColumnStore", "Models", "Numerical", "Units"]),
         module("PatronClient", ["ByteCoding", "Wire"] + nio, strict: true),
         .executableTarget(
             name: "patron",

@@ -138,7 +138,7 @@ import Units
             try BGNBD.fit(
                 CollapsedHistory(
                     repeatPurchaseCount: x, ageAtLastPurchaseDays: tx, observedAgeDays: age),
-                BGNBD.Parameters(threadCount: threadCount))
+                PurchaseFitParameters(threadCount: threadCount))
         }
         var parameters = LifetimeScores.Parameters()
         parameters.horizon = Horizon(try number(arguments[2]), .week)

@@ -24,6 +24,10 @@ package struct NumPyOutput {
         try fill(values.span.bytes, .float32, shape)
     }
 
+    package func fill(_ values: [Double], shape: [Int]) throws(LabError) {
+        try fill(values.span.bytes, .float64, shape)
+    }
+
     package func fill(_ values: [Int32], shape: [Int]) throws(LabError) {
         try fill(values.span.bytes, .int32, shape)
     }
@@ -36,7 +40,7 @@ package struct NumPyOutput {
     }
 
     package func write(_ values: [Double], shape: [Int]) throws(LabError) {
-        try fill(values.span.bytes, .float64, shape)
+        try fill(values, shape: shape)
         try Self.publish([self])
     }
 

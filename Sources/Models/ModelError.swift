@@ -15,6 +15,8 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     case notIdentified(model: String, reason: String)
     /// The normal equations of a row have no unique solution.
     case singularSystem(what: String, row: Int)
+    /// A setting names a parameter that the model does not have.
+    case unknownParameter(model: String, parameter: String, known: [String])
     /// More classes than rows that single precision can tell apart.
     case tooFewDistinctRows(model: String, actual: Int, needed: Int)
     /// More classes than rows.
@@ -47,6 +49,8 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
             \(what): the normal equations of row \(row) are singular; use a regularization \
             above 0 or fewer factors
             """
+        case .unknownParameter(let model, let parameter, let known):
+            "\(model) has no parameter \(parameter); it has: \(known.joined(separator: ", "))"
         case .tooFewDistinctRows(let model, let actual, let needed):
             """
             \(model): \(needed) classes need as many different rows, single precision can tell only \

@@ -136,7 +136,7 @@ extension ModelCard {
             return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
                 + number("inertia", 1) + ", " + number("iterations", 0)
         default:
-            let names = ["r", "alpha", "a", "b", "p", "q", "v"].filter {
+            let names = ["r", "alpha", "a", "b", "s", "beta", "p", "q", "v"].filter {
                 diagnostics[$0] != nil
             }
             return names.map { number($0, 5) }.joined(separator: ", ") + ", "

@@ -30,6 +30,14 @@ struct LabCommandTests {
         try save([1, 0, 0, 1, 1, 1], [3, 2], "users.npy")
         try save([1, 2, 3, 4, 5, 6, 7, 8], [4, 2], "items.npy")
         try folder.write("not an array at all", as: "text.npy")
+        // Repeat purchases, days from the first to the last one, and observed days.
+        let customers = 0..<200
+        let counts = customers.map { Int32($0 % 5 == 0 ? 0 : $0 % 7) }
+        try save(counts, "x1.npy")
+        try save(customers.map { counts[$0] == 0 ? 0 : Int32(20 + $0 * 11 % 160) }, "tx1.npy")
+        try save(customers.map { Int32(200 + $0 % 90) }, "t1.npy")
+        try NumPyOutput(folder.sub("m1.npy")).write(
+            customers.map { counts[$0] == 0 ? 0 : 10 + Double($0 * 7 % 40) }, shape: [200])
     }
 
     private let kMeans = "lab kmeans --iterations 5 --clusters"
@@ -57,6 +65,13 @@ struct LabCommandTests {
                     indptr.npy --exclude-indices indices.npy --ids ids.npy --scores s.npy
                     """,
                     ["seconds", "users_per_second"]
+                ),
+                (
+                    """
+                    lab clv --model paretonbd --x x1.npy --tx tx1.npy --T t1.npy --m m1.npy \
+                    --predictions p.npy
+                    """,
+                    ["parameters", "standard_errors", "log_likelihood", "score_seconds"]
                 ),
             ]
             for (command, keys) in cases {
@@ -109,6 +124,10 @@ struct LabCommandTests {
                 (als + " indptr.npy --item-init users.npy", 65, "[4, 2]"),
                 ("lab topn --users users.npy --items x.npy --count 0", 64, "--count"),
                 ("lab topn --users users.npy --items data.npy", 65, "axes"),
+                ("lab clv --x x1.npy --tx t1.npy --T tx1.npy", 65, "row 0"),
+                ("lab clv --x x1.npy --tx indices.npy --T t1.npy", 65, "customers"),
+                ("lab clv --x x1.npy --tx tx1.npy --T t1.npy --horizon never", 64, "52w"),
+                ("lab clv --model gamma --x x1.npy --tx tx1.npy --T t1.npy", 64, "paretonbd"),
                 (
                     "lab topn --users users.npy --items items.npy --exclude-indptr indptr.npy", 64,
                     "--exclude-indices"

@@ -202,7 +202,7 @@ private func problems(_ text: String) -> [PlanError.Problem] {
                 "segmentations: {a: {features: [revenue], scaling: zscore}}", .unknownValue, 7, 51,
                 "did you mean `zScore`?"
             ),
-            ("lifetime: {model: paretonbd}", .unknownValue, 7, 19, "bgnbd"),
+            ("lifetime: {model: weibull}", .unknownValue, 7, 19, "bgnbd"),
             ("lifetime: {horizon: soon}", .wrongType, 7, 21, "52w"),
             ("lifetime: {horizon: 0w}", .outOfRange, 7, 21, "100 years"),
             ("lifetime: {horizon: 101m, basis: sales}", .unknownValue, 7, 34, "margin, revenue"),

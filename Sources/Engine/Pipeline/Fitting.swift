@@ -6,7 +6,7 @@ package import Units
 
 /// The lifetime models of one training: what `lifetime` model files hold.
 package struct LifetimeModels: Codable, Sendable {
-    package var purchases: FittedBGNBD
+    package var purchases: FittedPurchaseModel
     /// Nil where too few customers bought twice to tell how order values differ; `valueMissing`
     /// says why. Lifetime value is then not served.
     package var orderValues: FittedGammaGamma?
@@ -128,8 +128,8 @@ struct ModelFitting {
         var unique = collapsed
         if unique == nil { unique = try CollapsedHistory(data) }
         guard let unique else { throw .noRows(model: "lifetime") }
-        let purchases = try BGNBD.fit(
-            unique, BGNBD.Parameters(grid: plan.timeGrid, threadCount: threadCount))
+        let purchases = try plan.lifetime.model.fit(
+            unique, PurchaseFitParameters(grid: plan.timeGrid, threadCount: threadCount))
         var orderValues: FittedGammaGamma?
         var valueMissing: String?
         do throws(ModelError) {
@@ -271,14 +271,14 @@ extension CollapsedHistory {
 
 extension LifetimeScores {
     static func score(
-        _ data: CustomerHistory, purchases: FittedBGNBD, orderValues: FittedGammaGamma?,
+        _ data: CustomerHistory, purchases: FittedPurchaseModel, orderValues: FittedGammaGamma?,
         _ parameters: Parameters
     ) throws(ModelError) -> LifetimeScores {
         try score(
             repeatPurchaseCount: data.repeatPurchaseCount,
             ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
             observedAgeDays: data.observedAgeDays, meanOrderValue: data.meanOrderValue,
-            status: data.status, model: purchases, spend: orderValues, parameters)
+            status: data.status, model: purchases.model, spend: orderValues, parameters)
     }
 }
 

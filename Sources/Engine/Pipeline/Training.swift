@@ -85,7 +85,7 @@ extension Workspace {
     ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
         if name == "lifetime" {
             let models = try fitting.lifetime()
-            var card = card(name, version, "bgnbd+gammagamma", fitting)
+            var card = card(name, version, "\(plan.lifetime.model.rawValue)+gammagamma", fitting)
             card.describe(models)
             card.inputs = fitting.histograms(ModelFitting.lifetimeInputNames)
             return (card, try ModelStore.write(models, card: card, to: path))
@@ -199,19 +199,24 @@ extension ModelCard {
 
     fileprivate mutating func describe(_ models: LifetimeModels) {
         let fit = models.purchases
+        let model = fit.model
         diagnostics = [
-            "r": fit.r, "alpha": fit.alpha, "a": fit.a, "b": fit.b,
-            "logLikelihood": fit.diagnostics.logLikelihood ?? 0,
-            "gradientNorm": fit.diagnostics.gradientNorm,
+            "logLikelihood": model.diagnostics.logLikelihood ?? 0,
+            "akaike": fit.akaike ?? 0,
+            "gradientNorm": model.diagnostics.gradientNorm,
             "uniqueRowCount": Double(fit.uniqueRowCount),
             "repeatCustomerCount": Double(fit.repeatCustomerCount),
             "marginRate": models.marginRate,
         ]
-        for (name, error) in zip(["r", "alpha", "a", "b"], fit.diagnostics.standardErrors ?? []) {
-            diagnostics["standardError.\(name)"] = error
+        for (index, parameter) in model.parameters.enumerated() {
+            diagnostics[parameter.name] = parameter.value
+            if let error = model.diagnostics.standardErrors?[index] {
+                diagnostics["standardError.\(parameter.name)"] = error
+            }
         }
-        if !fit.diagnostics.isSound {
-            warnings.append("the BG/NBD fit is no strict optimum: treat its parameters with care")
+        if !model.diagnostics.isSound {
+            warnings.append(
+                "the \(model.name) fit is no strict optimum: treat its parameters with care")
         }
         if let spend = models.orderValues {
             diagnostics["p"] = spend.p

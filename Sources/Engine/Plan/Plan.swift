@@ -1,4 +1,5 @@
 package import Ingest
+package import Models
 package import Units
 
 /// Everything a team decides about its customers' scores: the contents of `patron.yaml`, defaults
@@ -138,17 +139,13 @@ extension Plan {
         }()
     }
 
-    package enum LifetimeModel: String, Sendable, CaseIterable {
-        case bgnbd
-    }
-
     /// What a customer's value is counted in.
     package enum ValueBasis: String, Sendable, CaseIterable {
         case margin, revenue
     }
 
     package struct Lifetime: Sendable, Equatable {
-        package var model = LifetimeModel.bgnbd
+        package var model = PurchaseModelKind.bgnbd
         /// How far ahead purchases and value are predicted; above 0, up to 100 years.
         package var horizon = Horizon(52, .week)
         package var basis = ValueBasis.margin

@@ -1,6 +1,7 @@
 import ByteCoding
 import Features
 import Ingest
+import Models
 import Units
 import Yams
 
@@ -287,7 +288,7 @@ struct PlanParser {
 
     private mutating func parseModels(of top: PlanReader.Section, into plan: inout Plan) {
         if let section = reader.section(top["lifetime"], keys: ["model", "horizon", "basis"]) {
-            if let model = reader.choice(section["model"], of: Plan.LifetimeModel.self) {
+            if let model = reader.choice(section["model"], of: PurchaseModelKind.self) {
                 plan.lifetime.model = model
             }
             if let horizon = reader.horizon(section["horizon"]) { plan.lifetime.horizon = horizon }

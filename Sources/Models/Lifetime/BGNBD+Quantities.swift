@@ -1,116 +1,131 @@
 import Foundation
 import Numerical
 
-/// What a customer who is alive on the as-of day will do. It depends on x and T only: when the
-/// last purchase was tells whether the customer is alive, nothing about the rate.
-package struct PurchaseOutlook: Sendable, Equatable {
-    /// Expected purchases in the horizon; at least 0.
-    package var expectedPurchases: Double
-    /// The same with each purchase at time s counting e^(−δ s); at most `expectedPurchases`.
-    package var discountedPurchases: Double
-
-    package init(expectedPurchases: Double, discountedPurchases: Double) {
-        self.expectedPurchases = expectedPurchases
-        self.discountedPurchases = discountedPurchases
+extension FittedBGNBD: PurchaseModel {
+    package var name: String { variant.name }
+    package var parameters: [(name: String, value: Double)] {
+        [("r", r), ("alpha", alpha), ("a", a), ("b", b)]
     }
-}
 
-extension FittedBGNBD {
-    /// The probability that the customer has not dropped out by the as-of day. 1 for x = 0: the
-    /// model lets nobody leave before a repeat purchase, which is why the churn number is
+    /// The probability that the customer has not dropped out by the as-of day. Under BG/NBD 1 for
+    /// x = 0: that model lets nobody leave before a repeat purchase, which is why the churn number is
     /// `1 − probabilityOfPurchase` and not this. In 0...1, never NaN.
-    /// - Parameters: as in `logLikelihood`; times in units of `grid`.
     package func probabilityAlive(x: Int, tx: Double, age: Double) -> Double {
         precondition(x >= 0 && tx >= 0 && tx <= age)
-        guard x > 0 else { return 1 }
+        let n = chanceCount(x)
+        guard n > 0 else { return 1 }
         let shape = r + Double(x)
-        let d = log(a / (b + Double(x - 1))) + shape * log((alpha + age) / (alpha + tx))
+        let d = log(a / (b + Double(n - 1))) + shape * log((alpha + age) / (alpha + tx))
         // exp overflows to infinity for customers long gone, and 1 / infinity is the right 0.
         return 1 / (1 + exp(d))
     }
 
-    /// Expected purchases in the next `horizon` units of the customer with this history.
-    /// Relative error about 1e-12 (see `DropoutQuadrature`). Finite, not negative.
-    package func expectedPurchases(
-        x: Int, tx: Double, age: Double, horizon: Double
-    ) -> Double {
-        probabilityAlive(x: x, tx: tx, age: age)
-            * aliveOutlook(x: x, age: age, horizon: horizon, discount: 0).expectedPurchases
+    package func aliveScorer(maximumAgeDays: Int) -> any AliveScorer {
+        Scorer(
+            r: r, a: a, b: b, earlierChances: Double(variant.earlierChances),
+            logAges: (0...maximumAgeDays).map { log(alpha + Double($0) / grid.days) })
     }
 
-    /// Expected purchases in the next `horizon`, each at time s ahead weighted by e^(−δ s).
-    /// - Parameter discount: δ a unit of `grid`, not negative.
-    package func discountedPurchases(
-        x: Int, tx: Double, age: Double, horizon: Double, discount: Double
-    ) -> Double {
-        probabilityAlive(x: x, tx: tx, age: age)
-            * aliveOutlook(x: x, age: age, horizon: horizon, discount: discount)
-            .discountedPurchases
-    }
+    private struct Scorer: AliveScorer {
+        let r: Double
+        let a: Double
+        let b: Double
+        let earlierChances: Double
+        /// ln(α + t) by whole days t.
+        let logAges: [Double]
 
-    /// The probability of at least one purchase in the next `horizon` units: the customer must be
-    /// alive, and while alive the first purchase is a Poisson event. In 0...1.
-    package func probabilityOfPurchase(
-        x: Int, tx: Double, age: Double, horizon: Double
-    ) -> Double {
-        precondition(horizon >= 0)
-        return probabilityAlive(x: x, tx: tx, age: age)
-            * alivePurchaseProbability(x: x, age: age, horizon: horizon)
-    }
-
-    /// The outlook of a living customer; see `PurchaseOutlook`.
-    package func aliveOutlook(
-        x: Int, age: Double, horizon: Double, discount: Double
-    ) -> PurchaseOutlook {
-        precondition(x >= 0 && age >= 0 && horizon >= 0 && discount >= 0)
-        return DropoutQuadrature(model: self, x: x).outlook(
-            age: alpha + age, horizon: horizon, discount: discount,
-            timeRule: DropoutQuadrature.timeRule(discountOverHorizon: discount * horizon))
-    }
-
-    /// 1 − ((α+T)/(α+T+t))^(r+x).
-    func alivePurchaseProbability(x: Int, age: Double, horizon: Double) -> Double {
-        -expm1(-(r + Double(x)) * log1p(horizon / (alpha + age)))
-    }
-
-    /// E[X(t)]: expected repeat purchases of a random customer in the `time` after the first.
-    package func expectedRepeatPurchases(time: Double) -> Double {
-        aliveOutlook(x: 0, age: 0, horizon: time, discount: 0).expectedPurchases
-    }
-
-    /// P(X(t) = count): the distribution of repeat purchases of a random customer in `time`.
-    /// Source: Fader, Hardie & Lee 2005, eq. 8.
-    package func probability(ofRepeatPurchases count: Int, time: Double) -> Double {
-        precondition(count >= 0 && time >= 0)
-        guard time > 0 else { return count == 0 ? 1 : 0 }
-        let logQ = -log1p(alpha / time)
-        let logZero = -r * log1p(time / alpha)
-        let ofR = GammaDifferences(argument: r, maximumCount: count)
-        func logNegativeBinomial(_ n: Int) -> Double {
-            ofR.value(n) - lnGamma(Double(n) + 1) + logZero + Double(n) * logQ
-        }
-        let logBeta =
-            GammaDifferences(argument: b, maximumCount: count).value(count)
-            - GammaDifferences(argument: a + b, maximumCount: count).value(count)
-        let alive = exp(logBeta + logNegativeBinomial(count))
-        guard count > 0 else { return alive }
-        // Dropped out at the count-th purchase: the Poisson part made at least that many.
-        var head = 0.0
-        for n in 0..<count { head += exp(logNegativeBinomial(n)) }
-        var tail = 1 - head
-        if head > 0.5 {
-            // The subtraction would lose digits: add up the rest, a falling geometric tail.
-            tail = 0
-            var n = count
-            var term = exp(logNegativeBinomial(n))
-            while n < count + 10_000_000 {
-                tail += term
-                let ratio = (r + Double(n)) / Double(n + 1) * exp(logQ)
-                term *= ratio
-                n += 1
-                if ratio < 1 && term < 1e-17 * tail * (1 - ratio) { break }
+        func fill(
+            _ result: inout MutableSpan<Double>, rows: Range<Int>, x: Span<Int32>,
+            tx: Span<Int32>, age: Span<Int32>, status: Span<UInt8>
+        ) {
+            let logAges = logAges.span
+            for (offset, row) in rows.enumerated() {
+                guard status[row] == 0 else {
+                    result[offset] = 0
+                    continue
+                }
+                let count = Double(x[row])
+                let chances = count + earlierChances
+                let d = (r + count) * (logAges[Int(age[row])] - logAges[Int(tx[row])])
+                // Odds a / (b+n−1) · e^d of having dropped out; none without a chance to.
+                result[offset] = chances > 0 ? 1 / (1 + a / (b + (chances - 1)) * exp(d)) : 1
             }
         }
-        return alive + exp(logBeta) * a / (b + Double(count - 1)) * tail
+    }
+
+    /// The drop-out probability of a living customer is Beta(a, b + n) after n chances, and what
+    /// follows is a BG/NBD customer's future.
+    package func living(x: Int, age: Double) -> FittedBGNBD {
+        FittedBGNBD(
+            r: r + Double(x), alpha: alpha + age, a: a, b: b + Double(chanceCount(x)), grid: grid)
+    }
+
+    private var quadrature: DropoutQuadrature {
+        DropoutQuadrature(alpha: a, beta: b + Double(chanceCount(0)), shape: r)
+    }
+
+    /// Relative error about 1e-12 (see `DropoutQuadrature`).
+    package func purchasesOfNew(horizon: Double) -> Double {
+        quadrature.outlook(
+            age: alpha, horizon: horizon, discount: 0
+        ).expected
+    }
+
+    package func discountedPurchasesOfNew(horizon: Double, discount: Double) -> Double {
+        quadrature.outlook(
+            age: alpha, horizon: horizon, discount: discount
+        ).discounted
+    }
+
+    /// 1 − (α/(α+t))^r: while alive the first purchase is a Poisson event.
+    package func purchaseProbabilityOfNew(horizon: Double) -> Double {
+        precondition(horizon >= 0)
+        return -expm1(-r * log1p(horizon / alpha))
+    }
+
+    package func survivalOfNew(time: Double) -> Double {
+        quadrature.survival(age: alpha, time: time)
+    }
+
+    /// Source: Fader, Hardie & Lee 2005, eq. 8.
+    package func probabilityOfNew(count: Int, horizon: Double) -> Double {
+        precondition(count >= 0 && horizon >= 0)
+        guard horizon > 0 else { return count == 0 ? 1 : 0 }
+        let b = b + Double(chanceCount(0))
+        let purchases = NegativeBinomial(shape: r, timeOverAlpha: horizon / alpha)
+        let logBeta = lnGammaDifference(b, count) - lnGammaDifference(a + b, count)
+        let alive = exp(logBeta + purchases.logProbability(count))
+        guard count > 0 else { return alive }
+        // Dropped out at the count-th purchase: the Poisson part made at least that many.
+        return alive + exp(logBeta) * a / (b + Double(count - 1)) * purchases.tail(from: count)
+    }
+
+    package func aliveOutlooks(
+        _ pairs: [(x: Int, ageDays: Int)], _ terms: OutlookTerms, threadCount: Int
+    ) -> [AliveOutlook] {
+        let counts = Array(Set(pairs.map(\.x))).sorted()
+        let rules = parallelMap(count: counts.count, chunkSize: 8, threadCount: threadCount) {
+            _, range in
+            range.map { index in
+                DropoutQuadrature(
+                    alpha: a, beta: b + Double(chanceCount(counts[index])),
+                    shape: r + Double(counts[index]))
+            }
+        }.flatMap { $0 }
+        let ruleOfCount = Dictionary(uniqueKeysWithValues: zip(counts, rules))
+        return parallelMap(count: pairs.count, chunkSize: 64, threadCount: threadCount) {
+            _, range in
+            range.compactMap { index -> AliveOutlook? in
+                let age = alpha + Double(pairs[index].ageDays) / grid.days
+                let outlook = ruleOfCount[pairs[index].x]?.outlook(
+                    age: age, horizon: terms.horizon, discount: terms.discount)
+                let shape = r + Double(pairs[index].x)
+                return outlook.map {
+                    AliveOutlook(
+                        expectedPurchases: $0.expected, discountedPurchases: $0.discounted,
+                        purchaseProbability: -expm1(-shape * log1p(terms.churnHorizon / age)))
+                }
+            }
+        }.flatMap { $0 }
     }
 }

@@ -44,7 +44,7 @@ package struct CollapsedHistory: Sendable, Equatable {
             if let problem = historyProblem(x: x, tx: tx, age: age) {
                 throw .impossibleHistory(row: row, reason: problem)
             }
-            _ = unique.insert(UInt64(x) << 40 | UInt64(age) << 20 | UInt64(tx))
+            _ = unique.insert(Self.key(x, tx, age))
         }
         self.init(unique)
     }
@@ -64,7 +64,7 @@ package struct CollapsedHistory: Sendable, Equatable {
                     what: "customers of row \(row)", actual: Double(item.customers),
                     allowed: "1 and above")
             }
-            let key = UInt64(item.x) << 40 | UInt64(item.age) << 20 | UInt64(item.tx)
+            let key = Self.key(item.x, item.tx, item.age)
             weights[key, default: 0] += item.customers
         }
         for (key, weight) in weights.sorted(by: { $0.key < $1.key }) { append(key, weight) }
@@ -95,7 +95,7 @@ package struct CollapsedHistory: Sendable, Equatable {
                     what: "customers of row \(row)", actual: Double(customerCount[row]),
                     allowed: "1 and above")
             }
-            let key = UInt64(x) << 40 | UInt64(age) << 20 | UInt64(tx)
+            let key = Self.key(x, tx, age)
             if let last, key <= last {
                 throw .impossibleHistory(row: row, reason: "it does not follow the row before")
             }
@@ -103,6 +103,35 @@ package struct CollapsedHistory: Sendable, Equatable {
             append(key, customerCount[row])
         }
     }
+
+    /// Σ T over customers.
+    var exposureDays: Double {
+        var sum = 0.0
+        for row in 0..<rowCount { sum += Double(observedAgeDays[row]) * Double(customerCount[row]) }
+        return sum
+    }
+
+    /// Every so manyth row, about `count` of them, on the same scale of time; nil where there are
+    /// not twice as many.
+    func thinned(toAbout count: Int) -> CollapsedHistory? {
+        let step = rowCount / count
+        guard step >= 2 else { return nil }
+        var part = CollapsedHistory()
+        for row in stride(from: 0, to: rowCount, by: step) {
+            part.append(
+                Self.key(
+                    repeatPurchaseCount[row], ageAtLastPurchaseDays[row], observedAgeDays[row]),
+                customerCount[row])
+        }
+        part.maximumObservedAgeDays = maximumObservedAgeDays
+        return part
+    }
+
+    private static func key(_ x: Int32, _ tx: Int32, _ age: Int32) -> UInt64 {
+        UInt64(x) << 40 | UInt64(age) << 20 | UInt64(tx)
+    }
+
+    private init() {}
 
     private init(_ unique: UniqueKeys) {
         let rows = zip(unique.keys, unique.counts).sorted { $0.0 < $1.0 }
@@ -125,6 +154,13 @@ package struct CollapsedHistory: Sendable, Equatable {
         totalRepeatPurchaseCount += Int(x) * weight
         maximumObservedAgeDays = max(maximumObservedAgeDays, age)
     }
+}
+
+/// Whether `historyProblem` finds none.
+func isPossibleHistory(x: Int32, tx: Int32, age: Int32) -> Bool {
+    x >= 0 && tx >= 0 && tx <= age && (x > 0 || tx == 0)
+        && Int(x) <= CollapsedHistory.maximumRepeatPurchaseCount
+        && Int(age) <= CollapsedHistory.maximumAgeDays
 }
 
 /// Why (x, t_x, T) cannot be a history; nil where it can.

@@ -30,10 +30,14 @@ struct DropoutQuadrature: Sendable {
     private let near: QuadratureRule?
     private let far: QuadratureRule?
 
-    init(model: FittedBGNBD, x: Int) {
-        alpha = model.a
-        beta = model.b + Double(x)
-        shape = model.r + Double(x)
+    /// - Parameters:
+    ///   - alpha: a, above 0.
+    ///   - beta: b and the chances to drop out that were not taken, above 0.
+    ///   - shape: r + x, above 0.
+    init(alpha: Double, beta: Double, shape: Double) {
+        self.alpha = alpha
+        self.beta = beta
+        self.shape = shape
         let isMeasured =
             alpha <= Self.largestAlpha && max(beta, shape) <= Self.largestBeta
         near = isMeasured ? .gaussJacobi(count: 16, alpha: alpha, beta: beta) : nil
@@ -44,13 +48,10 @@ struct DropoutQuadrature: Sendable {
     ///   - age: α + T, above 0.
     ///   - horizon: not negative, same unit.
     ///   - discount: δ a unit, not negative.
-    ///   - timeRule: on (0, 1), over which the discounted integral is taken.
     func outlook(
-        age: Double, horizon: Double, discount: Double, timeRule: QuadratureRule
-    ) -> PurchaseOutlook {
-        guard horizon > 0 else {
-            return PurchaseOutlook(expectedPurchases: 0, discountedPurchases: 0)
-        }
+        age: Double, horizon: Double, discount: Double
+    ) -> (expected: Double, discounted: Double) {
+        guard horizon > 0 else { return (0, 0) }
         let tau = horizon / age
         let rule = rule(tau)
         let count = rule.nodes.count
@@ -66,27 +67,41 @@ struct DropoutQuadrature: Sendable {
         }
         let whole = expected(tau)
         guard discount > 0 else {
-            return PurchaseOutlook(expectedPurchases: whole, discountedPurchases: whole)
+            return (whole, whole)
         }
         // By parts: ∫ e^(−δs) dE(s) = e^(−δH) E(H) + δ ∫ e^(−δs) E(s) ds, so that the error of
         // the outer rule is multiplied by the small δH. In u = ln(1 + s/(α+T)) E is smooth.
         let length = log1p(tau)
         let rate = discount * age
         var integral = 0.0
+        let timeRule = Self.timeRule(discount * horizon, length)
         for (node, weight) in zip(timeRule.nodes, timeRule.weights) {
             let s = expm1(node * length)
             integral += weight * (1 + s) * exp(-rate * s) * expected(s)
         }
         let discounted = exp(-discount * horizon) * whole + rate * length * integral
-        return PurchaseOutlook(
-            expectedPurchases: whole, discountedPurchases: min(discounted, whole))
+        return (whole, min(discounted, whole))
     }
 
-    /// Enough nodes for 1e-10: few where the discount over the horizon is small.
-    static func timeRule(discountOverHorizon: Double) -> QuadratureRule {
-        .gaussLegendre(
-            count: discountOverHorizon <= 0.5 ? 8 : discountOverHorizon <= 4 ? 16 : 64)
+    /// The probability of not dropping out in a time: E[(1 + pτ)^−(r+x)].
+    func survival(age: Double, time: Double) -> Double {
+        let rule = rule(time / age)
+        var sum = 0.0
+        for (p, weight) in zip(rule.nodes, rule.weights) {
+            sum += weight * exp(-shape * log1p(p * time / age))
+        }
+        return min(1, sum)
     }
+
+    /// Enough nodes for 1e-10: few where the discount over the horizon is small, and the horizon not
+    /// many times as long as the customer's past.
+    private static func timeRule(_ discountOverHorizon: Double, _ length: Double) -> QuadratureRule
+    {
+        if discountOverHorizon <= 0.5 && length <= 3 { return timeRules[0] }
+        return timeRules[discountOverHorizon <= 4 && length <= 6 ? 1 : 2]
+    }
+
+    private static let timeRules = [8, 16, 64].map { QuadratureRule.gaussLegendre(count: $0) }
 
     /// Nodes p and weights of the expectation, good for all horizons up to τ.
     private func rule(_ tau: Double) -> QuadratureRule {

@@ -15,6 +15,9 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
     /// Asymptotic standard errors in the order of the parameters, from the inverse Hessian; nil
     /// where it is not positive definite.
     package let standardErrors: [Double]?
+    /// Covariances of the logarithms of the parameters, the lower triangle by rows; nil where the
+    /// standard errors are.
+    package let logCovariance: [Double]?
     /// Evaluations of the likelihood by the start that won.
     package let iterations: Int
     /// Which of the starts won, from 0.
@@ -30,6 +33,7 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
         gradientNorm = 0
         hessianIsPositiveDefinite = false
         standardErrors = nil
+        logCovariance = nil
         iterations = 0
         startIndex = 0
         startCount = 0
@@ -49,12 +53,17 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
         let inverse = result.evaluation.hessian.inverseIfPositiveDefinite()
         hessianIsPositiveDefinite = inverse != nil
         // At a stationary point the Hessian in θ is that in ln θ divided by θ θ'.
-        let errors = inverse.map { inverse in
-            estimates.enumerated().map { index, estimate in
-                estimate * (inverse[index, index] / customers).squareRoot()
+        var covariance: [Double] = []
+        var errors: [Double] = []
+        if let inverse {
+            for i in estimates.indices {
+                for j in 0...i { covariance.append(inverse[i, j] / customers) }
+                errors.append(estimates[i] * (inverse[i, i] / customers).squareRoot())
             }
         }
-        standardErrors = errors.flatMap { $0.allSatisfy(\.isFinite) ? $0 : nil }
+        let isUsable = inverse != nil && (covariance + errors).allSatisfy(\.isFinite)
+        standardErrors = isUsable ? errors : nil
+        logCovariance = isUsable ? covariance : nil
         iterations = result.iterations
         self.startIndex = startIndex
         self.startCount = startCount
@@ -63,5 +72,16 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
     /// True where the estimate is a strict optimum inside its range, or was given.
     package var isSound: Bool {
         outcome == nil || (outcome == .converged && hessianIsPositiveDefinite)
+    }
+
+    /// An interval of a parameter that is symmetric in its logarithm, so that it stays above 0:
+    /// θ e^(±z s/θ) with the standard error s.
+    /// - Parameter z: 1.96 for 95 %.
+    package func interval(
+        of estimate: Double, at index: Int, z: Double = 1.959963984540054
+    ) -> ClosedRange<Double>? {
+        guard let error = standardErrors?[index] else { return nil }
+        let factor = exp(z * error / estimate)
+        return estimate / factor...min(estimate * factor, .greatestFiniteMagnitude)
     }
 }

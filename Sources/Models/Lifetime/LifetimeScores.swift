@@ -38,7 +38,7 @@ package struct LifetimeScores: Sendable, Equatable {
     /// 0 ok; 5 (not eligible) where the history contradicts itself or its value is beyond all
     /// numbers; otherwise as given.
     package var status: [UInt8]
-    /// In 0...1; 1 for customers without repeat purchase by the model's construction.
+    /// In 0...1; under BG/NBD 1 for customers without repeat purchase, by that model's construction.
     package var probabilityAlive: [Double]
     /// Purchases in the horizon; at least 0.
     package var expectedPurchases: [Double]
@@ -61,7 +61,7 @@ package struct LifetimeScores: Sendable, Equatable {
     /// after the horizon are not part of it.
     ///
     /// All that depends on (x, T) only is computed once for each distinct pair, a few microseconds each;
-    /// a customer then costs one hash probe, one exponential and a few products.
+    /// a customer then costs one look-up, the probability of being alive and a few products.
     /// - Parameters:
     ///   - repeatPurchaseCount: x; this and the next three as in `CollapsedHistory.init`.
     ///   - meanOrderValue: mean of the repeat orders, 0 where x = 0; not used without `spend`.
@@ -70,7 +70,7 @@ package struct LifetimeScores: Sendable, Equatable {
     package static func score(
         repeatPurchaseCount: [Int32], ageAtLastPurchaseDays: [Int32], observedAgeDays: [Int32],
         meanOrderValue: [Double], status: [UInt8]? = nil,
-        model: FittedBGNBD, spend: FittedGammaGamma?, _ parameters: Parameters = Parameters()
+        model: any PurchaseModel, spend: FittedGammaGamma?, _ parameters: Parameters = Parameters()
     ) throws(ModelError) -> LifetimeScores {
         let count = repeatPurchaseCount.count
         try requireCount(ageAtLastPurchaseDays.count, count, "ages at last purchase")
@@ -81,48 +81,69 @@ package struct LifetimeScores: Sendable, Equatable {
         guard ratio.isFinite else {
             throw .outOfRange(what: "margin ratio", actual: ratio, allowed: "finite")
         }
-
-        var statuses = status ?? [UInt8](repeating: 0, count: count)
-        var pairs = UniqueKeys()
-        var pairCodes = [Int32](repeating: -1, count: count)
-        var maximumAge: Int32 = 0
-        for row in 0..<count where statuses[row] == 0 {
-            let (x, tx, age) = (
-                repeatPurchaseCount[row], ageAtLastPurchaseDays[row], observedAgeDays[row]
-            )
-            if historyProblem(x: x, tx: tx, age: age) != nil || !meanOrderValue[row].isFinite {
-                statuses[row] = notEligible
-                continue
+        let statuses = parallelArray(
+            count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
+        ) { rows, slice in
+            for (offset, row) in rows.enumerated() {
+                let given = status?[row] ?? 0
+                let isUsable =
+                    isPossibleHistory(
+                        x: repeatPurchaseCount[row], tx: ageAtLastPurchaseDays[row],
+                        age: observedAgeDays[row]) && meanOrderValue[row].isFinite
+                slice[offset] = given != 0 || isUsable ? given : notEligible
             }
-            pairCodes[row] = pairs.insert(UInt64(x) << 20 | UInt64(age))
-            maximumAge = max(maximumAge, age)
         }
-        let codes = pairCodes
-        let outlooks = PairOutlooks(pairs.keys, model: model, parameters)
-        let scorer = RowScorer(
-            x: repeatPurchaseCount, tx: ageAtLastPurchaseDays, age: observedAgeDays,
-            mean: meanOrderValue, codes: codes, model: model, spend: spend,
-            logAges: (0...Int(maximumAge)).map { log(model.alpha + Double($0) / model.grid.days) })
-
-        func column(_ value: @Sendable (Int) -> Double) -> [Double] {
+        let pairs = DistinctPairs(
+            x: repeatPurchaseCount.span, age: observedAgeDays.span, status: statuses.span)
+        let grid = model.grid
+        let outlooks = model.aliveOutlooks(
+            pairs.pairs,
+            OutlookTerms(
+                horizon: parameters.horizon.count(in: grid),
+                churnHorizon: parameters.churnHorizon.count(in: grid),
+                discount: parameters.discountRate.continuous(per: grid)),
+            threadCount: parameters.threadCount)
+        let codes = parallelArray(
+            count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
+        ) { rows, slice in
+            for (offset, row) in rows.enumerated() {
+                slice[offset] =
+                    statuses[row] == 0
+                    ? pairs.code(x: repeatPurchaseCount[row], age: observedAgeDays[row]) : -1
+            }
+        }
+        func column(_ value: @Sendable (Int, AliveOutlook) -> Double) -> [Double] {
             parallelArray(
                 count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
             ) { rows, slice in
                 for (offset, row) in rows.enumerated() {
-                    slice[offset] = codes[row] >= 0 ? value(row) : 0
+                    let code = Int(codes[row])
+                    slice[offset] = code >= 0 ? value(row, outlooks[code]) : 0
                 }
             }
         }
-        let alive = column { scorer.probabilityAlive($0) }
-        let orderValue = spend.map { _ in column { scorer.expectedOrderValue($0) } }
+        let scorer = model.aliveScorer(maximumAgeDays: pairs.maximumAge)
+        let alive = parallelArray(
+            count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
+        ) { rows, slice in
+            scorer.fill(
+                &slice, rows: rows, x: repeatPurchaseCount.span, tx: ageAtLastPurchaseDays.span,
+                age: observedAgeDays.span, status: statuses.span)
+        }
+        let orderValue = spend.map { spend in
+            column { row, _ in
+                spend.expectedOrderValue(
+                    x: Int(repeatPurchaseCount[row]), meanOrderValue: meanOrderValue[row])
+            }
+        }
         var scores = LifetimeScores(
             status: statuses,
             probabilityAlive: alive,
-            expectedPurchases: column { alive[$0] * outlooks.expected[Int(codes[$0])] },
-            churnProbability: column { 1 - alive[$0] * outlooks.active[Int(codes[$0])] },
+            expectedPurchases: column { alive[$0] * $1.expectedPurchases },
+            churnProbability: column { 1 - alive[$0] * $1.purchaseProbability },
             expectedOrderValue: orderValue,
             lifetimeValue: orderValue.map { value in
-                column { alive[$0] * outlooks.discounted[Int(codes[$0])] * value[$0] * ratio }
+                column { alive[$0] * $1.discountedPurchases * value[$0] * ratio }
             })
         scores.refuseNonFinite()
         return scores
@@ -146,69 +167,54 @@ package struct LifetimeScores: Sendable, Equatable {
     }
 }
 
-/// The outlook of a living customer for each distinct (x, T).
-private struct PairOutlooks: Sendable {
-    private(set) var expected: [Double] = []
-    private(set) var discounted: [Double] = []
-    private(set) var active: [Double] = []
+/// The distinct pairs of x and T of customers, numbered in ascending order.
+///
+/// Nearly all customers have so small an x that a pair is found in a table of all; the others are
+/// found by hash.
+private struct DistinctPairs: Sendable {
+    private(set) var pairs: [(x: Int, ageDays: Int)] = []
+    private(set) var maximumAge = 0
+    /// Codes of pairs with x below `tabulated`, by x and age; -1 for none.
+    private var table: [Int32] = []
+    private var tabulated = 0
+    private var others: [UInt64: Int32] = [:]
 
-    /// - Parameter keys: x << 20 | T in days.
-    init(_ keys: [UInt64], model: FittedBGNBD, _ parameters: LifetimeScores.Parameters) {
-        let horizon = parameters.horizon.count(in: model.grid)
-        let churnHorizon = parameters.churnHorizon.count(in: model.grid)
-        let discount = parameters.discountRate.continuous(per: model.grid)
-        let timeRule = DropoutQuadrature.timeRule(discountOverHorizon: discount * horizon)
-        let counts = Array(Set(keys.map { Int($0 >> 20) })).sorted()
-        let rules = parallelMap(
-            count: counts.count, chunkSize: 8, threadCount: parameters.threadCount
-        ) { _, range in range.map { DropoutQuadrature(model: model, x: counts[$0]) } }
-        .flatMap { $0 }
-        var ruleIndex: [Int: Int] = [:]
-        for (index, x) in counts.enumerated() { ruleIndex[x] = index }
-        let ruleOfKey = keys.map { ruleIndex[Int($0 >> 20)] ?? 0 }
-        let parts = parallelMap(
-            count: keys.count, chunkSize: 64, threadCount: parameters.threadCount
-        ) { _, range in
-            range.map { index in
-                let x = Int(keys[index] >> 20)
-                let age = Double(keys[index] & 0xF_FFFF) / model.grid.days
-                let outlook = rules[ruleOfKey[index]].outlook(
-                    age: model.alpha + age, horizon: horizon, discount: discount,
-                    timeRule: timeRule)
-                return (
-                    outlook,
-                    model.alivePurchaseProbability(x: x, age: age, horizon: churnHorizon)
-                )
+    private static let tableCount = 1 << 20
+
+    /// - Parameter status: rows with another than 0 are left out; of the others x and T are at least 0.
+    init(x: Span<Int32>, age: Span<Int32>, status: Span<UInt8>) {
+        var maximumX = -1
+        for row in 0..<x.count where status[row] == 0 {
+            maximumAge = max(maximumAge, Int(age[row]))
+            maximumX = max(maximumX, Int(x[row]))
+        }
+        guard maximumX >= 0 else { return }
+        let width = maximumAge + 1
+        tabulated = min(maximumX + 1, max(1, Self.tableCount / width))
+        table = [Int32](repeating: -1, count: tabulated * width)
+        var rest: Set<UInt64> = []
+        for row in 0..<x.count where status[row] == 0 {
+            let (count, days) = (Int(x[row]), Int(age[row]))
+            if count < tabulated {
+                table[count * width + days] = 0
+            } else {
+                rest.insert(Self.key(x[row], age[row]))
             }
         }
-        for (outlook, probability) in parts.joined() {
-            expected.append(outlook.expectedPurchases)
-            discounted.append(outlook.discountedPurchases)
-            active.append(probability)
+        for place in table.indices where table[place] == 0 {
+            table[place] = Int32(pairs.count)
+            pairs.append((place / width, place % width))
+        }
+        for key in rest.sorted() {
+            others[key] = Int32(pairs.count)
+            pairs.append((Int(key >> 32), Int(key & 0xFFFF_FFFF)))
         }
     }
-}
 
-/// Reads the columns of one row.
-private struct RowScorer: Sendable {
-    let x: [Int32]
-    let tx: [Int32]
-    let age: [Int32]
-    let mean: [Double]
-    let codes: [Int32]
-    let model: FittedBGNBD
-    let spend: FittedGammaGamma?
-    /// ln(α + t) by whole days t.
-    let logAges: [Double]
+    private static func key(_ x: Int32, _ age: Int32) -> UInt64 { UInt64(x) << 32 | UInt64(age) }
 
-    func probabilityAlive(_ row: Int) -> Double {
-        let count = Double(x[row])
-        let d = (model.r + count) * (logAges[Int(age[row])] - logAges[Int(tx[row])])
-        // Odds a / (b+x−1) · e^d of having dropped out; none without a repeat purchase.
-        return count > 0 ? 1 / (1 + model.a / (model.b + (count - 1)) * exp(d)) : 1
-    }
-
-    func expectedOrderValue(_ row: Int) -> Double {
-        spend?.expectedOrderValue(x: Int(x[row]), meanOrderValue: mean[row]) ?? 0
+    func code(x: Int32, age: Int32) -> Int32 {
+        Int(x) < tabulated
+            ? table[Int(x) * (maximumAge + 1) + Int(age)] : others[Self.key(x, age)] ?? -1
     }
 }

@@ -21,6 +21,7 @@ package enum LifetimeSelftest {
 
     package static func run() -> [SelftestRow] {
         customerRows() + populationRows() + trapRows() + fitRows() + spendRows()
+            + otherModelRows()
     }
 
     private static func customerRows() -> [SelftestRow] {
@@ -144,6 +145,59 @@ package enum LifetimeSelftest {
             fitted.diagnostics, GoldenTables.orderValuesFit.parameters,
             GoldenTables.orderValuesFit.standardErrors,
             GoldenTables.orderValuesFit.logLikelihood)
+        return rows
+    }
+
+    /// Pareto/NBD and MBG/NBD.
+    private static func otherModelRows() -> [SelftestRow] {
+        let (pareto, modified) = (GoldenTables.publishedPareto, GoldenTables.publishedModified)
+        var rows: [SelftestRow] = []
+        for (item, others) in zip(GoldenTables.customers, GoldenTables.otherModels) {
+            let (x, tx, age) = (item.x, item.tx, item.age)
+            let values = [
+                ("Pareto/NBD probability alive", pareto.probabilityAlive(x: x, tx: tx, age: age)),
+                (
+                    "Pareto/NBD expected purchases, 52 weeks",
+                    pareto.expectedPurchases(x: x, tx: tx, age: age, horizon: 52)
+                ),
+                (
+                    "Pareto/NBD residual purchases, .0027 a week",
+                    pareto.residualPurchases(x: x, tx: tx, age: age, discount: 0.0027)
+                ),
+                ("MBG/NBD probability alive", modified.probabilityAlive(x: x, tx: tx, age: age)),
+                (
+                    "MBG/NBD expected purchases, 52 weeks",
+                    modified.expectedPurchases(x: x, tx: tx, age: age, horizon: 52)
+                ),
+            ]
+            for ((name, actual), expected) in zip(values, others) {
+                rows.append(
+                    SelftestRow(
+                        name: "\(name), x \(x), tx \(tx), T \(age)", expected: expected,
+                        actual: actual, tolerance: 5.1e-8, source: recomputed))
+            }
+        }
+        for (index, value) in GoldenTables.paretoRepeatPurchases.enumerated() {
+            rows.append(
+                SelftestRow(
+                    name: "Pareto/NBD E[X(\(index + 1))]", expected: value,
+                    actual: pareto.expectedRepeatPurchases(time: Double(index + 1)),
+                    tolerance: 5.1e-8, source: recomputed))
+        }
+        for item in GoldenTables.paretoTraps {
+            rows.append(
+                SelftestRow(
+                    name: "Pareto/NBD probability alive, x \(item.x), tx \(item.tx), T \(item.age)",
+                    expected: item.value,
+                    actual: item.model.probabilityAlive(x: item.x, tx: item.tx, age: item.age),
+                    tolerance: item.tolerance, source: recomputed))
+        }
+        rows.append(
+            SelftestRow(
+                name: "Pareto/NBD E[X(39)], s = 1", expected: 0.895763236886,
+                actual: FittedParetoNBD(
+                    r: 0.553, alpha: 10.578, s: 1, beta: 11.669, grid: .week
+                ).expectedRepeatPurchases(time: 39), tolerance: 5.1e-13, source: recomputed))
         return rows
     }
 

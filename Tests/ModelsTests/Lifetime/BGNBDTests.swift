@@ -63,14 +63,14 @@ import Units
         let s = LifetimeSimulation(
             count: 100_000, seed: 20_260, r: truth[0], alpha: truth[1], a: truth[2], b: truth[3])
         let collapsed = try history(s)
-        let fitted = try BGNBD.fit(collapsed, BGNBD.Parameters(threadCount: 2))
+        let fitted = try BGNBD.fit(collapsed, PurchaseFitParameters(threadCount: 2))
         #expect(fitted.diagnostics.isSound)
         let errors = try #require(fitted.diagnostics.standardErrors)
         for (index, value) in [fitted.r, fitted.alpha, fitted.a, fitted.b].enumerated() {
             #expect(abs(value / truth[index] - 1) < 0.05)
             #expect(abs(value - truth[index]) < 3.5 * errors[index])
         }
-        let serial = try BGNBD.fit(collapsed, BGNBD.Parameters(threadCount: 1))
+        let serial = try BGNBD.fit(collapsed, PurchaseFitParameters(threadCount: 1))
         #expect(serial == fitted)
         let decoded = try JSONDecoder().decode(
             FittedBGNBD.self, from: JSONEncoder().encode(fitted))
@@ -175,21 +175,23 @@ import Units
         _ p: [Double], _ x: Int, _ age: Double, _ horizon: Double, _ expected: Double
     ) {
         let model = FittedBGNBD(r: p[0], alpha: p[1], a: p[2], b: p[3], grid: .week)
-        let outlook = model.aliveOutlook(x: x, age: age, horizon: horizon, discount: 0)
-        #expect(abs(outlook.expectedPurchases / expected - 1) < 1e-10)
+        let found = model.living(x: x, age: age).purchasesOfNew(horizon: horizon)
+        #expect(abs(found / expected - 1) < 1e-10)
     }
 
     /// The two quadrature rules meet: nothing jumps where one hands over to the other.
     @Test(arguments: [0, 1, 30, 200]) func rulesMeet(_ x: Int) {
         for limit in [3.0, 12] {
             let horizon = limit * Self.model.alpha
-            let below = Self.model.aliveOutlook(
-                x: x, age: 0, horizon: horizon * (1 - 1e-13), discount: 0.01)
-            let above = Self.model.aliveOutlook(
-                x: x, age: 0, horizon: horizon * (1 + 1e-13), discount: 0.01)
-            let ratio = above.expectedPurchases / below.expectedPurchases
+            let living = Self.model.living(x: x, age: 0)
+            let (below, above) = (horizon * (1 - 1e-13), horizon * (1 + 1e-13))
+            let ratio =
+                living.purchasesOfNew(horizon: above) / living.purchasesOfNew(horizon: below)
             #expect(abs(ratio - 1) < 1e-11)
-            #expect(abs(above.discountedPurchases / below.discountedPurchases - 1) < 1e-9)
+            let discounted =
+                living.discountedPurchasesOfNew(horizon: above, discount: 0.01)
+                / living.discountedPurchasesOfNew(horizon: below, discount: 0.01)
+            #expect(abs(discounted - 1) < 1e-9)
         }
     }
 

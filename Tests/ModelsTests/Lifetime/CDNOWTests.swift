@@ -27,7 +27,7 @@ import Units
         #expect(fitted.diagnostics.gradientNorm < 1e-9)
         #expect(fitted.diagnostics.standardErrors?.count == 4)
 
-        var days = BGNBD.Parameters(grid: .day, threadCount: 2)
+        var days = PurchaseFitParameters(grid: .day, threadCount: 2)
         days.minimumRepeatCustomerCount = 1
         let daily = try BGNBD.fit(history, days)
         // Weeks to days shifts the log-likelihood by −Σx · ln 7.

@@ -85,8 +85,7 @@ import Units
                 // Far left p underflows; f has long reached its limit.
                 sum += weight * (p > 0 ? -expm1(-shape * log1p(p * tau)) / p : shape * tau)
             }
-            let value = model.aliveOutlook(x: x, age: age, horizon: horizon, discount: 0)
-                .expectedPurchases
+            let value = model.living(x: x, age: age).purchasesOfNew(horizon: horizon)
             #expect(
                 abs(value / (sum / weights) - 1) < 1e-9,
                 "a \(alpha) b+x \(beta) r+x \(shape) tau \(tau): \(value), \(sum / weights)")

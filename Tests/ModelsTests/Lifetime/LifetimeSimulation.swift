@@ -39,6 +39,30 @@ struct LifetimeSimulation {
         }
     }
 
+    /// A Pareto/NBD world; α and β in weeks.
+    init(
+        count: Int, seed: UInt64, r: Double, alpha: Double, s: Double, beta: Double, days: Int = 730
+    ) {
+        for customer in 0..<count {
+            var random = SeededRandom(seed: seed, stream: UInt64(customer))
+            let lived = days / 4 + random.below(days - days / 4)
+            let rate = Self.gamma(r, &random) / alpha / 7
+            let leaving = Self.gamma(s, &random) / beta / 7
+            let end = min(Double(lived), -log(1 - random.uniform()) / leaving)
+            var (time, last, purchases) = (0.0, 0.0, 0)
+            while true {
+                time -= log(1 - random.uniform()) / rate
+                guard time <= end else { break }
+                purchases += 1
+                last = time
+            }
+            x.append(Int32(purchases))
+            tx.append(purchases == 0 ? 0 : Int32(last.rounded()))
+            age.append(Int32(lived))
+            mean.append(purchases == 0 ? 0 : 20)
+        }
+    }
+
     /// Marsaglia & Tsang 2000, with Box-Muller normals.
     private static func gamma(_ shape: Double, _ random: inout SeededRandom) -> Double {
         guard shape >= 1 else {

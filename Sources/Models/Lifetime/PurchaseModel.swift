@@ -1,0 +1,245 @@
+import Foundation
+import Numerical
+package import Units
+
+/// What a customer who is alive on the as-of day will do. It depends on x and T only: when the
+/// last purchase was tells whether the customer is alive, nothing about the rates.
+package struct AliveOutlook: Sendable, Equatable {
+    /// Expected purchases in the horizon; at least 0.
+    package var expectedPurchases: Double
+    /// The same with each purchase at time s counting e^(−δ s); at most `expectedPurchases`.
+    package var discountedPurchases: Double
+    /// Of at least one purchase in the churn horizon; 0...1.
+    package var purchaseProbability: Double
+}
+
+/// The questions that an `AliveOutlook` answers; times in the unit of the model.
+package struct OutlookTerms: Sendable, Equatable {
+    /// Not negative, finite.
+    package var horizon: Double
+    package var churnHorizon: Double
+    /// δ a unit, not negative.
+    package var discount: Double
+
+    package init(horizon: Double, churnHorizon: Double, discount: Double) {
+        precondition(horizon >= 0 && churnHorizon >= 0 && discount >= 0)
+        self.horizon = horizon
+        self.churnHorizon = churnHorizon
+        self.discount = discount
+    }
+}
+
+/// A fitted model of repeat purchases.
+///
+/// A customer has made x repeat purchases, the last one at time t_x after the first purchase, and has
+/// been observed for T. All that a model says of the future is the probability that the customer is
+/// alive, which depends on all three, times what a living customer will do, which depends on x and T
+/// only: such a customer is a new one of a model with other parameters, `living(x:age:)`. Times are
+/// in units of `grid`; no answer is NaN or infinite.
+package protocol PurchaseModel: Sendable {
+    /// As it is written in the literature: `BG/NBD`.
+    var name: String { get }
+    var grid: TimeGrid { get }
+    /// In the order of the diagnostics' standard errors.
+    var parameters: [(name: String, value: Double)] { get }
+    var diagnostics: FitDiagnostics { get }
+
+    /// The log-likelihood of one history, in units of `grid`.
+    /// - Precondition: x >= 0, 0 <= tx <= age.
+    func logLikelihood(x: Int, tx: Double, age: Double) -> Double
+
+    /// The probability that the customer has not dropped out by the as-of day; 0...1.
+    func probabilityAlive(x: Int, tx: Double, age: Double) -> Double
+
+    /// `probabilityAlive` for histories of whole days, of any customer up to an age.
+    func aliveScorer(maximumAgeDays: Int) -> any AliveScorer
+
+    /// What living customers will do, one for each pair, in their order.
+    func aliveOutlooks(
+        _ pairs: [(x: Int, ageDays: Int)], _ terms: OutlookTerms, threadCount: Int
+    ) -> [AliveOutlook]
+
+    /// The model of which a customer alive at `age` after x repeat purchases is a new customer who is
+    /// alive.
+    func living(x: Int, age: Double) -> Self
+
+    // MARK: Of a new customer who is alive
+
+    /// Expected purchases in the next `horizon`.
+    func purchasesOfNew(horizon: Double) -> Double
+
+    /// The same with each purchase at time s weighted by e^(−δ s).
+    func discountedPurchasesOfNew(horizon: Double, discount: Double) -> Double
+
+    /// The probability of at least one purchase in the next `horizon`.
+    func purchaseProbabilityOfNew(horizon: Double) -> Double
+
+    /// The probability of still being alive after `time`.
+    func survivalOfNew(time: Double) -> Double
+
+    /// The probability of exactly `count` purchases in the next `horizon`.
+    func probabilityOfNew(count: Int, horizon: Double) -> Double
+}
+
+/// Computes `probabilityAlive` of rows, with tables made once.
+package protocol AliveScorer: Sendable {
+    /// Fills `result` with one probability a row; 0 where the code is negative.
+    /// - Parameters: of the rows `rows`; counts, ages and codes as in `LifetimeScores.score`.
+    func fill(
+        _ result: inout MutableSpan<Double>, rows: Range<Int>, x: Span<Int32>, tx: Span<Int32>,
+        age: Span<Int32>, status: Span<UInt8>)
+}
+
+extension PurchaseModel {
+    /// Expected purchases in the next `horizon` of the customer with this history.
+    package func expectedPurchases(
+        x: Int, tx: Double, age: Double, horizon: Double
+    ) -> Double {
+        probabilityAlive(x: x, tx: tx, age: age)
+            * living(x: x, age: age).purchasesOfNew(horizon: horizon)
+    }
+
+    /// Expected purchases in the next `horizon`, each at time s ahead weighted by e^(−δ s).
+    /// - Parameter discount: δ a unit of `grid`, not negative.
+    package func discountedPurchases(
+        x: Int, tx: Double, age: Double, horizon: Double, discount: Double
+    ) -> Double {
+        probabilityAlive(x: x, tx: tx, age: age)
+            * living(x: x, age: age).discountedPurchasesOfNew(horizon: horizon, discount: discount)
+    }
+
+    /// Discounted expected residual purchases (DERT): of the whole future. Counted to the time after
+    /// which a purchase is worth less than e^(−40) of one now, or has become as improbable.
+    /// - Parameter discount: δ a unit of `grid`, above 0.
+    package func residualPurchases(x: Int, tx: Double, age: Double, discount: Double) -> Double {
+        precondition(discount > 0)
+        return discountedPurchases(
+            x: x, tx: tx, age: age, horizon: 40 / discount, discount: discount)
+    }
+
+    /// The probability of at least one purchase in the next `horizon` units. In 0...1. One minus this
+    /// is the churn number.
+    package func probabilityOfPurchase(
+        x: Int, tx: Double, age: Double, horizon: Double
+    ) -> Double {
+        probabilityAlive(x: x, tx: tx, age: age)
+            * living(x: x, age: age).purchaseProbabilityOfNew(horizon: horizon)
+    }
+
+    /// The probability that the customer will be alive `time` after the as-of day.
+    package func probabilityAlive(
+        x: Int, tx: Double, age: Double, after time: Double
+    ) -> Double {
+        probabilityAlive(x: x, tx: tx, age: age)
+            * living(x: x, age: age).survivalOfNew(time: time)
+    }
+
+    /// The probability of exactly `count` purchases in the next `horizon`.
+    package func probability(
+        ofPurchases count: Int, x: Int, tx: Double, age: Double, horizon: Double
+    ) -> Double {
+        let alive = probabilityAlive(x: x, tx: tx, age: age)
+        let part = alive * living(x: x, age: age).probabilityOfNew(count: count, horizon: horizon)
+        return count == 0 ? 1 - alive + part : part
+    }
+
+    /// The least count that at most so many purchases are made with at least this probability in the
+    /// next `horizon`.
+    /// - Parameter probability: in 0 ..< 1, as .1, .5 and .9 for P10, P50 and P90.
+    /// - Complexity: O(the count) probabilities.
+    package func purchaseQuantile(
+        _ probability: Double, x: Int, tx: Double, age: Double, horizon: Double
+    ) -> Int {
+        precondition((0..<1).contains(probability))
+        let alive = probabilityAlive(x: x, tx: tx, age: age)
+        let living = living(x: x, age: age)
+        var sum = 1 - alive
+        var count = 0
+        while count < CollapsedHistory.maximumRepeatPurchaseCount {
+            sum += alive * living.probabilityOfNew(count: count, horizon: horizon)
+            // Sums of probabilities end a few roundings below 1.
+            if sum >= probability - 1e-12 { break }
+            count += 1
+        }
+        return count
+    }
+
+    /// E[X(t)]: expected repeat purchases of a random customer in the `time` after the first.
+    package func expectedRepeatPurchases(time: Double) -> Double {
+        expectedPurchases(x: 0, tx: 0, age: 0, horizon: time)
+    }
+
+    /// P(X(t) = count): the distribution of repeat purchases of a random customer in `time`.
+    package func probability(ofRepeatPurchases count: Int, time: Double) -> Double {
+        probability(ofPurchases: count, x: 0, tx: 0, age: 0, horizon: time)
+    }
+
+    package func aliveOutlooks(
+        _ pairs: [(x: Int, ageDays: Int)], _ terms: OutlookTerms, threadCount: Int
+    ) -> [AliveOutlook] {
+        parallelMap(count: pairs.count, chunkSize: 64, threadCount: threadCount) { _, range in
+            range.map { index in
+                let living = living(
+                    x: pairs[index].x, age: Double(pairs[index].ageDays) / grid.days)
+                let expected = living.purchasesOfNew(horizon: terms.horizon)
+                let discounted = living.discountedPurchasesOfNew(
+                    horizon: terms.horizon, discount: terms.discount)
+                return AliveOutlook(
+                    expectedPurchases: expected, discountedPurchases: min(discounted, expected),
+                    purchaseProbability: living.purchaseProbabilityOfNew(
+                        horizon: terms.churnHorizon))
+            }
+        }.flatMap { $0 }
+    }
+}
+
+/// Probabilities of the negative binomial distribution, which is how many purchases a customer makes
+/// in a time t who never leaves and buys at a rate that is Gamma(shape, α) distributed.
+struct NegativeBinomial {
+    private let shape: Double
+    private let logZero: Double
+    private let logQ: Double
+
+    /// - Parameters:
+    ///   - shape: above 0.
+    ///   - timeOverAlpha: t / α, above 0.
+    init(shape: Double, timeOverAlpha: Double) {
+        self.shape = shape
+        logZero = -shape * log1p(timeOverAlpha)
+        logQ = -log1p(1 / timeOverAlpha)
+    }
+
+    func logProbability(_ count: Int) -> Double {
+        count == 0
+            ? logZero
+            : Self.logCoefficient(shape: shape, count) + logZero + Double(count) * logQ
+    }
+
+    /// ln Γ(shape + count) / (Γ(shape) count!).
+    static func logCoefficient(shape: Double, _ count: Int) -> Double {
+        lnGammaDifference(shape, count) - lnGamma(Double(count) + 1)
+    }
+
+    /// The probability of at least `count`.
+    func tail(from count: Int) -> Double {
+        var head = 0.0
+        var term = exp(logZero)
+        for n in 0..<count {
+            head += term
+            term *= (shape + Double(n)) / Double(n + 1) * exp(logQ)
+        }
+        if head <= 0.5 { return 1 - head }
+        // The subtraction would lose digits: add up the rest, a falling geometric tail.
+        var tail = 0.0
+        var n = count
+        term = exp(logProbability(count))
+        while n < count + 10_000_000 {
+            tail += term
+            let ratio = (shape + Double(n)) / Double(n + 1) * exp(logQ)
+            term *= ratio
+            n += 1
+            if ratio < 1 && term <= 1e-17 * tail * (1 - ratio) { break }
+        }
+        return tail
+    }
+}
