@@ -3,6 +3,7 @@ import Foundation
 import Lab
 import Models
 import Numerical
+import Units
 
 struct LabCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
