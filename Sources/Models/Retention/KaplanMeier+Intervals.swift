@@ -1,0 +1,133 @@
+import Foundation
+
+/// The scale on which a survival interval is symmetric.
+package enum SurvivalTransform: String, Codable, CaseIterable, Sendable {
+    /// S ± z · se, cut to 0...1. Poor near 0 and 1.
+    case plain
+    /// ln(−ln S) ± …: always inside 0...1. The default here.
+    /// Source: Kalbfleisch & Prentice, "The Statistical Analysis of Failure Time Data", 1.4.
+    case logLog
+}
+
+/// A value with its standard error and confidence limits.
+package struct SurvivalEstimate: Codable, Equatable, Sendable {
+    package let value: Double
+    package let standardError: Double
+    package let lower: Double
+    package let upper: Double
+}
+
+/// A time at which a share of customers has had the event, with its confidence limits; nil where
+/// the curve, or the limit of its band, does not come down that far while anybody is watched.
+package struct SurvivalQuantile: Codable, Equatable, Sendable {
+    package let time: Double?
+    package let lower: Double?
+    package let upper: Double?
+}
+
+extension KaplanMeierCurve {
+    /// Pointwise confidence limits at every step, as many as `times`; 0...1 and never NaN.
+    ///
+    /// Where S is 1 both limits are 1. Where S is 0 Greenwood's variance does not exist: the
+    /// lower limit is 0 and the upper one stays what it was before.
+    /// - Throws: `outOfRange` for a level that is not between 0 and 1.
+    package func band(
+        level: Double = 0.95, transform: SurvivalTransform = .logLog
+    ) throws(ModelError) -> (lower: [Double], upper: [Double]) {
+        let z = try Significance.criticalValue(level)
+        var lower: [Double] = []
+        var upper: [Double] = []
+        lower.reserveCapacity(times.count)
+        upper.reserveCapacity(times.count)
+        for step in times.indices {
+            let s = survival[step]
+            guard s > 0 else {
+                lower.append(0)
+                upper.append(upper.last ?? 1)
+                continue
+            }
+            let spread = z * greenwoodSums[step].squareRoot()
+            switch transform {
+            case .plain:
+                lower.append(max(0, s - s * spread))
+                upper.append(min(1, s + s * spread))
+            case .logLog:
+                let logarithm = log(s)
+                guard logarithm < 0 else {
+                    lower.append(1)
+                    upper.append(1)
+                    continue
+                }
+                let factor = spread / logarithm
+                lower.append(exp(logarithm * exp(-factor)))
+                upper.append(exp(logarithm * exp(factor)))
+            }
+        }
+        return (lower, upper)
+    }
+
+    /// S(time) with its pointwise limits; see `band`.
+    /// - Throws: as `band`.
+    package func estimate(
+        at time: Double, level: Double = 0.95, transform: SurvivalTransform = .logLog
+    ) throws(ModelError) -> SurvivalEstimate {
+        let limits = try band(level: level, transform: transform)
+        var index = -1
+        for (step, start) in times.enumerated() where start <= time { index = step }
+        return SurvivalEstimate(
+            value: survival(at: time), standardError: standardError(at: time),
+            lower: index < 0 ? 1 : limits.lower[index], upper: index < 0 ? 1 : limits.upper[index])
+    }
+
+    /// The first time at which S is at most `share`, with limits from where the band's limits
+    /// are: Brookmeyer & Crowley, Biometrics 1982. The median has share .5.
+    /// - Parameter share: above 0 and below 1; S within 1e-12 above it counts as reaching it.
+    /// - Throws: `outOfRange` for a share or level outside its range.
+    package func quantile(
+        share: Double = 0.5, level: Double = 0.95, transform: SurvivalTransform = .logLog
+    ) throws(ModelError) -> SurvivalQuantile {
+        guard share > 0, share < 1 else {
+            throw .outOfRange(
+                what: "survival share", actual: share, allowed: "above 0 and below 1")
+        }
+        let limits = try band(level: level, transform: transform)
+        func first(_ values: [Double]) -> Double? {
+            values.firstIndex { $0 <= share + 1e-12 }.map { times[$0] }
+        }
+        return SurvivalQuantile(
+            time: first(survival), lower: first(limits.lower), upper: first(limits.upper))
+    }
+
+    /// The mean time without the event up to `horizon`: the area under the curve, with Greenwood's
+    /// variance and a normal interval.
+    /// Source: Klein & Moeschberger, "Survival Analysis", 4.5.
+    /// - Throws: `outOfRange` for a negative horizon, or one beyond `lastTime` while S is above 0
+    ///   there: the curve knows nothing of later times.
+    package func restrictedMean(
+        horizon: Double, level: Double = 0.95
+    ) throws(ModelError) -> SurvivalEstimate {
+        let z = try Significance.criticalValue(level)
+        guard horizon >= 0, horizon.isFinite, horizon <= lastTime || survival.last == 0 else {
+            throw .outOfRange(
+                what: "horizon of the restricted mean", actual: horizon,
+                allowed: "0 ... \(lastTime), the last time at which anybody was watched")
+        }
+        // From the right, so that the area beyond each step is at hand.
+        var area = 0.0
+        var variance = 0.0
+        var right = horizon
+        for step in times.indices.reversed() where times[step] <= horizon {
+            area += survival[step] * (right - times[step])
+            right = times[step]
+            let left = numberAtRisk[step] - eventCounts[step]
+            if area > 0, left > 0 {
+                variance += area * area * eventCounts[step] / (numberAtRisk[step] * left)
+            }
+        }
+        area += right
+        let error = variance.squareRoot()
+        return SurvivalEstimate(
+            value: area, standardError: error, lower: max(0, area - z * error),
+            upper: min(horizon, area + z * error))
+    }
+}
