@@ -21,7 +21,7 @@ package enum LifetimeSelftest {
 
     package static func run() -> [SelftestRow] {
         customerRows() + populationRows() + trapRows() + fitRows() + spendRows()
-            + otherModelRows()
+            + otherModelRows() + discreteRows()
     }
 
     private static func customerRows() -> [SelftestRow] {
