@@ -108,8 +108,9 @@ struct AffinityScoring {
         case .failure(let flaw):
             report("products of all customers: \(flaw.reason)")
         }
-        guard let all = try history.purchases(asOf: asOf, changed: nil) else { return nil }
-        let scores = try scores(of: all.matrix)
+        guard let all = try history.purchaseMatrix(customersAsOf: asOf, through: asOf)
+        else { return nil }
+        let scores = try scores(of: all)
         return AffinityScores(
             contents: scores,
             topProducts: TopProductRows(
@@ -163,7 +164,7 @@ struct AffinityScoring {
     private func carriedScores(
         _ earlier: AffinityCache.Contents, _ customers: IDColumn
     ) throws(EngineError) -> AffinityScores? {
-        guard plan.affinity.topProductCount > 0, let bought = try purchases(since: earlier.lines)
+        guard let bought = try purchases(since: earlier.lines)
         else { return nil }
         let freshIDs = bought.customerIDs ?? customers.slice(0..<0)
         let carried = CarriedRows(earlier.customerIDs, replacedBy: freshIDs)

@@ -40,11 +40,7 @@ extension Workspace {
         let segmentationIDs = try ScoreCatalog.segmentationIDs(
             plan.segmentations.map(\.name), known: manifest.segmentationColumns ?? [:])
         next.segmentationColumns = segmentationIDs.isEmpty ? nil : segmentationIDs
-        let (features, carried) = try scoredFeatures(asOf, threadCount, report)
-        var scoring = Scoring(
-            workspace: self, features: features, carried: carried,
-            history: try surveyedHistory(threadCount: threadCount),
-            segmentationIDs: segmentationIDs, threadCount: threadCount)
+        var scoring = try scoring(asOf, segmentationIDs, threadCount, report)
         let customerCount = scoring.table.rowCount
         report("scoring \(customerCount) customers")
         try scoring.run(report)
@@ -120,6 +116,18 @@ extension Workspace {
         }
     }
 
+    /// A run over the day's features, which alone holds them: what it is done with goes.
+    private func scoring(
+        _ asOf: CalendarDay, _ segmentationIDs: [String: Int], _ threadCount: Int,
+        _ report: (String) -> Void
+    ) throws(EngineError) -> Scoring {
+        let (features, carried) = try scoredFeatures(asOf, threadCount, report)
+        return Scoring(
+            workspace: self, features: features, carried: carried,
+            history: try surveyedHistory(threadCount: threadCount),
+            segmentationIDs: segmentationIDs, threadCount: threadCount)
+    }
+
     /// The features that the plan's segmentations and their latest models read, without those of
     /// segments that are carried on from the last scoring.
     private func scoredFeatures(
@@ -139,6 +147,7 @@ extension Workspace {
         var carried: Set<String> = []
         let features = try dayFeatures(
             asOf: asOf, keeping: names, usesCache: true,
+            collectsPurchases: manifest.models.contains { $0.name == "affinity" },
             narrowed: { kept in
                 // Who has changed since the kept features has changed since the segments too.
                 guard let cache, kept.goOn(to: cache.lines) else { return nil }
@@ -188,7 +197,8 @@ struct Scoring {
     private(set) var table: FeatureTable
     /// Nil once it is read.
     private var carried: CarriedSegments?
-    private let purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
+    /// Nil once they are used.
+    private var purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
     let history: SurveyedHistory
     /// The column id of every segmentation, by name.
     let segmentationIDs: [String: Int]
@@ -443,7 +453,7 @@ struct Scoring {
         let saved = try AffinityModel(read.model, reading: read.file)
         let scoring = AffinityScoring(
             workspace: workspace, history: history, asOf: table.asOf, parameters: read.model,
-            model: saved, reference: models[models.count - 1], purchases: purchases,
+            model: saved, reference: models[models.count - 1], purchases: purchases.take(),
             threadCount: threadCount)
         guard let scores = try scoring.scores(of: table.customerIDs, report) else { return }
         affinityKey = scoring.key

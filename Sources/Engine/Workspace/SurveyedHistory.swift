@@ -22,12 +22,12 @@ struct SurveyedHistory: Sendable {
 
     /// The rows of the customers alone who have changed, and the same customers' purchases: of one
     /// pass, most of which is to decode lines.
-    /// - Returns: no purchases where no line names a product.
+    /// - Returns: no purchases where they are not collected, or no line names a product.
     func changedRows(
-        _ scan: FeatureScan, _ change: HistoryChange
+        _ scan: FeatureScan, _ change: HistoryChange, collectsPurchases: Bool
     ) throws(EngineError) -> (features: FeatureRows, purchases: CustomerPurchases?) {
         typealias Rows = (features: FeatureRows, purchases: CustomerPurchases?)
-        let (clock, products) = (clock, try checkedProducts())
+        let (clock, products) = (clock, collectsPurchases ? try checkedProducts() : nil)
         let columns: LineColumns = products == nil ? .features : [.features, .products]
         let initial: Rows = (
             FeatureRows(), products.map { CustomerPurchases(matrix: PurchaseMatrix(products: $0)) }
@@ -99,10 +99,10 @@ struct SurveyedHistory: Sendable {
     }
 
     /// The purchases of customers by a day, the returns and free lines left out.
-    /// - Parameter change: of the customers alone who have changed; nil for all.
+    /// - Parameter change: of the customers alone who have changed.
     /// - Returns: nil where no line names a product.
     func purchases(
-        asOf day: CalendarDay, changed change: HistoryChange?
+        asOf day: CalendarDay, changed change: HistoryChange
     ) throws(EngineError) -> CustomerPurchases? {
         guard let products = try checkedProducts() else { return nil }
         let clock = clock

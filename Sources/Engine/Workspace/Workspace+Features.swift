@@ -35,10 +35,13 @@ extension Workspace {
         return table
     }
 
-    /// - Parameter narrowed: the features and groups of `names` that the table must hold where it
-    ///   goes on from kept ones of these lines; all of them where nil.
+    /// - Parameters:
+    ///   - collectsPurchases: of the customers who have changed, where features go on from kept ones.
+    ///   - narrowed: the features and groups of `names` that the table must hold where it goes on
+    ///     from kept ones of these lines; all of them where nil.
     func dayFeatures(
         asOf: CalendarDay, keeping names: Set<String>?, usesCache: Bool,
+        collectsPurchases: Bool = false,
         narrowed: (FeatureCache.Lines) -> Set<String>? = { _ in nil }, threadCount: Int,
         report: (String) -> Void
     ) throws(EngineError) -> DayFeatures {
@@ -50,7 +53,7 @@ extension Workspace {
         // Before the new one is made: there may be no room for two.
         loadedFeatures = nil
         let attributes = try customerAttributes(for: names)
-        let cached =
+        var cached =
             usesCache ? try cachedFeatures(asOf, threadCount: threadCount, report) : nil
         let survey = try survey(
             asOf: asOf, goingOnFrom: cached?.survey, threadCount: threadCount)
@@ -63,11 +66,12 @@ extension Workspace {
             }
         }
         let all = try scan(names)
-        if let cached {
-            if all.canCarry(cached.state), cached.changed.map(all.canCarry) ?? true {
-                let some = try narrowed(cached.lines).map(scan) ?? all
+        if let kept = cached {
+            if all.canCarry(kept.state), kept.changed.map(all.canCarry) ?? true {
+                let some = try narrowed(kept.lines).map(scan) ?? all
                 if let features = try carriedFeatures(
-                    cached, all, some, attributes, survey.totals, threadCount, report)
+                    kept, all, some, attributes, survey.totals,
+                    collectsPurchases: collectsPurchases, threadCount, report)
                 {
                     return features
                 }
@@ -75,6 +79,8 @@ extension Workspace {
                 report("computing all features: those kept have other columns")
             }
         }
+        // There may be no room for two.
+        cached = nil
         let rows = try surveyedHistory(threadCount: threadCount).featureRows(all)
         let table = try table(of: consume rows, all, attributes, threadCount)
         if usesCache {
@@ -92,18 +98,20 @@ extension Workspace {
     /// - Returns: nil where the kept ones are damaged.
     private func carriedFeatures(
         _ cached: FeatureCache.Contents, _ all: FeatureScan, _ some: FeatureScan,
-        _ attributes: CustomerAttributes?, _ survey: SurveyTotals, _ threadCount: Int,
-        _ report: (String) -> Void
+        _ attributes: CustomerAttributes?, _ survey: SurveyTotals, collectsPurchases: Bool,
+        _ threadCount: Int, _ report: (String) -> Void
     ) throws(EngineError) -> DayFeatures? {
         let last = cached.survey
-        let (fresh, purchases) = try surveyedHistory(threadCount: threadCount).changedRows(
+        var (changed, purchases) = try surveyedHistory(threadCount: threadCount).changedRows(
             all,
             HistoryChange(
-                segmentCount: last.segmentCount, windows: all.windows(since: last.asOf)))
-        let freshCount = fresh.count
-        var changed = fresh
+                segmentCount: last.segmentCount, windows: all.windows(since: last.asOf)),
+            collectsPurchases: collectsPurchases)
+        let freshCount = changed.count
+        // Of so many they are no small part of all: they are read again when they are wanted.
+        if freshCount > cached.state.rowCount / FeatureCache.changedShare { purchases = nil }
         if let state = cached.changed {
-            changed = all.rows(carrying: state, replacedBy: fresh, threadCount: threadCount)
+            changed = all.rows(carrying: state, replacedBy: changed, threadCount: threadCount)
         }
         let keepsAll =
             changed.count > cached.state.rowCount / FeatureCache.changedShare
