@@ -153,7 +153,7 @@ private func logarithm(_ x: DoubleLanes) -> DoubleLanes {
 
 /// 1 / (1 + e^-x) from e^-|x|: no overflow, and full relative accuracy far below zero.
 @inline(__always)
-private func logistic(_ x: Lanes) -> Lanes {
+func logistic(_ x: Lanes) -> Lanes {
     let isNegative = x .< splat(0)
     var magnitude = x
     magnitude.replace(with: -x, where: isNegative)

@@ -1,6 +1,10 @@
 /// Why a model cannot be fitted or applied. Messages name rows and columns by number or feature
 /// name, never customers.
 package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A column of a table that a model cannot take as it is.
+    case badColumn(name: String, reason: String)
+    /// A model in another program's text that cannot be read.
+    case badModelText(line: Int, reason: String)
     /// Two inputs that must have the same size do not.
     case countMismatch(what: String, actual: Int, expected: Int)
     /// Nothing to fit on.
@@ -26,6 +30,10 @@ package enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
+        case .badColumn(let name, let reason):
+            "column \"\(name)\": \(reason)"
+        case .badModelText(let line, let reason):
+            "model text, line \(line): \(reason); write the model again, or use one of another kind"
         case .countMismatch(let what, let actual, let expected):
             """
             \(what): got \(actual), expected \(expected); give inputs that were made together, \

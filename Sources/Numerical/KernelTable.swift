@@ -17,6 +17,8 @@ package struct KernelTable: Sendable {
     let unpackKernels: UnpackKernels
     let selectionKernels: SelectionKernels
     let textScanKernels: TextScanKernels
+    let treeKernels: TreeKernels
+    let forestKernels: ForestKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -48,5 +50,7 @@ package struct KernelTable: Sendable {
         unpackKernels = UnpackKernels(level)
         selectionKernels = SelectionKernels(level)
         textScanKernels = TextScanKernels(level)
+        treeKernels = TreeKernels(level)
+        forestKernels = ForestKernels(level)
     }
 }

@@ -112,8 +112,10 @@ import Testing
     }
 
     /// Unpacking shifts two whole registers a row, comparing compares one, and nothing else happens
-    /// to them on the way.
-    @Test(arguments: [("BitUnpack", "vpsr", 2), ("Selection", "vpcmp", 1)])
+    /// to them on the way; a split of a forest compares four and masks four.
+    @Test(arguments: [
+        ("BitUnpack", "vpsr", 2), ("ForestTiles", "vcmp", 4), ("Selection", "vpcmp", 1),
+    ])
     func unpackedRowsStayInRegisters(file: String, instruction: String, count: Int) throws {
         guard let path = object("KernelsAVX512", file),
             let text = try run("objdump", ["-d", "--no-show-raw-insn", path])
