@@ -1,0 +1,128 @@
+import Foundation
+import Numerical
+
+/// The rows of a fit as standardized terms, made anew in every pass, chunk by chunk.
+struct LogisticRows: Sendable {
+    private let columns: [PredictorTable.Values]
+    private let outcome: ChurnOutcome
+    private let terms: [LogisticTerm]
+    private let threadCount: Int
+    let rowCount: Int
+    let baseLogOdds: Double
+    let nullLogLikelihood: Double
+
+    /// What Newton's method needs at one point.
+    struct State: Sendable {
+        var logLikelihood = 0.0
+        var gradient: [Double]
+        /// Σ w p (1 - p) x xᵀ: minus the second derivatives.
+        var hessian: SymmetricMatrix
+        /// Least score of a row in the direction of its label; above 0, all rows are separated.
+        var leastMargin = Double.infinity
+    }
+
+    init(
+        _ table: PredictorTable, _ outcome: ChurnOutcome, _ terms: [LogisticTerm],
+        _ parameters: LogisticRegression.Parameters
+    ) {
+        columns = table.columns.map(\.values)
+        self.outcome = outcome
+        self.terms = terms
+        threadCount = parameters.threadCount
+        var (left, stayed, used) = (0.0, 0.0, 0)
+        for row in outcome.labels.indices where outcome.weight(row) > 0 {
+            used += 1
+            if outcome.labels[row] {
+                left += outcome.weight(row)
+            } else {
+                stayed += outcome.weight(row)
+            }
+        }
+        rowCount = used
+        baseLogOdds = log(left / stayed)
+        nullLogLikelihood =
+            left * log(left / (left + stayed)) + stayed * log(stayed / (left + stayed))
+    }
+
+    /// `[rows × (terms + 1)]`, the intercept's 1 first.
+    private func design(_ rows: Range<Int>) -> [Double] {
+        let width = terms.count + 1
+        var values = [Double](repeating: 1, count: rows.count * width)
+        for (index, term) in terms.enumerated() {
+            let column = columns[term.column]
+            var place = index + 1
+            for row in rows {
+                values[place] = term.standardized(row, column)
+                place += width
+            }
+        }
+        return values
+    }
+
+    func evaluate(_ b: [Double]) -> State {
+        let width = terms.count + 1
+        let partial = parallelMap(
+            count: outcome.rowCount, chunkSize: 1024, threadCount: threadCount
+        ) { _, rows in
+            let x = design(rows)
+            var logLikelihood = 0.0
+            var leastMargin = Double.infinity
+            var gradient = [Double](repeating: 0, count: width)
+            var hessian = [Double](repeating: 0, count: width * width)
+            for row in rows {
+                let weight = outcome.weight(row)
+                if weight == 0 { continue }
+                let first = (row - rows.lowerBound) * width
+                var score = 0.0
+                for k in 0..<width { score += b[k] * x[first + k] }
+                let p = logisticFunction(score)
+                let isPositive = outcome.labels[row]
+                let margin = isPositive ? score : -score
+                leastMargin = min(leastMargin, margin)
+                logLikelihood -= weight * (max(0, -margin) + log1p(exp(-abs(margin))))
+                let residual = weight * ((isPositive ? 1 : 0) - p)
+                let curvature = weight * p * (1 - p)
+                for i in 0..<width {
+                    let xi = x[first + i]
+                    gradient[i] += residual * xi
+                    let scaled = curvature * xi
+                    for j in 0...i { hessian[i * width + j] += scaled * x[first + j] }
+                }
+            }
+            return (logLikelihood, leastMargin, gradient, hessian)
+        }
+        var state = State(
+            gradient: [Double](repeating: 0, count: width), hessian: SymmetricMatrix(size: width))
+        var hessian = [Double](repeating: 0, count: width * width)
+        for part in partial {
+            state.logLikelihood += part.0
+            state.leastMargin = min(state.leastMargin, part.1)
+            for i in 0..<width { state.gradient[i] += part.2[i] }
+            for i in hessian.indices { hessian[i] += part.3[i] }
+        }
+        for i in 0..<width {
+            for j in 0...i { state.hessian[i, j] = hessian[i * width + j] }
+        }
+        return state
+    }
+
+    /// Weighted, of the terms.
+    func correlations() -> SymmetricMatrix {
+        // At b = 0 every p (1 - p) is a quarter.
+        let width = terms.count + 1
+        let state = evaluate([Double](repeating: 0, count: width))
+        var result = SymmetricMatrix(size: max(1, terms.count))
+        let total = state.hessian[0, 0]
+        func centred(_ i: Int, _ j: Int) -> Double {
+            state.hessian[i, j] / total
+                - state.hessian[i, 0] / total * (state.hessian[j, 0] / total)
+        }
+        for i in 0..<terms.count {
+            for j in 0...i {
+                let scale = (centred(i + 1, i + 1) * centred(j + 1, j + 1)).squareRoot()
+                result[i, j] = scale > 0 ? centred(i + 1, j + 1) / scale : 0
+            }
+        }
+        return result
+    }
+}
