@@ -21,7 +21,7 @@ struct LabCommand: ParsableCommand {
         subcommands: [
             LabKMeans.self, LabALS.self, LabTopN.self, LabLifetime.self, LabCodec.self,
             LabScan.self, LabLookup.self,
-            LabTotals.self,
+            LabTotals.self, LabGBDT.self,
         ])
 }
 

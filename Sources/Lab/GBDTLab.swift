@@ -1,0 +1,231 @@
+import Foundation
+package import Models
+import Numerical
+
+/// `patron lab gbdt`: boosted trees on an array of features, fitted here or by LightGBM.
+///
+/// NaN is a missing value. Labels are 0 and 1.
+package enum GBDTLab {
+    package struct TrainOptions: Sendable {
+        /// `[rowCount × featureCount]`, '<f4'.
+        package var featuresPath: String
+        /// `[rowCount]`, integers or '<f4'.
+        package var labelsPath: String
+        /// Rows that are predicted and not fitted; nil: those that are fitted.
+        package var testFeaturesPath: String?
+        package var testLabelsPath: String?
+        /// Where to write the raw scores of the predicted rows, `[rowCount]` '<f8'.
+        package var scoresOutput: String?
+        package var parameters = BoostedTrees.Parameters()
+
+        package init(featuresPath: String, labelsPath: String) {
+            self.featuresPath = featuresPath
+            self.labelsPath = labelsPath
+        }
+    }
+
+    package struct PredictOptions: Sendable {
+        package var featuresPath: String
+        /// A model that LightGBM's save_model has written.
+        package var lightGBMPath: String
+        package var labelsPath: String?
+        package var scoresOutput: String?
+
+        package init(featuresPath: String, lightGBMPath: String) {
+            self.featuresPath = featuresPath
+            self.lightGBMPath = lightGBMPath
+        }
+    }
+
+    /// Fits, predicts and measures.
+    /// - Throws: `LabError` for arrays that cannot be used; `model` where nothing can be fitted.
+    package static func train(
+        _ options: TrainOptions, _ setting: LabSetting
+    ) throws(LabError) -> LabReport {
+        let files = try LabFiles(
+            reads: [
+                "--features": options.featuresPath, "--labels": options.labelsPath,
+                "--test-features": options.testFeaturesPath,
+                "--test-labels": options.testLabelsPath,
+            ], writes: ["--scores": options.scoresOutput], setting)
+        let (training, loadSeconds) = try timed { () throws(LabError) in
+            try Rows(options.featuresPath, options.labelsPath, setting)
+        }
+        var test = training
+        if let path = options.testFeaturesPath {
+            test = try Rows(path, options.testLabelsPath, setting)
+        }
+        var parameters = options.parameters
+        parameters.threadCount = setting.threadCount
+        var samples: [Double] = []
+        var result: FittedBoostedTrees?
+        for _ in 0..<setting.repeatCount {
+            do throws(ModelError) {
+                let (fitted, seconds) = try timed { () throws(ModelError) in
+                    try BoostedTrees.fit(
+                        try training.table(), try ChurnOutcome(numbers: training.labels ?? []),
+                        parameters, kernels: setting.kernels)
+                }
+                samples.append(seconds)
+                result = fitted
+            } catch {
+                throw .model(path: options.featuresPath, error)
+            }
+        }
+        guard let fitted = result else { preconditionFailure("at least one run") }
+        var report = LabReport()
+        report.add("rows", .integer(training.matrix.rowCount))
+        report.add("features", .integer(training.matrix.featureCount))
+        report.add("trees", .integer(fitted.ensemble.trees.count))
+        report.add("leaves", .integer(parameters.leafCount))
+        report.add(setting, samples: samples, as: "fit_seconds")
+        report.add("load_seconds", .number(loadSeconds))
+        report.add("fit_seconds", .number(median(samples)))
+        try score(fitted.ensemble, test, options.featuresPath, files, setting, &report)
+        return report
+    }
+
+    /// Predicts by an imported model and measures.
+    /// - Throws: as above; `model` with the line that cannot be read.
+    package static func predict(
+        _ options: PredictOptions, _ setting: LabSetting
+    ) throws(LabError) -> LabReport {
+        let files = try LabFiles(
+            reads: [
+                "--features": options.featuresPath, "--lightgbm": options.lightGBMPath,
+                "--labels": options.labelsPath,
+            ], writes: ["--scores": options.scoresOutput], setting)
+        guard let text = try? String(contentsOfFile: options.lightGBMPath, encoding: .utf8) else {
+            throw .option(
+                name: "--lightgbm",
+                reason: "\(options.lightGBMPath) cannot be read as text; name a model file")
+        }
+        let (ensemble, parseSeconds) = try timed { () throws(LabError) in
+            do throws(ModelError) {
+                return try LightGBMModel.parse(text)
+            } catch {
+                throw .model(path: options.lightGBMPath, error)
+            }
+        }
+        let (rows, loadSeconds) = try timed { () throws(LabError) in
+            try Rows(options.featuresPath, options.labelsPath, setting)
+        }
+        var report = LabReport()
+        report.add("rows", .integer(rows.matrix.rowCount))
+        report.add("features", .integer(rows.matrix.featureCount))
+        report.add("trees", .integer(ensemble.trees.count))
+        report.add("load_seconds", .number(loadSeconds))
+        report.add("parse_seconds", .number(parseSeconds))
+        try score(ensemble, rows, options.featuresPath, files, setting, &report)
+        return report
+    }
+
+    private static func score(
+        _ ensemble: TreeEnsemble, _ rows: Rows, _ path: String, _ files: LabFiles,
+        _ setting: LabSetting, _ report: inout LabReport
+    ) throws(LabError) {
+        let scorer = ForestScorer(ensemble)
+        var samples: [Double] = []
+        var scores: [Double] = []
+        do throws(ModelError) {
+            for _ in 0..<setting.repeatCount {
+                let (found, seconds) = try timed { () throws(ModelError) in
+                    try scorer.scores(
+                        rows.matrix, threadCount: setting.threadCount, kernels: setting.kernels)
+                }
+                samples.append(seconds)
+                scores = found
+            }
+            if let labels = rows.labels {
+                let outcome = try ChurnOutcome(numbers: labels)
+                let area = areaUnderROC(scores: scores, positive: outcome.labels)
+                if let area { report.add("auc", .number(area)) }
+                if case .logistic = ensemble.link {
+                    let summary = try ProbabilitySummary(
+                        probabilities: scores.map(ensemble.prediction), positive: outcome.labels)
+                    report.add("log_loss", .number(summary.logLoss))
+                    report.add("brier_score", .number(summary.brierScore))
+                    report.add("calibration_error", .number(summary.calibrationError))
+                }
+            }
+        } catch {
+            throw .model(path: path, error)
+        }
+        try files["--scores"]?.fill(scores, shape: [scores.count])
+        try files.publish()
+        let seconds = median(samples)
+        report.add(setting, scoreSamples: samples)
+        report.add("score_seconds", .number(seconds))
+        report.add("rows_per_second", .number(Double(scores.count) / seconds))
+        var hash = ResultHash()
+        hash.add(scores)
+        report.add("hash", .text(hash.text))
+    }
+
+    /// Features in blocks of 64 rows, and labels where there are any.
+    private struct Rows {
+        let matrix: FeatureMatrix
+        let labels: [Float]?
+
+        init(
+            _ path: String, _ labelsPath: String?, _ setting: LabSetting
+        ) throws(LabError) {
+            let points = try NumPyPoints(
+                try NumPyFile(path, [.float32]), kernels: setting.kernels)
+            guard points.rowCount > 0, points.featureCount > 0 else {
+                throw .badArray(
+                    path: path, byteOffset: points.file.header.shapeOffset,
+                    found: "the shape \(points.file.shape)",
+                    expected: "at least one row and one column",
+                    advice: "there is nothing to predict")
+            }
+            // The blocks, the columns, their bins twice, and what a fit keeps of a row.
+            try LabError.requireMemory(
+                Double(points.rowCount) * (10 * Double(points.featureCount) + 64),
+                for: "rows of the shape \(points.file.shape)", path: path)
+            matrix = points.matrix(threadCount: setting.threadCount)
+            guard let labelsPath else {
+                labels = nil
+                return
+            }
+            let file = try NumPyFile(labelsPath, [.float32, .int32, .int64])
+            try file.requireAxes(1, "labels")
+            guard file.count == points.rowCount else {
+                throw .mismatch(
+                    path: labelsPath, found: "\(file.count) labels",
+                    expected: "\(points.rowCount) are needed for the rows", other: "of \(path)")
+            }
+            labels = try file.exactFloats()
+        }
+
+        /// The columns by their numbers.
+        func table() throws(ModelError) -> PredictorTable {
+            let matrix = matrix
+            let columns = (0..<matrix.featureCount).map { column in
+                let values = matrix.storage.span
+                var numbers: [Float] = []
+                numbers.reserveCapacity(matrix.rowCount)
+                var row = 0
+                while row < matrix.rowCount {
+                    let first = FeatureMatrix.position(row, column, matrix.featureCount)
+                    for place in first..<first + min(64, matrix.rowCount - row) {
+                        numbers.append(values[place])
+                    }
+                    row += 64
+                }
+                return PredictorTable.Column("column \(column)", numbers: numbers)
+            }
+            return try PredictorTable(columns)
+        }
+    }
+}
+
+extension LabReport {
+    fileprivate mutating func add(_ setting: LabSetting, scoreSamples: [Double]) {
+        if self["threads"] == nil {
+            add(setting, samples: scoreSamples, as: "score_seconds")
+        } else {
+            add("score_seconds_samples", .numbers(scoreSamples))
+        }
+    }
+}
