@@ -460,7 +460,7 @@ private func require(_ name: String, _ value: Int, in range: ClosedRange<Int>) t
 
 extension OutputOptions {
     /// Prints a report; beside JSON its notes go to standard error.
-    fileprivate func print(_ report: LabReport) throws {
+    func print(_ report: LabReport) throws {
         try print(report, text: \.text)
         for note in report.notes where json { Terminal.writeError("warning: \(note)") }
     }
