@@ -283,10 +283,17 @@ import Darwin
         try await withServer(configuration) { server in
             let silent = try RawConnection(port: server.port)
             let slow = try RawConnection(port: server.port)
-            try await slow.sayHello()
-            slow.send(Array(frame(.describe, 2).prefix(20)))
             let idle = try RawConnection(port: server.port)
-            try await idle.sayHello()
+            // All at once: from here on the clock of the server alone decides.
+            let hello = frame(.hello(HelloRequest(clientName: "raw")), 1)
+            slow.send(hello + frame(.describe, 2).prefix(20))
+            idle.send(hello)
+            for raw in [slow, idle] {
+                guard case .hello? = try await raw.receive()?.response else {
+                    Issue.record("no answer to HELLO")
+                    return
+                }
+            }
             #expect(try await silent.receive()?.header.status == .handshakeTimeout)
             #expect(try await silent.isEnded())
             #expect(try await slow.receive()?.header.status == .peerTooSlow)
