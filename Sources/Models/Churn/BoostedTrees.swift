@@ -128,9 +128,10 @@ package enum BoostedTrees {
         let ensemble = TreeEnsemble(
             schema: table.schema, trees: trees, baseScore: run.baseScore,
             link: .logistic(steepness: 1), isAveraged: false)
+        var kept = parameters
+        kept.threadCount = 1
         return FittedBoostedTrees(
-            ensemble: ensemble, parameters: parameters, grownTreeCount: grown,
-            trainingRowCount: table.rowCount,
+            ensemble: ensemble, parameters: kept, grownTreeCount: grown,
             validationLogLoss: stopping?.losses ?? [])
     }
 }
@@ -138,10 +139,10 @@ package enum BoostedTrees {
 /// What a fit leaves.
 package struct FittedBoostedTrees: Codable, Equatable, Sendable {
     package let ensemble: TreeEnsemble
+    /// With a thread count of 1, whatever the fit used.
     package let parameters: BoostedTrees.Parameters
     /// Trees that were grown; the ensemble keeps those up to the best on the validation rows.
     package let grownTreeCount: Int
-    package let trainingRowCount: Int
     /// After each tree; empty without validation rows.
     package let validationLogLoss: [Double]
 }

@@ -5,7 +5,7 @@ import Foundation
 package enum Calibration: Codable, Equatable, Sendable {
     /// A non-decreasing function: linear between points, constant outside them.
     case isotonic(scores: [Double], probabilities: [Double])
-    /// 1 / (1 + e^-(slope · score + intercept)).
+    /// 1 / (1 + e^-(slope · score + intercept)), slope at least 0.
     case platt(slope: Double, intercept: Double)
 
     /// The calibrated probability of a score; NaN counts as the least one.
@@ -74,8 +74,18 @@ package enum Calibration: Codable, Equatable, Sendable {
         return .isotonic(scores: points, probabilities: probabilities)
     }
 
+    /// The same curve with probabilities held within a range.
+    func held(within range: ClosedRange<Double>) -> Calibration {
+        guard case .isotonic(let scores, let probabilities) = self else { return self }
+        return .isotonic(
+            scores: scores,
+            probabilities: probabilities.map {
+                min(max($0, range.lowerBound), range.upperBound)
+            })
+    }
+
     /// A logistic curve through the scores, with targets (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2) instead
-    /// of 1 and 0.
+    /// of 1 and 0. Its slope is at least 0: scores that rank the wrong way give one probability for all.
     /// Source: J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999; H.-T. Lin,
     /// C.-J. Lin and R. Weng, 2007 (Newton's method, starting point).
     /// - Throws: as for `isotonic`.
@@ -143,6 +153,11 @@ package enum Calibration: Codable, Equatable, Sendable {
             guard next <= value else { break }
             (a, b, value) = (a - stepA, b - stepB, next)
             if max(abs(stepA), abs(stepB)) < 1e-12 { break }
+        }
+        guard a >= 0 else {
+            // The loss is convex: where its least is below 0, slope 0 is the best that is allowed.
+            let share = (left * high + stayed * low) / total
+            return .platt(slope: 0, intercept: log(share / (1 - share)))
         }
         return .platt(slope: a / deviation, intercept: b - a * mean / deviation)
     }

@@ -50,6 +50,7 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
     package let isConverged: Bool
     /// The score of a row whose terms are all at their means.
     package let meanScore: Double
+    /// With a thread count of 1, whatever the fit used.
     package let parameters: LogisticRegression.Parameters
 
     init(
@@ -59,7 +60,9 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
     ) {
         self.schema = schema
         self.dropped = dropped
-        self.parameters = parameters
+        var kept = parameters
+        kept.threadCount = 1
+        self.parameters = kept
         let b = solution.coefficients
         meanScore = b[0]
         coefficients = terms.enumerated().map { index, term in

@@ -14,7 +14,6 @@ extension ForestScorer {
         let ensemble = ensemble
         let width = ensemble.schema.count
         let scale = ensemble.isAveraged ? 1 / Double(max(1, ensemble.trees.count)) : 1
-        let base = ensemble.trees.reduce(0) { $0 + $1.expectedValue }
         let depth = ensemble.trees.map(\.depth).max() ?? 0
         let values: [Double] = parallelArray(
             count: table.rowCount * width, chunkRows: 64 * width, threadCount: threadCount
@@ -31,8 +30,15 @@ extension ForestScorer {
             }
         }
         return Contributions(
-            columns: ensemble.schema.map(\.name), base: base * scale + ensemble.baseScore,
-            values: values)
+            columns: ensemble.schema.map(\.name), base: ensemble.expectedScore, values: values)
+    }
+}
+
+extension TreeEnsemble {
+    /// The raw score of a row that nothing is known of: the mean over the training rows.
+    var expectedScore: Double {
+        let sum = trees.reduce(0) { $0 + $1.expectedValue }
+        return (isAveraged ? sum / Double(max(1, trees.count)) : sum) + baseScore
     }
 }
 

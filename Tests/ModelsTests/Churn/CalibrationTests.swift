@@ -45,6 +45,11 @@ import Testing
         #expect(apart.probability(4) > 0.5 && apart.probability(1e300) <= 1)
         let flat = try Calibration.platt(scores: [1, 1], try ChurnOutcome([false, true]))
         #expect(abs(flat.probability(1) - 0.5) < 1e-9)
+        // Scores that rank the wrong way: one probability for all, the softened share.
+        let wrong = try Calibration.platt(
+            scores: [1, 2, 3, 4], try ChurnOutcome([true, true, true, false]))
+        let share = (3 * 4.0 / 5 + 1.0 / 3) / 4
+        for score in [-9.0, 1, 4, 1e9] { #expect(abs(wrong.probability(score) - share) < 1e-12) }
     }
 
     /// Reference: scikit-learn's log_loss, brier_score_loss and roc_auc_score; Wilson's interval of 3 of
