@@ -126,14 +126,18 @@ package enum FeatureCatalog {
     /// Whether `name` can be a feature of a plan with these attributes. A value's own column
     /// (`categoryShare.Toys`, `attribute.gender.F`) is accepted: only the data can tell.
     package static func mayExist(_ name: String, attributeNames: [String]) -> Bool {
-        if knownNames.contains(name) || name == categoryOther || name == channelOther {
-            return true
-        }
-        if name.hasPrefix(categoryPrefix) || name.hasPrefix(channelPrefix) { return true }
+        if knownNames.contains(name) || isValueShare(name) { return true }
         let bare =
             name.hasPrefix(attributePrefix)
             ? String(name.dropFirst(attributePrefix.count)) : name
         return attributeNames.contains { bare == $0 || bare.hasPrefix($0 + ".") }
+    }
+
+    /// Whether `name` is the share of a value that lines have, or of the values too rare for a column
+    /// of their own: a feature that data lack where no line has the value.
+    package static func isValueShare(_ name: String) -> Bool {
+        name.hasPrefix(categoryPrefix) || name.hasPrefix(channelPrefix) || name == categoryOther
+            || name == channelOther
     }
 
     /// Whether `name` may be an attribute, one of its values or all attributes: not where it is the

@@ -62,11 +62,7 @@ package struct FeatureTable: Sendable {
     /// Whether the data may give a feature or group of this name that the table was told not to
     /// hold; false for the shares of a value that no line has.
     package func mayLack(_ name: String) -> Bool {
-        let isValue =
-            name.hasPrefix(FeatureCatalog.categoryPrefix)
-            || name.hasPrefix(FeatureCatalog.channelPrefix)
-            || name == FeatureCatalog.categoryOther || name == FeatureCatalog.channelOther
-        return !isValue || groups.values.contains { $0.contains(name) }
+        !FeatureCatalog.isValueShare(name) || groups.values.contains { $0.contains(name) }
     }
 
     /// Which columns a list of names means.

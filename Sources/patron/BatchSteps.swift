@@ -135,6 +135,11 @@ extension ModelCard {
         case "kmeans":
             return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
                 + number("inertia", 1) + ", " + number("iterations", 0)
+        case "logistic", "trees":
+            let trees = diagnostics["treeCount"] == nil ? "" : number("treeCount", 0) + ", "
+            return trees
+                + ["areaUnderROC", "logLoss", "calibrationError"].map { number($0, 4) }
+                .joined(separator: ", ")
         default:
             let names = ["r", "alpha", "a", "b", "s", "beta", "p", "q", "v"].filter {
                 diagnostics[$0] != nil
@@ -158,8 +163,31 @@ extension ModelCard {
             lines.append("  \(name) = \(whole ?? String(value))")
         }
         lines += clusterCountChoice?.lines ?? []
+        lines += churn?.lines ?? []
         lines += warnings.map { "  warning: \($0)" }
         return lines.joined(separator: "\n")
+    }
+}
+
+extension ModelCard.ChurnCheck {
+    /// Whether its probabilities came true, a line a bin.
+    fileprivate var lines: [String] {
+        var table = TextTable([
+            "predicted from>", "to>", "mean>", "left>", "95 % interval>", "customers>",
+        ])
+        for bin in summary.bins {
+            table.add([
+                bin.lowest.decimals(4), bin.highest.decimals(4), bin.meanPredicted.decimals(4),
+                bin.observedShare.decimals(4),
+                "\(bin.interval.lowerBound.decimals(4)) ... \(bin.interval.upperBound.decimals(4))",
+                bin.rowCount.grouped,
+            ])
+        }
+        let rows = table.text.split(separator: "\n").map { "    \($0)" }
+        return [
+            "  learned from what was known on \(fitDay), checked on \(checkDay): "
+                + "who had no order in the \(horizonDays) days after"
+        ] + rows
     }
 }
 

@@ -19,7 +19,7 @@ extension EvaluationReport {
                     summary.areaUnderROC.map { $0.decimals(4) } ?? "",
                 ])
             }
-            add("BG/NBD", purchases)
+            add(purchaseModel ?? "model", purchases)
             if let naivePurchases { add("past rate", naivePurchases) }
             lines.append(table.text)
             var bins = TextTable([
@@ -34,6 +34,23 @@ extension EvaluationReport {
                 ])
             }
             lines.append(bins.text)
+        }
+        if let first = churn.first {
+            var table = TextTable([
+                "no order in \(first.horizon)", "AUC>", "log-loss>", "Brier>", "predicted>",
+                "observed>", "calibration error>", "lift, top tenth>",
+            ])
+            for measure in churn {
+                let summary = measure.summary
+                table.add([
+                    measure.model, summary.areaUnderROC.map { $0.decimals(4) } ?? "",
+                    summary.logLoss.decimals(5), summary.brierScore.decimals(5),
+                    summary.meanPredicted.decimals(4), summary.observedShare.decimals(4),
+                    summary.calibrationError.decimals(4),
+                    summary.lift.first.map { $0.lift.decimals(2) } ?? "",
+                ])
+            }
+            lines.append(table.text)
         }
         let expected = expectedRevenue.map { Int($0.rounded()).grouped } ?? "not fitted"
         lines.append(

@@ -80,6 +80,7 @@ import Units
             features: [hourShares, categoryShares, channelShares, itemsPerOrder, returnRate]
             clusterCount: 3
         lifetime: {horizon: 26w}
+        churn: {horizon: 60d, model: trees, reasonCount: 2}
         affinity: {factorCount: 4, iterations: 3}
         """
     }
@@ -213,7 +214,7 @@ import Units
                 asOf: later, threadCount: 2, report: { reports.append($0) })
             let bare = try open(folder, "bare", .writing)
             _ = try bare.train(asOf: later, threadCount: 1)
-            #expect(summary.models.count == 4 && summary.notFitted.isEmpty)
+            #expect(summary.models.count == 5 && summary.notFitted.isEmpty, "\(summary.notFitted)")
             let isCarried = reports.contains { $0.contains("as they were on \(asOf)") }
             #expect(isCarried == !life.hasNewValues, "\(reports)")
             #expect(carried.manifest.models == bare.manifest.models)

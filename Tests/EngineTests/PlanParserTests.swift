@@ -95,6 +95,9 @@ private func problems(_ text: String) -> [PlanError.Problem] {
         #expect(plan.lifetime.horizon == Horizon(39, .week))
         #expect(plan.lifetime.basis == .revenue)
         #expect(plan.churn.horizon == Horizon(90, .day))
+        #expect(plan.churn.model == .logistic && plan.churn.calibration == .platt)
+        #expect(plan.churn.features == ["daysSinceLastPurchase", "age"])
+        #expect(plan.churn.reasonCount == 5)
         #expect(plan.simpleFormula.durationMonths == 36)
         #expect(plan.affinity.factorCount == 16)
         #expect(plan.affinity.regularization == 0.1)
@@ -208,6 +211,14 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             ("lifetime: {horizon: 101m, basis: sales}", .unknownValue, 7, 34, "margin, revenue"),
             ("churn: {horizn: 13w}", .unknownKey, 7, 9, "did you mean `horizon`?"),
             ("churn: 13w", .wrongType, 7, 8, ""),
+            ("churn: {model: tree}", .unknownValue, 7, 16, "did you mean `trees`?"),
+            ("churn: {model: trees, features: []}", .missing, 7, 23, ""),
+            (
+                "churn: {model: trees, features: [revenu]}", .unknownValue, 7, 34,
+                "did you mean `revenue`?"
+            ),
+            ("churn: {features: [revenue]}", .contradiction, 7, 9, "set churn.model to trees"),
+            ("churn: {model: trees, reasonCount: 11}", .outOfRange, 7, 36, "0"),
             ("simpleFormula: {durationMonths: 0}", .outOfRange, 7, 33, "above 0"),
             ("affinity: {factorCount: 1000}", .outOfRange, 7, 25, "1 to 512"),
             ("affinity: {factorCount: 3.5}", .wrongType, 7, 25, ""),

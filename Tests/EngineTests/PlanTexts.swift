@@ -61,7 +61,8 @@ enum PlanTexts {
             restarts: 8
             maximumIterations: 300
         lifetime: {model: bgnbd, horizon: 39w, basis: revenue}
-        churn: {horizon: 90d}
+        churn: {horizon: 90d, model: logistic, features: [daysSinceLastPurchase, age],
+                calibration: platt, reasonCount: 5}
         simpleFormula: {durationMonths: 36}
         affinity: {factorCount: 16, regularization: 0.1, confidenceWeight: 5,
                    iterations: 3, topProductCount: 20, excludePurchased: false}

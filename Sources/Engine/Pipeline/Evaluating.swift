@@ -14,6 +14,11 @@ package struct EvaluationReport: Codable, Sendable {
     package var purchases: HoldoutSummary?
     /// The same for the naive rate x / T, as a floor.
     package var naivePurchases: HoldoutSummary?
+    /// The model of repeat purchases behind `purchases`; nil where it could not be fitted.
+    package var purchaseModel: String?
+    /// Who had no order in the churn horizon after the day, by what churn probabilities come from;
+    /// empty where the history does not cover that horizon.
+    package var churn: [ChurnMeasure]
     /// Expected and actual value in the horizon, undiscounted revenue; nil as above.
     package var expectedRevenue: Double?
     package var actualRevenue: Double
@@ -25,6 +30,14 @@ package struct EvaluationReport: Codable, Sendable {
     /// The same customers and the most popular products, those bought already left out as well.
     package var mostPopular: RankingSummary?
     package var notFitted: [String: String]
+
+    /// How churn probabilities of one origin did.
+    package struct ChurnMeasure: Codable, Sendable {
+        /// `trees`, `logistic` or `lifetime`.
+        package var model: String
+        package var horizon: String
+        package var summary: ProbabilitySummary
+    }
 }
 
 extension Workspace {
@@ -52,15 +65,18 @@ extension Workspace {
             plan: plan, history: history, table: table, threadCount: threadCount)
         var report = EvaluationReport(
             asOf: asOf.description, horizon: horizon.description, customerCount: table.rowCount,
-            actualRevenue: outcome.revenue.reduce(0, +),
+            churn: [], actualRevenue: outcome.revenue.reduce(0, +),
             topProductCount: plan.affinity.topProductCount, notFitted: [:])
+        var lifetime: LifetimeModels?
         do throws(EngineError) {
             let models = try fitting.lifetime()
             try evaluateLifetime(models, fitting, outcome, horizon, into: &report)
+            lifetime = models
         } catch {
             guard error.isAboutTheData else { throw error }
             report.notFitted["lifetime"] = error.reason(of: "lifetime")
         }
+        try evaluateChurn(lifetime, fitting, lastPurchase: days.upperBound, into: &report)
         do throws(EngineError) {
             let purchases = try fitting.purchases()
             let model = try fitting.affinity(of: purchases)
@@ -103,7 +119,61 @@ extension Workspace {
                 try HoldoutSummary(expected: naive, actual: actual, repeatPurchaseCount: counts)
             )
         }
+        report.purchaseModel = models.purchases.model.name
         report.expectedRevenue = scores.lifetimeValue?.reduce(0, +)
+    }
+
+    /// Measures the churn probabilities of the lifetime model, and of the plan's learned one, by who
+    /// had no order in the churn horizon after the day.
+    private func evaluateChurn(
+        _ lifetime: LifetimeModels?, _ fitting: ModelFitting, lastPurchase: CalendarDay,
+        into report: inout EvaluationReport
+    ) throws(EngineError) {
+        let asOf = fitting.table.asOf
+        let horizon = plan.churn.horizon
+        let end = asOf + max(1, Int(horizon.days.rounded()))
+        guard end <= lastPurchase else {
+            report.notFitted["churn"] =
+                "not checked: \(horizon) after \(asOf) is \(end), but the last purchase is on "
+                + "\(lastPurchase)"
+            return
+        }
+        let outcome = try fitting.history.holdoutOutcome(after: asOf, through: end)
+        let rows = fitting.eligibleRows
+        let left = rows.map { outcome.orderCount[$0] == 0 }
+        func measure(_ model: String, _ probabilities: [Double]) throws(EngineError) {
+            let summary = try modelErrors("churn") { () throws(ModelError) in
+                try ProbabilitySummary(
+                    probabilities: rows.map { probabilities[$0] }, positive: left)
+            }
+            report.churn.append(
+                EvaluationReport.ChurnMeasure(
+                    model: model, horizon: horizon.description, summary: summary))
+        }
+        if let lifetime {
+            let scores = try modelErrors("lifetime") { () throws(ModelError) in
+                try LifetimeScores.score(
+                    fitting.table.history, purchases: lifetime.purchases,
+                    orderValues: lifetime.orderValues,
+                    plan.lifetimeParameters(
+                        marginRate: lifetime.marginRate, threadCount: fitting.threadCount))
+            }
+            try measure("lifetime", scores.churnProbability)
+        }
+        guard plan.churn.model.isLearned else { return }
+        do throws(EngineError) {
+            let fitted = try fitChurn(
+                asOf: asOf, threadCount: fitting.threadCount, report: { _ in }
+            ).fitted
+            let table = try pastFeatures(asOf, fitting.threadCount)
+            try measure(
+                plan.churn.model.rawValue,
+                try fitted.scores(table, reasonCount: 0, threadCount: fitting.threadCount)
+                    .probabilities)
+        } catch {
+            guard error.isAboutTheData else { throw error }
+            report.notFitted["churn"] = error.reason(of: "churn")
+        }
     }
 
     /// Recall of products that a customer first bought after the day, over customers with any who

@@ -211,7 +211,8 @@ struct SegmentationInput {
 extension Plan {
     /// The names of the models that the plan asks for, in the order of their training.
     package var modelNames: [String] {
-        segmentations.map { "segmentation.\($0.name)" } + ["lifetime", "affinity"]
+        segmentations.map { "segmentation.\($0.name)" } + ["lifetime"]
+            + (churn.model.isLearned ? ["churn"] : []) + ["affinity"]
     }
 
     /// The wall clock of the plan's time zone; the parser has checked the name.

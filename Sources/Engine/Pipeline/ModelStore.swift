@@ -7,11 +7,11 @@ package import Models
 /// What a model version was made from and how its fit went: stored in the model file, shown by
 /// `patron models`.
 package struct ModelCard: Codable, Sendable, Equatable {
-    /// `lifetime`, `affinity`, `segmentation.value` …
+    /// `lifetime`, `churn`, `affinity`, `segmentation.value` …
     package var name: String
     /// Counts up from 1 with every training of this name.
     package var version: Int
-    /// The fitted mathematics: `bgnbd+gammagamma`, `kmeans`, `als`.
+    /// The fitted mathematics: `bgnbd+gammagamma`, `kmeans`, `als`, `trees`, `logistic`.
     package var algorithm: String
     /// The last day whose purchases the fit saw, `yyyy-MM-dd`.
     package var asOf: String
@@ -31,6 +31,19 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var warnings: [String]
     /// Of a segmentation whose number of segments was left to the data.
     package var clusterCountChoice: ClusterCountChoice?
+    /// Of a learned churn model.
+    package var churn: ChurnCheck?
+
+    /// How a learned churn model did on customers and days that it has not seen.
+    package struct ChurnCheck: Codable, Sendable, Equatable {
+        /// It learned from what was known by this day, `yyyy-MM-dd`.
+        package var fitDay: String
+        /// And was measured on what was known by this one.
+        package var checkDay: String
+        /// Customers without an order for so many days have left.
+        package var horizonDays: Int
+        package var summary: ProbabilitySummary
+    }
 
     /// How each number of segments did, ascending.
     package struct ClusterCountChoice: Codable, Sendable, Equatable {

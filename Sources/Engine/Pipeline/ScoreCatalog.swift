@@ -16,6 +16,7 @@ enum ScoreCatalog {
         case churnProbability = 20
         case simpleLifetimeValue = 21
         case valueTier = 22
+        case lifetimeChurnProbability = 23
 
         /// As on the wire, in CSV files and in DESCRIBE.
         var name: String {
@@ -34,6 +35,7 @@ enum ScoreCatalog {
             case .churnProbability: "churn_probability"
             case .simpleLifetimeValue: "simple_lifetime_value"
             case .valueTier: "value_tier"
+            case .lifetimeChurnProbability: "lifetime_churn_probability"
             }
         }
 
@@ -54,6 +56,8 @@ enum ScoreCatalog {
             case .lifetimeValue: "discounted value of the expected orders in the horizon"
             case .churnProbability: "1 - probability of an order in the churn horizon"
             case .simpleLifetimeValue: "monthly revenue x gross margin x expected duration"
+            case .lifetimeChurnProbability:
+                "the same by the lifetime model, where the plan's churn model is another one"
             case .valueTier: "1 highest to 4 lowest, by longevity and days since the last order"
             }
         }

@@ -13,11 +13,14 @@ struct ScoreFile: Sendable {
     let products: TextArray?
     /// Empty, or product rows of every customer.
     let topProducts: TopProductRows
+    /// Why customers have their churn probability; nil where no model says.
+    let churnReasons: ChurnReasons?
 
     /// Rows that are handed to the writer at a time: whole blocks, so that little waits in it.
     private static let batchRowCount = 4 * Limits.blockRowCount
 
-    /// Columns `id`, `status`, the scores by name, and `top_product_1` … with their scores. Written
+    /// Columns `id`, `status`, the scores by name, `churn_reason_1`, `churn_reason_1_effect` … and
+    /// `top_product_1` …. Written
     /// batch by batch: beside the scores there is never more than one batch.
     func writeSegment(to path: String, threadCount: Int) throws(StoreError) {
         let rowCount = contents.customerIDs.count
@@ -52,6 +55,22 @@ struct ScoreFile: Sendable {
                 Column(
                     name: column.name, data: data, validity: column.valid.map { Array($0[rows]) }))
         }
+        if let churnReasons {
+            let names = TextArray(churnReasons.names)
+            for place in 0..<churnReasons.count {
+                let name = ChurnReasons.columnName(place)
+                let features = churnReasons.features[place][rows]
+                let valid = features.map { $0 >= 0 }
+                let text = CodedText(
+                    codes: features.map { $0 < 0 ? CodedText.missing : UInt32($0) }, values: names)
+                columns.append(Column(name: name, data: .coded(text)))
+                columns.append(
+                    Column(
+                        name: name + ChurnReasons.effectSuffix,
+                        data: .float32(Array(churnReasons.effects[place][rows])),
+                        validity: valid.contains(false) ? valid : nil))
+            }
+        }
         if let products {
             for place in 0..<places {
                 let text = CodedText(
@@ -67,7 +86,10 @@ struct ScoreFile: Sendable {
         let places = topProducts.largestCount
         let header =
             ["customer_id", "status"] + contents.columns.map(\.name)
-            + (0..<places).map { "top_product_\($0 + 1)" }
+            + (0..<(churnReasons?.count ?? 0)).flatMap { place in
+                let name = ChurnReasons.columnName(place)
+                return [name, name + ChurnReasons.effectSuffix]
+            } + (0..<places).map { "top_product_\($0 + 1)" }
         let rowCount = contents.customerIDs.count
         let batchRows = 8_192
         try mapErrors(EngineError.store) { () throws(StoreError) in
@@ -100,6 +122,13 @@ struct ScoreFile: Sendable {
                 case .int32(let values): text += String(values[row])
                 case .float32(let values): text += "\(values[row])"
                 case .float64(let values): text += "\(values[row])"
+                }
+            }
+            if let churnReasons {
+                for place in 0..<churnReasons.count {
+                    let feature = churnReasons.features[place][row]
+                    text += feature < 0 ? ",," : ",\(Self.field(churnReasons.names[Int(feature)]))"
+                    if feature >= 0 { text += ",\(churnReasons.effects[place][row])" }
                 }
             }
             for place in 0..<places {

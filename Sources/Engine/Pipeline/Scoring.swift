@@ -143,6 +143,8 @@ extension Workspace {
             names.formUnion(fitted.model.model.featureNames)
             segmentations.append((ModelReference(latest), fitted.model.model.featureNames))
         }
+        let churnFeatures = try churnModelFeatures()
+        names.formUnion(churnFeatures)
         let cache = try segmentCache(asOf, threadCount, report)
         var carried: Set<String> = []
         let features = try dayFeatures(
@@ -151,7 +153,7 @@ extension Workspace {
             narrowed: { kept in
                 // Who has changed since the kept features has changed since the segments too.
                 guard let cache, kept.goOn(to: cache.lines) else { return nil }
-                var others: Set<String> = []
+                var others = churnFeatures
                 for (model, features) in segmentations {
                     if let reason = cache.flaw(for: model, of: features, asOf: asOf) {
                         report("\(model.name) of all customers: \(reason)")
@@ -173,6 +175,15 @@ extension Workspace {
                 cache, models: carried, changed: changed, to: features.table,
                 threadCount: threadCount)
         )
+    }
+
+    /// What the latest churn model reads, where the plan has one.
+    private func churnModelFeatures() throws(EngineError) -> Set<String> {
+        let versions = manifest.models.filter { $0.name == "churn" }
+        guard plan.churn.model.isLearned, let latest = versions.max(by: { $0.version < $1.version })
+        else { return [] }
+        let fitted = try ModelStore.read(FittedChurn.self, from: "\(folder)/\(latest.file)")
+        return Set(fitted.model.model.schema.map(\.name))
     }
 
     private func segmentCache(
@@ -211,6 +222,8 @@ struct Scoring {
     private(set) var missing: [String] = []
     private(set) var otherPlans: [String] = []
     private(set) var affinity: AffinityContents?
+    /// Nil without a learned churn model, or where the plan wants none.
+    private var churnReasons: ChurnReasons?
     /// What the affinity scores depend on; nil without any.
     private(set) var affinityKey: AffinityCache.Key?
     /// Those that `topProducts` are about.
@@ -241,10 +254,8 @@ struct Scoring {
     /// - Parameter report: is told why something of an earlier scoring is of no use.
     mutating func run(_ report: (String) -> Void) throws(EngineError) {
         addHistoryColumns()
-        let lifetime = try scoreLifetime()
-        for segmentation in plan.segmentations {
-            try scoreSegmentation(segmentation, lifetime: lifetime)
-        }
+        let outlook = try scoreOutlook()
+        for segmentation in plan.segmentations { try scoreSegmentation(segmentation, outlook) }
         table.removeColumns()
         carried = nil
         try scoreAffinity(report)
@@ -266,26 +277,21 @@ struct Scoring {
     func scoreFile(_ contents: SnapshotContents) -> ScoreFile {
         var contents = contents
         contents.affinity = nil
-        return ScoreFile(contents: contents, products: products, topProducts: topProducts)
+        return ScoreFile(
+            contents: contents, products: products, topProducts: topProducts,
+            churnReasons: churnReasons)
     }
 
     /// The latest version of a model; nil, and noted, where it was never trained.
     private mutating func model<Model: Codable>(
         _ type: Model.Type, _ name: String
-    ) throws(EngineError) -> (card: ModelCard, model: Model, file: ArrayFile)? {
-        let versions = workspace.manifest.models.filter { $0.name == name }
-        guard let entry = versions.max(by: { $0.version < $1.version }) else {
+    ) throws(EngineError) -> ReadModel<Model>? {
+        guard let read = try workspace.latestModel(type, name, asOf: table.asOf) else {
             missing.append(name)
             return nil
         }
-        let path = "\(workspace.folder)/\(entry.file)"
-        let read = try ModelStore.read(type, from: path)
-        guard CalendarDay(parsing: read.card.asOf).map({ $0 <= table.asOf }) ?? false else {
-            throw .modelFromTheFuture(
-                name: name, trainedAsOf: read.card.asOf, asOf: table.asOf.description)
-        }
         if read.card.planHash != plan.hash { otherPlans.append(name) }
-        models.append(ModelReference(entry))
+        models.append(ModelReference(read.entry))
         return read
     }
 
@@ -313,8 +319,22 @@ struct Scoring {
                 description: column.description, values: values, valid: flags))
     }
 
-    private mutating func scoreLifetime() throws(EngineError) -> LifetimeScores? {
-        guard let fitted = try model(LifetimeModels.self, "lifetime")?.model else { return nil }
+    /// What the models say of the customers' future.
+    private mutating func scoreOutlook() throws(EngineError) -> Outlook {
+        var outlook = Outlook()
+        if plan.churn.model.isLearned, let fitted = try model(FittedChurn.self, "churn")?.model {
+            let scores = try fitted.scores(
+                table, reasonCount: plan.churn.reasonCount, threadCount: threadCount)
+            append(.churnProbability, "probability", .float64(scores.probabilities), eligible)
+            outlook.churn = (scores.probabilities, eligible)
+            churnReasons = scores.reasons.count > 0 ? scores.reasons : nil
+        }
+        try scoreLifetime(&outlook)
+        return outlook
+    }
+
+    private mutating func scoreLifetime(_ outlook: inout Outlook) throws(EngineError) {
+        guard let fitted = try model(LifetimeModels.self, "lifetime")?.model else { return }
         let data = table.history
         let scores = try modelErrors("lifetime") {
             () throws(ModelError) in
@@ -327,7 +347,12 @@ struct Scoring {
         append(
             .probabilityAlive, "probability", .float64(scores.probabilityAlive), valid)
         append(.expectedPurchases, "orders", .float64(scores.expectedPurchases), valid)
-        append(.churnProbability, "probability", .float64(scores.churnProbability), valid)
+        let isLearned = plan.churn.model.isLearned
+        append(
+            isLearned ? .lifetimeChurnProbability : .churnProbability, "probability",
+            .float64(scores.churnProbability), valid)
+        if !isLearned { outlook.churn = (scores.churnProbability, valid) }
+        outlook.lifetimeValue = scores.lifetimeValue.map { ($0, valid) }
         if let values = scores.expectedOrderValue {
             append(.expectedOrderValue, plan.currency, .float64(values), valid)
         }
@@ -351,14 +376,32 @@ struct Scoring {
             .simpleLifetimeValue, plan.currency, .float64(simple.values),
             simple.status.map { $0 == 0 })
         append(.valueTier, "tier", .int32(tiers.map(Int32.init)), tiers.map { $0 > 0 })
-        let names = ["highest value", "high value", "low value", "lowest value"]
         segments.append(
-            segmentTable("tier", names, firstNumber: 1, of: tiers.map(Int32.init), scores))
-        return scores
+            segmentTable(
+                "tier", ValueTierModel.names, firstNumber: 1, of: tiers.map(Int32.init), outlook))
+    }
+
+    /// What segments are described by, a value and whether there is one a customer.
+    private struct Outlook {
+        var churn: (values: [Double], valid: [Bool])?
+        var lifetimeValue: (values: [Double], valid: [Bool])?
+    }
+
+    private struct Mean {
+        private var sum = 0.0
+        private var count = 0
+
+        /// Nil of nothing.
+        var value: Double? { count > 0 ? sum / Double(count) : nil }
+
+        mutating func add(_ value: Double) {
+            sum += value
+            count += 1
+        }
     }
 
     private mutating func scoreSegmentation(
-        _ settings: Plan.Segmentation, lifetime: LifetimeScores?
+        _ settings: Plan.Segmentation, _ outlook: Outlook
     ) throws(EngineError) {
         let name = "segmentation.\(settings.name)"
         guard let columnID = segmentationIDs[settings.name],
@@ -370,14 +413,16 @@ struct Scoring {
             let earlier = carried.cache.numbers(of: model)
         {
             numbers = carried.rows.merge(
-                earlier, try assign(carried.changed, fitted.model, name), threadCount: threadCount)
+                earlier,
+                try fitted.model.segments(of: carried.changed, name, threadCount: threadCount),
+                threadCount: threadCount)
         } else {
-            numbers = try assign(table, fitted.model, name)
+            numbers = try fitted.model.segments(of: table, name, threadCount: threadCount)
         }
         segmentNumbers.append((model, numbers))
         segments.append(
             segmentTable(
-                settings.name, fitted.segmentNames, firstNumber: 0, of: numbers, lifetime))
+                settings.name, fitted.segmentNames, firstNumber: 0, of: numbers, outlook))
         columns.append(
             ScoreColumn(
                 id: UInt16(columnID),
@@ -388,62 +433,31 @@ struct Scoring {
                 valid: eligible.allSatisfy(\.self) ? nil : eligible))
     }
 
-    /// The segment of every customer of a table, -1 for those that are not eligible.
-    private func assign(
-        _ table: FeatureTable, _ model: SegmentationModel, _ name: String
-    ) throws(EngineError) -> [Int32] {
-        var numbers = [Int32](repeating: -1, count: table.rowCount)
-        let status = table.history.status
-        let rows = status.indices.filter { status[$0] == CustomerHistory.ok }
-        guard !rows.isEmpty else { return numbers }
-        var inputs: [FeatureColumn] = []
-        for name in model.featureNames {
-            // A value that no customer has any more (a category gone from sale) is a share of 0.
-            inputs.append(
-                table.column(named: name)
-                    ?? FeatureColumn(
-                        name: name, unit: .share,
-                        values: [Float](repeating: 0, count: table.rowCount)))
-        }
-        let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)
-        let assignment = try modelErrors(name) {
-            () throws(ModelError) in
-            try model.assign(
-                columns: input.columns, valid: input.valid, rows: input.rows,
-                threadCount: threadCount)
-        }
-        for (position, row) in rows.enumerated() { numbers[row] = assignment.segments[position] }
-        return numbers
-    }
-
     /// - Parameter numbers: a segment a customer; one outside the names' range means none.
     private func segmentTable(
         _ segmentation: String, _ names: [String], firstNumber: Int, of numbers: [Int32],
-        _ lifetime: LifetimeScores?
+        _ outlook: Outlook
     ) -> SegmentTable {
         let revenue = table.history.revenue
         var tables = names.enumerated().map { index, name in
             SegmentTable.Segment(
                 number: firstNumber + index, name: name, customerCount: 0, revenue: 0)
         }
-        var churn = [Double](repeating: 0, count: names.count)
-        var value = [Double](repeating: 0, count: names.count)
-        var scored = [Int](repeating: 0, count: names.count)
+        var churn = [Mean](repeating: Mean(), count: names.count)
+        var value = [Mean](repeating: Mean(), count: names.count)
         for row in numbers.indices {
             let index = Int(numbers[row]) - firstNumber
             guard names.indices.contains(index) else { continue }
             tables[index].customerCount += 1
             tables[index].revenue += revenue[row]
-            guard let lifetime, lifetime.status[row] == 0 else { continue }
-            scored[index] += 1
-            churn[index] += lifetime.churnProbability[row]
-            value[index] += lifetime.lifetimeValue?[row] ?? 0
-        }
-        for index in names.indices where scored[index] > 0 {
-            tables[index].meanChurnProbability = churn[index] / Double(scored[index])
-            if lifetime?.lifetimeValue != nil {
-                tables[index].meanLifetimeValue = value[index] / Double(scored[index])
+            if let (values, valid) = outlook.churn, valid[row] { churn[index].add(values[row]) }
+            if let (values, valid) = outlook.lifetimeValue, valid[row] {
+                value[index].add(values[row])
             }
+        }
+        for index in names.indices {
+            tables[index].meanChurnProbability = churn[index].value
+            tables[index].meanLifetimeValue = value[index].value
         }
         return SegmentTable(segmentation: segmentation, segments: tables)
     }

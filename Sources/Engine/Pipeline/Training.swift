@@ -45,9 +45,9 @@ extension Workspace {
         do throws(EngineError) {
             let names = only ?? plan.modelNames
             for (index, name) in names.enumerated() {
-                report("fitting \(name)")
-                if names[index...].allSatisfy({ $0 == "affinity" }) {
-                    // It reads lines: the features' memory is for its matrices.
+                if name != "churn" { report("fitting \(name)") }
+                if names[index...].allSatisfy({ $0 == "churn" || $0 == "affinity" }) {
+                    // They read lines: the features' memory is for them.
                     if fitting.table.rowCount > Self.keptRowCount { loadedFeatures = nil }
                     fitting.table.removeColumns()
                 }
@@ -56,7 +56,7 @@ extension Workspace {
                 let path = "\(folder)/\(file)"
                 do throws(EngineError) {
                     let (card, written) = try fitAndWrite(
-                        name, version: version, to: path, fitting)
+                        name, version: version, to: path, fitting, report)
                     paths.append(path)
                     next.models.append(
                         Manifest.Model(
@@ -81,7 +81,8 @@ extension Workspace {
     private static let keptRowCount = 2_000_000
 
     private func fitAndWrite(
-        _ name: String, version: Int, to path: String, _ fitting: ModelFitting
+        _ name: String, version: Int, to path: String, _ fitting: ModelFitting,
+        _ report: (String) -> Void
     ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
         if name == "lifetime" {
             let models = try fitting.lifetime()
@@ -89,6 +90,14 @@ extension Workspace {
             card.describe(models)
             card.inputs = fitting.histograms(ModelFitting.lifetimeInputNames)
             return (card, try ModelStore.write(models, card: card, to: path))
+        }
+        if name == "churn" {
+            let (fitted, inputs) = try fitChurn(
+                asOf: fitting.table.asOf, threadCount: fitting.threadCount, report: report)
+            var card = card(name, version, plan.churn.model.rawValue, fitting)
+            card.describe(fitted)
+            card.inputs = inputs
+            return (card, try ModelStore.write(fitted, card: card, to: path))
         }
         if name == "affinity" {
             let model = try fitting.affinity(of: try fitting.purchases())
@@ -178,7 +187,9 @@ extension ModelFitting {
 extension Plan {
     /// The features and groups that training reads.
     var featureNames: Set<String> {
-        Set(segmentations.flatMap(\.features) + ModelFitting.lifetimeInputNames)
+        Set(
+            segmentations.flatMap(\.features) + ModelFitting.lifetimeInputNames
+                + (churn.model.isLearned ? churn.features : []))
     }
 }
 
@@ -195,6 +206,35 @@ extension ModelCard {
                 "the customers form no clear segments in these features: the silhouette of the "
                     + "chosen number is below \(ClusterCountSearch.weakSilhouette)")
         }
+    }
+
+    fileprivate mutating func describe(_ fitted: FittedChurn) {
+        let model = fitted.model
+        let measured = model.evaluation
+        churn = ChurnCheck(
+            fitDay: fitted.periods.fit.description, checkDay: fitted.periods.check.description,
+            horizonDays: fitted.periods.horizonDays, summary: measured)
+        diagnostics = [
+            "trainingRowCount": Double(model.trainingRowCount),
+            "checkedRowCount": Double(measured.rowCount),
+            "churnShare": measured.observedShare, "logLoss": measured.logLoss,
+            "brierScore": measured.brierScore, "calibrationError": measured.calibrationError,
+        ]
+        diagnostics["areaUnderROC"] = measured.areaUnderROC
+        switch model.fitted {
+        case .trees(let ensemble):
+            diagnostics["treeCount"] = Double(ensemble.trees.count)
+        case .logistic(let logistic):
+            for coefficient in logistic.coefficients {
+                diagnostics["coefficient.\(coefficient.term.name)"] = coefficient.value
+                diagnostics["standardError.\(coefficient.term.name)"] = coefficient.standardError
+            }
+            diagnostics["intercept"] = logistic.intercept
+            if !logistic.isConverged {
+                warnings.append("the logistic regression has not converged")
+            }
+        }
+        warnings += fitted.unavailable.map { "this data has no feature \($0)" }
     }
 
     fileprivate mutating func describe(_ models: LifetimeModels) {

@@ -30,6 +30,13 @@ extension Plan {
         writer.line(1, "basis", lifetime.basis.rawValue)
         writer.open(0, "churn")
         writer.line(1, "horizon", churn.horizon.description)
+        // Plans without a learned model keep the names that they had before there was one.
+        if churn.model.isLearned {
+            writer.line(1, "model", churn.model.rawValue)
+            writer.line(1, "features", writer.list(churn.features))
+            writer.line(1, "calibration", churn.calibration.rawValue)
+            writer.line(1, "reasonCount", String(churn.reasonCount))
+        }
         if let months = simpleFormula.durationMonths {
             writer.open(0, "simpleFormula")
             writer.line(1, "durationMonths", String(months))
@@ -150,7 +157,7 @@ private struct CanonicalWriter {
         }
     }
 
-    private func list(_ texts: [String]) -> String {
+    func list(_ texts: [String]) -> String {
         "[" + texts.map(quoted).joined(separator: ", ") + "]"
     }
 }

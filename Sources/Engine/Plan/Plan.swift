@@ -153,11 +153,42 @@ extension Plan {
         package init() {}
     }
 
+    /// What a churn probability comes from.
+    package enum ChurnModelKind: String, Sendable, CaseIterable {
+        /// The lifetime model: 1 - probability of an order in the churn horizon.
+        case lifetime
+        /// Learned from who stayed away for a churn horizon, by features before it.
+        case logistic, trees
+
+        /// Whether it is a model of its own.
+        package var isLearned: Bool { self != .lifetime }
+    }
+
+    /// How scores of a learned churn model become probabilities.
+    package enum ChurnCalibration: String, Sendable, CaseIterable {
+        case isotonic, none, platt
+    }
+
     package struct Churn: Sendable, Equatable {
         /// A customer without a purchase for so long counts as gone; above 0, up to 100 years.
         package var horizon = Horizon(13, .week)
+        package var model = ChurnModelKind.lifetime
+        /// Names of features, groups of features or attributes that a learned model sees.
+        package var features = Churn.defaultFeatures
+        package var calibration = ChurnCalibration.isotonic
+        /// Reasons that scores name for each customer where the model is a learned one; 0…10.
+        package var reasonCount = 3
 
         package init() {}
+
+        /// No attributes: their values are of now, not of the days that the model learns from.
+        package static let defaultFeatures = [
+            "repeatPurchaseCount", "ageAtLastPurchaseDays", "observedAgeDays",
+            "daysSinceLastPurchase", "orderCount30Days", "orderCount90Days", "orderCount365Days",
+            "revenue30Days", "revenue90Days", "revenue365Days", "meanOrderValueWithFirst",
+            "itemsPerOrder", "returnRate", "promotionShare", "interPurchaseMeanDays",
+            "interPurchaseDeviationDays", "categoryShares", "channelShares",
+        ]
     }
 
     /// Monthly revenue x gross margin x expected duration.
@@ -213,6 +244,7 @@ package enum PlanLimits {
     package static let factorCount = 1...512
     package static let affinityIterations = 1...1_000
     package static let topProductCount = 1...1_000
+    package static let reasonCount = 0...10
     package static let horizonDays = 100 * daysPerYear
     package static let durationMonths = 1_200.0
 }

@@ -190,23 +190,35 @@ struct PlanParser {
             return nil
         }
         guard
-            let features = reader.texts(section["features"], limit: PlanLimits.featureCount)
+            let features = parseFeatures(
+                section["features"], of: entry.name, attributeNames: attributeNames)
         else { return nil }
-        if features.isEmpty, let list = section["features"] {
-            reader.report(.missing, at: list.position, "\(list.name) is an empty list")
+        segmentation.features = features
+        return segmentation
+    }
+
+    /// Names of features, groups or attributes, each once.
+    private mutating func parseFeatures(
+        _ setting: PlanReader.Setting?, of name: String, attributeNames: [String]
+    ) -> [String]? {
+        guard let setting, let listed = reader.texts(setting, limit: PlanLimits.featureCount)
+        else { return nil }
+        if listed.isEmpty {
+            reader.report(.missing, at: setting.position, "\(setting.name) is an empty list")
         }
-        for feature in features {
-            check(feature, of: entry.name, attributeNames: attributeNames)
-            if segmentation.features.contains(feature.text) {
+        var features: [String] = []
+        for feature in listed {
+            check(feature, of: name, attributeNames: attributeNames)
+            if features.contains(feature.text) {
                 reader.report(
                     .contradiction, at: feature.position,
-                    "`\(feature.text)` is listed twice in \(entry.name).features",
+                    "`\(feature.text)` is listed twice in \(setting.name)",
                     hint: "keep one of them")
             } else {
-                segmentation.features.append(feature.text)
+                features.append(feature.text)
             }
         }
-        return segmentation
+        return features
     }
 
     /// A number, `auto`, or a mapping that says more about the choice.
@@ -296,16 +308,40 @@ struct PlanParser {
                 plan.lifetime.basis = basis
             }
         }
-        if let section = reader.section(top["churn"], keys: ["horizon"]),
-            let horizon = reader.horizon(section["horizon"])
-        {
-            plan.churn.horizon = horizon
-        }
+        parseChurn(of: top, into: &plan)
         if let section = reader.section(top["simpleFormula"], keys: ["durationMonths"]) {
             plan.simpleFormula.durationMonths = reader.number(
                 section["durationMonths"], in: 0...PlanLimits.durationMonths, aboveLower: true)
         }
         parseAffinity(of: top, into: &plan.affinity)
+    }
+
+    private mutating func parseChurn(of top: PlanReader.Section, into plan: inout Plan) {
+        let keys = ["horizon", "model", "features", "calibration", "reasonCount"]
+        guard let section = reader.section(top["churn"], keys: keys) else { return }
+        if let horizon = reader.horizon(section["horizon"]) { plan.churn.horizon = horizon }
+        if let model = reader.choice(section["model"], of: Plan.ChurnModelKind.self) {
+            plan.churn.model = model
+        }
+        if let kind = reader.choice(section["calibration"], of: Plan.ChurnCalibration.self) {
+            plan.churn.calibration = kind
+        }
+        if let count = reader.integer(section["reasonCount"], in: PlanLimits.reasonCount) {
+            plan.churn.reasonCount = count
+        }
+        if let features = parseFeatures(
+            section["features"], of: "churn", attributeNames: plan.attributeNames)
+        {
+            plan.churn.features = features
+        }
+        guard !plan.churn.model.isLearned else { return }
+        for key in keys.dropFirst(2) {
+            guard let setting = section[key] else { continue }
+            reader.report(
+                .contradiction, at: setting.position,
+                "\(setting.name) is for a learned model, but churn.model is lifetime",
+                hint: "set churn.model to trees or logistic, or leave it out")
+        }
     }
 
     private mutating func parseAffinity(

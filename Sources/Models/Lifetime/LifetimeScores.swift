@@ -50,6 +50,19 @@ package struct LifetimeScores: Sendable, Equatable {
     /// without an order-value model.
     package var lifetimeValue: [Double]?
 
+    package init(
+        status: [UInt8], probabilityAlive: [Double], expectedPurchases: [Double],
+        churnProbability: [Double], expectedOrderValue: [Double]? = nil,
+        lifetimeValue: [Double]? = nil
+    ) {
+        self.status = status
+        self.probabilityAlive = probabilityAlive
+        self.expectedPurchases = expectedPurchases
+        self.churnProbability = churnProbability
+        self.expectedOrderValue = expectedOrderValue
+        self.lifetimeValue = lifetimeValue
+    }
+
     package static let notEligible: UInt8 = 5
     private static let chunkRows = 16_384
 
@@ -171,7 +184,7 @@ package struct LifetimeScores: Sendable, Equatable {
 ///
 /// Nearly all customers have so small an x that a pair is found in a table of all; the others are
 /// found by hash.
-private struct DistinctPairs: Sendable {
+struct DistinctPairs: Sendable {
     private(set) var pairs: [(x: Int, ageDays: Int)] = []
     private(set) var maximumAge = 0
     /// Codes of pairs with x below `tabulated`, by x and age; -1 for none.

@@ -14,6 +14,8 @@ import Numerical
 /// reported in `customerCounts`, rather than an arbitrary cut through customers who look alike.
 package struct ValueTierModel: Codable, Equatable, Sendable {
     package static let tierCount = 4
+    /// Of tiers 1...4.
+    package static let names = ["highest value", "high value", "low value", "lowest value"]
 
     package struct Parameters: Sendable {
         /// Most intervals on each axis; default 12, in 1...64. More give finer cells with fewer

@@ -21,6 +21,7 @@ package struct ColumnID: RawRepresentable, Hashable, Sendable {
     package static let churnProbability = ColumnID(rawValue: 20)
     package static let simpleLifetimeValue = ColumnID(rawValue: 21)
     package static let valueTier = ColumnID(rawValue: 22)
+    package static let lifetimeChurnProbability = ColumnID(rawValue: 23)
     /// From here to 0xEFFF a snapshot gives out numbers; DESCRIBE names them.
     package static let firstOfSnapshot = ColumnID(rawValue: 64)
 
