@@ -79,13 +79,11 @@ def score(run):
     """An imported model: the same trees on the same rows."""
     import lightgbm
     rows, labels = np.load(run.folder / "churn_rows.npy"), np.load(run.folder / "churn_labels.npy")
-    path = run.folder / "churn_lightgbm.txt"
-    if not path.exists():
-        lightgbm.train(parameters(), lightgbm.Dataset(rows, labels), TREES).save_model(path)
-    model = lightgbm.Booster(model_file=path)
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        out = pathlib.Path(scratch) / "scores.npy"
+        path, out = pathlib.Path(scratch) / "model.txt", pathlib.Path(scratch) / "scores.npy"
+        lightgbm.train(parameters(), lightgbm.Dataset(rows, labels), TREES).save_model(path)
+        model = lightgbm.Booster(model_file=path)
         for _ in range(run.rounds):
             done = run.lab("gbdt", "predict", "--features", run.folder / "churn_rows.npy", "--lightgbm", path,
                            "--scores", out, "--threads", THREADS, "--repeat", run.repeat)

@@ -64,12 +64,12 @@ package func scoreForestTile(
         let leafCount = Int(head[1])
         switch head[0] {
         case 0:
-            head = smallTree(tile, head, scratch)
+            head = strike(tile, head, scratch, isLarge: false)
             for row in 0..<forestTileRows {
                 sums[row] += values[scratch[row].trailingZeroBitCount]
             }
         case 1:
-            head = largeTree(tile, head, scratch)
+            head = strike(tile, head, scratch, isLarge: true)
             for row in 0..<forestTileRows {
                 let high = UInt64(scratch[forestTileRows + row])
                 sums[row] += values[(high &<< 32 | UInt64(scratch[row])).trailingZeroBitCount]
@@ -81,14 +81,21 @@ package func scoreForestTile(
     }
 }
 
+/// Strikes out the leaves of a tree that each of the 64 rows cannot be in: four vectors of masks at
+/// once, of the leaves 0 … 31 of four vectors of rows, or of both halves of the leaves of two.
+/// - Parameters:
+///   - masks: `[forestScratchCount]`, those of the leaves 32 … 63 behind the others.
 /// - Returns: where the next tree starts.
 @inline(__always)
-private func smallTree(
+private func strike(
     _ tile: UnsafePointer<Float>, _ head: UnsafePointer<UInt32>,
-    _ masks: UnsafeMutablePointer<UInt32>
+    _ masks: UnsafeMutablePointer<UInt32>, isLarge: Bool
 ) -> UnsafePointer<UInt32> {
     let first = head + 8
     let (aCount, bCount, cCount) = (Int(head[2]), Int(head[3]), Int(head[4]))
+    // Where the third and the fourth mask are from the first, and the word that strikes them.
+    let apart = isLarge ? forestTileRows : 2 &* laneCount
+    let half = isLarge ? 3 : 2
     var end = first
     var lane = 0
     while lane < forestTileRows {
@@ -98,40 +105,50 @@ private func smallTree(
         var (m0, m1, m2, m3) = (all, all, all, all)
         for _ in 0..<aCount {
             let x = rows + Int(node[0])
-            let (limit, keep) = (number(node[1]), BitLanes(repeating: node[2]))
-            m0.replace(with: m0 & keep, where: load(x) .> limit)
-            m1.replace(with: m1 & keep, where: load(x + laneCount) .> limit)
-            m2.replace(with: m2 & keep, where: load(x + 2 &* laneCount) .> limit)
-            m3.replace(with: m3 & keep, where: load(x + 3 &* laneCount) .> limit)
+            let limit = number(node[1])
+            let (keep, other) = (BitLanes(repeating: node[2]), BitLanes(repeating: node[half]))
+            let (r0, r1) = (load(x) .> limit, load(x + laneCount) .> limit)
+            m0.replace(with: m0 & keep, where: r0)
+            m1.replace(with: m1 & keep, where: r1)
+            let y = x + 2 &* laneCount
+            m2.replace(with: m2 & other, where: isLarge ? r0 : load(y) .> limit)
+            m3.replace(with: m3 & other, where: isLarge ? r1 : load(y + laneCount) .> limit)
             node += 4
         }
         for _ in 0..<bCount {
             let x = rows + Int(node[0])
-            let (limit, keep) = (number(node[1]), BitLanes(repeating: node[2]))
-            m0.replace(with: m0 & keep, where: .!(load(x) .<= limit))
-            m1.replace(with: m1 & keep, where: .!(load(x + laneCount) .<= limit))
-            m2.replace(with: m2 & keep, where: .!(load(x + 2 &* laneCount) .<= limit))
-            m3.replace(with: m3 & keep, where: .!(load(x + 3 &* laneCount) .<= limit))
+            let limit = number(node[1])
+            let (keep, other) = (BitLanes(repeating: node[2]), BitLanes(repeating: node[half]))
+            let (r0, r1) = (.!(load(x) .<= limit), .!(load(x + laneCount) .<= limit))
+            m0.replace(with: m0 & keep, where: r0)
+            m1.replace(with: m1 & keep, where: r1)
+            let y = x + 2 &* laneCount
+            m2.replace(with: m2 & other, where: isLarge ? r0 : .!(load(y) .<= limit))
+            m3.replace(with: m3 & other, where: isLarge ? r1 : .!(load(y + laneCount) .<= limit))
             node += 4
         }
         for _ in 0..<cCount {
             let x = UnsafeRawPointer(rows + Int(node[0])).assumingMemoryBound(to: UInt32.self)
-            let (wordCount, keep) = (Int(node[1]), BitLanes(repeating: node[2]))
-            m0.replace(with: m0 & keep, where: isOutside(bits(x), node + 4, wordCount))
-            m1.replace(
-                with: m1 & keep, where: isOutside(bits(x + laneCount), node + 4, wordCount))
+            let (words, wordCount) = (node + 4, Int(node[1]))
+            let (keep, other) = (BitLanes(repeating: node[2]), BitLanes(repeating: node[half]))
+            let r0 = isOutside(bits(x), words, wordCount)
+            let r1 = isOutside(bits(x + laneCount), words, wordCount)
+            m0.replace(with: m0 & keep, where: r0)
+            m1.replace(with: m1 & keep, where: r1)
+            let y = x + 2 &* laneCount
             m2.replace(
-                with: m2 & keep, where: isOutside(bits(x + 2 &* laneCount), node + 4, wordCount))
+                with: m2 & other, where: isLarge ? r0 : isOutside(bits(y), words, wordCount))
             m3.replace(
-                with: m3 & keep, where: isOutside(bits(x + 3 &* laneCount), node + 4, wordCount))
+                with: m3 & other,
+                where: isLarge ? r1 : isOutside(bits(y + laneCount), words, wordCount))
             node += 4 &+ wordCount
         }
         store(m0, masks + lane)
         store(m1, masks + lane + laneCount)
-        store(m2, masks + lane + 2 &* laneCount)
-        store(m3, masks + lane + 3 &* laneCount)
+        store(m2, masks + lane + apart)
+        store(m3, masks + lane + laneCount + apart)
         end = node
-        lane &+= 4 &* laneCount
+        lane &+= (isLarge ? 2 : 4) &* laneCount
     }
     return end
 }
@@ -148,65 +165,6 @@ private func isOutside(
         found.replace(with: bit & 1, where: place .== BitLanes(repeating: UInt32(index)))
     }
     return found .== BitLanes.zero
-}
-
-/// - Returns: where the next tree starts.
-@inline(__always)
-private func largeTree(
-    _ tile: UnsafePointer<Float>, _ head: UnsafePointer<UInt32>,
-    _ masks: UnsafeMutablePointer<UInt32>
-) -> UnsafePointer<UInt32> {
-    let first = head + 8
-    let (aCount, bCount, cCount) = (Int(head[2]), Int(head[3]), Int(head[4]))
-    var end = first
-    var lane = 0
-    while lane < forestTileRows {
-        let rows = tile + lane
-        var node = first
-        let all = BitLanes(repeating: .max)
-        var (m0, m1, n0, n1) = (all, all, all, all)
-        for _ in 0..<aCount {
-            let x = rows + Int(node[0])
-            let limit = number(node[1])
-            let (keep, high) = (BitLanes(repeating: node[2]), BitLanes(repeating: node[3]))
-            let (r0, r1) = (load(x) .> limit, load(x + laneCount) .> limit)
-            m0.replace(with: m0 & keep, where: r0)
-            n0.replace(with: n0 & high, where: r0)
-            m1.replace(with: m1 & keep, where: r1)
-            n1.replace(with: n1 & high, where: r1)
-            node += 4
-        }
-        for _ in 0..<bCount {
-            let x = rows + Int(node[0])
-            let limit = number(node[1])
-            let (keep, high) = (BitLanes(repeating: node[2]), BitLanes(repeating: node[3]))
-            let (r0, r1) = (.!(load(x) .<= limit), .!(load(x + laneCount) .<= limit))
-            m0.replace(with: m0 & keep, where: r0)
-            n0.replace(with: n0 & high, where: r0)
-            m1.replace(with: m1 & keep, where: r1)
-            n1.replace(with: n1 & high, where: r1)
-            node += 4
-        }
-        for _ in 0..<cCount {
-            let x = UnsafeRawPointer(rows + Int(node[0])).assumingMemoryBound(to: UInt32.self)
-            let wordCount = Int(node[1])
-            let (keep, high) = (BitLanes(repeating: node[2]), BitLanes(repeating: node[3]))
-            let r0 = isOutside(bits(x), node + 4, wordCount)
-            let r1 = isOutside(bits(x + laneCount), node + 4, wordCount)
-            m0.replace(with: m0 & keep, where: r0)
-            n0.replace(with: n0 & high, where: r0)
-            m1.replace(with: m1 & keep, where: r1)
-            n1.replace(with: n1 & high, where: r1)
-            node += 4 &+ wordCount
-        }
-        store(m0, masks + lane)
-        store(m1, masks + lane + laneCount)
-        store(n0, masks + forestTileRows + lane)
-        store(n1, masks + forestTileRows + lane + laneCount)
-        end = node
-        lane &+= 2 &* laneCount
-    }
-    return end
 }
 
 /// A tree of many leaves, row by row.

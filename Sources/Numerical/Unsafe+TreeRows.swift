@@ -70,7 +70,7 @@ package struct LeafRows: Sendable {
     private var right: [UInt32]
     private let chunkRows = 1 << 14
 
-    /// All rows, or those that `isTaken` names.
+    /// All rows.
     package init(rowCount: Int, threadCount: Int) {
         func filled() -> [UInt32] {
             parallelArray(count: rowCount, chunkRows: 1 << 16, threadCount: threadCount) {

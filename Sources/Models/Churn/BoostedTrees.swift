@@ -5,8 +5,8 @@ package import Numerical
 /// values and categories included.
 ///
 /// Minimizes the log-loss by trees of second order steps. Same table, parameters and seed give the
-/// same trees for any thread count. O(rows · columns · log leaves) a tree; 2 bytes a value and about
-/// 40 bytes a row of memory.
+/// same trees for any thread count. O(rows · columns · log leaves) a tree; 2 bytes a value, about 40
+/// bytes a row and 6 KB a column and leaf of memory.
 /// Source: J. Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", 2001; T. Chen
 /// and C. Guestrin, "XGBoost", 2016; G. Ke et al., "LightGBM", 2017.
 package enum BoostedTrees {
@@ -26,7 +26,7 @@ package enum BoostedTrees {
         package var regularization = 0.0
         /// A split must improve the fit by more than this; at least 0.
         package var minimumGain = 0.0
-        /// Most splits above a leaf, at least 1; nil: any.
+        /// Most splits above a leaf, at least 1; nil: 512, which contributions can follow.
         package var maximumDepth: Int?
         /// Bins of a column's values, 2 ... 255.
         package var binCount = 255
@@ -34,8 +34,8 @@ package enum BoostedTrees {
         package var rowFraction = 1.0
         /// Share of the columns that a tree may use, above 0, at most 1.
         package var columnFraction = 1.0
-        /// What a customer who left counts for, above 0: above 1 where they are few and must be found.
-        /// The probabilities then need calibration.
+        /// What a customer who left counts for, 1e-6 ... 1e6: above 1 where they are few and must be
+        /// found. The probabilities then need calibration.
         package var positiveWeight = 1.0
         /// Pulls the mean gradient of rare categories to 0 when they are ordered; at least 0.
         package var categorySmoothing = 10.0
@@ -78,19 +78,26 @@ package enum BoostedTrees {
             try atLeastZero("minimumLeafHessian", minimumLeafHessian)
             try atLeastZero("regularization", regularization)
             try atLeastZero("minimumGain", minimumGain)
-            try whole("maximumDepth", maximumDepth ?? 1, 1...Int(Int32.max))
+            try whole("maximumDepth", maximumDepth ?? 1, 1...DecisionTree.depthLimit)
             try whole("binCount", binCount, 2...255)
             try share("rowFraction", rowFraction)
             try share("columnFraction", columnFraction)
             try require(
-                "positiveWeight", positiveWeight, positiveWeight > 0 && positiveWeight.isFinite,
-                "above 0")
+                "positiveWeight", positiveWeight, (1e-6...1e6).contains(positiveWeight),
+                "1e-6 ... 1e6")
             try atLeastZero("categorySmoothing", categorySmoothing)
             try atLeastZero("categoryRegularization", categoryRegularization)
             try whole("maximumLeftCategories", maximumLeftCategories, 1...255)
             try whole("minimumCategoryRows", minimumCategoryRows, 1...Int(Int32.max))
             try whole("earlyStoppingRounds", earlyStoppingRounds, 1...100_000)
             try whole("threadCount", threadCount, 1...1024)
+        }
+
+        /// Bytes that sums by bin need while a tree grows, at most.
+        package func histogramBytes(columnCount: Int) -> Double {
+            // Of every open leaf and, with its packed sums, of every thread.
+            24 * Double(binCount + 1) * Double(columnCount)
+                * (Double(leafCount) + 2 * Double(threadCount))
         }
     }
 
@@ -99,7 +106,8 @@ package enum BoostedTrees {
     ///   - table: at least two rows and one column.
     ///   - validation: rows that the fit does not see, to stop at; of a later time, where there is one.
     /// - Throws: `outOfRange` for parameters; `noRows`, `tooFewRows`, `countMismatch`; `notIdentified`
-    ///   where all customers have one label; `badColumn` where the validation table differs.
+    ///   where all customers have one label or no validation row has a weight; `badColumn` where the
+    ///   validation table differs or a column has too many categories.
     package static func fit(
         _ table: PredictorTable, _ outcome: ChurnOutcome,
         validation: (table: PredictorTable, outcome: ChurnOutcome)? = nil,
@@ -107,6 +115,7 @@ package enum BoostedTrees {
     ) throws(ModelError) -> FittedBoostedTrees {
         try parameters.check()
         try outcome.requireFit(table, model: "boosted trees")
+        try requireSize(table, parameters)
         var stopping: EarlyStopping?
         if let validation {
             stopping = try EarlyStopping(
@@ -117,10 +126,10 @@ package enum BoostedTrees {
         var trees: [DecisionTree] = []
         for index in 0..<parameters.treeCount {
             let tree = run.next(index)
-            // A tree of one leaf found nothing, and nothing changes for the next.
-            let isSpent = tree.splits.isEmpty && parameters.rowFraction == 1
-            if !tree.splits.isEmpty || !isSpent { trees.append(tree) }
-            if isSpent && parameters.columnFraction == 1 { break }
+            // A tree of one leaf found nothing in all rows and columns: nor would the next.
+            let seesAll = parameters.rowFraction == 1 && parameters.columnFraction == 1
+            if tree.splits.isEmpty && seesAll { break }
+            trees.append(tree)
             if stopping?.shouldStop(after: tree, parameters) ?? false { break }
         }
         let grown = trees.count
@@ -133,6 +142,35 @@ package enum BoostedTrees {
         return FittedBoostedTrees(
             ensemble: ensemble, parameters: kept, grownTreeCount: grown,
             validationLogLoss: stopping?.losses ?? [])
+    }
+
+    /// Categories of a column: their codes and that of a missing one have a bit in the sets that are
+    /// scored.
+    package static let categoryLimit = 32 * LightGBMModel.setWordLimit - 1
+    /// Of the sums by bin of all leaves.
+    static let histogramByteLimit = 0x1p32
+
+    private static func requireSize(
+        _ table: PredictorTable, _ parameters: Parameters
+    ) throws(ModelError) {
+        for column in table.columns {
+            guard case .categories(_, let names) = column.values, names.count > categoryLimit
+            else { continue }
+            throw .badColumn(
+                name: column.name,
+                reason: """
+                    it has \(names.count) categories, boosted trees take at most \(categoryLimit); \
+                    put the rarest together, or leave it out if it is an id
+                    """)
+        }
+        let needed = parameters.histogramBytes(columnCount: table.columns.count)
+        guard needed <= histogramByteLimit else {
+            throw .outOfRange(
+                what: "leafCount · binCount with \(table.columns.count) columns",
+                actual: Double(parameters.leafCount) * Double(parameters.binCount),
+                allowed:
+                    "so that sums by bin take up to 4 GiB; they would take \(Int(needed)) bytes")
+        }
     }
 }
 
@@ -257,6 +295,11 @@ private struct EarlyStopping {
     ) throws(ModelError) {
         try requireCount(outcome.rowCount, table.rowCount, "validation labels")
         guard table.rowCount > 0 else { throw .noRows(model: "early stopping") }
+        guard outcome.labels.indices.contains(where: { outcome.weight($0) > 0 }) else {
+            throw .notIdentified(
+                model: "boosted trees",
+                reason: "all validation rows have the weight 0, so nothing tells when to stop")
+        }
         columns = try table.matched(to: schema).columns.map(\.values)
         self.outcome = outcome
         scores = [Double](repeating: 0, count: table.rowCount)
@@ -305,6 +348,6 @@ private struct EarlyStopping {
             return (sum, weights)
         }
         let sum = partial.reduce(0) { $0 + $1.0 }
-        return sum / max(partial.reduce(0) { $0 + $1.1 }, .leastNormalMagnitude)
+        return sum / partial.reduce(0) { $0 + $1.1 }
     }
 }

@@ -26,12 +26,17 @@ package struct DecisionTree: Codable, Equatable, Sendable {
         /// Left where bit c % 32 of word c / 32 is set for the category's code c, which of a number
         /// is its integer part. A code below 0 or NaN is missing.
         case among(set: [UInt32], missingGoesLeft: Bool)
+        /// Left where the number is not NaN.
+        case known
     }
 
     package var leafCount: Int { leafValues.count }
 
     /// Zero is a missing value up to here, in models that say so.
     static let zeroLimit = 1e-35 as Float
+
+    /// Splits above a leaf that contributions can follow.
+    static let depthLimit = 512
 
     /// The leaf of a row.
     func leaf(row: Int, _ columns: [PredictorTable.Values]) -> Int {
@@ -57,8 +62,8 @@ extension DecisionTree.Split {
             return Self.isMember(Self.code(all[row]), set) ?? missingGoesLeft
         case (.among(let set, let missingGoesLeft), .categories(let codes, _)):
             return Self.isMember(codes[row], set) ?? missingGoesLeft
-        case (.atMost(let threshold, let missingGoesLeft, _), .categories(let codes, _)):
-            return codes[row] < 0 ? missingGoesLeft : Double(codes[row]) <= threshold
+        case (.known, .numbers(let all)): return !all[row].isNaN
+        case (.atMost, .categories), (.known, .categories): return false
         }
     }
 

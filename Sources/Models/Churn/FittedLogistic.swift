@@ -12,11 +12,8 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
         /// Chance of a |z| this large where the term has no effect.
         package let pValue: Double
         package let interval: ClosedRange<Double>
-        /// e^value, and its interval: by how much one unit more multiplies the odds of leaving.
+        /// e^value: by how much one unit more multiplies the odds of leaving.
         package var oddsRatio: Double { exp(value) }
-        package var oddsRatioInterval: ClosedRange<Double> {
-            exp(interval.lowerBound)...exp(interval.upperBound)
-        }
     }
 
     package enum DropReason: Codable, Equatable, Sendable {

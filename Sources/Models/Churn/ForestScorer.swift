@@ -75,6 +75,7 @@ package struct ForestScorer: Sendable {
                 zeroIsMissing ? .numberWithoutZero : .number,
                 .atMost(single, missingGoesLeft: missingGoesLeft)
             )
+        case .known: return (.number, .atMost(.infinity, missingGoesLeft: false))
         case .among(var set, let missingGoesLeft):
             let word = Int(missing) / 32
             if missingGoesLeft, missing != noCode {

@@ -8,8 +8,13 @@
 package enum LightGBMModel {
     /// Words of a set of categories: codes up to 32 · 255 - 1.
     static let setWordLimit = 255
+    /// Words of the sets of all splits of a tree.
+    static let treeWordLimit = 1 << 24
     /// Leaves of a tree.
     static let leafLimit = 1 << 20
+    static let columnLimit = 1 << 20
+    /// Magnitude of a leaf value: their sums stay finite.
+    static let valueLimit = 1e100
 
     /// - Throws: `badModelText`.
     package static func parse(_ text: String) throws(ModelError) -> TreeEnsemble {
@@ -62,7 +67,7 @@ package enum LightGBMModel {
                 return found
             }
             let version = try value("version")
-            guard ["v2", "v3", "v4"].contains(version.value) else {
+            guard ["v3", "v4"].contains(version.value) else {
                 throw .badModelText(
                     line: version.line, reason: "version \(version.value) is not known: v3 or v4")
             }
@@ -80,6 +85,11 @@ package enum LightGBMModel {
             self.names = names.value.split(separator: " ").map(String.init)
             guard Set(self.names).count == self.names.count, !self.names.isEmpty else {
                 throw .badModelText(line: names.line, reason: "feature_names repeat or are none")
+            }
+            guard self.names.count <= columnLimit else {
+                throw .badModelText(
+                    line: names.line,
+                    reason: "\(self.names.count) features, at most \(columnLimit) are supported")
             }
             let last = try value("max_feature_idx")
             guard Int(last.value) == self.names.count - 1 else {
@@ -195,6 +205,9 @@ package enum LightGBMModel {
             throw fields.error("num_leaves", "\(leafCount) is not 1 ... \(leafLimit)")
         }
         let values = try fields.numbers("leaf_value", count: leafCount)
+        if let value = values.first(where: { abs($0) > valueLimit }) {
+            throw fields.error("leaf_value", "\(value) is beyond \(valueLimit)")
+        }
         let n = leafCount - 1
         guard n > 0 else {
             return DecisionTree(splits: [], leafValues: values, leafRowCounts: [1])
@@ -212,15 +225,23 @@ package enum LightGBMModel {
         let sets = try categorySets(fields)
         try checkShape(children, fields, leafCount: leafCount)
         var splits: [DecisionTree.Split] = []
+        var wordCount = 0
         for index in 0..<n {
             guard (0..<columnCount).contains(columns[index]) else {
                 throw fields.error("split_feature", "\(columns[index]) names no feature")
             }
+            let rule = try rule(decisions[index], thresholds[index], sets, fields)
+            // Every split has a set of its own when it is scored, even where the text shares one.
+            if case .among(let set, _) = rule { wordCount += set.count }
+            guard wordCount <= treeWordLimit else {
+                throw fields.error(
+                    "cat_threshold",
+                    "the sets of the tree's splits are more than \(treeWordLimit) words")
+            }
             splits.append(
                 DecisionTree.Split(
-                    column: columns[index],
-                    rule: try rule(decisions[index], thresholds[index], sets, fields),
-                    left: children[0][index], right: children[1][index], gain: gains[index],
+                    column: columns[index], rule: rule, left: children[0][index],
+                    right: children[1][index], gain: gains[index],
                     rowCount: Double(counts[index])))
         }
         return DecisionTree(
@@ -261,7 +282,7 @@ package enum LightGBMModel {
         guard count > 0 else { return [] }
         let bounds = try fields.integers("cat_boundaries", count: nil)
         let words = try fields.integers("cat_threshold", count: nil)
-        guard bounds.count == count + 1, bounds[0] == 0, bounds[count] == words.count else {
+        guard bounds.count - 1 == count, bounds.first == 0, bounds.last == words.count else {
             throw fields.error("cat_boundaries", "they do not divide cat_threshold into \(count)")
         }
         var sets: [[UInt32]] = []

@@ -49,35 +49,43 @@ package enum LogisticRegression {
         }
     }
 
+    /// Terms of a model.
+    package static let termLimit = 1000
+
     /// Fits the coefficients.
     ///
     /// Constant terms, and those that others add up to, are left out and named in the result (with
     /// a penalty only the constant ones).
-    /// - Throws: `outOfRange`, `noRows`, `tooFewRows`, `countMismatch`, `badColumn`; `notIdentified`
-    ///   where all customers have one label, or where a term or several separate those who left
-    ///   from those who stayed, so that the likelihood has no maximum.
+    /// - Throws: `outOfRange`, `noRows`, `tooFewRows`, `countMismatch`; `badColumn` for an infinite
+    ///   number or too many categories; `notIdentified` where all customers have one label, where
+    ///   terms separate those who left from those who stayed, so that the likelihood has no maximum,
+    ///   or where it was not found.
     package static func fit(
         _ table: PredictorTable, _ outcome: ChurnOutcome, _ parameters: Parameters = Parameters()
     ) throws(ModelError) -> FittedLogistic {
         try parameters.check()
         try outcome.requireFit(table, model: model)
         let all = try LogisticTerm.all(table, outcome)
+        try requireTerms(all, table)
         var dropped: [FittedLogistic.Dropped] = []
         for term in all where term.deviation == 0 {
             dropped.append(.init(term: term.name, reason: .constant))
         }
         var terms = all.filter { $0.deviation > 0 }
         var rows = LogisticRows(table, outcome, terms, parameters)
+        var correlations = rows.correlations()
         if parameters.regularization == 0 {
-            let found = collinear(rows, terms)
+            let found = collinear(correlations, terms)
             dropped += found.map { index, others in
                 .init(term: terms[index].name, reason: .collinear(with: others))
             }
             let places = Set(found.map(\.index))
-            terms = terms.enumerated().filter { !places.contains($0.offset) }.map(\.element)
+            let kept = terms.indices.filter { !places.contains($0) }
+            terms = kept.map { terms[$0] }
             rows = LogisticRows(table, outcome, terms, parameters)
+            if !kept.isEmpty { correlations = correlations.restricted(to: kept) }
         }
-        let solution = try solve(rows, terms, parameters)
+        let solution = try solve(rows, terms, correlations, parameters)
         return FittedLogistic(
             table.schema, terms, dropped, solution, rows, parameters,
             nullLogLikelihood: rows.nullLogLikelihood)
@@ -85,13 +93,27 @@ package enum LogisticRegression {
 
     static let model = "logistic regression"
 
+    private static func requireTerms(
+        _ terms: [LogisticTerm], _ table: PredictorTable
+    ) throws(ModelError) {
+        guard terms.count > termLimit else { return }
+        var counts = [Int](repeating: 0, count: table.columns.count)
+        for term in terms { counts[term.column] += 1 }
+        let largest = counts.indices.max { counts[$0] < counts[$1] } ?? 0
+        throw .badColumn(
+            name: table.columns[largest].name,
+            reason: """
+                it has \(counts[largest]) of \(terms.count) terms, a logistic regression takes at \
+                most \(termLimit); put its rarest categories together, leave it out, or use trees
+                """)
+    }
+
     // MARK: - Collinear terms
 
     /// Terms that are, to rounding, sums of multiples of those before them, with the names of those.
     private static func collinear(
-        _ rows: LogisticRows, _ terms: [LogisticTerm]
+        _ correlations: SymmetricMatrix, _ terms: [LogisticTerm]
     ) -> [(index: Int, others: [String])] {
-        let correlations = rows.correlations()
         let n = terms.count
         var kept: [Int] = []
         /// Rows of the Cholesky factor of the kept ones.
@@ -118,7 +140,7 @@ package enum LogisticRegression {
             var coefficients = row
             for place in stride(from: kept.count - 1, through: 0, by: -1) {
                 var sum = coefficients[place]
-                for k in place + 1..<max(place + 1, kept.count) {
+                for k in place + 1..<kept.count {
                     sum -= factor[k][place] * coefficients[k]
                 }
                 coefficients[place] = sum / factor[place][place]
@@ -141,7 +163,8 @@ package enum LogisticRegression {
     }
 
     private static func solve(
-        _ rows: LogisticRows, _ terms: [LogisticTerm], _ parameters: Parameters
+        _ rows: LogisticRows, _ terms: [LogisticTerm], _ correlations: SymmetricMatrix,
+        _ parameters: Parameters
     ) throws(ModelError) -> Solution {
         let n = terms.count + 1
         func penalty(_ b: [Double]) -> Double {
@@ -157,7 +180,7 @@ package enum LogisticRegression {
             iterations += 1
             var gradient = state.gradient
             var hessian = state.hessian
-            for k in 1..<max(1, n) {
+            for k in 1..<n {
                 gradient[k] -= parameters.regularization * b[k]
                 hessian[k, k] += parameters.regularization
             }
@@ -179,33 +202,62 @@ package enum LogisticRegression {
             b = next
             state = trial
             if parameters.regularization == 0, state.leastMargin > 0 {
-                throw separated(terms, b, "together with the others")
+                let largest = terms.indices.max { abs(b[$0 + 1]) < abs(b[$1 + 1]) }
+                throw separated(largest.map { terms[$0].name }, "together with the others")
             }
             // One more round for the covariance at the solution.
             isConverged = step.allSatisfy { abs($0) <= parameters.tolerance }
         }
-        // A coefficient that runs away takes the curvature with it: no data hold it back.
-        let errors = (0..<n).map { max(0, covariance[$0, $0]).squareRoot() }
-        let isLoose = errors.dropFirst().contains { $0 > 100 }
-        if parameters.regularization == 0, isLoose || !isConverged || errors[0] == 0 {
-            throw separated(terms, b, "for a part of the rows")
+        if parameters.regularization == 0 || !isConverged {
+            try requireMaximum(rows, terms, correlations, covariance, isConverged, parameters)
         }
         return Solution(
             coefficients: b, covariance: covariance, logLikelihood: state.logLikelihood,
             iterations: iterations, isConverged: isConverged)
     }
 
-    private static func separated(
-        _ terms: [LogisticTerm], _ b: [Double], _ extent: String
-    ) -> ModelError {
-        let largest = terms.indices.max { abs(b[$0 + 1]) < abs(b[$1 + 1]) }
-        let name = largest.map { terms[$0].name } ?? "the intercept"
-        return .notIdentified(
+    // MARK: - Where there is no maximum
+
+    /// Tells a coefficient that runs away from one that is hard to tell from others.
+    private static func requireMaximum(
+        _ rows: LogisticRows, _ terms: [LogisticTerm], _ correlations: SymmetricMatrix,
+        _ covariance: SymmetricMatrix, _ isConverged: Bool, _ parameters: Parameters
+    ) throws(ModelError) {
+        let inverse = correlations.inverseIfPositiveDefinite()
+        let inflations = terms.indices.map { inverse?[$0, $0] ?? .infinity }
+        let information = rows.nullInformation
+        // A coefficient that runs away takes the curvature with it: its variance grows without end beside
+        // what the term's correlations explain.
+        let ratios = terms.indices.map { covariance[$0 + 1, $0 + 1] * information / inflations[$0] }
+        let runaway = terms.indices.max { ratios[$0] < ratios[$1] }
+        if let runaway, ratios[runaway] > 1e4 {
+            throw separated(terms[runaway].name, "for a part of the rows")
+        }
+        guard !isConverged else { return }
+        let inflated = terms.indices.max { inflations[$0] < inflations[$1] }
+        if let inflated, inflations[inflated] > 1e6 {
+            throw .notIdentified(
+                model: model,
+                reason: """
+                    "\(terms[inflated].name)" is almost a sum of multiples of other terms, so its \
+                    coefficient cannot be told; leave it out, or use a regularization above 0
+                    """)
+        }
+        throw .notIdentified(
             model: model,
             reason: """
-                "\(name)" separates customers who left from those who stayed \(extent), so its \
-                coefficient grows without end; leave it out (it may tell the outcome itself), or \
-                use a regularization above 0
+                Newton's method has not converged in \(parameters.maximumIterations) iterations; \
+                allow more, or use a higher regularization
+                """)
+    }
+
+    private static func separated(_ name: String?, _ extent: String) -> ModelError {
+        .notIdentified(
+            model: model,
+            reason: """
+                "\(name ?? "the intercept")" separates customers who left from those who stayed \
+                \(extent), so its coefficient grows without end; leave it out (it may tell the \
+                outcome itself), or use a regularization above 0
                 """)
     }
 }

@@ -21,6 +21,26 @@ struct LogisticRows: Sendable {
         var leastMargin = Double.infinity
     }
 
+    /// The same of some rows; of the Hessian `[width × width]` the lower triangle.
+    private struct Sums: Sendable {
+        var logLikelihood = 0.0
+        var leastMargin = Double.infinity
+        var gradient: [Double]
+        var hessian: [Double]
+
+        init(width: Int) {
+            gradient = [Double](repeating: 0, count: width)
+            hessian = [Double](repeating: 0, count: width * width)
+        }
+
+        mutating func add(_ other: Sums) {
+            logLikelihood += other.logLikelihood
+            leastMargin = min(leastMargin, other.leastMargin)
+            for i in gradient.indices { gradient[i] += other.gradient[i] }
+            for i in hessian.indices { hessian[i] += other.hessian[i] }
+        }
+    }
+
     init(
         _ table: PredictorTable, _ outcome: ChurnOutcome, _ terms: [LogisticTerm],
         _ parameters: LogisticRegression.Parameters
@@ -59,51 +79,58 @@ struct LogisticRows: Sendable {
         return values
     }
 
+    /// Σ w p (1 - p) where p is the share of those who left: what a standardized term tells of its
+    /// coefficient, before any is known.
+    var nullInformation: Double {
+        let p = logisticFunction(baseLogOdds)
+        return outcome.labels.indices.reduce(0) { $0 + outcome.weight($1) } * p * (1 - p)
+    }
+
     func evaluate(_ b: [Double]) -> State {
-        let width = terms.count + 1
-        let partial = parallelMap(
-            count: outcome.rowCount, chunkSize: 1024, threadCount: threadCount
-        ) { _, rows in
-            let x = design(rows)
-            var logLikelihood = 0.0
-            var leastMargin = Double.infinity
-            var gradient = [Double](repeating: 0, count: width)
-            var hessian = [Double](repeating: 0, count: width * width)
-            for row in rows {
-                let weight = outcome.weight(row)
-                if weight == 0 { continue }
-                let first = (row - rows.lowerBound) * width
-                var score = 0.0
-                for k in 0..<width { score += b[k] * x[first + k] }
-                let p = logisticFunction(score)
-                let isPositive = outcome.labels[row]
-                let margin = isPositive ? score : -score
-                leastMargin = min(leastMargin, margin)
-                logLikelihood -= weight * (max(0, -margin) + log1p(exp(-abs(margin))))
-                let residual = weight * ((isPositive ? 1 : 0) - p)
-                let curvature = weight * p * (1 - p)
-                for i in 0..<width {
-                    let xi = x[first + i]
-                    gradient[i] += residual * xi
-                    let scaled = curvature * xi
-                    for j in 0...i { hessian[i * width + j] += scaled * x[first + j] }
-                }
-            }
-            return (logLikelihood, leastMargin, gradient, hessian)
+        let (width, chunkRows) = (terms.count + 1, 1024)
+        let sums = parallelReduce(
+            into: Sums(width: width), count: (outcome.rowCount + chunkRows - 1) / chunkRows,
+            threadCount: threadCount
+        ) { chunk in
+            let first = chunk * chunkRows
+            return self.sums(b, first..<min(outcome.rowCount, first + chunkRows))
+        } merge: {
+            $0.add($1)
         }
         var state = State(
-            gradient: [Double](repeating: 0, count: width), hessian: SymmetricMatrix(size: width))
-        var hessian = [Double](repeating: 0, count: width * width)
-        for part in partial {
-            state.logLikelihood += part.0
-            state.leastMargin = min(state.leastMargin, part.1)
-            for i in 0..<width { state.gradient[i] += part.2[i] }
-            for i in hessian.indices { hessian[i] += part.3[i] }
-        }
+            logLikelihood: sums.logLikelihood, gradient: sums.gradient,
+            hessian: SymmetricMatrix(size: width), leastMargin: sums.leastMargin)
         for i in 0..<width {
-            for j in 0...i { state.hessian[i, j] = hessian[i * width + j] }
+            for j in 0...i { state.hessian[i, j] = sums.hessian[i * width + j] }
         }
         return state
+    }
+
+    private func sums(_ b: [Double], _ rows: Range<Int>) -> Sums {
+        let width = terms.count + 1
+        let x = design(rows)
+        var sums = Sums(width: width)
+        for row in rows {
+            let weight = outcome.weight(row)
+            if weight == 0 { continue }
+            let first = (row - rows.lowerBound) * width
+            var score = 0.0
+            for k in 0..<width { score += b[k] * x[first + k] }
+            let p = logisticFunction(score)
+            let isPositive = outcome.labels[row]
+            let margin = isPositive ? score : -score
+            sums.leastMargin = min(sums.leastMargin, margin)
+            sums.logLikelihood -= weight * (max(0, -margin) + log1p(exp(-abs(margin))))
+            let residual = weight * ((isPositive ? 1 : 0) - p)
+            let curvature = weight * p * (1 - p)
+            for i in 0..<width {
+                let xi = x[first + i]
+                sums.gradient[i] += residual * xi
+                let scaled = curvature * xi
+                for j in 0...i { sums.hessian[i * width + j] += scaled * x[first + j] }
+            }
+        }
+        return sums
     }
 
     /// Weighted, of the terms.

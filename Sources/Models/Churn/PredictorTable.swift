@@ -86,7 +86,7 @@ package struct PredictorTable: Sendable, Equatable {
     }
 
     /// The columns that a model was fitted on, by name, in its order and with its category codes;
-    /// a category that the model has not seen gets the code `unseenCategory`.
+    /// a category that the model has not seen gets a code that it has no category of.
     /// - Throws: `badColumn` where one is absent or of the other kind.
     package func matched(to schema: [PredictorColumn]) throws(ModelError) -> PredictorTable {
         var places: [String: Int] = [:]
@@ -121,8 +121,7 @@ package struct PredictorTable: Sendable, Equatable {
         return PredictorTable(taken: taken, rowCount: rowCount)
     }
 
-    /// The code of a category that a fitted model does not know, in a matched table.
-    package static let unseenCategory = Int32.max
+    private static let unseenCategory = Int32.max
 
     private init(taken columns: [Column], rowCount: Int) {
         self.columns = columns
@@ -160,19 +159,21 @@ package enum PredictorKind: Codable, Equatable, Sendable {
 package struct ChurnOutcome: Sendable, Equatable {
     /// True for a customer who left.
     package let labels: [Bool]
-    /// Of each row, at least 0 and finite; nil: all 1.
+    /// Of each row, 0 or 1e-30 ... 1e30; nil: all 1.
     package let weights: [Double]?
 
-    /// - Throws: `countMismatch`; `outOfRange` for a weight below 0; `nonFiniteValue`.
+    /// - Throws: `countMismatch`; `outOfRange` for a weight that is not allowed; `nonFiniteValue`.
     package init(_ labels: [Bool], weights: [Double]? = nil) throws(ModelError) {
         if let weights {
             try requireCount(weights.count, labels.count, "weights")
             if let row = weights.firstIndex(where: { !$0.isFinite }) {
                 throw .nonFiniteValue(what: "weights", row: row, column: 0)
             }
-            if let row = weights.firstIndex(where: { $0 < 0 }) {
+            let allowed = 1e-30...1e30
+            if let row = weights.firstIndex(where: { $0 != 0 && !allowed.contains($0) }) {
                 throw .outOfRange(
-                    what: "the weight of row \(row)", actual: weights[row], allowed: "0 or more")
+                    what: "the weight of row \(row)", actual: weights[row],
+                    allowed: "0 or 1e-30 ... 1e30")
             }
         }
         self.labels = labels

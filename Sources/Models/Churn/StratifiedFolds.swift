@@ -32,20 +32,6 @@ package struct StratifiedFolds: Sendable, Equatable {
         self.foldCount = foldCount
     }
 
-    /// Folds that were made elsewhere.
-    /// - Throws: `outOfRange` for a fold that is not 0 ..< foldCount; `noRows` for one without rows.
-    package init(foldOfRow: [Int], foldCount: Int) throws(ModelError) {
-        if let bad = foldOfRow.first(where: { $0 < 0 || $0 >= foldCount }) {
-            throw .outOfRange(
-                what: "a fold", actual: Double(bad), allowed: "0 ..< \(foldCount)")
-        }
-        guard foldCount >= 2, Set(foldOfRow).count == foldCount else {
-            throw .noRows(model: "one of \(foldCount) folds")
-        }
-        self.foldOfRow = foldOfRow
-        self.foldCount = foldCount
-    }
-
     package func rows(in fold: Int) -> [Int] {
         foldOfRow.indices.filter { foldOfRow[$0] == fold }
     }

@@ -3,10 +3,11 @@ import Numerical
 extension ForestScorer {
     /// Shapley values of each row's score, as the trees' training rows weigh what is not known.
     ///
-    /// O(trees · leaves · depth²) a row; same bytes for any thread count.
+    /// O(trees · leaves · depth²) a row, 16 · depth² bytes a thread; same bytes for any thread count.
     /// Source: S. Lundberg, G. Erion and S.-I. Lee, "Consistent Individualized Feature Attribution for
     /// Tree Ensembles", 2018, algorithm 2.
-    /// - Throws: `badColumn` where the table has not the model's columns.
+    /// - Throws: `badColumn` where the table has not the model's columns; `outOfRange` where an imported
+    ///   tree has more than 512 splits above a leaf.
     package func contributions(
         _ table: PredictorTable, threadCount: Int = 1
     ) throws(ModelError) -> Contributions {
@@ -15,10 +16,14 @@ extension ForestScorer {
         let width = ensemble.schema.count
         let scale = ensemble.isAveraged ? 1 / Double(max(1, ensemble.trees.count)) : 1
         let depth = ensemble.trees.map(\.depth).max() ?? 0
+        guard depth <= DecisionTree.depthLimit else {
+            throw .outOfRange(
+                what: "the depth of the deepest tree", actual: Double(depth),
+                allowed: "at most \(DecisionTree.depthLimit) for contributions")
+        }
         let values: [Double] = parallelArray(
             count: table.rowCount * width, chunkRows: 64 * width, threadCount: threadCount
         ) { places, output in
-            for index in output.indices { output[index] = 0 }
             var path = UnknownPath(depth: depth)
             for place in 0..<places.count / max(1, width) {
                 let row = places.lowerBound / width + place

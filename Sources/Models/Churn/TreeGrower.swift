@@ -98,7 +98,7 @@ struct TreeGrower {
     private func isSplittable(_ totals: SplitSearch.Totals, depth: Int) -> Bool {
         totals.rows >= Double(2 * parameters.minimumLeafRows)
             && totals.hessian >= 2 * parameters.minimumLeafHessian
-            && depth < parameters.maximumDepth ?? Int.max
+            && depth < parameters.maximumDepth ?? DecisionTree.depthLimit
     }
 
     private mutating func findSplits(_ leaves: inout [Leaf], _ which: [Int], _ columns: [Int]) {
@@ -202,10 +202,10 @@ struct TreeGrower {
         switch column.rule {
         case .bounds(let bounds):
             let bin = best.lastLeftBin ?? 0
-            // Behind the last bound every value is on the left, and the missing alone on the right.
-            let threshold = bin < bounds.count ? bounds[bin] : .greatestFiniteMagnitude
+            // Behind the last bound every value is on the left, infinity too.
+            guard bin < bounds.count else { return .known }
             return .atMost(
-                threshold: Double(threshold), missingGoesLeft: best.missingGoesLeft,
+                threshold: Double(bounds[bin]), missingGoesLeft: best.missingGoesLeft,
                 zeroIsMissing: false)
         case .codes(let table):
             var set = [UInt32](repeating: 0, count: (table.count + 31) / 32)

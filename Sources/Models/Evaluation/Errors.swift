@@ -18,12 +18,13 @@ package func rootMeanSquareError(_ predicted: [Double], _ actual: [Double]) -> D
 }
 
 /// Area under the ROC curve: the probability that a random positive row scores higher than a
-/// random negative one, ties counting half. Nil where one of the classes is empty.
+/// random negative one, ties counting half. Nil where one of the classes is empty or a score is NaN.
 ///
 /// Mann–Whitney's U with mean ranks; O(n log n).
-/// - Precondition: equal counts; no score is NaN.
+/// - Precondition: equal counts.
 package func areaUnderROC(scores: [Double], positive: [Bool]) -> Double? {
     precondition(scores.count == positive.count)
+    guard !scores.contains(where: \.isNaN) else { return nil }
     let order = scores.indices.sorted { scores[$0] < scores[$1] }
     let positives = positive.count(where: { $0 })
     let negatives = positive.count - positives

@@ -15,7 +15,7 @@ package struct ProbabilitySummary: Codable, Equatable, Sendable {
     package let calibrationError: Double
     /// By predicted probability, about equally many rows each, lowest first.
     package let bins: [CalibrationBin]
-    /// By predicted probability, highest first.
+    /// By predicted probability, highest first; rows of one probability are taken together.
     package let lift: [LiftRow]
 
     package struct CalibrationBin: Codable, Equatable, Sendable {
@@ -80,7 +80,7 @@ package struct ProbabilitySummary: Codable, Equatable, Sendable {
         calibrationError = bins.reduce(0) {
             $0 + Double($1.rowCount) / n * abs($1.meanPredicted - $1.observedShare)
         }
-        lift = Self.lift(Array(order.reversed()), positive, found: found, binCount)
+        lift = Self.lift(Array(order.reversed()), probabilities, positive, found: found, binCount)
     }
 
     private static func bins(
@@ -109,13 +109,17 @@ package struct ProbabilitySummary: Codable, Equatable, Sendable {
     }
 
     private static func lift(
-        _ order: [Int], _ positive: [Bool], found: Int, _ binCount: Int
+        _ order: [Int], _ probabilities: [Double], _ positive: [Bool], found: Int, _ binCount: Int
     ) -> [LiftRow] {
         var rows: [LiftRow] = []
         var (taken, left) = (0, 0)
         for bin in 1...binCount {
-            let end = order.count * bin / binCount
+            var end = order.count * bin / binCount
             guard end > taken else { continue }
+            // Nothing tells which of the rows of one probability come first.
+            while end < order.count,
+                probabilities[order[end]] == probabilities[order[end - 1]]
+            { end += 1 }
             left += order[taken..<end].count(where: { positive[$0] })
             taken = end
             let observed = Double(left) / Double(taken)

@@ -239,7 +239,12 @@ import Testing
                     what: "the churn label of row 0", actual: 0.5, allowed: "0 or 1"))
         #expect(
             reasons { _ = try ChurnOutcome([true], weights: [-1]) }
-                == .outOfRange(what: "the weight of row 0", actual: -1, allowed: "0 or more"))
+                == .outOfRange(
+                    what: "the weight of row 0", actual: -1, allowed: "0 or 1e-30 ... 1e30"))
+        #expect(
+            reasons { _ = try ChurnOutcome([true], weights: [1e31]) }
+                == .outOfRange(
+                    what: "the weight of row 0", actual: 1e31, allowed: "0 or 1e-30 ... 1e30"))
         guard
             case .countMismatch = reasons({
                 _ = try PredictorTable([.init("x", numbers: [1]), .init("y", numbers: [])])
@@ -256,9 +261,37 @@ import Testing
         }
         var parameters = BoostedTrees.Parameters()
         parameters.leafCount = 1
+        let both = try ChurnOutcome([true, false])
         #expect(
-            reasons { _ = try BoostedTrees.fit(two, try ChurnOutcome([true, false]), parameters) }
+            reasons { _ = try BoostedTrees.fit(two, both, parameters) }
                 == .outOfRange(what: "leafCount", actual: 1, allowed: "2 ... 4096"))
+        // Sums by bin of so many leaves do not fit; an id is no category.
+        parameters.leafCount = 4096
+        let wide = try PredictorTable((0..<200).map { .init("x\($0)", numbers: [1, 2]) })
+        guard
+            case .outOfRange(let what, _, _) = reasons({
+                _ = try BoostedTrees.fit(wide, both, parameters)
+            }),
+            case .badColumn("id", let reason) = reasons({
+                let ids = (0...BoostedTrees.categoryLimit).map(String.init)
+                let column = PredictorTable.Column("id", codes: [0, 1], categories: ids)
+                _ = try BoostedTrees.fit(try PredictorTable([column]), both)
+            })
+        else {
+            Issue.record("too much was taken")
+            return
+        }
+        #expect(what.contains("200 columns") && reason.contains("8160 categories"))
+        let unweighted = try ChurnOutcome([true, false], weights: [0, 0])
+        guard
+            case .notIdentified(_, let stopping) = reasons({
+                _ = try BoostedTrees.fit(two, both, validation: (two, unweighted))
+            })
+        else {
+            Issue.record("validation rows without weight were taken")
+            return
+        }
+        #expect(stopping.contains("weight 0"))
     }
 
     /// Columns without information, and numbers at the ends of their range.
@@ -287,5 +320,76 @@ import Testing
         let p = try ForestScorer(nothing.ensemble).predictions(
             try PredictorTable([.init("constant", numbers: [1])]))
         #expect(abs(p[0] - share) < 1e-12)
+    }
+
+    /// Trees that see columns without information count as trees: what is kept is the best.
+    @Test func countsTreesThatFindNothing() throws {
+        func customers(_ seed: UInt64) throws -> (PredictorTable, ChurnOutcome) {
+            var random = SeededRandom(seed: seed)
+            let x = (0..<600).map { _ in Float(random.normal()) }
+            let labels = x.map { random.bernoulli($0 > 0 ? 0.65 : 0.35) }
+            let constants = (0..<9).map {
+                PredictorTable.Column("constant \($0)", numbers: [Float](repeating: 7, count: 600))
+            }
+            return (
+                try PredictorTable([.init("x", numbers: x)] + constants), try ChurnOutcome(labels)
+            )
+        }
+        let (table, outcome) = try customers(1)
+        let held = try customers(2)
+        var parameters = BoostedTrees.Parameters()
+        parameters.treeCount = 300
+        parameters.columnFraction = 0.3
+        parameters.learningRate = 0.3
+        parameters.earlyStoppingRounds = 40
+        let fitted = try BoostedTrees.fit(table, outcome, validation: held, parameters)
+        let losses = fitted.validationLogLoss
+        let best = try #require(losses.indices.min { losses[$0] < losses[$1] })
+        #expect(fitted.ensemble.trees.contains { $0.splits.isEmpty })
+        #expect(fitted.ensemble.trees.count == best + 1 && fitted.grownTreeCount == losses.count)
+        let p = try ForestScorer(fitted.ensemble).predictions(held.0)
+        let summary = try ProbabilitySummary(probabilities: p, positive: held.1.labels)
+        #expect(abs(summary.logLoss - losses[best]) < 1e-9)
+    }
+
+    /// The most categories that are allowed, in trees of more leaves than masks hold.
+    @Test func scoresManyCategories() throws {
+        let limit = BoostedTrees.categoryLimit
+        var random = SeededRandom(seed: 8)
+        let codes = (0..<20_000).map { _ in Int32(random.below(limit + 1)) - 1 }
+        let labels = codes.map { random.bernoulli($0 % 3 == 0 ? 0.8 : 0.2) }
+        let noise = codes.map { _ in Float(random.normal()) }
+        let table = try PredictorTable([
+            .init("many", codes: codes, categories: (0..<limit).map(String.init)),
+            .init("noise", numbers: noise),
+        ])
+        var parameters = BoostedTrees.Parameters()
+        parameters.leafCount = 100
+        parameters.treeCount = 3
+        parameters.minimumLeafRows = 2
+        parameters.minimumCategoryRows = 1
+        let fitted = try BoostedTrees.fit(table, try ChurnOutcome(labels), parameters)
+        #expect(fitted.ensemble.trees.contains { $0.leafCount > 64 })
+        let scorer = ForestScorer(fitted.ensemble)
+        let scores = try scorer.scores(table)
+        let contributions = try scorer.contributions(table.rows([0, 1, 2]))
+        for row in 0..<3 { #expect(abs(contributions.score(row: row) - scores[row]) < 1e-9) }
+    }
+
+    /// The values all on one side, the missing on the other: infinity is a value.
+    @Test func infinityIsNotMissing() throws {
+        let x: [Float] = (0..<400).map { $0 < 200 ? .nan : $0 < 300 ? .infinity : 1 }
+        let labels = (0..<400).map { $0 < 200 ? $0 % 10 != 0 : $0 % 10 == 0 }
+        let table = try PredictorTable([.init("x", numbers: x)])
+        let fitted = try BoostedTrees.fit(table, try ChurnOutcome(labels))
+        let data = try JSONEncoder().encode(fitted)
+        let loaded = try JSONDecoder().decode(FittedBoostedTrees.self, from: data)
+        for level in ISALevel.available {
+            let p = try ForestScorer(loaded.ensemble).predictions(
+                table, kernels: KernelTable(level))
+            #expect(p[0] > 0.85 && p[250] < 0.15 && p[350] < 0.15, "\(p[0]) \(p[250]) \(p[350])")
+        }
+        let contributions = try ForestScorer(loaded.ensemble).contributions(table.rows([250]))
+        #expect(contributions.score(row: 0) < -1.5)
     }
 }

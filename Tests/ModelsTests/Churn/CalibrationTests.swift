@@ -67,8 +67,11 @@ import Testing
             $0 + $1.1 / 10 * abs($1.0.0 - $1.0.1)
         }
         #expect(abs(summary.calibrationError - wanted) < 1e-12)
-        #expect(summary.lift.map(\.lift) == [1, 1.5, 4.0 / 3, 1, 1])
-        #expect(summary.lift.map(\.foundShare) == [0.2, 0.6, 0.8, 0.8, 1])
+        #expect(summary.lift.map(\.rowCount) == [2, 4, 6, 9, 10])
+        #expect(summary.lift.map(\.foundShare) == [0.2, 0.6, 0.8, 1, 1])
+        for (row, lift) in zip(summary.lift, [1, 1.5, 4.0 / 3, 10.0 / 9, 1]) {
+            #expect(abs(row.lift - lift) < 1e-12)
+        }
         let interval = wilsonInterval(3, of: 10)
         #expect(abs(interval.lowerBound - 0.10779) < 1e-5)
         #expect(abs(interval.upperBound - 0.60322) < 1e-5)
@@ -126,5 +129,18 @@ import Testing
             return values.map(Double.init)
         }
         #expect(seen == (0..<1003).map(Double.init))
+    }
+
+    /// Where nothing tells customers apart, their order says nothing either.
+    @Test func takesRowsOfOneProbabilityTogether() throws {
+        let labels = (0..<100).map { $0 < 20 }
+        for order in [labels, labels.reversed()] {
+            let summary = try ProbabilitySummary(
+                probabilities: [Double](repeating: 0.2, count: 100), positive: order)
+            #expect(summary.lift.map(\.rowCount) == [100])
+            #expect(summary.lift.map(\.lift) == [1] && summary.lift[0].foundShare == 1)
+            #expect(summary.bins.count == 1 && abs(summary.calibrationError) < 1e-12)
+        }
+        #expect(areaUnderROC(scores: [1, .nan, 2], positive: [true, false, false]) == nil)
     }
 }

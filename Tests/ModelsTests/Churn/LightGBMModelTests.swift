@@ -76,6 +76,7 @@ import Testing
         let changes = [
             ("tree\nversion", "forest\nversion", 1, "no LightGBM"),
             ("version=v4", "version=v9", line("version"), "v9"),
+            ("version=v4", "version=v2", line("version"), "v3 or v4"),
             ("num_class=1", "num_class=3", line("num_class"), "multiclass"),
             ("objective=binary", "objective=lambdarank", line("objective"), "lambdarank"),
             ("is_linear=0", "is_linear=1", line("is_linear"), "linear"),
@@ -84,6 +85,9 @@ import Testing
             ("leaf_value=", "leaf_value=nan ", line("leaf_value"), "values, expected"),
             ("num_leaves=6", "num_leaves=many", line("num_leaves"), "no integer"),
             ("cat_boundaries=0 2", "cat_boundaries=0 9", line("cat_boundaries"), "range"),
+            (
+                "num_cat=2", "num_cat=\(Int.max)", line("cat_boundaries"), "do not divide"
+            ),
         ]
         for (old, new, number, part) in changes {
             let range = try #require(text.range(of: old))
@@ -102,6 +106,78 @@ import Testing
             from: 0, to: text.distance(from: text.startIndex, to: body.upperBound) - 1, by: 7)
         {
             #expect(error(String(text.prefix(length))) != nil, "\(length)")
+        }
+    }
+
+    /// A tree of one split after the other, all by one set of categories or by one number.
+    private func chain(leaves: Int, isCategory: Bool) -> String {
+        let n = leaves - 1
+        func list(_ value: (Int) -> String, _ count: Int) -> String {
+            (0..<count).map(value).joined(separator: " ")
+        }
+        let words = isCategory ? "\nnum_cat=1\ncat_boundaries=0 255\ncat_threshold=" : "\nnum_cat=0"
+        return """
+            tree
+            version=v4
+            num_class=1
+            num_tree_per_iteration=1
+            max_feature_idx=0
+            objective=binary sigmoid:1
+            feature_names=x
+            tree_sizes=1
+
+            Tree=0
+            num_leaves=\(leaves)\(words)\(isCategory ? list({ _ in "1" }, 255) : "")
+            split_feature=\(list({ _ in "0" }, n))
+            split_gain=\(list({ _ in "1" }, n))
+            threshold=\(list({ isCategory ? "0" : "\($0)" }, n))
+            decision_type=\(list({ _ in isCategory ? "1" : "2" }, n))
+            left_child=\(list({ "\(-1 - $0)" }, n))
+            right_child=\(list({ $0 + 1 < n ? "\($0 + 1)" : "\(-1 - n)" }, n))
+            leaf_value=\(list({ "\($0)" }, leaves))
+            leaf_count=\(list({ _ in "1" }, leaves))
+            internal_count=\(list({ "\(leaves - $0)" }, n))
+
+            end of trees
+            """
+    }
+
+    /// Texts that are well formed and ask for more than scoring can follow.
+    @Test func boundsWhatATreeTakes() throws {
+        let wide = error(chain(leaves: 65_795, isCategory: true))
+        guard case .badModelText(_, let reason)? = wide else {
+            Issue.record("2^24 words of categories were taken")
+            return
+        }
+        #expect(reason.contains("more than 16777216 words"))
+        let scorer = ForestScorer(
+            try LightGBMModel.parse(chain(leaves: 65_793, isCategory: true)))
+        let codes: [Float] = [0, 1, 32, 8159, 9000]
+        let scores = try scorer.scores(try PredictorTable([.init("x", numbers: codes)]))
+        #expect(scores == [0, 65_792, 0, 65_792, 65_792])
+        let large = chain(leaves: 3, isCategory: false).replacingOccurrences(
+            of: "leaf_value=0", with: "leaf_value=1e101")
+        guard case .badModelText(_, "leaf_value: 1e+101 is beyond 1e+100")? = error(large) else {
+            Issue.record("a leaf value of 1e101 was taken")
+            return
+        }
+        // As deep as contributions go, and one deeper.
+        let table = try PredictorTable([.init("x", numbers: [-1, 3, 600])])
+        let deep = ForestScorer(try LightGBMModel.parse(chain(leaves: 513, isCategory: false)))
+        let contributions = try deep.contributions(table)
+        for (row, score) in [0.0, 3, 512].enumerated() {
+            #expect(abs(contributions.score(row: row) - score) < 1e-9)
+        }
+        let deeper = ForestScorer(try LightGBMModel.parse(chain(leaves: 514, isCategory: false)))
+        #expect(try deeper.scores(table) == [0, 3, 513])
+        do throws(ModelError) {
+            _ = try deeper.contributions(table)
+            Issue.record("a tree too deep was explained")
+        } catch {
+            guard case .outOfRange(_, 513, _) = error else {
+                Issue.record("\(error)")
+                return
+            }
         }
     }
 }

@@ -67,10 +67,6 @@ import Testing
                 + (c[row] == 0 ? values[2] : c[row] == 1 ? values[3] : 0)
             #expect(abs(scores[row] - wanted) < 1e-5)
         }
-        var threads = LogisticRegression.Parameters()
-        threads.threadCount = 3
-        #expect(
-            try LogisticRegression.fit(table, outcome, threads).coefficients == fitted.coefficients)
         let data = try JSONEncoder().encode(fitted)
         #expect(try JSONDecoder().decode(FittedLogistic.self, from: data) == fitted)
     }
@@ -168,5 +164,48 @@ import Testing
             #expect(abs(coefficient.value - wanted) < 4 * coefficient.standardError, "\(name)")
             #expect(coefficient.standardError < 0.05)
         }
+        for threadCount in [1, 3] {
+            parameters.threadCount = threadCount
+            #expect(
+                try LogisticRegression.fit(table, try ChurnOutcome(labels), parameters) == fitted)
+        }
+    }
+
+    /// What cannot be told for another reason is not called separation.
+    @Test func saysWhyThereIsNoAnswer() throws {
+        var random = SeededRandom(seed: 5)
+        let a = (0..<500).map { _ in Float(random.normal()) }
+        let near = a.map { $0 + 3e-4 * Float(random.normal()) }
+        let labels = a.map { random.bernoulli($0 > 0 ? 0.6 : 0.4) }
+        let outcome = try ChurnOutcome(labels)
+        let table = try PredictorTable([.init("a", numbers: a), .init("near", numbers: near)])
+        // Almost the same: both stay, their difference is uncertain, and their sum is not.
+        let fitted = try LogisticRegression.fit(table, outcome)
+        #expect(fitted.isConverged && fitted.coefficients.count == 2)
+        #expect(fitted.coefficients.allSatisfy { $0.standardError > 100 })
+        let alone = try LogisticRegression.fit(
+            try PredictorTable([.init("a", numbers: a)]), outcome)
+        let sum = fitted.coefficients.reduce(0) { $0 + $1.value }
+        #expect(abs(sum - alone.coefficients[0].value) < 0.1)
+        var parameters = LogisticRegression.Parameters()
+        parameters.maximumIterations = 2
+        let few = refused {
+            _ = try LogisticRegression.fit(
+                try PredictorTable([.init("a", numbers: a)]), outcome, parameters)
+        }
+        #expect("\(few.map(\.description) ?? "")".contains("not converged in 2 iterations"))
+        let ids = (0..<1_002).map(String.init)
+        let many = refused {
+            _ = try LogisticRegression.fit(
+                try PredictorTable([
+                    .init("a", numbers: a + a + a),
+                    .init("id", codes: (0..<1_500).map { Int32($0 % 1_002) }, categories: ids),
+                ]), try ChurnOutcome(labels + labels + labels))
+        }
+        guard case .badColumn("id", let reason)? = many else {
+            Issue.record("1,001 terms were taken")
+            return
+        }
+        #expect(reason.contains("1001 of 1002 terms"))
     }
 }
