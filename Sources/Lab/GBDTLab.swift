@@ -54,17 +54,26 @@ package enum GBDTLab {
         var test = training
         if let path = options.testFeaturesPath {
             test = try Rows(path, options.testLabelsPath, setting)
+            let (found, needed) = (test.matrix.featureCount, training.matrix.featureCount)
+            guard found == needed else {
+                throw .mismatch(
+                    path: path, found: "\(found) columns", expected: "\(needed) are",
+                    other: "in \(options.featuresPath)")
+            }
         }
+        guard let outcome = training.outcome else { preconditionFailure("labels have a path") }
         var parameters = options.parameters
         parameters.threadCount = setting.threadCount
+        try LabError.requireMemory(
+            parameters.histogramBytes(columnCount: training.matrix.featureCount),
+            for: "sums by bin of \(parameters.leafCount) leaves", path: options.featuresPath)
         var samples: [Double] = []
         var result: FittedBoostedTrees?
         for _ in 0..<setting.repeatCount {
             do throws(ModelError) {
                 let (fitted, seconds) = try timed { () throws(ModelError) in
                     try BoostedTrees.fit(
-                        try training.table(), try ChurnOutcome(numbers: training.labels ?? []),
-                        parameters, kernels: setting.kernels)
+                        try training.table(), outcome, parameters, kernels: setting.kernels)
                 }
                 samples.append(seconds)
                 result = fitted
@@ -81,7 +90,7 @@ package enum GBDTLab {
         report.add(setting, samples: samples, as: "fit_seconds")
         report.add("load_seconds", .number(loadSeconds))
         report.add("fit_seconds", .number(median(samples)))
-        try score(fitted.ensemble, test, options.featuresPath, files, setting, &report)
+        try score(fitted.ensemble, test, files, setting, &report)
         return report
     }
 
@@ -116,13 +125,13 @@ package enum GBDTLab {
         report.add("trees", .integer(ensemble.trees.count))
         report.add("load_seconds", .number(loadSeconds))
         report.add("parse_seconds", .number(parseSeconds))
-        try score(ensemble, rows, options.featuresPath, files, setting, &report)
+        try score(ensemble, rows, files, setting, &report)
         return report
     }
 
     private static func score(
-        _ ensemble: TreeEnsemble, _ rows: Rows, _ path: String, _ files: LabFiles,
-        _ setting: LabSetting, _ report: inout LabReport
+        _ ensemble: TreeEnsemble, _ rows: Rows, _ files: LabFiles, _ setting: LabSetting,
+        _ report: inout LabReport
     ) throws(LabError) {
         let scorer = ForestScorer(ensemble)
         var samples: [Double] = []
@@ -136,8 +145,7 @@ package enum GBDTLab {
                 samples.append(seconds)
                 scores = found
             }
-            if let labels = rows.labels {
-                let outcome = try ChurnOutcome(numbers: labels)
+            if let outcome = rows.outcome {
                 let area = areaUnderROC(scores: scores, positive: outcome.labels)
                 if let area { report.add("auc", .number(area)) }
                 if case .logistic = ensemble.link {
@@ -149,7 +157,7 @@ package enum GBDTLab {
                 }
             }
         } catch {
-            throw .model(path: path, error)
+            throw .model(path: rows.path, error)
         }
         try files["--scores"]?.fill(scores, shape: [scores.count])
         try files.publish()
@@ -164,12 +172,14 @@ package enum GBDTLab {
 
     /// Features in blocks of 64 rows, and labels where there are any.
     private struct Rows {
+        let path: String
         let matrix: FeatureMatrix
-        let labels: [Float]?
+        let outcome: ChurnOutcome?
 
         init(
             _ path: String, _ labelsPath: String?, _ setting: LabSetting
         ) throws(LabError) {
+            self.path = path
             let points = try NumPyPoints(
                 try NumPyFile(path, [.float32]), kernels: setting.kernels)
             guard points.rowCount > 0, points.featureCount > 0 else {
@@ -185,7 +195,7 @@ package enum GBDTLab {
                 for: "rows of the shape \(points.file.shape)", path: path)
             matrix = points.matrix(threadCount: setting.threadCount)
             guard let labelsPath else {
-                labels = nil
+                outcome = nil
                 return
             }
             let file = try NumPyFile(labelsPath, [.float32, .int32, .int64])
@@ -195,7 +205,12 @@ package enum GBDTLab {
                     path: labelsPath, found: "\(file.count) labels",
                     expected: "\(points.rowCount) are needed for the rows", other: "of \(path)")
             }
-            labels = try file.exactFloats()
+            let labels = try file.exactFloats()
+            do throws(ModelError) {
+                outcome = try ChurnOutcome(numbers: labels)
+            } catch {
+                throw .model(path: labelsPath, error)
+            }
         }
 
         /// The columns by their numbers.

@@ -31,6 +31,22 @@ import Testing
             let scores = try NumPyFile(folder.sub("s.npy")).doubles()
             #expect(scores.count == 2_000 && scores.allSatisfy { $0.isFinite })
 
+            // Rows to predict that do not fit are refused by their own name.
+            let narrow = folder.sub("narrow.npy")
+            try NumPyOutput(narrow).write(rows, shape: [4_000, 1])
+            let bad = folder.sub("bad.npy")
+            try NumPyOutput(bad).write([Int32](repeating: 2, count: 2_000), shape: [2_000])
+            for (rows, labels, name) in [(narrow, nil, "narrow"), (features, bad, "bad")] {
+                var other = options
+                (other.testFeaturesPath, other.testLabelsPath) = (rows, labels)
+                do throws(LabError) {
+                    _ = try GBDTLab.train(other, setting)
+                    Issue.record("\(name) was taken")
+                } catch {
+                    #expect("\(error)".contains("\(name).npy: "), "\(error)")
+                }
+            }
+
             let short = folder.sub("short.npy")
             try NumPyOutput(short).write([1, 0] as [Int32], shape: [2])
             options.labelsPath = short
