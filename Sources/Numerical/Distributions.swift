@@ -93,7 +93,7 @@ extension SeededRandom {
             if distance >= 0.07, v <= squeeze { return Int(k) }
             if k < 0 || (distance < 0.013 && v > distance) { continue }
             if log(v * inverseAlpha / (a / (distance * distance) + b))
-                <= k * logMean - mean - lgamma(k + 1)
+                <= k * logMean - mean - lnGamma(k + 1)
             {
                 return Int(k)
             }

@@ -57,10 +57,6 @@ struct CoxDesign: Sendable {
 
     func weight(_ row: Int) -> Double { weights?[row] ?? 1 }
     func rows(ofGroup group: Int) -> Range<Int> { groupOffsets[group]..<groupOffsets[group + 1] }
-    func isEvent(_ row: Int) -> Bool {
-        let group = Int(groupOfRow[row])
-        return row - groupOffsets[group] < Int(eventCounts[group])
-    }
 
     /// The suffix sums of a stratum begin anew at its last group.
     func isLastOfStratum(_ group: Int) -> Bool {

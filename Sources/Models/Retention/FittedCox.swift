@@ -21,11 +21,6 @@ package struct CoxCoefficient: Codable, Equatable, Sendable {
     /// Weighted sample standard deviation of the column; above 0.
     package let standardDeviation: Double
 
-    /// The hazard ratio of one standard deviation.
-    package var hazardRatioPerDeviation: Double {
-        finiteExponential(coefficient * standardDeviation)
-    }
-
     init(
         name: String, factor: String, coefficient: Double, standardError: Double,
         criticalValue: Double, mean: Double, standardDeviation: Double
@@ -57,13 +52,7 @@ package struct CoxBaseline: Codable, Equatable, Sendable {
 
     /// The accumulated hazard at `time`; 0 before the first event.
     package func cumulativeHazard(at time: Double) -> Double {
-        var low = 0
-        var high = times.count
-        while low < high {
-            let middle = (low + high) / 2
-            if times[middle] <= time { low = middle + 1 } else { high = middle }
-        }
-        return low == 0 ? 0 : cumulativeHazards[low - 1]
+        lastStep(of: times, at: time).map { cumulativeHazards[$0] } ?? 0
     }
 }
 
@@ -283,16 +272,5 @@ package struct FittedCox: Codable, Equatable, Sendable {
             hazard -= baseline.cumulativeHazard(at: start)
         }
         return exp(-hazard * relativeHazard)
-    }
-
-    /// The survival curve of a customer at the baseline's `times`.
-    /// - Throws: as `baseline`.
-    package func survivalCurve(
-        relativeHazard: Double, stratum: Int32 = 0
-    ) throws(ModelError) -> (times: [Double], survival: [Double]) {
-        let baseline = try baseline(stratum: stratum)
-        return (
-            baseline.times, baseline.cumulativeHazards.map { exp(-$0 * relativeHazard) }
-        )
     }
 }

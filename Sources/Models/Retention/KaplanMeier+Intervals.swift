@@ -40,43 +40,51 @@ extension KaplanMeierCurve {
         lower.reserveCapacity(times.count)
         upper.reserveCapacity(times.count)
         for step in times.indices {
-            let s = survival[step]
-            guard s > 0 else {
-                lower.append(0)
-                upper.append(upper.last ?? 1)
-                continue
-            }
-            let spread = z * greenwoodSums[step].squareRoot()
-            switch transform {
-            case .plain:
-                lower.append(max(0, s - s * spread))
-                upper.append(min(1, s + s * spread))
-            case .logLog:
-                let logarithm = log(s)
-                guard logarithm < 0 else {
-                    lower.append(1)
-                    upper.append(1)
-                    continue
-                }
-                let factor = spread / logarithm
-                lower.append(exp(logarithm * exp(-factor)))
-                upper.append(exp(logarithm * exp(factor)))
-            }
+            let limits = survival[step] > 0 ? limits(step, z, transform) : (0, upper.last ?? 1)
+            lower.append(limits.0)
+            upper.append(limits.1)
         }
         return (lower, upper)
     }
 
-    /// S(time) with its pointwise limits; see `band`.
+    /// The limits at a step where S is above 0.
+    private func limits(
+        _ step: Int, _ z: Double, _ transform: SurvivalTransform
+    ) -> (lower: Double, upper: Double) {
+        let s = survival[step]
+        let spread = z * greenwoodSums[step].squareRoot()
+        switch transform {
+        case .plain:
+            return (max(0, s - s * spread), min(1, s + s * spread))
+        case .logLog:
+            let logarithm = log(s)
+            guard logarithm < 0 else { return (1, 1) }
+            let factor = spread / logarithm
+            return (exp(logarithm * exp(-factor)), exp(logarithm * exp(factor)))
+        }
+    }
+
+    /// S(time) with its pointwise limits; see `band`. O(log steps), and the steps at 0 where S is.
     /// - Throws: as `band`.
     package func estimate(
         at time: Double, level: Double = 0.95, transform: SurvivalTransform = .logLog
     ) throws(ModelError) -> SurvivalEstimate {
-        let limits = try band(level: level, transform: transform)
-        var index = -1
-        for (step, start) in times.enumerated() where start <= time { index = step }
-        return SurvivalEstimate(
-            value: survival(at: time), standardError: standardError(at: time),
-            lower: index < 0 ? 1 : limits.lower[index], upper: index < 0 ? 1 : limits.upper[index])
+        let z = try Significance.criticalValue(level)
+        guard let step = step(at: time) else {
+            return SurvivalEstimate(value: 1, standardError: 0, lower: 1, upper: 1)
+        }
+        let s = survival[step]
+        let error = s * greenwoodSums[step].squareRoot()
+        if s > 0 {
+            let limits = limits(step, z, transform)
+            return SurvivalEstimate(
+                value: s, standardError: error, lower: limits.lower, upper: limits.upper)
+        }
+        // The upper limit stays what it was at the last step above 0.
+        var last = step
+        while last >= 0, survival[last] == 0 { last -= 1 }
+        let upper = last < 0 ? 1 : limits(last, z, transform).upper
+        return SurvivalEstimate(value: 0, standardError: error, lower: 0, upper: upper)
     }
 
     /// The first time at which S is at most `share`, with limits from where the band's limits

@@ -111,15 +111,7 @@ package struct KaplanMeierCurve: Codable, Equatable, Sendable {
     }
 
     /// The last step at or before `time`; nil before the first.
-    private func step(at time: Double) -> Int? {
-        var low = 0
-        var high = times.count
-        while low < high {
-            let middle = (low + high) / 2
-            if times[middle] <= time { low = middle + 1 } else { high = middle }
-        }
-        return low == 0 ? nil : low - 1
-    }
+    func step(at time: Double) -> Int? { lastStep(of: times, at: time) }
 
     /// The last time at which anybody was under watch.
     package var lastTime: Double { times.last ?? 0 }
@@ -140,4 +132,15 @@ package struct KaplanMeierCurve: Codable, Equatable, Sendable {
         if index < 0 || times[index] < time { index += 1 }
         return index < times.count ? numberAtRisk[index] : 0
     }
+}
+
+/// The last of ascending `times` at or before `time`; nil before the first. O(log count).
+func lastStep(of times: [Double], at time: Double) -> Int? {
+    var low = 0
+    var high = times.count
+    while low < high {
+        let middle = (low + high) / 2
+        if times[middle] <= time { low = middle + 1 } else { high = middle }
+    }
+    return low == 0 ? nil : low - 1
 }

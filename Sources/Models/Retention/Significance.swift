@@ -1,4 +1,5 @@
 import Foundation
+import Numerical
 
 /// Tail areas and quantiles of the reference distributions of the tests here.
 package enum Significance {
@@ -31,7 +32,8 @@ package enum Significance {
             throw .outOfRange(
                 what: "confidence level", actual: level, allowed: "above 0 and below 1")
         }
-        return normalQuantile(0.5 + level / 2)
+        // By the tail: one half and half the level may round to 1, which has no quantile.
+        return -normalQuantile((1 - level) / 2)
     }
 
     /// P(X > x) of a chi-square variable X, x >= 0, with at least one degree of freedom: the
@@ -43,7 +45,7 @@ package enum Significance {
         let y = x / 2
         guard y > 0 else { return 1 }
         guard y.isFinite else { return 0 }
-        let front = exp(a * log(y) - y - lgamma(a))
+        let front = exp(a * log(y) - y - lnGamma(a))
         if y < a + 1 {
             var term = 1 / a
             var sum = term

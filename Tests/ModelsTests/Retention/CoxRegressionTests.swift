@@ -19,8 +19,9 @@ import Testing
         }
     }
 
-    @Test func efron() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func efron() throws {
+        let rossi = try #require(RossiData.shared)
         let fit = try CoxRegression.fit(rossi.times, rossi.columns)
         check(
             fit,
@@ -66,8 +67,9 @@ import Testing
         #expect(try JSONDecoder().decode(FittedCox.self, from: text) == fit)
     }
 
-    @Test func breslow() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func breslow() throws {
+        let rossi = try #require(RossiData.shared)
         var parameters = CoxRegression.Parameters()
         parameters.ties = .breslow
         let fit = try CoxRegression.fit(rossi.times, rossi.columns, parameters)
@@ -86,8 +88,9 @@ import Testing
         #expect(abs(try fit.baseline().cumulativeHazard(at: 52) - 0.2745280269236481) < 1e-11)
     }
 
-    @Test func weightsEntriesAndStrata() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func weightsEntriesAndStrata() throws {
+        let rossi = try #require(RossiData.shared)
         check(
             try CoxRegression.fit(
                 rossi.times(entries: nil, weights: rossi.weights), rossi.columns),
@@ -141,8 +144,9 @@ import Testing
         #expect(throws: ModelError.self) { try all.baseline(stratum: 2) }
     }
 
-    @Test func ridge() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func ridge() throws {
+        let rossi = try #require(RossiData.shared)
         var parameters = CoxRegression.Parameters()
         parameters.ridge = 5
         let fit = try CoxRegression.fit(rossi.times, rossi.columns, parameters)
@@ -160,8 +164,9 @@ import Testing
         #expect(fit.effectiveParameterCount < 7 && fit.effectiveParameterCount > 5)
     }
 
-    @Test func ranksFactors() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func ranksFactors() throws {
+        let rossi = try #require(RossiData.shared)
         let ranking = try RetentionFactors.rank(rossi.times, rossi.columns)
         #expect(
             ranking.factors.map(\.name) == ["prio", "age", "fin", "mar", "race", "wexp", "paro"])

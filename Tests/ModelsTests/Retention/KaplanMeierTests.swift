@@ -43,8 +43,9 @@ import Testing
     }
 
     /// Digits by lifelines 0.30.3 (log-log) and by direct sums.
-    @Test func fitsRossi() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func fitsRossi() throws {
+        let rossi = try #require(RossiData.shared)
         let curve = KaplanMeier.fit(rossi.times)
         #expect(close(curve.survival(at: 52), 0.736_111_111_111_111))
         #expect(close(curve.survival(at: 10), 0.965_277_777_777_777_8))
@@ -67,8 +68,9 @@ import Testing
     }
 
     /// Digits by direct sums over the risk sets.
-    @Test func countsLateEntriesAndWeights() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func countsLateEntriesAndWeights() throws {
+        let rossi = try #require(RossiData.shared)
         let late = KaplanMeier.fit(try rossi.times(entries: rossi.entries, weights: nil))
         #expect(close(late.survival(at: 10), 0.949_743_744_601_792))
         #expect(close(late.survival(at: 26), 0.858_138_276_709_743_9))
@@ -101,6 +103,46 @@ import Testing
             #expect(one.greenwoodSums == many.greenwoodSums)
             #expect(one.numberAtRisk == many.numberAtRisk)
         }
+    }
+
+    /// One step's estimate is that of the whole band; where S is 0 too.
+    @Test func estimatesAreThoseOfTheBand() throws {
+        var random = SeededRandom(seed: 15)
+        for _ in 0..<20 {
+            let count = 1 + random.below(30)
+            let durations = (0..<count).map { _ in Double(1 + random.below(12)) }
+            let entries = durations.map { Double(random.below(Int($0))) }
+            let curve = KaplanMeier.fit(
+                try SurvivalTimes(
+                    durations: durations, isEvent: (0..<count).map { _ in random.bernoulli(0.7) },
+                    entries: entries))
+            for transform in SurvivalTransform.allCases {
+                let band = try curve.band(level: 0.9, transform: transform)
+                for step in -1...curve.times.count {
+                    let time = step < 0 ? 0 : step < curve.times.count ? curve.times[step] : 99
+                    let known = min(step, curve.times.count - 1)
+                    let one = try curve.estimate(at: time, level: 0.9, transform: transform)
+                    #expect(one.lower == (known < 0 ? 1 : band.lower[known]))
+                    #expect(one.upper == (known < 0 ? 1 : band.upper[known]))
+                    #expect(one.value == curve.survival(at: time))
+                    #expect(one.standardError == curve.standardError(at: time))
+                }
+            }
+        }
+    }
+
+    /// Levels that one half more of would round to 1.
+    @Test func takesEveryLevelBelowOne() throws {
+        let curve = KaplanMeier.fit(
+            try SurvivalTimes(durations: [1, 2, 3], isEvent: [true, false, true]))
+        for level in [Double(1).nextDown, 1 - 1e-12, 0.5, 1e-12, Double.leastNonzeroMagnitude] {
+            let band = try curve.band(level: level)
+            for (low, high) in zip(band.lower, band.upper) {
+                #expect((0...1).contains(low) && (low...1).contains(high))
+            }
+        }
+        #expect(try curve.estimate(at: 1, level: Double(1).nextDown).lower < 0.01)
+        #expect(throws: ModelError.self) { try curve.band(level: 1) }
     }
 
     @Test func survivesTheEdges() throws {
@@ -157,8 +199,9 @@ import Testing
 
 @Suite struct LogRankTests {
     /// Digits by lifelines 0.30.3.
-    @Test func comparesRossi() throws {
-        guard let rossi = RossiData.shared else { return }
+    @Test(.enabled(if: RossiData.isHere))
+    func comparesRossi() throws {
+        let rossi = try #require(RossiData.shared)
         let fin = try LogRankTest.run(
             rossi.times, groups: rossi.columns[0].values.map { Int32($0) },
             names: ["no aid", "aid"])
