@@ -123,6 +123,28 @@ package struct DampedNewton: Sendable {
         }
     }
 
+    /// The lowest of the optima found from several starts, and which start led to it; nil where the
+    /// objective is finite at none.
+    ///
+    /// A later start must be better by more than rounding, so that the choice among equal optima does
+    /// not hang on the last bit.
+    package func best(
+        from starts: [[Double]], lower: [Double], upper: [Double],
+        objective: ([Double]) -> ObjectiveEvaluation
+    ) -> (result: Result, start: Int)? {
+        var best: (result: Result, start: Int)?
+        for (index, start) in starts.enumerated() {
+            let result = minimize(from: start, lower: lower, upper: upper, objective: objective)
+            guard result.outcome != .notFinite else { continue }
+            let margin = 1e-12 * max(1, abs(result.evaluation.value))
+            if let held = best, result.evaluation.value >= held.result.evaluation.value - margin {
+                continue
+            }
+            best = (result, index)
+        }
+        return best
+    }
+
     /// What may move: not at a bound, or pulled back inside by the gradient.
     private func freeIndices(
         _ point: [Double], _ gradient: [Double], _ lower: [Double], _ upper: [Double]

@@ -50,6 +50,27 @@ import Testing
         #expect(abs(result.point[1] - 0.5.squareRoot()) < 1e-9)
     }
 
+    /// x⁴/4 − x²/2 + x/10 has its lower minimum on the left; starts on the right find the other.
+    @Test func choosesTheLowestOfSeveralStarts() throws {
+        func objective(_ p: [Double]) -> ObjectiveEvaluation {
+            let x = p[0]
+            var hessian = SymmetricMatrix(size: 1)
+            hessian[0, 0] = 3 * x * x - 1
+            let value = x > 3 ? .nan : x * x * x * x / 4 - x * x / 2 + x / 10
+            return ObjectiveEvaluation(
+                value: value, gradient: [x * x * x - x + 0.1], hessian: hessian)
+        }
+        func best(_ starts: [Double]) -> (result: DampedNewton.Result, start: Int)? {
+            DampedNewton().best(
+                from: starts.map { [$0] }, lower: [-5], upper: [5], objective: objective)
+        }
+        let found = try #require(best([4, 1, -1, -1.1]))
+        #expect(found.start == 2)
+        #expect(found.result.point[0] < -1)
+        #expect(best([4, 4.5]) == nil)
+        #expect(best([1, 1.1])?.start == 0)
+    }
+
     @Test func reportsWhatIsNotFinite() {
         let result = DampedNewton().minimize(from: [1], lower: [0], upper: [2]) { _ in
             ObjectiveEvaluation(value: .nan, gradient: [0], hessian: SymmetricMatrix(size: 1))

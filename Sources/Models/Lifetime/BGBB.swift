@@ -55,19 +55,10 @@ package enum BGBB {
         let likelihood = BGBBLikelihood(
             history: history, threadCount: max(1, parameters.threadCount))
         let bound = [Double](repeating: 16, count: 4)
-        var best: (result: DampedNewton.Result, start: Int)?
-        for (index, start) in starts.enumerated() {
-            let result = parameters.optimizer.minimize(
-                from: start.map { log($0) }, lower: bound.map { -$0 }, upper: bound,
-                objective: likelihood.negativeMean)
-            guard result.evaluation.value.isFinite else { continue }
-            let margin = 1e-12 * max(1, abs(result.evaluation.value))
-            if let held = best, result.evaluation.value >= held.result.evaluation.value - margin {
-                continue
-            }
-            best = (result, index)
-        }
-        guard let best, best.result.outcome != .notFinite else {
+        let best = parameters.optimizer.best(
+            from: starts.map { $0.map { log($0) } }, lower: bound.map { -$0 }, upper: bound,
+            objective: likelihood.negativeMean)
+        guard let best else {
             throw .notIdentified(model: name, reason: "its likelihood is not finite at any start")
         }
         return FittedBGBB(

@@ -15,13 +15,6 @@ struct BGBBLikelihood: Sendable {
 
     private static let chunkCells = 64
 
-    /// Sums over the cells of a chunk; the Hessian is `[4 × 4]`, lower half.
-    private struct Partial: Sendable {
-        var value = 0.0
-        var gradient = [0.0, 0, 0, 0]
-        var hessian = [Double](repeating: 0, count: 16)
-    }
-
     /// Differences of lnΓ, ψ and ψ′ at the four arguments of the model.
     struct Tables: Sendable {
         let gamma: Double
@@ -62,37 +55,20 @@ struct BGBBLikelihood: Sendable {
         let partials = parallelMap(
             count: cells.count, chunkSize: Self.chunkCells, threadCount: threadCount
         ) { _, range in
-            var sum = Partial()
+            var sum = LikelihoodSums()
             var logs: [Double] = []
             for index in range { Self.add(cells[index], tables, &logs, &sum) }
             return sum
         }
-        let customers = Double(history.totalCustomerCount)
-        var value = 0.0
-        var gradient = [Double](repeating: 0, count: 4)
-        var natural = [Double](repeating: 0, count: 16)
-        for part in partials {
-            value += part.value
-            for i in 0..<4 { gradient[i] += part.gradient[i] }
-            for i in 0..<16 { natural[i] += part.hessian[i] }
-        }
-        var hessian = SymmetricMatrix(size: 4)
-        for i in 0..<4 {
-            gradient[i] *= -theta[i] / customers
-            for j in 0...i {
-                hessian[i, j] = -natural[i * 4 + j] * theta[i] * theta[j] / customers
-            }
-            hessian[i, i] += gradient[i]
-        }
-        return ObjectiveEvaluation(
-            value: -value / customers, gradient: gradient, hessian: hessian)
+        return LikelihoodSums.negativeMean(
+            partials, at: theta, customers: Double(history.totalCustomerCount))
     }
 
     /// ln L = ln Σ e^l(m): its gradient is the mean of the terms' gradients with weights e^l / L, its
     /// Hessian the mean of their Hessians plus the spread of their gradients.
     private static func add(
         _ cell: OpportunityHistory.Cell, _ tables: Tables, _ logs: inout [Double],
-        _ sum: inout Partial
+        _ sum: inout LikelihoodSums
     ) {
         let x = cell.transactionCount
         let n = cell.opportunityCount
@@ -147,19 +123,19 @@ struct BGBBLikelihood: Sendable {
             dd += share * d * d
         }
         let (a, b, g, d) = mean
-        sum.gradient[0] += weight * (tables.ofAlpha.first(x) + a)
-        sum.gradient[1] += weight * b
-        sum.gradient[2] += weight * g
-        sum.gradient[3] += weight * d
-        sum.hessian[0] += weight * (tables.ofAlpha.second(x) + both + aa - a * a)
-        sum.hessian[4] += weight * (both + ab - a * b)
-        sum.hessian[5] += weight * (both + ofBeta + bb - b * b)
-        sum.hessian[8] += weight * (ag - a * g)
-        sum.hessian[9] += weight * (bg - b * g)
-        sum.hessian[10] += weight * (dropout + ofGamma + gg - g * g)
-        sum.hessian[12] += weight * (ad - a * d)
-        sum.hessian[13] += weight * (bd - b * d)
-        sum.hessian[14] += weight * (dropout + gd - g * d)
-        sum.hessian[15] += weight * (dropout + ofDelta + dd - d * d)
+        sum.g0 += weight * (tables.ofAlpha.first(x) + a)
+        sum.g1 += weight * b
+        sum.g2 += weight * g
+        sum.g3 += weight * d
+        sum.h00 += weight * (tables.ofAlpha.second(x) + both + aa - a * a)
+        sum.h10 += weight * (both + ab - a * b)
+        sum.h11 += weight * (both + ofBeta + bb - b * b)
+        sum.h20 += weight * (ag - a * g)
+        sum.h21 += weight * (bg - b * g)
+        sum.h22 += weight * (dropout + ofGamma + gg - g * g)
+        sum.h30 += weight * (ad - a * d)
+        sum.h31 += weight * (bd - b * d)
+        sum.h32 += weight * (dropout + gd - g * d)
+        sum.h33 += weight * (dropout + ofDelta + dd - d * d)
     }
 }

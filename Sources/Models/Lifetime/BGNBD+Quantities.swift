@@ -100,6 +100,18 @@ extension FittedBGNBD: PurchaseModel {
         return alive + exp(logBeta) * a / (b + Double(count - 1)) * purchases.tail(from: count)
     }
 
+    /// Somebody who never leaves would make as many, and no chance to drop out before the last of
+    /// them was taken: B(a, b + count − 1) / B(a, b) times the negative binomial tail.
+    package func tailOfNew(from count: Int, horizon: Double) -> Double {
+        precondition(count >= 0 && horizon >= 0)
+        guard count > 0 else { return 1 }
+        guard horizon > 0 else { return 0 }
+        let b = b + Double(chanceCount(0))
+        let stays = lnGammaDifference(b, count - 1) - lnGammaDifference(a + b, count - 1)
+        return exp(stays)
+            * NegativeBinomial(shape: r, timeOverAlpha: horizon / alpha).tail(from: count)
+    }
+
     package func aliveOutlooks(
         _ pairs: [(x: Int, ageDays: Int)], _ terms: OutlookTerms, threadCount: Int
     ) -> [AliveOutlook] {

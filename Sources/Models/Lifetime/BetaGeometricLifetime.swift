@@ -124,8 +124,6 @@ package struct ContractPeriod: Codable, Equatable, Sendable {
         self.days = days
     }
 
-    package init(_ grid: TimeGrid) { self.init(days: grid.days) }
-
     /// The discount a period that makes `rate` a year: (1 + rate)^(days / 365.2425) − 1.
     package func discount(_ rate: DiscountRate) -> Double {
         expm1(rate.continuous(per: .day) * days)

@@ -82,11 +82,9 @@ package enum GammaGamma {
             customerCount: counts.count, excludedCount: excluded, observedMean: observedMean,
             correlation: correlation(counts, means))
 
-        let free = best(of: starts.map { [log($0.p), log($0.q), log($0.q / $0.p)] }) { start in
-            parameters.optimizer.minimize(
-                from: start, lower: [-16, -16, -16], upper: [16, 16, 16],
-                objective: likelihood.inLogParameters)
-        }
+        let free = parameters.optimizer.best(
+            from: starts.map { [log($0.p), log($0.q), log($0.q / $0.p)] },
+            lower: [-16, -16, -16], upper: [16, 16, 16], objective: likelihood.inLogParameters)
         guard let free else {
             throw .notIdentified(model: name, reason: "its likelihood is not finite at any start")
         }
@@ -95,32 +93,14 @@ package enum GammaGamma {
             return fitted
         }
         // On scaled values the observed mean is 1.
-        let held = best(of: starts.map { [log($0.p), log($0.q - 0.5)] }) { start in
-            parameters.optimizer.minimize(
-                from: start, lower: [-16, -16], upper: [16, 16],
-                objective: { likelihood.withPopulationMean(1, $0) })
-        }
+        let held = parameters.optimizer.best(
+            from: starts.map { [log($0.p), log($0.q - 0.5)] }, lower: [-16, -16], upper: [16, 16]
+        ) { likelihood.withPopulationMean(1, $0) }
         guard let held else {
             throw .notIdentified(model: name, reason: "its likelihood is not finite at any start")
         }
         return FittedGammaGamma(
             meanConstrained: held.result, held.start, unconstrainedQ: fitted.q, data)
-    }
-
-    private static func best(
-        of starts: [[Double]], _ minimize: ([Double]) -> DampedNewton.Result
-    ) -> (result: DampedNewton.Result, start: Int)? {
-        var best: (result: DampedNewton.Result, start: Int)?
-        for (index, start) in starts.enumerated() {
-            let result = minimize(start)
-            guard result.evaluation.value.isFinite else { continue }
-            let margin = 1e-12 * max(1, abs(result.evaluation.value))
-            if let held = best, result.evaluation.value >= held.result.evaluation.value - margin {
-                continue
-            }
-            best = (result, index)
-        }
-        return best
     }
 
     /// Pearson's; 0 where one of the two does not vary.

@@ -35,8 +35,8 @@ package struct LifetimeScores: Sendable, Equatable {
         package init() {}
     }
 
-    /// 0 ok; 5 (not eligible) where the history contradicts itself or its value is beyond all
-    /// numbers; otherwise as given.
+    /// 0 ok; 5 (not eligible) where the history contradicts itself, or an order value is asked for
+    /// and the mean of the orders or the value is no finite number; otherwise as given.
     package var status: [UInt8]
     /// In 0...1; under BG/NBD 1 for customers without repeat purchase, by that model's construction.
     package var probabilityAlive: [Double]
@@ -102,7 +102,8 @@ package struct LifetimeScores: Sendable, Equatable {
                 let isUsable =
                     isPossibleHistory(
                         x: repeatPurchaseCount[row], tx: ageAtLastPurchaseDays[row],
-                        age: observedAgeDays[row]) && meanOrderValue[row].isFinite
+                        age: observedAgeDays[row])
+                    && (spend == nil || meanOrderValue[row].isFinite)
                 slice[offset] = given != 0 || isUsable ? given : notEligible
             }
         }

@@ -140,4 +140,9 @@ package struct FittedNBD: Codable, Equatable, Sendable, PurchaseModel {
         guard horizon > 0 else { return count == 0 ? 1 : 0 }
         return exp(NegativeBinomial(shape: r, timeOverAlpha: horizon / alpha).logProbability(count))
     }
+    package func tailOfNew(from count: Int, horizon: Double) -> Double {
+        precondition(count >= 0 && horizon >= 0)
+        guard horizon > 0 else { return count == 0 ? 1 : 0 }
+        return NegativeBinomial(shape: r, timeOverAlpha: horizon / alpha).tail(from: count)
+    }
 }

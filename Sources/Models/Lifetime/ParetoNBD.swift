@@ -338,24 +338,35 @@ package struct FittedParetoNBD: Codable, Equatable, Sendable, PurchaseModel {
 
     package func survivalOfNew(time: Double) -> Double { exp(-s * log1p(time / beta)) }
 
-    /// Alive to the end with `count` purchases, or left at u with as many before: the second by 64
-    /// nodes in ln(1 + u/β). Source: Fader & Hardie 2005, eq. 24, as an integral.
+    /// Alive to the end with `count` purchases, or left at u with as many before.
+    /// Source: Fader & Hardie 2005, eq. 24, as an integral.
     package func probabilityOfNew(count: Int, horizon: Double) -> Double {
         precondition(count >= 0 && horizon >= 0)
         guard horizon > 0 else { return count == 0 ? 1 : 0 }
-        let coefficient = NegativeBinomial.logCoefficient(shape: r, count)
-        func logPurchases(_ time: Double) -> Double {
-            let ratio = time / alpha
-            return coefficient - r * log1p(ratio)
-                - (count > 0 ? Double(count) * log1p(1 / ratio) : 0)
+        let lost = -s * log1p(horizon / beta)
+        let purchases = NegativeBinomial(shape: r, timeOverAlpha: horizon / alpha)
+        let alive = exp(purchases.logProbability(count) + lost)
+        guard count > 0 else {
+            let left = RatioQuadrature(a: alpha, b: beta, p: r, q: s + 1, t: horizon).value
+            return min(1, alive + s / beta * left)
         }
-        let alive = exp(logPurchases(horizon) - s * log1p(horizon / beta))
-        let length = log1p(horizon / beta)
-        var left = 0.0
-        for (node, weight) in zip(Self.longRule.nodes, Self.longRule.weights) {
-            let v = node * length
-            left += weight * exp(logPurchases(beta * expm1(v)) - s * v)
-        }
-        return min(1, alive + s * length * left)
+        let n = Double(count)
+        let left = ArrivalIntegral(
+            power: n + 1, a: alpha, p: r + n, b: beta, q: s + 1, t: horizon
+        ).logarithm
+        let coefficient = NegativeBinomial.logCoefficient(shape: r, count) - n * log(alpha)
+        return min(1, alive + s / beta * exp(coefficient + left))
+    }
+
+    /// The purchase of that number comes at u, and the customer is still alive then:
+    /// Γ(r+n)/(Γ(r) Γ(n)) ∫₀ᵗ (u/α)^(n−1) (α/(α+u))^(r+n) (β/(β+u))^s du/α.
+    package func tailOfNew(from count: Int, horizon: Double) -> Double {
+        precondition(count >= 0 && horizon >= 0)
+        guard count > 0 else { return 1 }
+        guard horizon > 0 else { return 0 }
+        let n = Double(count)
+        let integral = ArrivalIntegral(power: n, a: alpha, p: r + n, b: beta, q: s, t: horizon)
+        let coefficient = NegativeBinomial.logCoefficient(shape: r, count) + log(n)
+        return min(1, exp(coefficient - n * log(alpha) + integral.logarithm))
     }
 }

@@ -79,6 +79,9 @@ package protocol PurchaseModel: Sendable {
 
     /// The probability of exactly `count` purchases in the next `horizon`.
     func probabilityOfNew(count: Int, horizon: Double) -> Double
+
+    /// The probability of at least `count` purchases in the next `horizon`; 1 where `count` is 0.
+    func tailOfNew(from count: Int, horizon: Double) -> Double
 }
 
 /// Computes `probabilityAlive` of rows, with tables made once.
@@ -144,24 +147,39 @@ extension PurchaseModel {
     }
 
     /// The least count that at most so many purchases are made with at least this probability in the
-    /// next `horizon`.
+    /// next `horizon`; probabilities within 1e-12 of it count as reaching it.
     /// - Parameter probability: in 0 ..< 1, as .1, .5 and .9 for P10, P50 and P90.
-    /// - Complexity: O(the count) probabilities.
+    /// - Complexity: O(log of the count) tails.
     package func purchaseQuantile(
         _ probability: Double, x: Int, tx: Double, age: Double, horizon: Double
     ) -> Int {
-        precondition((0..<1).contains(probability))
         let alive = probabilityAlive(x: x, tx: tx, age: age)
-        let living = living(x: x, age: age)
-        var sum = 1 - alive
-        var count = 0
-        while count < CollapsedHistory.maximumRepeatPurchaseCount {
-            sum += alive * living.probabilityOfNew(count: count, horizon: horizon)
-            // Sums of probabilities end a few roundings below 1.
-            if sum >= probability - 1e-12 { break }
-            count += 1
+        return living(x: x, age: age).purchaseQuantileOfNew(
+            probability, alive: alive, horizon: horizon)
+    }
+
+    /// `purchaseQuantile` of a new customer who is alive with the probability `alive`.
+    func purchaseQuantileOfNew(_ probability: Double, alive: Double, horizon: Double) -> Int {
+        precondition((0..<1).contains(probability))
+        let rest = 1 - probability + 1e-12
+        func isReached(_ count: Int) -> Bool {
+            alive <= rest || alive * tailOfNew(from: count + 1, horizon: horizon) <= rest
         }
-        return count
+        if isReached(0) { return 0 }
+        var low = 0
+        var high = 1
+        while !isReached(high) {
+            low = high
+            high *= 2
+            if high > CollapsedHistory.maximumRepeatPurchaseCount {
+                return CollapsedHistory.maximumRepeatPurchaseCount
+            }
+        }
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if isReached(middle) { high = middle } else { low = middle }
+        }
+        return high
     }
 
     /// E[X(t)]: expected repeat purchases of a random customer in the `time` after the first.
@@ -190,56 +208,5 @@ extension PurchaseModel {
                         horizon: terms.churnHorizon))
             }
         }.flatMap { $0 }
-    }
-}
-
-/// Probabilities of the negative binomial distribution, which is how many purchases a customer makes
-/// in a time t who never leaves and buys at a rate that is Gamma(shape, α) distributed.
-struct NegativeBinomial {
-    private let shape: Double
-    private let logZero: Double
-    private let logQ: Double
-
-    /// - Parameters:
-    ///   - shape: above 0.
-    ///   - timeOverAlpha: t / α, above 0.
-    init(shape: Double, timeOverAlpha: Double) {
-        self.shape = shape
-        logZero = -shape * log1p(timeOverAlpha)
-        logQ = -log1p(1 / timeOverAlpha)
-    }
-
-    func logProbability(_ count: Int) -> Double {
-        count == 0
-            ? logZero
-            : Self.logCoefficient(shape: shape, count) + logZero + Double(count) * logQ
-    }
-
-    /// ln Γ(shape + count) / (Γ(shape) count!).
-    static func logCoefficient(shape: Double, _ count: Int) -> Double {
-        lnGammaDifference(shape, count) - lnGamma(Double(count) + 1)
-    }
-
-    /// The probability of at least `count`.
-    func tail(from count: Int) -> Double {
-        var head = 0.0
-        var term = exp(logZero)
-        for n in 0..<count {
-            head += term
-            term *= (shape + Double(n)) / Double(n + 1) * exp(logQ)
-        }
-        if head <= 0.5 { return 1 - head }
-        // The subtraction would lose digits: add up the rest, a falling geometric tail.
-        var tail = 0.0
-        var n = count
-        term = exp(logProbability(count))
-        while n < count + 10_000_000 {
-            tail += term
-            let ratio = (shape + Double(n)) / Double(n + 1) * exp(logQ)
-            term *= ratio
-            n += 1
-            if ratio < 1 && term <= 1e-17 * tail * (1 - ratio) { break }
-        }
-        return tail
     }
 }

@@ -63,7 +63,7 @@ struct PurchaseModelFit {
     ///   - starts: natural scale, with the mean rate of purchases as the unit of times.
     /// - Throws: `noRows`; `tooFewRows` below `minimumRepeatCustomerCount`; `notIdentified` where
     ///   no customer has been observed for a day or more, or the likelihood is not finite;
-    ///   `outOfRange` for a prior of a parameter that the model does not have.
+    ///   `unknownParameter` for a prior of a parameter that the model does not have.
     init<Likelihood: HistoryLikelihood>(
         _ name: String, _ history: CollapsedHistory, _ parameters: PurchaseFitParameters,
         names: [String], timed: [Bool], starts: [[Double]],
@@ -104,33 +104,21 @@ struct PurchaseModelFit {
         }
         let lower = [Double](repeating: -16, count: names.count)
         let upper = [Double](repeating: 16, count: names.count)
-        func minimize(
-            from point: [Double], _ objective: ([Double]) -> ObjectiveEvaluation
-        ) -> DampedNewton.Result {
-            parameters.optimizer.minimize(
-                from: point, lower: lower, upper: upper, objective: objective)
-        }
         let trial = history.thinned(toAbout: Self.trialRows)
         let trialObjective = objective(likelihood(trial ?? history, parameters.threadCount))
         let meanInterval = history.exposureDays / unit / Double(history.totalRepeatPurchaseCount)
-        var best: (result: DampedNewton.Result, start: Int)?
-        for (index, start) in starts.enumerated() {
-            let point = zip(start, timed).map { value, isTime in
+        let points = starts.map { start in
+            zip(start, timed).map { value, isTime in
                 min(max(log(isTime ? value * meanInterval : value), -15), 15)
             }
-            let result = minimize(from: point, trialObjective)
-            guard result.evaluation.value.isFinite else { continue }
-            // A later start must be better by more than rounding, so that the choice among equal
-            // optima does not hang on the last bit.
-            let margin = 1e-12 * max(1, abs(result.evaluation.value))
-            if let held = best, result.evaluation.value >= held.result.evaluation.value - margin {
-                continue
-            }
-            best = (result, index)
         }
+        var best = parameters.optimizer.best(
+            from: points, lower: lower, upper: upper, objective: trialObjective)
         if trial != nil, let found = best {
             let whole = objective(likelihood(history, parameters.threadCount))
-            best = (minimize(from: found.result.point, whole), found.start)
+            let result = parameters.optimizer.minimize(
+                from: found.result.point, lower: lower, upper: upper, objective: whole)
+            best = (result, found.start)
         }
         guard let best, best.result.outcome != .notFinite else {
             throw .notIdentified(model: name, reason: "its likelihood is not finite at any start")

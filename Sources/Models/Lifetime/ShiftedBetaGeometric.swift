@@ -67,22 +67,13 @@ package enum ShiftedBetaGeometric {
         }
         let churn = left / seen.reduce(0, +)
         let bound = [16.0, 16.0]
-        var best: (result: DampedNewton.Result, start: Int)?
-        for (index, spread) in starts.enumerated() {
-            let point = [
-                log(max(churn, 1e-6) * spread), log(max(1 - churn, 1e-6) * spread),
-            ]
-            let result = parameters.optimizer.minimize(
-                from: point, lower: bound.map { -$0 }, upper: bound
-            ) { negativeMean($0, exposure) }
-            guard result.evaluation.value.isFinite else { continue }
-            let margin = 1e-12 * max(1, abs(result.evaluation.value))
-            if let held = best, result.evaluation.value >= held.result.evaluation.value - margin {
-                continue
-            }
-            best = (result, index)
+        let points = starts.map { spread in
+            [log(max(churn, 1e-6) * spread), log(max(1 - churn, 1e-6) * spread)]
         }
-        guard let best, best.result.outcome != .notFinite else {
+        let best = parameters.optimizer.best(
+            from: points, lower: bound.map { -$0 }, upper: bound
+        ) { negativeMean($0, exposure) }
+        guard let best else {
             throw .notIdentified(model: name, reason: "its likelihood is not finite at any start")
         }
         return FittedShiftedBetaGeometric(

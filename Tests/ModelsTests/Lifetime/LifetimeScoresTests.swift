@@ -9,45 +9,75 @@ import Units
 
     private func score(
         _ s: LifetimeSimulation, _ parameters: LifetimeScores.Parameters,
-        status: [UInt8]? = nil, model: FittedBGNBD = Self.model
+        status: [UInt8]? = nil, model: any PurchaseModel = Self.model
     ) throws -> LifetimeScores {
         try LifetimeScores.score(
             repeatPurchaseCount: s.x, ageAtLastPurchaseDays: s.tx, observedAgeDays: s.age,
             meanOrderValue: s.mean, status: status, model: model, spend: Self.spend, parameters)
     }
 
-    @Test(arguments: [TimeGrid.day, .week, .month])
-    func agreesWithTheSingleCustomer(_ grid: TimeGrid) throws {
-        let s = LifetimeSimulation(count: 400, seed: 21, r: 0.7, alpha: 3, a: 0.6, b: 4)
-        let model = FittedBGNBD(
-            r: 0.243, alpha: 4.414 * 7 / grid.days, a: 0.793, b: 2.426, grid: grid)
-        var parameters = LifetimeScores.Parameters()
-        parameters.basis = .margin(ratio: 0.3)
-        let scores = try score(s, parameters, model: model)
+    /// The four models, with parameters of about the same customers in any unit of time.
+    private static func models(_ grid: TimeGrid) -> [any PurchaseModel] {
+        let week = 7 / grid.days
+        return [
+            FittedBGNBD(r: 0.243, alpha: 4.414 * week, a: 0.793, b: 2.426, grid: grid),
+            FittedBGNBD(
+                r: 0.525, alpha: 6.183 * week, a: 0.891, b: 1.614, grid: grid, variant: .modified),
+            FittedParetoNBD(
+                r: 0.5534, alpha: 10.5802 * week, s: 0.6061, beta: 11.6562 * week, grid: grid),
+            FittedNBD(r: 0.385, alpha: 12.07 * week, grid: grid),
+        ]
+    }
+
+    private func expectTheSingleCustomers(
+        _ scores: LifetimeScores, _ s: LifetimeSimulation, _ model: any PurchaseModel
+    ) throws {
         let values = try #require(scores.lifetimeValue)
         let spend = try #require(Self.spend)
+        let grid = model.grid
         let discount = log(1.1) / 365.2425 * grid.days
         for row in s.x.indices {
             let (x, tx) = (Int(s.x[row]), Double(s.tx[row]) / grid.days)
             let age = Double(s.age[row]) / grid.days
             let (year, quarter) = (364 / grid.days, 91 / grid.days)
+            let place: Comment = "\(model.name), row \(row)"
             func near(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-11 * max(1, abs(b)) }
-            #expect(
-                near(
-                    scores.probabilityAlive[row], model.probabilityAlive(x: x, tx: tx, age: age)))
-            #expect(
-                near(
-                    scores.expectedPurchases[row],
-                    model.expectedPurchases(x: x, tx: tx, age: age, horizon: year)))
-            #expect(
-                near(
-                    scores.churnProbability[row],
-                    1 - model.probabilityOfPurchase(x: x, tx: tx, age: age, horizon: quarter)))
+            let alive = model.probabilityAlive(x: x, tx: tx, age: age)
+            #expect(near(scores.probabilityAlive[row], alive), place)
+            let expected = model.expectedPurchases(x: x, tx: tx, age: age, horizon: year)
+            #expect(near(scores.expectedPurchases[row], expected), place)
+            let active = model.probabilityOfPurchase(x: x, tx: tx, age: age, horizon: quarter)
+            #expect(near(scores.churnProbability[row], 1 - active), place)
             let value =
                 model.discountedPurchases(
                     x: x, tx: tx, age: age, horizon: year, discount: discount)
                 * spend.expectedOrderValue(x: x, meanOrderValue: s.mean[row]) * 0.3
-            #expect(near(values[row], value))
+            #expect(near(values[row], value), place)
+        }
+    }
+
+    @Test(arguments: [TimeGrid.day, .week, .month])
+    func agreesWithTheSingleCustomer(_ grid: TimeGrid) throws {
+        let s = LifetimeSimulation(count: 400, seed: 21, r: 0.7, alpha: 3, a: 0.6, b: 4)
+        var parameters = LifetimeScores.Parameters()
+        parameters.basis = .margin(ratio: 0.3)
+        for model in Self.models(grid) {
+            try expectTheSingleCustomers(try score(s, parameters, model: model), s, model)
+        }
+    }
+
+    /// One customer so old that a table of all ages has room for x = 0 alone: pairs of the others
+    /// are found by hash.
+    @Test func agreesWhereAgesAreTooManyForATable() throws {
+        var s = LifetimeSimulation(count: 5, seed: 21, r: 0.7, alpha: 3, a: 0.6, b: 4)
+        s.age = [Int32(CollapsedHistory.maximumAgeDays), 10, 10, 10, 700]
+        s.x = [5, 5, 0, 7, 5]
+        s.tx = [900, 8, 0, 8, 600]
+        s.mean = [20, 30, 0, 10, 50]
+        var parameters = LifetimeScores.Parameters()
+        parameters.basis = .margin(ratio: 0.3)
+        for model in Self.models(.week) {
+            try expectTheSingleCustomers(try score(s, parameters, model: model), s, model)
         }
     }
 
@@ -86,6 +116,11 @@ import Units
             #expect(scores.lifetimeValue?[row] == 0)
         }
         #expect(scores.expectedPurchases[4] > 0)
+        // Without an order-value model the mean of the orders is not looked at.
+        let unpriced = try LifetimeScores.score(
+            repeatPurchaseCount: s.x, ageAtLastPurchaseDays: s.tx, observedAgeDays: s.age,
+            meanOrderValue: s.mean, model: Self.model, spend: nil)
+        #expect(unpriced.status == [0, 5, 5, 0, 0, 0])
         let none = try LifetimeScores.score(
             repeatPurchaseCount: [], ageAtLastPurchaseDays: [], observedAgeDays: [],
             meanOrderValue: [], model: Self.model, spend: nil)

@@ -105,8 +105,9 @@ import Units
     }
 
     /// Fits of the CDNOW sample. Source: Fader, Hardie & Lee 2005; digits recomputed independently.
-    @Test func fitsCDNOW() throws {
-        guard let sample = CDNOWSample.shared else { return }
+    @Test(.enabled(if: CDNOWSample.isHere))
+    func fitsCDNOW() throws {
+        let sample = try #require(CDNOWSample.shared)
         let history = try sample.collapsed()
         func check(
             _ kind: PurchaseModelKind, _ expected: [Double], _ logLikelihood: Double,
@@ -151,8 +152,9 @@ import Units
         }
     }
 
-    @Test func predictsTheHoldout() throws {
-        guard let sample = CDNOWSample.shared else { return }
+    @Test(.enabled(if: CDNOWSample.isHere))
+    func predictsTheHoldout() throws {
+        let sample = try #require(CDNOWSample.shared)
         let history = try sample.collapsed()
         func check(_ kind: PurchaseModelKind, _ expected: [Double], bins: [Double]) throws {
             let fitted = try kind.fit(history).model

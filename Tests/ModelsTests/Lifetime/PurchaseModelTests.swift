@@ -82,6 +82,30 @@ import Units
         }
     }
 
+    /// Customers of thousands of purchases, whose probability of none is below the smallest number.
+    @Test func manyPurchasesMakeADistribution() {
+        let quick: [any PurchaseModel] = [
+            FittedParetoNBD(r: 5_000, alpha: 50, s: 0.5, beta: 10, grid: .week),
+            FittedParetoNBD(r: 50_000, alpha: 500, s: 2, beta: 1, grid: .week),
+        ]
+        for model in Self.models + quick {
+            let isQuick = model.parameters[0].value > 1_000
+            let x = isQuick ? 0 : 2_000
+            let (tx, age) = isQuick ? (0, 0) : (51.9, 52.0)
+            let horizon = isQuick ? 26.0 : 52.0
+            var (sum, mean) = (0.0, 0.0)
+            for count in 0..<6_000 {
+                let p = model.probability(
+                    ofPurchases: count, x: x, tx: tx, age: age, horizon: horizon)
+                sum += p
+                mean += p * Double(count)
+            }
+            let expected = model.expectedPurchases(x: x, tx: tx, age: age, horizon: horizon)
+            #expect(abs(sum - 1) < 1e-9, "\(model.name): \(sum)")
+            #expect(abs(mean / expected - 1) < 1e-9, "\(model.name): \(mean), \(expected)")
+        }
+    }
+
     @Test func quantilesAreThoseOfTheDistribution() {
         for model in Self.models {
             for (x, tx, age) in Self.histories {
@@ -98,6 +122,26 @@ import Units
                     }
                     #expect(quantile == 0 || below < probability)
                 }
+            }
+        }
+    }
+
+    /// Closed forms at α = β, where drop-out is so quick that the integrand ends long before the
+    /// horizon.
+    @Test(arguments: [1, 1e2, 1e4, 1e5, 1e6, 1e7])
+    func quickDropOut(s: Double) {
+        for r in [0.01, 0.5, 3] {
+            let model = FittedParetoNBD(r: r, alpha: 2, s: s, beta: 2, grid: .week)
+            for time in [0.1, 39, 5_218] {
+                let length = log1p(time / 2)
+                let active = model.purchaseProbabilityOfNew(horizon: time)
+                let expected = -r / (r + s) * expm1(-(r + s) * length)
+                #expect(abs(active / expected - 1) < 1e-12, "r \(r) time \(time): \(active)")
+                // 1 + Q is 1 + s/(r+s) (e^((r+s) length) − 1), here over that exponential.
+                let rest = exp(-(r + s) * length)
+                let likelihood = log(s / (r + s) + r / (r + s) * rest)
+                let value = model.logLikelihood(x: 0, tx: 0, age: time)
+                #expect(abs(value - likelihood) < 1e-9 * max(1, abs(likelihood) + s * length))
             }
         }
     }
