@@ -49,7 +49,7 @@ import Units
     @Test(arguments: ["trees", "logistic"])
     func customersGetProbabilitiesAndReasons(model: String) throws {
         try withTemporaryFolder { folder in
-            let workspace = try makeWorkspace(folder, model: model)
+            let workspace = try makeWorkspace(folder, model: model, more: ", reasonCount: 3")
             let trained = try workspace.train(only: ["lifetime", "churn"], threadCount: 2)
             let card = try #require(trained.models.last)
             #expect(card.name == "churn" && card.algorithm == model)

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Which model of repeat purchases.
 package enum PurchaseModelKind: String, Codable, Sendable, CaseIterable {
     case bgnbd
@@ -53,5 +55,24 @@ package struct FittedPurchaseModel: Codable, Equatable, Sendable {
     /// Akaike's criterion, 2 k − 2 ln L; less is better.
     package var akaike: Double? {
         model.diagnostics.logLikelihood.map { 2 * Double(model.parameters.count) - 2 * $0 }
+    }
+}
+
+extension FittedPurchaseModel {
+    /// The same model with each parameter times e^shift, to see what its doubt does to an answer.
+    /// - Parameter shifts: one a parameter, in the order of `parameters`.
+    func shifted(by shifts: [Double]) -> any PurchaseModel {
+        let moved = zip(model.parameters, shifts).map { $0.value * exp($1) }
+        switch fitted {
+        case .bgnbd(let model):
+            return FittedBGNBD(
+                r: moved[0], alpha: moved[1], a: moved[2], b: moved[3], grid: model.grid,
+                variant: model.variant)
+        case .paretonbd(let model):
+            return FittedParetoNBD(
+                r: moved[0], alpha: moved[1], s: moved[2], beta: moved[3], grid: model.grid)
+        case .nbd(let model):
+            return FittedNBD(r: moved[0], alpha: moved[1], grid: model.grid)
+        }
     }
 }

@@ -64,7 +64,7 @@ struct LifetimeSimulation {
     }
 
     /// Marsaglia & Tsang 2000, with Box-Muller normals.
-    private static func gamma(_ shape: Double, _ random: inout SeededRandom) -> Double {
+    static func gamma(_ shape: Double, _ random: inout SeededRandom) -> Double {
         guard shape >= 1 else {
             return gamma(shape + 1, &random) * pow(1 - random.uniform(), 1 / shape)
         }
