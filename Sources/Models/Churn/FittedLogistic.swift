@@ -6,10 +6,11 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
         package let term: LogisticTerm
         /// Log-odds of leaving for one unit more of the term.
         package let value: Double
+        /// With a penalty, of the posterior: see `LogisticRegression`.
         package let standardError: Double
         /// value / standardError.
         package let z: Double
-        /// Chance of a |z| this large where the term has no effect.
+        /// Chance of a |z| this large where the term has no effect; with a penalty, at most that.
         package let pValue: Double
         package let interval: ClosedRange<Double>
         /// e^value: by how much one unit more multiplies the odds of leaving.
@@ -38,6 +39,8 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
     package let logLikelihood: Double
     /// Of the intercept alone.
     package let nullLogLikelihood: Double
+    /// Intercept and terms, each counted by how little the penalty holds it.
+    package let effectiveParameterCount: Double
     /// 2 · parameters - 2 · log-likelihood.
     package let akaikeCriterion: Double
     /// ln(rows) · parameters - 2 · log-likelihood.
@@ -84,7 +87,10 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
         interceptStandardError = max(0, variance).squareRoot()
         logLikelihood = solution.logLikelihood
         self.nullLogLikelihood = nullLogLikelihood
-        let count = Double(b.count)
+        // The trace of H (H + λ)⁻¹.
+        let held = b.indices.dropFirst().reduce(0) { $0 + solution.covariance[$1, $1] }
+        let count = Double(b.count) - parameters.regularization * held
+        effectiveParameterCount = count
         akaikeCriterion = 2 * count - 2 * logLikelihood
         bayesianCriterion = log(Double(rows.rowCount)) * count - 2 * logLikelihood
         rowCount = rows.rowCount
@@ -108,8 +114,11 @@ package struct FittedLogistic: Codable, Equatable, Sendable {
 
     /// Probabilities of leaving.
     package func predictions(_ table: PredictorTable) throws(ModelError) -> [Double] {
-        try scores(table).map(logisticFunction)
+        try scores(table).map(prediction)
     }
+
+    /// The probability that a score says.
+    package func prediction(_ score: Double) -> Double { logisticFunction(score) }
 
     /// coefficient · (term - its mean), summed over the terms of each column.
     package func contributions(_ table: PredictorTable) throws(ModelError) -> Contributions {

@@ -3,18 +3,27 @@ import Numerical
 
 /// Logistic regression: which columns go with leaving, how strongly, and how sure that is.
 ///
-/// Maximum likelihood, or penalized by λ/2 Σ b² of the coefficients of standardized terms, by Newton's
-/// method (iteratively reweighted least squares) with step halving. A missing number counts as the
-/// mean and has a term of its own that says so; a category is compared with the most frequent one.
-/// Deterministic for any thread count. O(rows · terms²) an iteration.
+/// The likelihood penalized by λ/2 Σ b² of the coefficients of standardized terms, or with λ = 0 alone, is
+/// maximized by Newton's method (iteratively reweighted least squares) with step halving. A missing
+/// number counts as the mean and has a term of its own that says so; a category is compared with the
+/// most frequent one. Deterministic for any thread count. O(rows · terms²) an iteration.
+///
+/// Standard errors are the roots of the diagonal of the inverse of the penalized second derivatives. With
+/// λ = 0 these are the usual ones of maximum likelihood. With λ above 0 they are the standard deviations
+/// of the coefficients' posterior where each standardized one is normal with variance 1/λ beforehand:
+/// they count the bias that the penalty adds as well as the noise, so they are larger than the spread
+/// of repeated fits; intervals hold the truth as often as they say on average over such coefficients,
+/// less often for one far beyond 1/√λ.
 /// Source: P. McCullagh and J. Nelder, "Generalized Linear Models", 1989, 4.4; A. Albert and
 /// J. Anderson, "On the Existence of Maximum Likelihood Estimates in Logistic Regression Models",
-/// 1984 (separation).
+/// 1984 (separation); S. le Cessie and J. van Houwelingen, "Ridge Estimators in Logistic Regression",
+/// 1992; D. Nychka, "Bayesian Confidence Intervals for Smoothing Splines", 1988 (what they hold).
 package enum LogisticRegression {
     package struct Parameters: Codable, Equatable, Sendable {
-        /// λ, at least 0. Above 0 every fit exists; standard errors are then those of the penalized
-        /// likelihood, too small for the bias that it adds.
-        package var regularization = 0.0
+        /// λ, at least 0. With 1, as if one more customer or so had said that a coefficient is near 0:
+        /// what thousands of rows tell stays, and terms that separate stay finite. Higher for few rows and
+        /// many terms; 0 for maximum likelihood, which is refused where it does not exist.
+        package var regularization = 1.0
         /// Of Newton's method, at least 1.
         package var maximumIterations = 50
         /// Converged where no coefficient of a standardized term has moved by more; above 0.
@@ -54,8 +63,7 @@ package enum LogisticRegression {
 
     /// Fits the coefficients.
     ///
-    /// Constant terms, and those that others add up to, are left out and named in the result (with
-    /// a penalty only the constant ones).
+    /// Constant terms, and those that others add up to, are left out and named in the result.
     /// - Throws: `outOfRange`, `noRows`, `tooFewRows`, `countMismatch`; `badColumn` for an infinite
     ///   number or too many categories; `notIdentified` where all customers have one label, where
     ///   terms separate those who left from those who stayed, so that the likelihood has no maximum,
@@ -71,20 +79,17 @@ package enum LogisticRegression {
         for term in all where term.deviation == 0 {
             dropped.append(.init(term: term.name, reason: .constant))
         }
-        var terms = all.filter { $0.deviation > 0 }
-        var rows = LogisticRows(table, outcome, terms, parameters)
-        var correlations = rows.correlations()
-        if parameters.regularization == 0 {
-            let found = collinear(correlations, terms)
-            dropped += found.map { index, others in
-                .init(term: terms[index].name, reason: .collinear(with: others))
-            }
-            let places = Set(found.map(\.index))
-            let kept = terms.indices.filter { !places.contains($0) }
-            terms = kept.map { terms[$0] }
-            rows = LogisticRows(table, outcome, terms, parameters)
-            if !kept.isEmpty { correlations = correlations.restricted(to: kept) }
+        let varying = all.filter { $0.deviation > 0 }
+        var correlations = LogisticRows(table, outcome, varying, parameters).correlations()
+        let found = collinear(correlations, varying)
+        dropped += found.map { index, others in
+            .init(term: varying[index].name, reason: .collinear(with: others))
         }
+        let places = Set(found.map(\.index))
+        let kept = varying.indices.filter { !places.contains($0) }
+        let terms = kept.map { varying[$0] }
+        let rows = LogisticRows(table, outcome, terms, parameters)
+        if !kept.isEmpty { correlations = correlations.restricted(to: kept) }
         let solution = try solve(rows, terms, correlations, parameters)
         return FittedLogistic(
             table.schema, terms, dropped, solution, rows, parameters,

@@ -9,6 +9,13 @@ import Testing
         return nil
     }
 
+    /// Maximum likelihood.
+    private var plain: LogisticRegression.Parameters {
+        var parameters = LogisticRegression.Parameters()
+        parameters.regularization = 0
+        return parameters
+    }
+
     /// Reference: Newton's method on the same rows with NumPy in double precision.
     @Test func fitsTheReference() throws {
         let x1: [Float] = [
@@ -37,7 +44,7 @@ import Testing
             .init("c", codes: c, categories: ["a", "b", "c"]),
         ])
         let outcome = try ChurnOutcome(y.map { $0 == 1 }, weights: w.map(Double.init))
-        let fitted = try LogisticRegression.fit(table, outcome)
+        let fitted = try LogisticRegression.fit(table, outcome, plain)
         #expect(fitted.isConverged && fitted.dropped.isEmpty && fitted.rowCount == 60)
         #expect(fitted.coefficients.map(\.term.name) == ["x1", "x2", "c = a", "c = b"])
         let values = [1.17723053451, -0.0502493638461, -0.440176731651, 0.104168275918]
@@ -82,7 +89,7 @@ import Testing
             .init("sum", numbers: zip(a, b).map { 2 * $0 - $1 }),
             .init("nothing", numbers: a.map { _ in .nan }),
         ])
-        let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels))
+        let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels), plain)
         #expect(fitted.coefficients.map(\.term.name) == ["a", "b"])
         let names = ["seven", "nothing", "nothing is missing", "sum"]
         #expect(fitted.dropped.map(\.term) == names)
@@ -94,10 +101,12 @@ import Testing
         var penalized = LogisticRegression.Parameters()
         penalized.regularization = 1
         let shrunk = try LogisticRegression.fit(table, try ChurnOutcome(labels), penalized)
-        #expect(shrunk.coefficients.map(\.term.name) == ["a", "b", "sum"])
+        #expect(shrunk.coefficients.map(\.term.name) == ["a", "b"])
+        #expect(shrunk.effectiveParameterCount < 3 && shrunk.effectiveParameterCount > 2.9)
         // A penalty beyond all data leaves the share of those who left.
         penalized.regularization = 1e9
         let flat = try LogisticRegression.fit(table, try ChurnOutcome(labels), penalized)
+        #expect(abs(flat.effectiveParameterCount - 1) < 1e-6)
         let share = Double(labels.count(where: { $0 })) / 400
         #expect(try flat.predictions(table).allSatisfy { abs($0 - share) < 1e-5 })
     }
@@ -119,17 +128,18 @@ import Testing
         for (table, name) in [(complete, "cancelled"), (partly, "plan = gone")] {
             guard
                 case .notIdentified(_, let reason) = refused({
-                    _ = try LogisticRegression.fit(table, try ChurnOutcome(labels))
+                    _ = try LogisticRegression.fit(table, try ChurnOutcome(labels), plain)
                 })
             else {
                 Issue.record("\(name) was fitted")
                 continue
             }
             #expect(reason.contains("\"\(name)\" separates"), "\(reason)")
-            var penalized = LogisticRegression.Parameters()
-            penalized.regularization = 1
-            let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels), penalized)
+            // The default holds it: finite, with an error that says how little is known.
+            let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels))
             #expect(try fitted.scores(table).allSatisfy { $0.isFinite })
+            let held = try #require(fitted.coefficients.first { $0.term.name == name })
+            #expect(fitted.isConverged && held.value > 2 * held.standardError)
         }
     }
 
@@ -151,7 +161,7 @@ import Testing
         let table = try PredictorTable([
             .init("x", numbers: x), .init("c", codes: codes, categories: ["a", "b", "c"]),
         ])
-        var parameters = LogisticRegression.Parameters()
+        var parameters = plain
         parameters.threadCount = 2
         let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels), parameters)
         let truth = ["x": 0.6, "c = a": 0, "c = b": -0.8, "c = c": 0.5, "c is missing": 0.3]
@@ -180,14 +190,14 @@ import Testing
         let outcome = try ChurnOutcome(labels)
         let table = try PredictorTable([.init("a", numbers: a), .init("near", numbers: near)])
         // Almost the same: both stay, their difference is uncertain, and their sum is not.
-        let fitted = try LogisticRegression.fit(table, outcome)
+        let fitted = try LogisticRegression.fit(table, outcome, plain)
         #expect(fitted.isConverged && fitted.coefficients.count == 2)
         #expect(fitted.coefficients.allSatisfy { $0.standardError > 100 })
         let alone = try LogisticRegression.fit(
-            try PredictorTable([.init("a", numbers: a)]), outcome)
+            try PredictorTable([.init("a", numbers: a)]), outcome, plain)
         let sum = fitted.coefficients.reduce(0) { $0 + $1.value }
         #expect(abs(sum - alone.coefficients[0].value) < 0.1)
-        var parameters = LogisticRegression.Parameters()
+        var parameters = plain
         parameters.maximumIterations = 2
         let few = refused {
             _ = try LogisticRegression.fit(
@@ -207,5 +217,47 @@ import Testing
             return
         }
         #expect(reason.contains("1001 of 1002 terms"))
+    }
+
+    /// At the maximum the slope of the likelihood is the penalty's, whatever a column's unit.
+    @Test func penalizesStandardizedCoefficients() throws {
+        let x: [Float] = (0..<400).map { $0 % 2 == 0 ? 1 : -1 }
+        let labels = (0..<400).map { $0 % 2 == 0 ? $0 % 10 < 6 : $0 % 10 < 2 }
+        for scale in [1, 1000] as [Float] {
+            let table = try PredictorTable([.init("x", numbers: x.map { $0 * scale })])
+            let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels))
+            // Σ (y - p) x = λ b, x being standardized.
+            let p = try fitted.predictions(table)
+            let slope = zip(zip(labels, p), x).reduce(0.0) {
+                $0 + (($1.0.0 ? 1 : 0) - $1.0.1) * Double($1.1)
+            }
+            let b = fitted.coefficients[0].value * Double(scale)
+            #expect(abs(slope - b) < 1e-7, "\(slope) \(b)")
+            let total = zip(labels, p).reduce(0.0) { $0 + ($1.0 ? 1 : 0) - $1.1 }
+            #expect(abs(total) < 1e-7)
+        }
+    }
+
+    /// Coefficients drawn as the penalty supposes them: intervals hold them as often as they say.
+    @Test func intervalsUnderThePenaltyHoldTheTruth() throws {
+        var (held, all) = (0, 0)
+        for seed in 0..<200 as Range<UInt64> {
+            var random = SeededRandom(seed: seed, stream: 77)
+            let truth = (0..<4).map { _ in random.normal() }
+            let rows = (0..<60).map { _ in (0..<4).map { _ in Float(random.normal()) } }
+            let labels = rows.map { row in
+                let score = zip(row, truth).reduce(0.2) { $0 + Double($1.0) * $1.1 }
+                return random.bernoulli(1 / (1 + exp(-score)))
+            }
+            let table = try PredictorTable(
+                (0..<4).map { column in .init("x\(column)", numbers: rows.map { $0[column] }) })
+            let fitted = try LogisticRegression.fit(table, try ChurnOutcome(labels))
+            for (coefficient, wanted) in zip(fitted.coefficients, truth) {
+                all += 1
+                if coefficient.interval.contains(wanted) { held += 1 }
+            }
+        }
+        let share = Double(held) / Double(all)
+        #expect(share > 0.93 && share < 0.97, "\(share)")
     }
 }
