@@ -266,14 +266,17 @@ package struct FittedParetoNBD: Codable, Equatable, Sendable, PurchaseModel {
     package func aliveScorer(maximumAgeDays: Int) -> any AliveScorer {
         Scorer(
             model: self,
-            withoutRepeat: (0...maximumAgeDays).map {
+            withoutRepeat: (0...min(maximumAgeDays, Self.tabulatedAges)).map {
                 probabilityAlive(x: 0, tx: 0, age: Double($0) / grid.days)
             })
     }
 
+    /// Eleven years, which takes some milliseconds: a few older customers cost less one by one.
+    private static let tabulatedAges = 4_096
+
     private struct Scorer: AliveScorer {
         let model: FittedParetoNBD
-        /// Of customers without a repeat purchase, by their age in days.
+        /// Of customers without a repeat purchase, by their age in days up to `tabulatedAges`.
         let withoutRepeat: [Double]
 
         func fill(
@@ -284,7 +287,7 @@ package struct FittedParetoNBD: Codable, Equatable, Sendable, PurchaseModel {
             for (offset, row) in rows.enumerated() {
                 if status[row] != 0 {
                     result[offset] = 0
-                } else if x[row] == 0 {
+                } else if x[row] == 0, Int(age[row]) < withoutRepeat.count {
                     result[offset] = withoutRepeat[Int(age[row])]
                 } else {
                     result[offset] = model.probabilityAlive(
