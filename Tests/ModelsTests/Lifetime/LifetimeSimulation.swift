@@ -9,9 +9,11 @@ struct LifetimeSimulation {
     var mean: [Double] = []
 
     /// α in weeks; every customer has an own stream, so counts do not change the draws.
+    /// - Parameter dropsOutAtFirst: as under MBG/NBD.
     init(
         count: Int, seed: UInt64, r: Double, alpha: Double, a: Double, b: Double,
-        spend: (p: Double, q: Double, v: Double) = (6.25, 3.74, 15.44), days: Int = 730
+        spend: (p: Double, q: Double, v: Double) = (6.25, 3.74, 15.44), days: Int = 730,
+        dropsOutAtFirst: Bool = false
     ) {
         for customer in 0..<count {
             var random = SeededRandom(seed: seed, stream: UInt64(customer))
@@ -22,12 +24,13 @@ struct LifetimeSimulation {
             var time = 0.0
             var last = 0.0
             var purchases = 0
-            while true {
+            var isAlive = !dropsOutAtFirst || random.uniform() >= dropout
+            while isAlive {
                 time -= log(1 - random.uniform()) / rate
                 guard time <= Double(lived) else { break }
                 purchases += 1
                 last = time
-                if random.uniform() < dropout { break }
+                isAlive = random.uniform() >= dropout
             }
             x.append(Int32(purchases))
             tx.append(purchases == 0 ? 0 : Int32(last.rounded()))
