@@ -58,9 +58,9 @@ package struct BGNBDLikelihood: Sendable, HistoryLikelihood {
                     terms = CountTerms(x: x, chances, r: r, a: a, b: b, ofR, ofB, ofSum)
                 }
                 Self.add(
-                    terms, txDay: Int(rows.ageAtLastPurchaseDays[row]),
-                    ageDay: Int(rows.observedAgeDays[row]),
-                    weight: Double(rows.customerCount[row]), r: r, tables, &sum)
+                    terms, start: tables[0], last: tables[Int(rows.ageAtLastPurchaseDays[row])],
+                    end: tables[Int(rows.observedAgeDays[row])],
+                    weight: Double(rows.customerCount[row]), r: r, &sum)
             }
             return sum
         }
@@ -69,7 +69,7 @@ package struct BGNBDLikelihood: Sendable, HistoryLikelihood {
     }
 
     /// The terms of a row that depend on x and the parameters only.
-    private struct CountTerms {
+    struct CountTerms {
         let x: Int
         /// Chances to drop out so far; without any the rest is unused.
         let chanceCount: Int
@@ -105,23 +105,22 @@ package struct BGNBDLikelihood: Sendable, HistoryLikelihood {
     }
 
     /// ln L without the constant that rescaling time adds.
-    private static func add(
-        _ terms: CountTerms, txDay: Int, ageDay: Int, weight: Double, r: Double,
-        _ tables: DayTables, _ sum: inout LikelihoodSums
+    /// - Parameters: of α at the times 0, t_x and T: `start`, `last`, `end`.
+    static func add(
+        _ terms: CountTerms, start: TimeTerm, last: TimeTerm, end: TimeTerm, weight: Double,
+        r: Double, _ sum: inout LikelihoodSums
     ) {
         let shape = terms.shape
-        let logAge = tables.logarithm[ageDay]
-        let inverseAge = tables.inverse[ageDay]
-        let logAlpha = tables.logarithm[0]
-        let inverseAlpha = tables.inverse[0]
+        let (logAge, inverseAge) = (end.logarithm, end.inverse)
+        let (logAlpha, inverseAlpha) = (start.logarithm, start.inverse)
         var value = r * logAlpha - shape * logAge
         var gr = logAlpha - logAge
         var ga = r * inverseAlpha - shape * inverseAge
         var haa = -r * inverseAlpha * inverseAlpha + shape * inverseAge * inverseAge
         var hra = inverseAlpha - inverseAge
         if terms.chanceCount > 0 {
-            let logRatio = logAge - tables.logarithm[txDay]
-            let inverseTx = tables.inverse[txDay]
+            let logRatio = logAge - last.logarithm
+            let inverseTx = last.inverse
             let d = terms.logOdds + shape * logRatio
             let e = exp(-abs(d))
             let w = d >= 0 ? 1 / (1 + e) : e / (1 + e)

@@ -127,7 +127,7 @@ package struct CollapsedHistory: Sendable, Equatable {
         return part
     }
 
-    private static func key(_ x: Int32, _ tx: Int32, _ age: Int32) -> UInt64 {
+    static func key(_ x: Int32, _ tx: Int32, _ age: Int32) -> UInt64 {
         UInt64(x) << 40 | UInt64(age) << 20 | UInt64(tx)
     }
 

@@ -15,8 +15,8 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
     /// Asymptotic standard errors in the order of the parameters, from the inverse Hessian; nil
     /// where it is not positive definite.
     package let standardErrors: [Double]?
-    /// Covariances of the logarithms of the parameters, the lower triangle by rows; nil where the
-    /// standard errors are.
+    /// Covariances of the logarithms of the parameters, of coefficients themselves, the lower
+    /// triangle by rows; nil where the standard errors are.
     package let logCovariance: [Double]?
     /// Evaluations of the likelihood by the start that won.
     package let iterations: Int
@@ -40,12 +40,15 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
     }
 
     /// - Parameters:
-    ///   - result: of minimising the negative mean log-likelihood in log-parameters.
-    ///   - estimates: the parameters on their natural scale, as many as in `result`.
+    ///   - result: of minimising the negative mean log-likelihood in log-parameters, followed by
+    ///     coefficients that enter as they are.
+    ///   - estimates: the parameters on their natural scale, as many as in `result` without the
+    ///     coefficients.
+    ///   - coefficientScales: what one unit of each coefficient in `result` is on its natural scale.
     ///   - customers: what the mean was taken over.
     init(
         _ result: DampedNewton.Result, logLikelihood: Double, estimates: [Double],
-        customers: Double, startIndex: Int, startCount: Int
+        coefficientScales: [Double] = [], customers: Double, startIndex: Int, startCount: Int
     ) {
         outcome = result.outcome
         self.logLikelihood = logLikelihood
@@ -53,12 +56,16 @@ package struct FitDiagnostics: Codable, Equatable, Sendable {
         let inverse = result.evaluation.hessian.inverseIfPositiveDefinite()
         hessianIsPositiveDefinite = inverse != nil
         // At a stationary point the Hessian in θ is that in ln θ divided by θ θ'.
+        let units = estimates.map { _ in 1.0 } + coefficientScales
+        let slopes = estimates + coefficientScales
         var covariance: [Double] = []
         var errors: [Double] = []
         if let inverse {
-            for i in estimates.indices {
-                for j in 0...i { covariance.append(inverse[i, j] / customers) }
-                errors.append(estimates[i] * (inverse[i, i] / customers).squareRoot())
+            for i in units.indices {
+                for j in 0...i {
+                    covariance.append(inverse[i, j] * units[i] * units[j] / customers)
+                }
+                errors.append(slopes[i] * (inverse[i, i] / customers).squareRoot())
             }
         }
         let isUsable = inverse != nil && (covariance + errors).allSatisfy(\.isFinite)

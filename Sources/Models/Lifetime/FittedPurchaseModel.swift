@@ -34,6 +34,33 @@ package struct FittedPurchaseModel: Codable, Equatable, Sendable {
         case bgnbd(FittedBGNBD)
         case paretonbd(FittedParetoNBD)
         case nbd(FittedNBD)
+
+        var model: any PurchaseModel {
+            switch self {
+            case .bgnbd(let model): model
+            case .paretonbd(let model): model
+            case .nbd(let model): model
+            }
+        }
+
+        /// The same kind of model at other parameters, in the order of `model.parameters`; above 0 and
+        /// finite.
+        func with(_ values: [Double]) -> Fitted {
+            switch self {
+            case .bgnbd(let model):
+                .bgnbd(
+                    FittedBGNBD(
+                        r: values[0], alpha: values[1], a: values[2], b: values[3],
+                        grid: model.grid, variant: model.variant))
+            case .paretonbd(let model):
+                .paretonbd(
+                    FittedParetoNBD(
+                        r: values[0], alpha: values[1], s: values[2], beta: values[3],
+                        grid: model.grid))
+            case .nbd(let model):
+                .nbd(FittedNBD(r: values[0], alpha: values[1], grid: model.grid))
+            }
+        }
     }
 
     let fitted: Fitted
@@ -44,13 +71,7 @@ package struct FittedPurchaseModel: Codable, Equatable, Sendable {
     /// Different histories among the customers'.
     package let uniqueRowCount: Int
 
-    package var model: any PurchaseModel {
-        switch fitted {
-        case .bgnbd(let model): model
-        case .paretonbd(let model): model
-        case .nbd(let model): model
-        }
-    }
+    package var model: any PurchaseModel { fitted.model }
 
     /// Akaike's criterion, 2 k − 2 ln L; less is better.
     package var akaike: Double? {

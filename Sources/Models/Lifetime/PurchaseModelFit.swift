@@ -87,16 +87,11 @@ struct PurchaseModelFit {
         let unit = Double(history.maximumObservedAgeDays)
         let gridUnit = unit / parameters.grid.days
         let customers = Double(history.totalCustomerCount)
-        var priors: [Prior] = []
-        for (index, name) in names.enumerated() {
-            guard let prior = parameters.priors[name] else { continue }
-            let mean = log(prior.median) - (timed[index] ? log(gridUnit) : 0)
-            priors.append(Prior(index: index, mean: mean, logDeviation: prior.logDeviation))
-        }
+        let priors = Prior.all(parameters, names: names, timed: timed, gridUnit: gridUnit)
         func objective(
             _ likelihood: Likelihood
         ) -> ([Double]) -> ObjectiveEvaluation {
-            { [priors] point in
+            { point in
                 var evaluation = likelihood.negativeMean(point)
                 for prior in priors { prior.add(at: point, to: &evaluation, customers: customers) }
                 return evaluation
@@ -136,10 +131,24 @@ struct PurchaseModelFit {
             startCount: starts.count)
     }
 
-    private struct Prior: Sendable {
+    /// A normal prior of the logarithm of a parameter, on scaled time.
+    struct Prior: Sendable {
         let index: Int
         let mean: Double
         let logDeviation: Double
+
+        /// Those of `parameters`, in the order of `names`.
+        static func all(
+            _ parameters: PurchaseFitParameters, names: [String], timed: [Bool], gridUnit: Double
+        ) -> [Prior] {
+            var priors: [Prior] = []
+            for (index, name) in names.enumerated() {
+                guard let prior = parameters.priors[name] else { continue }
+                let mean = log(prior.median) - (timed[index] ? log(gridUnit) : 0)
+                priors.append(Prior(index: index, mean: mean, logDeviation: prior.logDeviation))
+            }
+            return priors
+        }
 
         func value(at point: [Double]) -> Double {
             let z = (point[index] - mean) / logDeviation
@@ -165,27 +174,33 @@ struct LikelihoodSums: Sendable {
     var h00 = 0.0, h10 = 0.0, h11 = 0.0, h20 = 0.0, h21 = 0.0, h22 = 0.0
     var h30 = 0.0, h31 = 0.0, h32 = 0.0, h33 = 0.0
 
-    /// The negative mean of parts, merged in their order and changed to log-parameters:
-    /// ∂/∂ln θ = θ ∂/∂θ.
+    /// The negative mean of parts, merged in their order and changed to log-parameters.
     static func negativeMean(
         _ parts: [LikelihoodSums], at theta: [Double], customers: Double
     ) -> ObjectiveEvaluation {
         var sum = LikelihoodSums()
         for part in parts { sum.add(part) }
-        let natural = [sum.g0, sum.g1, sum.g2, sum.g3]
-        let second = [
-            [sum.h00], [sum.h10, sum.h11], [sum.h20, sum.h21, sum.h22],
-            [sum.h30, sum.h31, sum.h32, sum.h33],
-        ]
-        var gradient = [Double](repeating: 0, count: theta.count)
-        var hessian = SymmetricMatrix(size: theta.count)
+        var (gradient, hessian) = sum.byLogarithms(of: theta)
         for i in theta.indices {
-            gradient[i] = -natural[i] * theta[i] / customers
-            for j in 0...i { hessian[i, j] = -second[i][j] * theta[i] * theta[j] / customers }
-            hessian[i, i] += gradient[i]
+            gradient[i] /= -customers
+            for j in 0...i { hessian[i, j] /= -customers }
         }
         return ObjectiveEvaluation(
             value: -sum.value / customers, gradient: gradient, hessian: hessian)
+    }
+
+    /// The derivatives in log-parameters: ∂/∂ln θ = θ ∂/∂θ.
+    func byLogarithms(of theta: [Double]) -> (gradient: [Double], hessian: SymmetricMatrix) {
+        let natural = [g0, g1, g2, g3]
+        let second = [[h00], [h10, h11], [h20, h21, h22], [h30, h31, h32, h33]]
+        var gradient = [Double](repeating: 0, count: theta.count)
+        var hessian = SymmetricMatrix(size: theta.count)
+        for i in theta.indices {
+            gradient[i] = natural[i] * theta[i]
+            for j in 0...i { hessian[i, j] = second[i][j] * theta[i] * theta[j] }
+            hessian[i, i] += gradient[i]
+        }
+        return (gradient, hessian)
     }
 
     private mutating func add(_ other: LikelihoodSums) {
@@ -207,7 +222,23 @@ struct LikelihoodSums: Sendable {
     }
 }
 
-/// ln(α + t) and 1 / (α + t) for t = 0 ... `dayCount` days, with `dayCount` days as the unit: every
+/// ln(α + t) and 1 / (α + t) of one time t.
+struct TimeTerm {
+    let logarithm: Double
+    let inverse: Double
+
+    init(logarithm: Double, inverse: Double) {
+        self.logarithm = logarithm
+        self.inverse = inverse
+    }
+
+    init(alpha: Double, time: Double) {
+        logarithm = log(alpha + time)
+        inverse = 1 / (alpha + time)
+    }
+}
+
+/// `TimeTerm` for t = 0 ... `dayCount` days, with `dayCount` days as the unit: every
 /// time of a history is a whole number of days, so one table a parameter vector serves all rows.
 struct DayTables: Sendable {
     let logarithm: [Double]
@@ -217,5 +248,9 @@ struct DayTables: Sendable {
         let unit = 1 / Double(dayCount)
         logarithm = (0...dayCount).map { log(alpha + Double($0) * unit) }
         inverse = (0...dayCount).map { 1 / (alpha + Double($0) * unit) }
+    }
+
+    subscript(day: Int) -> TimeTerm {
+        TimeTerm(logarithm: logarithm[day], inverse: inverse[day])
     }
 }
