@@ -71,6 +71,10 @@ extension FittedBGNBD: PurchaseModel {
         ).expected
     }
 
+    package func purchasePairsOfNew(horizon: Double) -> Double {
+        quadrature.pairs(age: alpha, horizon: horizon)
+    }
+
     package func discountedPurchasesOfNew(horizon: Double, discount: Double) -> Double {
         quadrature.outlook(
             age: alpha, horizon: horizon, discount: discount

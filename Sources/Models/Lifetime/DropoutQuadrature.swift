@@ -83,6 +83,30 @@ struct DropoutQuadrature: Sendable {
         return (whole, min(discounted, whole))
     }
 
+    /// E[N (N − 1)] for N purchases in the horizon: 2 k(k+1) E[(1−p) ∫₀^τ w (1+pw)^−(k+2) dw], k = r+x,
+    /// of two purchases at times w' < w, after the first of which the customer stays.
+    func pairs(age: Double, horizon: Double) -> Double {
+        guard horizon > 0 else { return 0 }
+        let tau = horizon / age
+        let rule = rule(tau)
+        var sum = 0.0
+        for (p, weight) in zip(rule.nodes, rule.weights) {
+            sum += weight * (1 - p) * Self.pairIntegral(p, tau, shape)
+        }
+        return 2 * shape * (shape + 1) * max(0, sum)
+    }
+
+    /// ∫₀^τ w (1+pw)^−(k+2) dw; where pτ is small its terms cancel, and a series takes over.
+    private static func pairIntegral(_ p: Double, _ tau: Double, _ k: Double) -> Double {
+        let x = p * tau
+        if x * (k + 2) < 1e-3 {
+            let third = x * ((k + 2) * (k + 3) / 8 - x * (k + 2) * (k + 3) * (k + 4) / 30)
+            return tau * tau * (0.5 - x * ((k + 2) / 3 - third))
+        }
+        let length = log1p(x)
+        return (-expm1(-k * length) / k + expm1(-(k + 1) * length) / (k + 1)) / (p * p)
+    }
+
     /// The probability of not dropping out in a time: E[(1 + pτ)^−(r+x)].
     func survival(age: Double, time: Double) -> Double {
         let rule = rule(time / age)

@@ -129,6 +129,10 @@ package struct FittedNBD: Codable, Equatable, Sendable, PurchaseModel {
             : purchasesOfNew(horizon: horizon)
     }
 
+    package func purchasePairsOfNew(horizon: Double) -> Double {
+        r * (r + 1) * (horizon / alpha) * (horizon / alpha)
+    }
+
     package func purchaseProbabilityOfNew(horizon: Double) -> Double {
         -expm1(-r * log1p(horizon / alpha))
     }

@@ -42,34 +42,8 @@ struct NegativeBinomial {
     /// Source: NIST DLMF 8.17.5, 8.17.22.
     func tail(from count: Int) -> Double {
         guard count > 0 else { return 1 }
-        let n = Double(count)
-        let one = exp(logProbability(count))
-        if q < (n + 1) / (n + shape + 2) {
-            return min(1, one * Self.fraction(n, shape, q))
-        }
-        return min(max(1 - one * (n / shape) * Self.fraction(shape, n, rest), 0), 1)
-    }
-
-    /// 1/(1 + d₁/(1 + d₂/(1 + …))) for I_x(a, b), x < (a + 1) / (a + b + 2), by Lentz's method.
-    private static func fraction(_ a: Double, _ b: Double, _ x: Double) -> Double {
-        let tiny = 1e-300
-        func held(_ value: Double) -> Double { abs(value) < tiny ? tiny : value }
-        var c = 1.0
-        var d = 1 / held(1 - (a + b) * x / (a + 1))
-        var h = d
-        for step in 1..<1_000_000 {
-            let m = Double(step)
-            let even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-            d = 1 / held(1 + even * d)
-            c = held(1 + even / c)
-            h *= d * c
-            let odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-            d = 1 / held(1 + odd * d)
-            c = held(1 + odd / c)
-            let factor = d * c
-            h *= factor
-            if abs(factor - 1) < 1e-15 { break }
-        }
-        return h
+        // x^a (1 − x)^b / B(a, b) is count times the probability of count.
+        let front = Double(count) * exp(logProbability(count))
+        return incompleteBeta(q, complement: rest, Double(count), shape, front: front)
     }
 }

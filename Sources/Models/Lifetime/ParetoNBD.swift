@@ -135,6 +135,30 @@ package struct FittedParetoNBD: Codable, Equatable, Sendable, PurchaseModel {
         return r / alpha * beta * length * (abs(z) < 1e-300 ? 1 : expm1(z) / z)
     }
 
+    /// 2 r(r+1)/α² ∫₀ᵗ u (β/(β+u))^s du: the rate's second moment times that of the time alive. In
+    /// v = ln(1 + u/β) the integral is the difference of two of e^(cv), c = 2 − s and 1 − s; where
+    /// they nearly agree, of their series. Relative error about 1e-11.
+    package func purchasePairsOfNew(horizon: Double) -> Double {
+        let length = log1p(horizon / beta)
+        var integral = 0.0
+        if length * (s + 2) < 1e-3 {
+            var term = length
+            var (one, other) = (1.0, 1.0)
+            for n in 1...5 {
+                (one, other) = (one * (2 - s), other * (1 - s))
+                term *= length / Double(n + 1)
+                integral += term * (one - other)
+            }
+        } else {
+            func of(_ c: Double) -> Double {
+                abs(c * length) < 1e-300 ? length : expm1(c * length) / c
+            }
+            integral = max(0, of(2 - s) - of(1 - s))
+        }
+        let scale = beta / alpha
+        return 2 * r * (r + 1) * scale * scale * integral
+    }
+
     /// r/α ∫₀ᵗ e^(−δu) (β/(β+u))^s du, by 64 nodes of Gauss–Legendre in v = ln(1 + u/β) up to where
     /// the integrand has fallen below e^(−40).
     package func discountedPurchasesOfNew(horizon: Double, discount: Double) -> Double {

@@ -71,6 +71,10 @@ package protocol PurchaseModel: Sendable {
     /// The same with each purchase at time s weighted by e^(−δ s).
     func discountedPurchasesOfNew(horizon: Double, discount: Double) -> Double
 
+    /// E[N (N − 1)] for N purchases in the next `horizon`: with the expected purchases, their
+    /// variance. At least 0.
+    func purchasePairsOfNew(horizon: Double) -> Double
+
     /// The probability of at least one purchase in the next `horizon`.
     func purchaseProbabilityOfNew(horizon: Double) -> Double
 
@@ -180,6 +184,28 @@ extension PurchaseModel {
             if isReached(middle) { high = middle } else { low = middle }
         }
         return high
+    }
+
+    /// Variance of the purchases in the next `horizon`, at these parameters.
+    package func purchaseVariance(
+        x: Int, tx: Double, age: Double, horizon: Double
+    ) -> Double {
+        let alive = probabilityAlive(x: x, tx: tx, age: age)
+        let living = living(x: x, age: age)
+        let mean = alive * living.purchasesOfNew(horizon: horizon)
+        return max(0, alive * living.purchasePairsOfNew(horizon: horizon) + mean - mean * mean)
+    }
+
+    /// `purchasePairsOfNew` of living customers, one for each pair of x and T.
+    func alivePairs(
+        _ pairs: [(x: Int, ageDays: Int)], horizon: Double, threadCount: Int
+    ) -> [Double] {
+        parallelMap(count: pairs.count, chunkSize: 64, threadCount: threadCount) { _, range in
+            range.map {
+                living(x: pairs[$0].x, age: Double(pairs[$0].ageDays) / grid.days)
+                    .purchasePairsOfNew(horizon: horizon)
+            }
+        }.flatMap { $0 }
     }
 
     /// E[X(t)]: expected repeat purchases of a random customer in the `time` after the first.
