@@ -80,8 +80,8 @@ struct Project: ParsableCommand {
 extension Projection {
     fileprivate var text: String {
         func money(_ value: Double) -> String { Int(value.rounded()).grouped }
-        func range(_ interval: ClosedRange<Double>) -> String {
-            "\(money(interval.lowerBound)) ... \(money(interval.upperBound))"
+        func range(_ interval: ClosedRange<Double>?) -> String {
+            interval.map { "\(money($0.lowerBound)) ... \(money($0.upperBound))" } ?? "unknown"
         }
         var table = TextTable(["up to"] + groups.flatMap { ["\($0.name)>", "95 %>"] })
         for (step, end) in ends.enumerated() {
@@ -96,7 +96,7 @@ extension Projection {
             ["all"]
                 + groups.flatMap { group in
                     let last = group.path.steps.last
-                    return [money(last?.valueToHere ?? 0), range(last?.intervalToHere ?? 0...0)]
+                    return [money(last?.valueToHere ?? 0), range(last?.intervalToHere)]
                 })
         var lines = [
             "revenue of each step in \(currency), of the customers of \(asOf), by \(model)",
@@ -122,9 +122,10 @@ extension Projection.BackTest {
                 group.relativeError.map { "\((100 * $0).decimals(1)) %" } ?? "",
             ])
         }
+        let fitted = "back-test: fitted as of \(asOf), \(ends.count) steps to \(ends.last ?? asOf)"
+        guard let intervalShare else { return [fitted, table.text] }
         return [
-            "back-test: fitted as of \(asOf), \(ends.count) steps to \(ends.last ?? asOf)",
-            table.text,
+            fitted, table.text,
             "\((100 * intervalShare).decimals(0)) % of the steps within their 95 % intervals: what is "
                 + "missing to 95 is what no model of single customers knows, such as seasons and "
                 + "promotions",
@@ -136,7 +137,7 @@ extension ValueReport {
     fileprivate var text: String {
         var table = TextTable(
             ["customers", "number>", "simple value>"]
-                + ValueGap.Step.allCases.map { "\($0.title)>" } + ["lifetime value>"])
+                + ValueGap.Step.allCases.map { "\($0.title)>" } + ["lifetime value>", "95 %>"])
         func money(_ value: Double, signed: Bool = false) -> String {
             let text = Int(value.rounded()).grouped
             return signed && value >= 0.5 ? "+" + text : text
@@ -145,7 +146,12 @@ extension ValueReport {
             table.add(
                 [group.name, group.gap.customerCount.grouped, money(group.gap.simpleValue)]
                     + group.gap.differences.map { money($0, signed: true) }
-                    + [money(group.gap.lifetimeValue)])
+                    + [
+                        money(group.gap.lifetimeValue),
+                        group.lifetimeValueInterval.map {
+                            "\(money($0.lowerBound)) ... \(money($0.upperBound))"
+                        } ?? "unknown",
+                    ])
         }
         return table.text
             + """

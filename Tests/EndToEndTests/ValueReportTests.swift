@@ -32,6 +32,8 @@ import Units
                 #expect(abs(all.simpleValue - simple) < 1e-9 * simple)
                 let steps = all.differences.reduce(all.simpleValue, +)
                 #expect(abs(steps - value) < 1e-9 * value)
+                let interval = try #require(report.groups[0].lifetimeValueInterval)
+                #expect(interval.contains(value) && interval.lowerBound > 0.5 * value)
                 #expect(all[.discount] < 0 && all[.alive] < 0)
                 let parts = report.groups.dropFirst()
                 #expect(parts.count >= 2)

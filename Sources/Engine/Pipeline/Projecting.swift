@@ -28,8 +28,8 @@ package struct Projection: Codable, Sendable {
         package var asOf: String
         package var ends: [String]
         package var groups: [CheckedGroup]
-        /// Steps of groups whose value lay within their interval, of all; 0…1.
-        package var intervalShare: Double
+        /// Steps of groups whose value lay within their interval, of all that have one; 0…1.
+        package var intervalShare: Double?
     }
 
     package struct CheckedGroup: Codable, Sendable {
@@ -151,7 +151,8 @@ extension Workspace {
         let checked = paths.enumerated().map { group, part in
             for (step, value) in zip(part.path.steps, actual[group])
             where part.path.customerCount > 0 {
-                held += step.interval.contains(value) ? 1 : 0
+                guard let interval = step.interval else { continue }
+                held += interval.contains(value) ? 1 : 0
                 count += 1
             }
             return Projection.CheckedGroup(
@@ -159,6 +160,6 @@ extension Workspace {
         }
         return Projection.BackTest(
             asOf: day.description, ends: ends.map { (day + $0).description }, groups: checked,
-            intervalShare: count > 0 ? Double(held) / Double(count) : 0)
+            intervalShare: count > 0 ? Double(held) / Double(count) : nil)
     }
 }

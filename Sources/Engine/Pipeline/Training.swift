@@ -243,6 +243,7 @@ extension ModelCard {
         diagnostics = [
             "logLikelihood": model.diagnostics.logLikelihood ?? 0,
             "akaike": fit.akaike ?? 0,
+            "bayesian": fit.bayesian ?? 0,
             "gradientNorm": model.diagnostics.gradientNorm,
             "uniqueRowCount": Double(fit.uniqueRowCount),
             "repeatCustomerCount": Double(fit.repeatCustomerCount),

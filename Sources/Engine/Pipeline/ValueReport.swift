@@ -19,6 +19,9 @@ package struct ValueReport: Codable, Sendable {
     package struct Group: Codable, Sendable {
         package var name: String
         package var gap: ValueGap
+        /// Of the sum of lifetime values, 95 %: by the models' parameters and by what customers do at
+        /// these. Nil where one of them is not known.
+        package var lifetimeValueInterval: ClosedRange<Double>?
     }
 }
 
@@ -50,11 +53,26 @@ extension Workspace {
                     horizonMonths: parameters.horizon.count(in: .month),
                     marginRatio: parameters.basis.ratio, include: include)
             }
-            var parts = [ValueReport.Group(name: "all customers", gap: try gap(nil))]
+            // Who is in no group has a status, and counts nowhere.
+            let forecast = try models.purchases.forecast(
+                repeatPurchaseCount: data.repeatPurchaseCount,
+                ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
+                observedAgeDays: data.observedAgeDays, meanOrderValue: data.meanOrderValue,
+                status: data.status, segment: groups.numbers.map { max(0, $0) },
+                segmentCount: groups.names.count, spend: models.orderValues,
+                plan.forecastParameters(of: parameters))
+            var parts = [
+                ValueReport.Group(
+                    name: "all customers", gap: try gap(nil),
+                    lifetimeValueInterval: forecast.total.value?.interval)
+            ]
             for (index, name) in groups.names.enumerated() {
                 let include = groups.numbers.map { Int($0) == index }
                 guard include.contains(true) else { continue }
-                parts.append(ValueReport.Group(name: name, gap: try gap(include)))
+                parts.append(
+                    ValueReport.Group(
+                        name: name, gap: try gap(include),
+                        lifetimeValueInterval: forecast.segments[index].value?.interval))
             }
             return ValueReport(
                 asOf: asOf.description, currency: plan.currency,
@@ -122,6 +140,21 @@ extension Workspace {
                 name: name, trainedAsOf: read.card.asOf, asOf: asOf.description)
         }
         return ReadModel(entry: entry, card: read.card, model: read.model, file: read.file)
+    }
+}
+
+extension Plan {
+    /// Sums over the same horizon, in the same value, as scores.
+    fileprivate func forecastParameters(
+        of scores: LifetimeScores.Parameters
+    ) -> SegmentForecast.Parameters {
+        var parameters = SegmentForecast.Parameters()
+        parameters.horizon = scores.horizon
+        parameters.discountRate = scores.discountRate
+        parameters.basis = scores.basis
+        parameters.method = .delta
+        parameters.threadCount = scores.threadCount
+        return parameters
     }
 }
 

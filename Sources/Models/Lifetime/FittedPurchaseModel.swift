@@ -43,6 +43,14 @@ package struct FittedPurchaseModel: Codable, Equatable, Sendable {
             }
         }
 
+        /// The same kind of model with each parameter times e^shift, held where numbers end.
+        func shifted(by shifts: [Double]) -> Fitted {
+            with(
+                zip(model.parameters, shifts).map { parameter, shift in
+                    min(max(parameter.value * exp(shift), 1e-200), 1e200)
+                })
+        }
+
         /// The same kind of model at other parameters, in the order of `model.parameters`; above 0 and
         /// finite.
         func with(_ values: [Double]) -> Fitted {
@@ -77,23 +85,11 @@ package struct FittedPurchaseModel: Codable, Equatable, Sendable {
     package var akaike: Double? {
         model.diagnostics.logLikelihood.map { 2 * Double(model.parameters.count) - 2 * $0 }
     }
-}
 
-extension FittedPurchaseModel {
-    /// The same model with each parameter times e^shift, to see what its doubt does to an answer.
-    /// - Parameter shifts: one a parameter, in the order of `parameters`.
-    func shifted(by shifts: [Double]) -> any PurchaseModel {
-        let moved = zip(model.parameters, shifts).map { $0.value * exp($1) }
-        switch fitted {
-        case .bgnbd(let model):
-            return FittedBGNBD(
-                r: moved[0], alpha: moved[1], a: moved[2], b: moved[3], grid: model.grid,
-                variant: model.variant)
-        case .paretonbd(let model):
-            return FittedParetoNBD(
-                r: moved[0], alpha: moved[1], s: moved[2], beta: moved[3], grid: model.grid)
-        case .nbd(let model):
-            return FittedNBD(r: moved[0], alpha: moved[1], grid: model.grid)
+    /// The Bayesian (Schwarz's) criterion, k ln n − 2 ln L with n customers; less is better.
+    package var bayesian: Double? {
+        model.diagnostics.logLikelihood.map {
+            log(Double(customerCount)) * Double(model.parameters.count) - 2 * $0
         }
     }
 }

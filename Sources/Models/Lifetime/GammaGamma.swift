@@ -224,6 +224,18 @@ package struct FittedGammaGamma: Codable, Equatable, Sendable {
         correlation = data.correlation
     }
 
+    /// The same model with the logarithms that were fitted shifted: those of p, q and v, or where the
+    /// mean is held, of p and q − 1. Where the mean would no longer be finite, q is held just above 1.
+    func shifted(by shifts: [Double]) -> FittedGammaGamma {
+        let p = p * exp(shifts[0])
+        guard meanRule == .heldAtObservedMean else {
+            let q = max(q * exp(shifts[1]), 1 + 1e-3)
+            return FittedGammaGamma(p: p, q: q, v: v * exp(shifts[2])) ?? self
+        }
+        let excess = (q - 1) * exp(shifts[1])
+        return FittedGammaGamma(p: p, q: 1 + excess, v: populationMean * excess / p) ?? self
+    }
+
     /// p v / (q − 1) where it exists.
     fileprivate var likelihoodMean: Double? { q > 1 ? p * v / (q - 1) : nil }
 

@@ -69,6 +69,12 @@ struct SegmentSums: Sendable {
         let p: Double
         let q: Double
         let v: Double
+
+        init(_ fitted: FittedGammaGamma) {
+            p = fitted.p
+            q = fitted.q
+            v = fitted.v
+        }
     }
 
     /// Of one history: P(alive) times the expectations.
@@ -81,7 +87,7 @@ struct SegmentSums: Sendable {
         _ fitted: FittedPurchaseModel, spend: FittedGammaGamma?, method: SegmentForecast.Method,
         z: Double, leftOut: Int
     ) -> SegmentForecast {
-        let spending = spend.map { Spend(p: $0.p, q: $0.q, v: $0.v) }
+        let spending = spend.map { Spend($0) }
         let model = fitted.model
         let outlooks = outlooks(model)
         let expected = sums(outlooks, spending)
@@ -200,12 +206,10 @@ struct SegmentSums: Sendable {
         let estimates = fitted.model.parameters.map(\.value)
         /// The sums at log-parameters moved by these; nil where no number is moved.
         @Sendable func moved(_ purchase: [Double], _ order: [Double]) -> [Double] {
-            let model = fitted.fitted.with(
-                zip(estimates, purchase).map {
-                    min(max($0 * exp($1), 1e-200), 1e200)
-                }
-            ).model
-            return sums(outlooks(model), spend.flatMap { Self.moved($0, order) } ?? spending)
+            let model = fitted.fitted.shifted(by: purchase).model
+            return sums(
+                outlooks(model),
+                order.isEmpty ? spending : spend.map { Spend($0.shifted(by: order)) })
         }
         let still = (
             [Double](repeating: 0, count: estimates.count),
@@ -250,21 +254,6 @@ struct SegmentSums: Sendable {
                 return (own + other).squareRoot()
             }
         }
-    }
-
-    /// Order values at log-parameters moved by these. Where they have no finite mean, q is held just
-    /// above 1.
-    private static func moved(_ spend: FittedGammaGamma, _ by: [Double]) -> Spend? {
-        guard !by.isEmpty else { return nil }
-        if by.count == 2 {
-            // (p, q − 1) with the population mean held.
-            let p = spend.p * exp(by[0])
-            let excess = (spend.q - 1) * exp(by[1])
-            return Spend(p: p, q: 1 + excess, v: spend.populationMean * excess / p)
-        }
-        return Spend(
-            p: spend.p * exp(by[0]), q: max(spend.q * exp(by[1]), 1 + 1e-3),
-            v: spend.v * exp(by[2]))
     }
 }
 

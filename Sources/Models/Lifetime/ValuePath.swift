@@ -8,19 +8,18 @@ import Numerical
 ///
 /// The intervals hold two kinds of doubt, added as variances: that of the models' parameters, by the
 /// delta method on their logarithms' covariances; and the customers' own chance, from the second moments
-/// of the posterior of each one's rate, life and order value. A customer is taken as alive or gone for
-/// the whole step. What no model knows, such as seasons, promotions and crises, is in neither: a
-/// back-test says how much that is.
+/// of the posterior of each one's rate, life and order value. What no model knows, such as seasons, promotions and crises, is in neither: a
+/// back-test says how much that is. `SegmentForecast` says the same of one horizon, discounted.
 package struct ValuePath: Codable, Equatable, Sendable {
     package struct Step: Codable, Equatable, Sendable {
         /// In this step alone.
         package let orders: Double
         package let value: Double
-        /// 95 %, at least 0.
-        package let interval: ClosedRange<Double>
+        /// 95 %, at least 0; nil where the parameters' covariances are not known.
+        package let interval: ClosedRange<Double>?
         /// From now to the end of the step.
         package let valueToHere: Double
-        package let intervalToHere: ClosedRange<Double>
+        package let intervalToHere: ClosedRange<Double>?
     }
 
     package let customerCount: Int
@@ -81,10 +80,12 @@ package struct ValuePath: Codable, Equatable, Sendable {
         return (0..<groupCount).map { group in
             var steps: [Step] = []
             for step in ends.indices {
-                func interval(_ value: Double, _ place: Int) -> ClosedRange<Double> {
-                    let variance = parameters[place] + chance[place]
-                    let reach = 1.959963984540054 * max(0, variance).squareRoot()
-                    return max(0, value - reach)...max(value, value + reach)
+                func interval(_ value: Double, _ place: Int) -> ClosedRange<Double>? {
+                    parameters.map { parameters in
+                        let variance = parameters[place] + chance[place]
+                        let reach = 1.959963984540054 * max(0, variance).squareRoot()
+                        return max(0, value - reach)...max(value, value + reach)
+                    }
                 }
                 let (single, whole) = (
                     run.place(group, step, .step), run.place(group, step, .toHere)
@@ -246,56 +247,52 @@ private struct PathRun: Sendable {
     }
 
     /// gᵀ Σ g of every value, with its derivatives g by the logarithms of the parameters and their
-    /// covariances Σ; 0 where those are not known.
-    func parameterVariance(_ model: FittedPurchaseModel, _ spend: FittedGammaGamma) -> [Double] {
-        let step = 1e-3
-        var total = [Double](repeating: 0, count: placeCount)
-        func add(_ covariance: [Double]?, _ values: (_ shift: [Double]) -> [Double]) {
-            guard let covariance else { return }
-            let count = Int((Double(8 * covariance.count + 1).squareRoot() - 1) / 2)
-            let gradients = (0..<count).map { index in
-                var shift = [Double](repeating: 0, count: count)
+    /// covariances Σ; nil where those are not known.
+    func parameterVariance(_ model: FittedPurchaseModel, _ spend: FittedGammaGamma) -> [Double]? {
+        guard
+            let purchases = model.model.diagnostics.logCovariance.flatMap({ LogNormalDraws($0) }),
+            let orders = spend.diagnostics.logCovariance.flatMap({ LogNormalDraws($0) })
+        else { return nil }
+        func variance(_ law: LogNormalDraws, _ values: ([Double]) -> [Double]) -> [Double] {
+            let step = 1e-3
+            let slopes = (0..<law.size).map { index in
+                var shift = [Double](repeating: 0, count: law.size)
                 shift[index] = step
                 let above = values(shift)
                 shift[index] = -step
                 return zip(above, values(shift)).map { ($0 - $1) / (2 * step) }
             }
-            for i in 0..<count {
-                for j in 0..<count {
-                    let covariance = covariance[max(i, j) * (max(i, j) + 1) / 2 + min(i, j)]
-                    for place in total.indices {
-                        total[place] += covariance * gradients[i][place] * gradients[j][place]
-                    }
-                }
-            }
-        }
-        add(model.model.diagnostics.logCovariance) { shift in
-            sums(model.shifted(by: shift), spend).values
+            return (0..<placeCount).map { place in law.variance(slopes.map { $0[place] }) }
         }
         let (alive, outlooks) = (alive(model.model), outlooks(model.model))
-        add(spend.diagnostics.logCovariance) { shift in
-            sums(alive, outlooks, spend.shifted(by: shift)).values
-        }
-        return total.map { max(0, $0) }
+        let one = variance(purchases) { sums(model.fitted.shifted(by: $0).model, spend).values }
+        let other = variance(orders) { sums(alive, outlooks, spend.shifted(by: $0)).values }
+        return zip(one, other).map { $0 + $1 }
     }
 
     /// The sum of the customers' own variances: E[N] E[Var Z] + E[N²] E[mean of Z]² − (E[N] E[Z])²
     /// of N orders of values Z, with the second moments of the posterior distributions.
     func chanceVariance(_ model: any PurchaseModel, _ spend: FittedGammaGamma) -> [Double] {
         let (alive, outlooks) = (alive(model), outlooks(model))
-        let shape = model.parameters.first { $0.name == "r" }?.value ?? 1
+        // E[N (N − 1)] of a living customer of each pair up to the end of each step.
+        let twos = ends.map { end in
+            model.alivePairs(
+                pairs.pairs, horizon: Double(end) / model.grid.days, threadCount: threadCount)
+        }
         var total = [Double](repeating: 0, count: placeCount)
         for row in codes.indices where codes[row] >= 0 && alive[row] > 0 {
             let x = Int(customers.repeatPurchaseCount[row])
             let (mean, within, square) = spend.orderMoments(
                 x: x, meanOrderValue: customers.meanOrderValue[row])
-            let rateSpread = 1 + 1 / (shape + Double(x))
             var before = 0.0
             for step in ends.indices {
                 let here = outlooks[Int(codes[row]) * ends.count + step]
+                let two = twos[step][Int(codes[row])]
                 for (orders, span) in [(here - before, Span.step), (here, .toHere)] {
                     let expected = alive[row] * orders
-                    let squares = alive[row] * (orders + orders * orders * rateSpread)
+                    // Of the orders so far those of the step are taken as drawn at random.
+                    let share = here > 0 ? orders / here : 0
+                    let squares = expected + alive[row] * two * share * share
                     let variance =
                         expected * within + squares * square - expected * mean * expected * mean
                     total[place(Int(customers.groups[row]), step, span)] += max(0, variance)
@@ -308,17 +305,6 @@ private struct PathRun: Sendable {
 }
 
 extension FittedGammaGamma {
-    /// The same model with the fitted logarithms shifted: of p, q and v, or where the mean is held, of p
-    /// and q − 1.
-    fileprivate func shifted(by shifts: [Double]) -> FittedGammaGamma {
-        let p = p * exp(shifts[0])
-        guard meanRule == .heldAtObservedMean else {
-            return FittedGammaGamma(p: p, q: q * exp(shifts[1]), v: v * exp(shifts[2])) ?? self
-        }
-        let excess = (q - 1) * exp(shifts[1])
-        return FittedGammaGamma(p: p, q: 1 + excess, v: populationMean * excess / p) ?? self
-    }
-
     /// Mean of an order's value; its mean variance around the customer's own mean; and the mean square
     /// of that mean. Where the posterior has no second moment (q + p x ≤ 2) it is taken as if it were
     /// barely there.

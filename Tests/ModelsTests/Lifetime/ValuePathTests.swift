@@ -94,8 +94,8 @@ import Units
                 #expect(abs(path[step].valueToHere - expected) < 1e-9 * expected)
                 let sum = path[0...step].reduce(0) { $0 + $1.value }
                 #expect(abs(sum - expected) < 1e-9 * expected)
-                #expect(path[step].interval.contains(path[step].value))
-                #expect(path[step].intervalToHere.contains(expected))
+                #expect(try #require(path[step].interval).contains(path[step].value))
+                #expect(try #require(path[step].intervalToHere).contains(expected))
             }
         }
         // Whoever is in no group is nobody's customer.
@@ -119,8 +119,10 @@ import Units
             for (group, path) in paths.enumerated() {
                 let total = world.future.reduce(0) { $0 + $1[group] }
                 let last = try #require(path.steps.last)
-                if last.intervalToHere.contains(total) { held += 1 }
-                if path.steps[0].interval.contains(world.future[0][group]) { ofSteps += 1 }
+                if try #require(last.intervalToHere).contains(total) { held += 1 }
+                if try #require(path.steps[0].interval).contains(world.future[0][group]) {
+                    ofSteps += 1
+                }
                 count += 1
             }
         }
