@@ -43,8 +43,12 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A file of customers or products that the plan does not say how to read.
     case sourceMissing(kind: String, planPath: String)
     case store(StoreError)
+    /// An id that no purchase line has, or a customer without an order.
+    case unknownCustomer(id: String, reason: String)
     /// A model that the plan does not name.
     case unknownModel(name: String, known: [String])
+    /// A name that is no attribute of the customers, or one of a kind that cannot be used so.
+    case unusableAttribute(name: String, reason: String)
     /// `init` on a folder that is a workspace already, or holds other files.
     case workspaceExists(path: String, reason: String)
 
@@ -108,8 +112,12 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             "\(planPath): has no sources.\(kind): say there how the file's columns are to be read"
         case .store(let error):
             error.description
+        case .unknownCustomer(let id, let reason):
+            "customer \(id): \(reason)"
         case .unknownModel(let name, let known):
             "the plan has no model \(name); it has \(known.joined(separator: ", "))"
+        case .unusableAttribute(let name, let reason):
+            "\(name): \(reason)"
         case .workspaceExists(let path, let reason):
             "\(path): \(reason): choose a new or empty folder"
         }

@@ -60,7 +60,7 @@ package struct CustomerAttributes: Sendable {
     }
 
     /// For every id of `customerIDs` (unique, ascending) the row of this table, or -1.
-    func rows(joining customerIDs: IDColumn) throws(FeatureError) -> [Int] {
+    package func rows(joining customerIDs: IDColumn) throws(FeatureError) -> [Int] {
         var rows = [Int](repeating: -1, count: customerIDs.count)
         guard ids.count > 0 else { return rows }
         switch (ids, customerIDs) {

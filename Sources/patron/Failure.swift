@@ -55,12 +55,13 @@ struct Failure {
         case .ingest(.rejectsFile(let error)): code(error)
         case .store(let error): code(error)
         case .noSnapshot: unavailable
+        case .unusableAttribute: usage
         case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .snapshotExists,
             .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
             failed
         case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
             .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .notFinite,
-            .nothingFitted, .plan:
+            .nothingFitted, .plan, .unknownCustomer:
             badData
         }
     }

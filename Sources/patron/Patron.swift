@@ -24,7 +24,12 @@ struct Patron: AsyncParsableCommand {
                     Ingest.self, Train.self, Score.self, Publish.self, Run.self, Models.self,
                     Prune.self, Evaluate.self,
                 ]),
-            CommandGroup(name: "Reports", subcommands: [Value.self, Project.self]),
+            CommandGroup(
+                name: "Reports",
+                subcommands: [
+                    Value.self, Project.self, Cohorts.self, Survival.self, Tiers.self,
+                    HistoryCommand.self,
+                ]),
             CommandGroup(
                 name: "Serving",
                 subcommands: [
@@ -50,8 +55,8 @@ struct Patron: AsyncParsableCommand {
             // These work through columns once and end; what reads the same ones again and again is
             // better off with the limits that the allocator learns.
             switch command {
-            case is Evaluate, is Ingest, is Project, is Run, is Score, is Train, is Value:
-                keepFreedMemory()
+            case is Evaluate, is Ingest, is Run, is Score, is Train: keepFreedMemory()
+            case is Cohorts, is Project, is Survival, is Tiers, is Value: keepFreedMemory()
             default: break
             }
             if var asynchronous = command as? any AsyncParsableCommand {

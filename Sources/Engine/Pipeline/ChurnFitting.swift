@@ -282,11 +282,8 @@ extension Plan.Churn {
         switch model {
         case .logistic: parameters.algorithm = .logistic(LogisticRegression.Parameters())
         case .lifetime, .trees:
-            var trees = BoostedTrees.Parameters()
+            var trees = ChurnModel.smallTrees
             trees.seed = seed
-            // Early stopping finds how many of them serve.
-            trees.treeCount = 500
-            trees.learningRate = 0.05
             parameters.algorithm = .trees(trees)
         }
         return parameters

@@ -66,9 +66,7 @@ extension Workspace {
         guard let purchases = try lines.purchaseDays(clock: plan.clock) else {
             throw .features(.noPurchases)
         }
-        guard let fitted = try latestModel(LifetimeModels.self, "lifetime", asOf: asOf) else {
-            throw .modelMissing(name: "lifetime")
-        }
+        let fitted = try latestLifetime(asOf: asOf)
         let stepCount = max(1, Int((horizon.days / step.days).rounded(.down)))
         let ends = (1...stepCount).map { Int((Double($0) * step.days).rounded()) }
         let groups = try customerGroups(

@@ -113,7 +113,7 @@ struct ScoreFile: Sendable {
     private func csvLines(_ rows: Range<Int>, places: Int) -> [UInt8] {
         var text = ""
         for row in rows {
-            text += Self.field(contents.customerIDs[row].description)
+            text += CSVFile.field(contents.customerIDs[row].description)
             text += ",\(contents.status[row])"
             for column in contents.columns {
                 text += ","
@@ -127,26 +127,19 @@ struct ScoreFile: Sendable {
             if let churnReasons {
                 for place in 0..<churnReasons.count {
                     let feature = churnReasons.features[place][row]
-                    text += feature < 0 ? ",," : ",\(Self.field(churnReasons.names[Int(feature)]))"
+                    text +=
+                        feature < 0 ? ",," : ",\(CSVFile.field(churnReasons.names[Int(feature)]))"
                     if feature >= 0 { text += ",\(churnReasons.effects[place][row])" }
                 }
             }
             for place in 0..<places {
                 text += ","
                 if let product = topProducts[row, place], let products {
-                    text += Self.field(products[Int(product)])
+                    text += CSVFile.field(products[Int(product)])
                 }
             }
             text += "\n"
         }
         return Array(text.utf8)
-    }
-
-    /// Quoted where it must be (RFC 4180, section 2).
-    private static func field(_ text: String) -> String {
-        guard text.utf8.contains(where: { ",\"\r\n".utf8.contains($0) }) else { return text }
-        return "\""
-            + text.split(separator: "\"", omittingEmptySubsequences: false)
-            .joined(separator: "\"\"") + "\""
     }
 }

@@ -34,9 +34,7 @@ extension Workspace {
         asOf requested: CalendarDay? = nil, by grouping: String, threadCount: Int
     ) throws(EngineError) -> ValueReport {
         let asOf = try asOfDay(requested, threadCount: threadCount)
-        guard let fitted = try latestModel(LifetimeModels.self, "lifetime", asOf: asOf) else {
-            throw .modelMissing(name: "lifetime")
-        }
+        let fitted = try latestLifetime(asOf: asOf)
         let models = fitted.model
         let groups = try customerGroups(grouping, models, asOf: asOf, threadCount: threadCount)
         let data = groups.table.history
@@ -125,6 +123,15 @@ extension Workspace {
         return CustomerGroups(
             table: table, names: fitted.segmentNames,
             numbers: try fitted.model.segments(of: table, name, threadCount: threadCount))
+    }
+
+    /// The latest lifetime model.
+    /// - Throws: `.modelMissing`; as `latestModel`.
+    func latestLifetime(asOf: CalendarDay?) throws(EngineError) -> ReadModel<LifetimeModels> {
+        guard let read = try latestModel(LifetimeModels.self, "lifetime", asOf: asOf) else {
+            throw .modelMissing(name: "lifetime")
+        }
+        return read
     }
 
     /// The latest version of a model; nil where it was never trained.
