@@ -128,6 +128,7 @@ extension Workspace {
         precondition(since.map { $0 < asOf } ?? true, "the earlier day is before the later")
         let latest = try latestLifetime(asOf: asOf)
         let (card, models) = (latest.card, latest.model)
+        let trained = CalendarDay(parsing: card.asOf) ?? asOf
         let before = try since.map { (since) throws(EngineError) in
             try tierDay(since, models, threadCount: threadCount)
         }
