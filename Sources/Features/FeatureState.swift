@@ -58,8 +58,6 @@ extension String {
 package struct CarriedRows: Sendable, Equatable {
     /// By row of the later day: a row of the state; `~row` of those computed anew.
     package let sources: [Int]
-    /// Rows taken from the state.
-    package let carriedCount: Int
 
     /// Both ascending and of one kind; an id of both is taken from `fresh`.
     package init(_ earlier: IDColumn, replacedBy fresh: IDColumn) {
@@ -77,7 +75,6 @@ package struct CarriedRows: Sendable, Equatable {
                 fresh.precedes($1, earlier, $0)
             }
         }
-        carriedCount = sources.count - fresh.count
     }
 
     /// - Parameters:

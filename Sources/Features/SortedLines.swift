@@ -67,7 +67,7 @@ package struct LineCollector: Sendable {
         switch batch.customerIDs {
         case .integers(let ids): first = ids
         case .texts(let texts):
-            let ranked = ranks(of: batch.customerIDs)
+            let ranked = ranks(of: texts)
             first = ranked.ranks
             customerTexts = texts.gather(ranked.firstRows)
         }
@@ -227,11 +227,10 @@ extension PurchaseHistory {
 /// The positions of `ids` in ascending order of the ids, equal ids in their original order.
 package func sortedOrder(of ids: IDColumn) -> [Int] {
     let keys: [Int64] =
-        if case .integers(let values) = ids { values } else { ranks(of: ids).ranks }
-    return sortedOrder(of: keys)
-}
-
-private func sortedOrder(of keys: [Int64]) -> [Int] {
+        switch ids {
+        case .integers(let values): values
+        case .texts(let texts): ranks(of: texts).ranks
+        }
     let zeros = [Int64](repeating: 0, count: keys.count)
     let places: [RowValues] = [.halves(keys.indices.map { UInt32($0) })]
     var rows = RowCollector(like: keys, zeros, places, capacity: keys.count, threadCount: 1)
@@ -240,26 +239,15 @@ private func sortedOrder(of keys: [Int64]) -> [Int] {
     return rows.sorted(threadCount: 1).halves(.value(0), threadCount: 1).map { Int($0) }
 }
 
-/// Numbers from 0 in the order of the ids, equal exactly for equal ids, and a row of each.
-private func ranks(of ids: IDColumn) -> (ranks: [Int64], firstRows: [Int]) {
-    switch ids {
-    case .integers(let values):
-        var ranks = [Int64](repeating: 0, count: values.count)
-        var firstRows: [Int] = []
-        for row in sortedOrder(of: values) {
-            if firstRows.last.map({ values[$0] != values[row] }) ?? true { firstRows.append(row) }
-            ranks[row] = Int64(firstRows.count - 1)
-        }
-        return (ranks, firstRows)
-    case .texts(let texts):
-        let (codes, distinct) = distinctTexts(texts)
-        let sorted = distinct.indices.sorted {
-            texts.precedes(distinct[$0], texts, distinct[$1])
-        }
-        var rank = [Int64](repeating: 0, count: distinct.count)
-        for (position, code) in sorted.enumerated() { rank[code] = Int64(position) }
-        return (codes.map { rank[$0] }, sorted.map { distinct[$0] })
+/// Numbers from 0 in the order of the texts, equal exactly for equal ones, and a row of each.
+private func ranks(of texts: TextArray) -> (ranks: [Int64], firstRows: [Int]) {
+    let (codes, distinct) = distinctTexts(texts)
+    let sorted = distinct.indices.sorted {
+        texts.precedes(distinct[$0], texts, distinct[$1])
     }
+    var rank = [Int64](repeating: 0, count: distinct.count)
+    for (position, code) in sorted.enumerated() { rank[code] = Int64(position) }
+    return (codes.map { rank[$0] }, sorted.map { distinct[$0] })
 }
 
 /// Numbers equal texts alike, in order of first appearance.

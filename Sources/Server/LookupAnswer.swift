@@ -8,10 +8,13 @@ struct LookupField: Sendable {
     let index: Int
     let id: ColumnID
     let type: Wire.ColumnType
+    /// Of a value.
+    let byteCount: Int
 
     init(_ index: Int, _ field: RowStripSchema.Field) {
         self.index = index
         id = ColumnID(rawValue: field.id)
+        byteCount = field.type.byteCount
         type =
             switch field.type {
             case .float32: .float32
@@ -20,8 +23,6 @@ struct LookupField: Sendable {
             case .int64: .int64
             }
     }
-
-    var byteCount: Int { type == .int64 || type == .float64 ? 8 : 4 }
 }
 
 /// Memory that a look-up of many ids works in; an event loop keeps it between requests, so that a

@@ -10,6 +10,7 @@
 //   CRASH_POWER  1: lose what was not durable
 //   CRASH_SIGNAL this signal comes instead of SIGKILL: the program may answer it, and goes on with
 //                the step if it has not ended itself by then
+//   CRASH_LINKS  0: the folder is on a file system without hard links
 //   CRASH_COUNT  a file that gets the number of steps when the program ends by itself
 //
 // Removed names do not come back: nothing may depend on a removal being durable, and a file that
@@ -42,7 +43,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dirty dirty[MOST];
 static struct change changes[MOST];
 static char root[PATH_MAX];
-static int crash_at, loses_power, signal_number, step, change_count;
+static int crash_at, loses_power, has_links = 1, signal_number, step, change_count;
 static char count_path[PATH_MAX];
 static __thread int is_inside;
 
@@ -55,6 +56,7 @@ __attribute__((constructor)) static void start(void) {
     if (value) snprintf(root, sizeof root, "%s", value);
     if ((value = getenv("CRASH_AT"))) crash_at = atoi(value);
     if ((value = getenv("CRASH_POWER"))) loses_power = atoi(value);
+    if ((value = getenv("CRASH_LINKS"))) has_links = atoi(value);
     if ((value = getenv("CRASH_SIGNAL"))) signal_number = atoi(value);
     if ((value = getenv("CRASH_COUNT"))) snprintf(count_path, sizeof count_path, "%s", value);
 }
@@ -329,6 +331,10 @@ int link(const char *from, const char *to) {
     REAL(link);
     char path[PATH_MAX];
     if (is_inside || !resolve(AT_FDCWD, to, path)) return real(from, to);
+    if (!has_links) {
+        errno = EPERM;
+        return -1;
+    }
     take_step();
     int result = real(from, to);
     if (result == 0) new_change(path);

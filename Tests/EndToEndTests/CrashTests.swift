@@ -20,17 +20,21 @@ import Darwin
         #if os(Linux)
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("CrashPoints/crash_points.c")
-        let target = FileManager.default.temporaryDirectory
-            .appendingPathComponent("crash-points-\(ProcessInfo.processInfo.processIdentifier).so")
+        // Beside the tests: a file for every run would stay behind in the temporary folder.
+        let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        let target = folder.sub("crash-points.so")
+        let fresh = "\(target).\(ProcessInfo.processInfo.processIdentifier)"
         let compiler = Process()
         compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         compiler.arguments = [
-            "clang", "-O1", "-shared", "-fPIC", "-o", target.path, source.path, "-ldl",
+            "clang", "-O1", "-shared", "-fPIC", "-o", fresh, source.path, "-ldl",
             "-lpthread",
         ]
         guard (try? compiler.run()) != nil else { return nil }
         compiler.waitUntilExit()
-        return compiler.terminationStatus == 0 ? target.path : nil
+        // Another run's programs may have the earlier one loaded.
+        guard compiler.terminationStatus == 0, rename(fresh, target) == 0 else { return nil }
+        return target
         #else
         return nil
         #endif
@@ -49,6 +53,7 @@ import Darwin
         let folder: URL
         let arguments: [String]
         var losesPower = false
+        var hasLinks = true
         /// Nil: it is killed.
         var signal: Int32?
         var workspace: String { folder.sub("ws") }
@@ -69,6 +74,7 @@ import Darwin
                 URL(fileURLWithPath: workspace).resolvingSymlinksInPath()
                 .path
             environment["CRASH_POWER"] = losesPower ? "1" : "0"
+            environment["CRASH_LINKS"] = hasLinks ? "1" : "0"
             environment["CRASH_COUNT"] = folder.sub("steps")
             environment["CRASH_AT"] = step.map { String($0) }
             environment["CRASH_SIGNAL"] = signal.map { String($0) }
@@ -149,11 +155,7 @@ import Darwin
     func everyCrashLeavesThePreviousOrTheNextState(losesPower: Bool) throws {
         try withTemporaryFolder { folder in
             try publishRetailer(folder)
-            let lines = try String(
-                contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
-            )
-            .split(separator: "\n").prefix(200)
-            let more = try folder.write(lines.joined(separator: "\n"), as: "more.csv")
+            let more = try purchaseFile(0..<199, folder, as: "more.csv")
             for arguments in [
                 ["ingest", "ws", "--purchases", more],
                 ["train", "ws", "--only", "lifetime", "--threads", "1"],
@@ -174,11 +176,7 @@ import Darwin
     func everySignalLeavesNothing(number: Int32) throws {
         try withTemporaryFolder { folder in
             try publishRetailer(folder)
-            let lines = try String(
-                contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
-            )
-            .split(separator: "\n").prefix(200)
-            let more = try folder.write(lines.joined(separator: "\n"), as: "more.csv")
+            let more = try purchaseFile(0..<199, folder, as: "more.csv")
             for arguments in [
                 ["ingest", "ws", "--purchases", more], ["train", "ws", "--threads", "1"],
                 ["score", "ws", "--threads", "1"],
@@ -188,30 +186,41 @@ import Darwin
         }
     }
 
+    /// Where the file system has no hard links, files that generations share are copied.
+    @Test(.disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"))
+    func everyCrashWithoutHardLinks() throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            func nameCount(_ generation: Int) throws -> Int? {
+                let name = SnapshotWriter.folderName(generation: generation)
+                let path = folder.sub("ws/snapshots/\(name)/affinity.arr")
+                return try FileManager.default.attributesOfItem(atPath: path)[.referenceCount]
+                    as? Int
+            }
+            #expect(try nameCount(2) == 2)
+            try Crashes(
+                folder: folder, arguments: ["score", "ws", "--threads", "1"], hasLinks: false
+            ).checkAll()
+            #expect(try nameCount(3) == 1)
+            let changed = folder.sub(
+                "ws/snapshots/\(SnapshotWriter.folderName(generation: 3))/affinity-changed.arr")
+            #expect(FileManager.default.fileExists(atPath: changed))
+            let workspace = try Workspace(folder: folder.sub("ws"), access: .writing)
+            #expect(try workspace.publish() == 3)
+        }
+    }
+
     /// The eighth small ingest merges the segments of all eight.
     @Test(
         .disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"),
         arguments: [false, true])
     func everyCrashWhileSegmentsAreMerged(losesPower: Bool) throws {
         try withTemporaryFolder { folder in
-            var files: [String] = []
-            do {
-                let workspace = try makeRetailer(folder, customers: 300)
-                let lines = try String(
-                    contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
-                ).split(separator: "\n")
-                for index in 0..<8 {
-                    let part = lines[..<1] + lines[(1 + 50 * index)..<(51 + 50 * index)]
-                    files.append(
-                        try folder.write(part.joined(separator: "\n"), as: "\(index).csv"))
-                }
-                for file in files.dropLast() {
-                    _ = try workspace.ingest(IngestFiles(purchases: [file]))
-                }
+            let last = try ingestRetailer(folder, deliveries: 7, of: 50) { workspace in
                 #expect(workspace.manifest.purchaseSegments.count == 8)
             }
             try Crashes(
-                folder: folder, arguments: ["ingest", "ws", "--purchases", files[7]],
+                folder: folder, arguments: ["ingest", "ws", "--purchases", last],
                 losesPower: losesPower
             ).checkAll()
             let workspace = try Workspace(folder: folder.sub("ws"), access: .reading)
@@ -225,25 +234,13 @@ import Darwin
         arguments: [false, true])
     func cachesOutliveEveryCrashWhileSegmentsAreMerged(losesPower: Bool) throws {
         try withTemporaryFolder { folder in
-            var files: [String] = []
-            do {
-                let workspace = try makeRetailer(folder, customers: 300)
-                let lines = try String(
-                    contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8
-                ).split(separator: "\n")
-                for index in 0..<9 {
-                    let part = lines[..<1] + lines[(1 + 5 * index)..<(6 + 5 * index)]
-                    files.append(
-                        try folder.write(part.joined(separator: "\n"), as: "\(index).csv"))
-                }
-                for file in files.dropLast() {
-                    _ = try workspace.ingest(IngestFiles(purchases: [file]), merging: false)
-                }
+            let last = try ingestRetailer(folder, deliveries: 8, of: 5, merging: false) {
+                workspace in
                 let asOf = try workspace.asOfDay(nil, threadCount: 1)
                 _ = try workspace.features(asOf: asOf, usesCache: true, threadCount: 1)
             }
             try Crashes(
-                folder: folder, arguments: ["ingest", "ws", "--purchases", files[8]],
+                folder: folder, arguments: ["ingest", "ws", "--purchases", last],
                 losesPower: losesPower
             ).checkAll { workspace in
                 let asOf = try workspace.asOfDay(nil, threadCount: 1)
@@ -269,6 +266,34 @@ import Darwin
             _ = try workspace.score(threadCount: 1)
             try workspace.publish()
         }
+    }
+
+    /// Some lines of a generated retailer as a file of their own.
+    private func purchaseFile(_ lines: Range<Int>, _ folder: URL, as name: String) throws -> String
+    {
+        let text = try String(contentsOfFile: folder.sub("data/purchases.csv"), encoding: .utf8)
+        let all = text.split(separator: "\n")
+        let part = all[..<1] + all[(1 + lines.lowerBound)..<(1 + lines.upperBound)]
+        return try folder.write(part.joined(separator: "\n"), as: name)
+    }
+
+    /// A retailer of whom lines are delivered once more, `count` at a time.
+    /// - Parameter body: gets the workspace, which is not open any more afterwards.
+    /// - Returns: the file of one more delivery.
+    private func ingestRetailer(
+        _ folder: URL, deliveries: Int, of count: Int, merging: Bool = true,
+        _ body: (Workspace) throws -> Void
+    ) throws -> String {
+        let workspace = try makeRetailer(folder, customers: 300)
+        let files = try (0...deliveries).map { index in
+            try purchaseFile(
+                index * count..<(index + 1) * count, folder, as: "\(index).csv")
+        }
+        for file in files.dropLast() {
+            _ = try workspace.ingest(IngestFiles(purchases: [file]), merging: merging)
+        }
+        try body(workspace)
+        return files[deliveries]
     }
 
     @Test func verifySaysWhatIsDamagedAndWhere() throws {

@@ -26,6 +26,8 @@ import Units
         var hasTwinNames = false
         /// Whether there is a second delivery.
         var isDelivered = true
+        /// Whether customers have an attribute, with a segmentation of its own.
+        var hasAttributes = false
 
         var testDescription: String {
             "seed \(seed), \(shift) days, lead \(lead), \(zone)\(textIDs ? ", texts" : "")"
@@ -49,6 +51,19 @@ import Units
     private static let firstDay = 19_000
     private static let dayCount = 520
 
+    private static let attributes = """
+
+          customers:
+            files: []
+            id: {column: customer, type: integer}
+            attributes: {age: number}
+        """
+
+    private static let people = """
+
+          people: {features: [age], clusterCount: 3}
+        """
+
     private func plan(_ life: Life) -> String {
         """
         version: 1
@@ -70,7 +85,7 @@ import Units
           products:
             files: []
             id: product
-            attributes: {category: text}
+            attributes: {category: text}\(life.hasAttributes ? Self.attributes : "")
         segmentations:
           value:
             features: [revenue365Days, orderCount30Days, revenue90Days, meanOrderValue, \
@@ -78,7 +93,7 @@ import Units
             clusterCount: 3
           behaviour:
             features: [hourShares, categoryShares, channelShares, itemsPerOrder, returnRate]
-            clusterCount: 3
+            clusterCount: 3\(life.hasAttributes ? Self.people : "")
         lifetime: {horizon: 26w}
         churn: {horizon: 60d, model: trees, reasonCount: 2}
         affinity: {factorCount: 4, iterations: 3}
@@ -119,7 +134,7 @@ import Units
 
     /// Calls `body` with the workspace after the first delivery, the days, and what delivers the
     /// second.
-    private func withLife(
+    func withLife(
         _ life: Life,
         _ body: (URL, CalendarDay, CalendarDay, () throws -> Void) throws -> Void
     ) throws {
@@ -144,7 +159,7 @@ import Units
         }
     }
 
-    private func open(
+    func open(
         _ folder: URL, _ name: String = "ws", _ access: Workspace.Access = .reading
     ) throws -> Workspace {
         try Workspace(folder: folder.sub(name), access: access)
@@ -234,7 +249,7 @@ import Units
     /// byte, and every answer about products and customers.
     /// - Returns: what the first scoring reports.
     @discardableResult
-    private func scoreAndCompare(
+    func scoreAndCompare(
         _ folder: URL, _ asOf: CalendarDay, generation: Int
     ) throws -> [String] {
         let files = FileManager.default

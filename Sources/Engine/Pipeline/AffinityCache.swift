@@ -50,31 +50,43 @@ enum AffinityCache {
 
     /// The arrays of an affinity file.
     struct Rows: Sendable {
-        let customerFactors: MappedArray<Float>
-        let purchasedOffsets: MappedArray<Int64>
-        let purchasedProducts: MappedArray<Int32>
+        let arrays: AffinityRows.Arrays
         let topItems: MappedArray<Int32>
 
-        var count: Int { customerFactors.shape[0] }
+        var count: Int { arrays.count }
 
-        init(_ file: ArrayFile, count: Int, width: Int) throws(StoreError) {
-            customerFactors = try file.array("customerFactors", of: Float.self, shape: [count, -1])
-            let count = customerFactors.shape[0]
-            purchasedOffsets = try file.array(
-                "purchasedOffsets", of: Int64.self, shape: [count + 1])
-            purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
-            topItems = try file.array("topItems", of: Int32.self, shape: [count, width])
+        /// - Throws: where contents are such that the next generation could not be sound.
+        init(
+            _ file: ArrayFile, count: Int?, width: Int, _ top: TopN, threadCount: Int
+        ) throws(StoreError) {
+            arrays = try AffinityRows.Arrays(file, count: count)
+            topItems = try file.array("topItems", of: Int32.self, shape: [arrays.count, width])
+            try arrays.verify(file, top, threadCount: threadCount)
+            let areProducts = parallelMap(
+                count: topItems.count, chunkSize: 1 << 18, threadCount: threadCount
+            ) { [topItems] _, part in
+                topItems.withSpan { items in
+                    part.allSatisfy { -1 <= items[$0] && Int(items[$0]) < top.itemCount }
+                }
+            }
+            guard areProducts.allSatisfy(\.self) else {
+                throw file.corrupt("topItems", "no such product")
+            }
         }
     }
 
+    /// - Parameters:
+    ///   - top: of the model's products.
+    ///   - threadCount: at least 1; does not change the result.
     /// - Throws: why it is of no use.
     static func read(
-        _ workspace: Workspace, key: Key, goingOnTo now: FeatureCache.Lines, threadCount: Int
+        _ workspace: Workspace, key: Key, goingOnTo now: FeatureCache.Lines, _ top: TopN,
+        threadCount: Int
     ) throws(CacheFlaw) -> Contents {
         let path = "\(workspace.folder)/\(path)"
         guard FileManager.default.fileExists(atPath: path) else { throw .none }
         do throws(EngineError) {
-            return try contents(path, workspace, key, now, threadCount)
+            return try contents(path, workspace, key, now, top, threadCount)
         } catch {
             throw CacheFlaw(reason: error.description)
         }
@@ -82,7 +94,7 @@ enum AffinityCache {
 
     private static func contents(
         _ path: String, _ workspace: Workspace, _ key: Key, _ now: FeatureCache.Lines,
-        _ threadCount: Int
+        _ top: TopN, _ threadCount: Int
     ) throws(EngineError) -> Contents {
         func flawed(_ reason: String) -> EngineError {
             .store(.invalidInput(path: path, reason: reason))
@@ -112,35 +124,42 @@ enum AffinityCache {
             guard let ids = try FeatureCache.idColumn(file) else {
                 throw .invalidInput(path: path, reason: "the ids do not fit")
             }
-            let base = try affinityFile(folder, AffinityFile.name, threadCount)
-            let width = min(
-                key.topProductCount,
-                try base.array("productFactors", of: Float.self, shape: [-1, -1]).shape[0])
-            var changed: ArrayFile?
-            if files.contains(where: { $0.name == AffinityFile.changedName }) {
-                changed = try affinityFile(folder, AffinityFile.changedName, threadCount)
+            let base = try affinityFile(folder, baseFile, threadCount)
+            _ = try base.array(
+                "productFactors", of: Float.self, shape: [top.itemCount, top.factorCount])
+            let changed = try files.first { $0.name == AffinityFile.changedName }.map {
+                file throws(StoreError) in try affinityFile(folder, file, threadCount)
             }
             guard card.checksums == checksums(base, changed) else {
                 throw .invalidInput(path: path, reason: "its generation's files are others")
             }
+            let width = min(key.topProductCount, top.itemCount)
+            let rows = try Rows(
+                base, count: changed == nil ? ids.count : nil, width: width, top,
+                threadCount: threadCount)
+            let others = try changed.map { file throws(StoreError) in
+                try Rows(file, count: nil, width: width, top, threadCount: threadCount)
+            }
+            let places = try changed.map { file throws(StoreError) in
+                try AffinityFile.places(
+                    file, customerCount: ids.count, rows.count, others?.count ?? 0
+                ).0
+            }
             return Contents(
                 lines: lines, customerIDs: ids, basePath: base.path, baseFile: baseFile,
-                base: try Rows(base, count: changed == nil ? ids.count : -1, width: width),
-                changed: try changed.map { (file) throws(StoreError) in
-                    try Rows(file, count: -1, width: width)
-                },
-                places: try changed.map { (file) throws(StoreError) in
-                    try file.array("places", of: Int32.self, shape: [ids.count])
-                })
+                base: rows, changed: others, places: places)
         }
     }
 
-    /// Opens and verifies a file of a generation.
+    /// Opens and verifies a file of a generation, which must be as the generation says: the next
+    /// one says the same of it.
     private static func affinityFile(
-        _ folder: String, _ name: String, _ threadCount: Int
+        _ folder: String, _ described: SnapshotDescriptor.File, _ threadCount: Int
     ) throws(StoreError) -> ArrayFile {
-        let file = try ArrayFile(path: "\(folder)/\(name)", verifiesArrays: false)
-        try file.verify(file.names, threadCount: threadCount)
+        let file = try AffinityFile.open(folder, described.name, threadCount: threadCount)
+        guard file.byteCount == described.byteCount, file.checksum == described.checksum else {
+            throw .invalidInput(path: file.path, reason: "its generation says that it is another")
+        }
         return file
     }
 

@@ -95,22 +95,27 @@ struct AffinityScoring {
     func scores(
         of customers: IDColumn, _ report: (String) -> Void
     ) throws(EngineError) -> AffinityScores? {
+        let top = try modelErrors("affinity") { () throws(ModelError) in
+            try TopN(
+                itemFactors: model.productFactors, itemCount: model.products.count,
+                factorCount: parameters.factorCount)
+        }
         let earlier: Result<AffinityCache.Contents, CacheFlaw> = Result {
             () throws(CacheFlaw) in
             try AffinityCache.read(
-                workspace, key: key, goingOnTo: workspace.lines(asOf: asOf),
+                workspace, key: key, goingOnTo: workspace.lines(asOf: asOf), top,
                 threadCount: threadCount)
         }
         switch earlier {
         case .success(let earlier):
-            if let scores = try carriedScores(earlier, customers) { return scores }
-            report("products of all customers: the plan ranks none, or the customers are others")
+            if let scores = try carriedScores(earlier, customers, top) { return scores }
+            report("products of all customers: no line names any, or the customers are others")
         case .failure(let flaw):
             report("products of all customers: \(flaw.reason)")
         }
         guard let all = try history.purchaseMatrix(customersAsOf: asOf, through: asOf)
         else { return nil }
-        let scores = try scores(of: all)
+        let scores = try scores(of: all, top)
         return AffinityScores(
             contents: scores,
             topProducts: TopProductRows(
@@ -126,7 +131,9 @@ struct AffinityScoring {
             kernels: "\(KernelTable.current.level)")
     }
 
-    private func scores(of bought: PurchaseMatrix) throws(EngineError) -> AffinityContents {
+    private func scores(
+        of bought: PurchaseMatrix, _ top: TopN
+    ) throws(EngineError) -> AffinityContents {
         let (products, factors) = (model.products, model.productFactors)
         let matrix = bought.rearranged(to: products)
         let fitted = FittedALS(parameters: parameters, itemFactors: factors)
@@ -136,10 +143,7 @@ struct AffinityScoring {
         }
         var topProducts = try modelErrors("affinity") {
             () throws(ModelError) in
-            try TopN(
-                itemFactors: factors, itemCount: products.count,
-                factorCount: parameters.factorCount
-            ).top(
+            try top.top(
                 plan.affinity.topProductCount, queryFactors: customerFactors,
                 excluding: plan.affinity.excludePurchased ? matrix : nil,
                 threadCount: threadCount)
@@ -162,16 +166,14 @@ struct AffinityScoring {
     /// Scores of the customers alone who bought since an earlier generation, the others as there.
     /// - Returns: nil where no line names a product, or other customers are known.
     private func carriedScores(
-        _ earlier: AffinityCache.Contents, _ customers: IDColumn
+        _ earlier: AffinityCache.Contents, _ customers: IDColumn, _ top: TopN
     ) throws(EngineError) -> AffinityScores? {
-        guard let bought = try purchases(since: earlier.lines)
+        guard let bought = try purchases(since: earlier.lines),
+            let carried = CarriedRows(
+                earlier.customerIDs, replacedBy: bought.customerIDs ?? customers.slice(0..<0),
+                giving: customers, threadCount: threadCount)
         else { return nil }
-        let freshIDs = bought.customerIDs ?? customers.slice(0..<0)
-        let carried = CarriedRows(earlier.customerIDs, replacedBy: freshIDs)
-        guard
-            carried.merge(earlier.customerIDs, freshIDs, threadCount: threadCount) == customers
-        else { return nil }
-        return merge(earlier, try scores(of: bought.matrix), carried)
+        return merge(earlier, try scores(of: bought.matrix, top), carried)
     }
 
     /// What the customers bought, each all of it, who have lines since; perhaps some others too.
@@ -202,7 +204,9 @@ struct AffinityScoring {
             }
         }
         let others = sources.filter { $0 < 0 || $0 >= baseCount }
-        guard others.count <= customerCount / AffinityCache.changedShare else {
+        guard others.count <= customerCount / AffinityCache.changedShare,
+            others.count <= Int(Int32.max) - baseCount
+        else {
             let contents = merging.rows(sources)
             return AffinityScores(
                 contents: contents,
@@ -239,13 +243,18 @@ private struct AffinityMerging {
         result.topItemCount = earlier.base.topItems.shape[1]
         result.customerFactors = gathered(
             sources, width: fresh.factorCount, fresh.customerFactors,
-            earlier.base.customerFactors, earlier.changed?.customerFactors)
+            earlier.base.arrays.customerFactors, earlier.changed?.arrays.customerFactors)
         result.topItems = gathered(
             sources, width: result.topItemCount, fresh.topItems, earlier.base.topItems,
             earlier.changed?.topItems)
         var offsets = [0]
         offsets.reserveCapacity(sources.count + 1)
         var products: [Int32] = []
+        // About as many a row as all have.
+        let share = Double(sources.count) / Double(max(1, earlier.base.count))
+        products.reserveCapacity(
+            fresh.purchasedProducts.count
+                + Int(Double(earlier.base.arrays.purchasedProducts.count) * min(1, share)))
         for source in sources {
             if source < 0 {
                 products +=
@@ -265,11 +274,11 @@ private struct AffinityMerging {
         return result
     }
 
-    private func rows(at place: Int) -> (rows: AffinityCache.Rows, row: Int) {
+    private func rows(at place: Int) -> (rows: AffinityRows.Arrays, row: Int) {
         if let changed = earlier.changed, place >= earlier.base.count {
-            return (changed, place - earlier.base.count)
+            return (changed.arrays, place - earlier.base.count)
         }
-        return (earlier.base, place)
+        return (earlier.base.arrays, place)
     }
 
     /// Rows of `width` elements of the earlier generation's files and of the fresh.

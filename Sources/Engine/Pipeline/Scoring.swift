@@ -134,47 +134,54 @@ extension Workspace {
         _ asOf: CalendarDay, _ threadCount: Int, _ report: (String) -> Void
     ) throws(EngineError) -> (features: DayFeatures, carried: CarriedSegments?) {
         var names = plan.featureNames
-        var segmentations: [(model: ModelReference, features: [String])] = []
+        var segmentations: [LatestSegmentation] = []
         for segmentation in plan.segmentations {
             let versions = manifest.models.filter { $0.name == "segmentation.\(segmentation.name)" }
             guard let latest = versions.max(by: { $0.version < $1.version }) else { continue }
             let fitted = try ModelStore.read(
                 FittedSegmentation.self, from: "\(folder)/\(latest.file)")
             names.formUnion(fitted.model.model.featureNames)
-            segmentations.append((ModelReference(latest), fitted.model.model.featureNames))
+            segmentations.append(LatestSegmentation(latest, fitted.model.model))
         }
         let churnFeatures = try churnModelFeatures()
         names.formUnion(churnFeatures)
         let cache = try segmentCache(asOf, threadCount, report)
-        var carried: Set<String> = []
-        let features = try dayFeatures(
-            asOf: asOf, keeping: names, usesCache: true,
-            collectsPurchases: manifest.models.contains { $0.name == "affinity" },
-            narrowed: { kept in
-                // Who has changed since the kept features has changed since the segments too.
-                guard let cache, kept.goOn(to: cache.lines) else { return nil }
-                var others = churnFeatures
-                for (model, features) in segmentations {
-                    if let reason = cache.flaw(for: model, of: features, asOf: asOf) {
-                        report("\(model.name) of all customers: \(reason)")
-                        others.formUnion(features)
-                    } else {
-                        carried.insert(model.name)
-                    }
+        var carried: [LatestSegmentation] = []
+        func compute(
+            narrowed: (FeatureCache.Lines) -> Set<String>?
+        ) throws(EngineError) -> DayFeatures {
+            let features = try dayFeatures(
+                asOf: asOf, keeping: names, usesCache: true,
+                collectsPurchases: manifest.models.contains { $0.name == "affinity" },
+                narrowed: narrowed, threadCount: threadCount, report: report)
+            // The scoring's own table is the last: its columns go as soon as they are read.
+            loadedFeatures = nil
+            return features
+        }
+        let features = try compute { kept in
+            // Who has changed since the kept features has changed since the segments too.
+            guard let cache, kept.goOn(to: cache.lines) else { return nil }
+            var others = churnFeatures
+            for model in segmentations {
+                if let reason = cache.flaw(for: model, asOf: asOf) {
+                    report("\(model.reference.name) of all customers: \(reason)")
+                    others.formUnion(model.featureNames)
+                } else {
+                    carried.append(model)
                 }
-                return others
-            }, threadCount: threadCount, report: report)
-        // The scoring's own table is the last: its columns go as soon as they are read.
-        loadedFeatures = nil
+            }
+            return others
+        }
         guard let cache, let changed = features.changed, !carried.isEmpty else {
             return (features, nil)
         }
-        return (
-            features,
-            try CarriedSegments(
-                cache, models: carried, changed: changed, to: features.table,
-                threadCount: threadCount)
-        )
+        if let segments = CarriedSegments(
+            cache, models: carried, changed: changed, to: features.table, threadCount: threadCount)
+        {
+            return (features, segments)
+        }
+        report("segments of all customers: those kept are of other customers or models")
+        return (try compute { _ in nil }, nil)
     }
 
     /// What the latest churn model reads, where the plan has one.

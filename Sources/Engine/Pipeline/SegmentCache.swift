@@ -2,6 +2,7 @@ import ByteCoding
 import ColumnStore
 import Features
 import Foundation
+import Models
 import Numerical
 import Units
 
@@ -71,11 +72,9 @@ struct SegmentCache {
     private static var kernels: String { "\(KernelTable.current.level)" }
 
     /// Why the segments of a customer who has not changed may be others now; nil where they are not.
-    /// - Parameter features: of the model.
-    func flaw(
-        for model: ModelReference, of features: [String], asOf: CalendarDay
-    ) -> String? {
-        if !models.contains(model) { return "the last scoring had another model" }
+    func flaw(for model: LatestSegmentation, asOf: CalendarDay) -> String? {
+        let features = model.featureNames
+        if !models.contains(model.reference) { return "the last scoring had another model" }
         if features.contains(where: FeatureCatalog.mayBeAttribute) {
             return "attributes change without purchases"
         }
@@ -83,6 +82,30 @@ struct SegmentCache {
             return "its features change from day to day"
         }
         return nil
+    }
+
+    /// Whether a model's segments of carried rows are its own, of who has one and of nobody else.
+    /// - Parameters:
+    ///   - model: one of `models`.
+    ///   - status: of the customers of `rows`.
+    fileprivate func areSound(
+        _ model: LatestSegmentation, _ rows: CarriedRows, status: [UInt8], threadCount: Int
+    ) -> Bool {
+        guard let index = models.firstIndex(of: model.reference) else { return false }
+        let segments = segments[index]
+        return parallelMap(
+            count: rows.sources.count, chunkSize: 1 << 16, threadCount: threadCount
+        ) { _, part in
+            segments.withSpan { segments in
+                part.allSatisfy { row in
+                    let source = rows.sources[row]
+                    if source < 0 { return true }
+                    let segment = Int(segments[source])
+                    return status[row] == CustomerHistory.ok
+                        ? (0..<model.segmentCount).contains(segment) : segment == -1
+                }
+            }
+        }.allSatisfy(\.self)
     }
 
     /// The segments by a model; nil where the last scoring had another one.
@@ -116,6 +139,18 @@ struct SegmentCache {
     }
 }
 
+/// The latest model of a segmentation, as far as a scoring must know it beforehand.
+struct LatestSegmentation: Sendable {
+    let reference: ModelReference
+    let featureNames: [String]
+    let segmentCount: Int
+
+    init(_ entry: Manifest.Model, _ model: SegmentationModel) {
+        reference = ModelReference(entry)
+        (featureNames, segmentCount) = (model.featureNames, model.segmentCount)
+    }
+}
+
 /// What of the segments of the last scoring holds for the customers who have not changed since.
 struct CarriedSegments {
     let cache: SegmentCache
@@ -125,19 +160,43 @@ struct CarriedSegments {
     let changed: FeatureTable
     let rows: CarriedRows
 
-    /// - Throws: where the customers are not those of `table`, which no cache of this release gives.
-    init(
-        _ cache: SegmentCache, models: Set<String>, changed: FeatureTable, to table: FeatureTable,
-        threadCount: Int
-    ) throws(EngineError) {
-        (self.cache, self.models, self.changed) = (cache, models, changed)
-        rows = CarriedRows(cache.customerIDs, replacedBy: changed.customerIDs)
-        let ids = rows.merge(cache.customerIDs, changed.customerIDs, threadCount: threadCount)
-        guard ids == table.customerIDs else {
-            throw .store(
-                .invalidInput(
-                    path: SegmentCache.path,
-                    reason: "its customers are not those of the features: remove the file"))
+    /// Nil where the customers are not those of `table` or have segments that the models do not
+    /// give: a faulty program wrote the cache.
+    init?(
+        _ cache: SegmentCache, models: [LatestSegmentation], changed: FeatureTable,
+        to table: FeatureTable, threadCount: Int
+    ) {
+        guard
+            let rows = CarriedRows(
+                cache.customerIDs, replacedBy: changed.customerIDs, giving: table.customerIDs,
+                threadCount: threadCount),
+            models.allSatisfy({
+                cache.areSound(
+                    $0, rows, status: table.history.status, threadCount: threadCount)
+            })
+        else { return nil }
+        (self.cache, self.changed, self.rows) = (cache, changed, rows)
+        self.models = Set(models.map(\.reference.name))
+    }
+}
+
+extension IDColumn {
+    /// Whether both are integers or both texts.
+    func isOfKind(of other: IDColumn) -> Bool {
+        switch (self, other) {
+        case (.integers, .integers), (.texts, .texts): true
+        default: false
         }
+    }
+}
+
+extension CarriedRows {
+    /// Nil where the rows are not those of `ids`: those of a faulty cache.
+    init?(
+        _ earlier: IDColumn, replacedBy fresh: IDColumn, giving ids: IDColumn, threadCount: Int
+    ) {
+        guard earlier.isOfKind(of: ids) else { return nil }
+        self.init(earlier, replacedBy: fresh)
+        guard merge(earlier, fresh, threadCount: threadCount) == ids else { return nil }
     }
 }

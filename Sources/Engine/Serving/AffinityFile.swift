@@ -16,7 +16,6 @@ package struct AffinityFile: Sendable {
     static let changedKind = "patron.changed-affinity"
     private static let indexPrefix = "products"
 
-    package var factorCount: Int { base.factorCount }
     private let products: IDIndex
     private let productFactors: MappedArray<Float>
     /// The products' factors once more, in the order that look-ups read.
@@ -60,10 +59,7 @@ package struct AffinityFile: Sendable {
         folder: String, hasChanged: Bool, customerCount: Int, productCount: Int
     ) throws(EngineError) {
         do throws(StoreError) {
-            let file = try ArrayFile(path: "\(folder)/\(Self.name)")
-            guard file.kind == Self.kind else {
-                throw .notAStoreFile(path: file.path, expected: "a snapshot's affinity file")
-            }
+            let file = try Self.open(folder, threadCount: 1)
             let all = try AffinityRows.Arrays(file, count: hasChanged ? nil : customerCount)
             productFactors = try file.array(
                 "productFactors", of: Float.self, shape: [productCount, all.factorCount])
@@ -74,37 +70,47 @@ package struct AffinityFile: Sendable {
             let top = try Self.prepare(file, productFactors)
             preparedProducts = top
             guard hasChanged else {
-                base = try AffinityRows(all, file, top, productCount: productCount, current: nil)
+                base = try AffinityRows(all, file, top, current: nil)
                 changed = nil
                 return
             }
-            let changes = try ArrayFile(path: "\(folder)/\(Self.changedName)")
-            guard changes.kind == Self.changedKind else {
-                throw .notAStoreFile(path: changes.path, expected: "a snapshot's changed affinity")
-            }
+            let changes = try Self.open(folder, Self.changedName, threadCount: 1)
             let some = try AffinityRows.Arrays(changes, count: nil)
-            guard some.factorCount == all.factorCount else {
-                throw changes.corrupt("customerFactors", "\(some.factorCount) factors")
-            }
-            let places = try changes.array("places", of: Int32.self, shape: [customerCount])
-            guard let current = Self.current(places, all.count, some.count) else {
-                throw changes.corrupt("places", "they leave the rows or do not ascend")
-            }
-            base = try AffinityRows(
-                all, file, top, productCount: productCount, current: current.base)
-            changed = (
-                try AffinityRows(
-                    some, changes, top, productCount: productCount, current: current.changed),
-                places
-            )
+            let (places, current) = try Self.places(
+                changes, customerCount: customerCount, all.count, some.count)
+            base = try AffinityRows(all, file, top, current: current.base)
+            changed = (try AffinityRows(some, changes, top, current: current.changed), places)
         } catch {
             throw .store(error)
         }
     }
 
-    /// The rows of each file that are some customer's.
-    /// - Returns: nil for places outside the rows, and where those of one file do not ascend: the
-    ///   order of rows is then that of customers.
+    /// Opens one of the files and verifies its arrays' checksums.
+    /// - Parameter name: `affinity.arr` or `affinity-changed.arr`.
+    static func open(
+        _ folder: String, _ name: String = name, threadCount: Int
+    ) throws(StoreError) -> ArrayFile {
+        let file = try ArrayFile(path: "\(folder)/\(name)", verifiesArrays: false)
+        guard file.kind == (name == changedName ? changedKind : kind) else {
+            throw .notAStoreFile(path: file.path, expected: "a snapshot's \(name)")
+        }
+        try file.verify(file.names, threadCount: threadCount)
+        return file
+    }
+
+    /// Where the customers' rows are, and the rows of each file that are some customer's.
+    /// - Throws: `corrupt` for places outside the rows, and where those of one file do not ascend:
+    ///   the order of rows is that of customers.
+    static func places(
+        _ changes: ArrayFile, customerCount: Int, _ baseCount: Int, _ changedCount: Int
+    ) throws(StoreError) -> (MappedArray<Int32>, current: (base: Bitmap, changed: Bitmap)) {
+        let places = try changes.array("places", of: Int32.self, shape: [customerCount])
+        guard let current = current(places, baseCount, changedCount) else {
+            throw changes.corrupt("places", "they leave the rows or do not ascend")
+        }
+        return (places, current)
+    }
+
     private static func current(
         _ places: MappedArray<Int32>, _ baseCount: Int, _ changedCount: Int
     ) -> (base: Bitmap, changed: Bitmap)? {

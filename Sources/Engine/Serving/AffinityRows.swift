@@ -38,6 +38,69 @@ struct AffinityRows: Sendable {
                 "purchasedOffsets", of: Int64.self, shape: [count + 1])
             purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
         }
+
+        /// Refuses contents that a reader must not meet: factors of which a score might not be
+        /// finite, offsets that leave the products, lists that a binary search would misread.
+        /// - Parameters:
+        ///   - file: that the arrays are of.
+        ///   - top: of the products.
+        /// - Throws: `corrupt`.
+        func verify(_ file: ArrayFile, _ top: TopN, threadCount: Int) throws(StoreError) {
+            guard factorCount == top.factorCount else {
+                throw file.corrupt(
+                    "customerFactors",
+                    "\(factorCount) factors, the products' are \(top.factorCount)")
+            }
+            do throws(ModelError) {
+                try customerFactors.withSpan { factors throws(ModelError) in
+                    try top.checkQueries(factors, threadCount: threadCount)
+                }
+            } catch {
+                throw file.corrupt("customerFactors", "factors: \(error)")
+            }
+            guard purchasedOffsets[0] == 0, purchasedOffsets[count] == purchasedProducts.count
+            else {
+                throw file.corrupt("purchasedOffsets", "they do not span the products")
+            }
+            let flaws = parallelMap(count: count, chunkSize: 1 << 14, threadCount: threadCount) {
+                _, rows in
+                purchasedOffsets.withSpan { offsets in
+                    purchasedProducts.withSpan { products in
+                        Self.flaw(of: rows, offsets, products, productCount: top.itemCount)
+                    }
+                }
+            }
+            if let flaw = flaws.compactMap(\.self).first {
+                throw file.corrupt(flaw.array, flaw.reason)
+            }
+        }
+
+        private static func flaw(
+            of rows: Range<Int>, _ offsets: Span<Int64>, _ products: Span<Int32>, productCount: Int
+        ) -> (array: String, reason: String)? {
+            for row in rows {
+                let (start, end) = (offsets[row], offsets[row + 1])
+                guard 0 <= start, start <= end, end <= products.count else {
+                    return ("purchasedOffsets", "they decrease at customer row \(row)")
+                }
+            }
+            for row in rows {
+                var last: Int32 = -1
+                for i in Int(offsets[row])..<Int(offsets[row + 1]) {
+                    let product = products[i]
+                    guard product >= 0, Int(product) < productCount else {
+                        return ("purchasedProducts", "no such product as \(product)")
+                    }
+                    guard product > last else {
+                        return (
+                            "purchasedProducts", "those of customer row \(row) are not ascending"
+                        )
+                    }
+                    last = product
+                }
+            }
+            return nil
+        }
     }
 
     static func add(_ contents: AffinityContents, to writer: inout ArrayFileWriter) {
@@ -52,24 +115,17 @@ struct AffinityRows: Sendable {
     }
 
     /// - Parameters:
-    ///   - top: of the products, for which all factors must be sound.
+    ///   - top: of the products.
     ///   - current: the rows that are some customer's; all where nil.
-    /// - Throws: `corrupt` for contents that a reader must not meet.
+    /// - Throws: what `Arrays.verify` throws.
     init(
-        _ arrays: Arrays, _ file: ArrayFile, _ top: TopN, productCount: Int, current: Bitmap?
+        _ arrays: Arrays, _ file: ArrayFile, _ top: TopN, current: Bitmap?
     ) throws(StoreError) {
         (factorCount, count) = (arrays.factorCount, arrays.count)
         customerFactors = arrays.customerFactors
         purchasedOffsets = arrays.purchasedOffsets
         purchasedProducts = arrays.purchasedProducts
-        do throws(ModelError) {
-            try customerFactors.withSpan { factors throws(ModelError) in
-                try top.checkQueries(factors, threadCount: 1)
-            }
-        } catch {
-            throw file.corrupt("customerFactors", "factors: \(error)")
-        }
-        try Self.verify(arrays, file, productCount: productCount)
+        try arrays.verify(file, top, threadCount: 1)
         haveFactors = Self.withFactors(arrays, current: current)
     }
 
@@ -87,47 +143,6 @@ struct AffinityRows: Sendable {
             }
         }
         return bits
-    }
-
-    private static func verify(
-        _ arrays: Arrays, _ file: ArrayFile, productCount: Int
-    ) throws(StoreError) {
-        let total = Int64(arrays.purchasedProducts.count)
-        let offsetsAreSound = arrays.purchasedOffsets.withSpan { offsets in
-            guard offsets[0] == 0, offsets[offsets.count - 1] == total else { return false }
-            for index in 1..<offsets.count where offsets[index] < offsets[index - 1] {
-                return false
-            }
-            return true
-        }
-        guard offsetsAreSound else { throw file.corrupt("purchasedOffsets", "they decrease") }
-        let productsExist = arrays.purchasedProducts.withSpan { rows in
-            for index in rows.indices where rows[index] < 0 || Int(rows[index]) >= productCount {
-                return false
-            }
-            return true
-        }
-        guard productsExist else { throw file.corrupt("purchasedProducts", "no such product") }
-        let firstBad = arrays.purchasedOffsets.withSpan { offsets in
-            arrays.purchasedProducts.withSpan { firstNotAscending(offsets, $0) }
-        }
-        if let firstBad {
-            throw file.corrupt(
-                "purchasedProducts", "those of customer row \(firstBad) are not ascending")
-        }
-    }
-
-    /// The first row whose part of `values` does not ascend; equal neighbours do not.
-    private static func firstNotAscending(
-        _ offsets: Span<Int64>, _ values: Span<Int32>
-    ) -> Int? {
-        for row in 0..<offsets.count - 1 {
-            let (start, end) = (Int(offsets[row]), Int(offsets[row + 1]))
-            for i in stride(from: start + 1, to: end, by: 1) where values[i] <= values[i - 1] {
-                return row
-            }
-        }
-        return nil
     }
 
     /// Lends the factors of a row and the products of its customer.

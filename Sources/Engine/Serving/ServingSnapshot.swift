@@ -125,18 +125,6 @@ package struct TopProducts: Sendable, Equatable {
 }
 
 extension ServingSnapshot {
-    private static func read(
-        _ path: String, maximumByteCount: Int
-    ) throws(EngineError) -> [UInt8] {
-        let file = try map(path)
-        guard file.byteCount <= maximumByteCount else {
-            throw .damagedSnapshot(
-                path: path, byteOffset: maximumByteCount,
-                reason: "\(file.byteCount) bytes, at most \(maximumByteCount)")
-        }
-        return file.withBytes { $0.lanes(at: 0, count: $0.byteCount) ?? [] }
-    }
-
     private static func map(_ path: String) throws(EngineError) -> MappedFile {
         do throws(StoreError) { return try MappedFile(path: path) } catch { throw .store(error) }
     }
@@ -176,7 +164,7 @@ extension ServingSnapshot {
 
     private static func readSegments(_ folder: String) throws(EngineError) -> [SegmentTable] {
         let path = folder + "/" + SnapshotWriter.segmentsName
-        let bytes = try read(path, maximumByteCount: SnapshotDescriptor.maximumByteCount)
+        let bytes = try SnapshotDescriptor.bytes(of: path)
         do {
             return try JSONDecoder().decode([SegmentTable].self, from: Data(bytes))
         } catch {

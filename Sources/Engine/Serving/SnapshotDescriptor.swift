@@ -10,10 +10,12 @@ package import Units
 /// patron-snapshot 1 crc32c 1a2b3c4d bytes 1234       format, CRC-32C and size of what follows
 /// { "asOf": "1997-09-30", "currency": "GBP", ... }   JSON, sorted keys, UTF-8
 /// ```
+/// The format is 2 where there is an `affinity-changed.arr`: whoever knows format 1 alone would take
+/// the rows of an earlier generation for the customers'.
 package struct SnapshotDescriptor: Sendable, Equatable, Codable {
     package static let fileName = "SNAPSHOT"
     private static let magic = "patron-snapshot"
-    private static let version = "1"
+    private static let versions = ["1", "2"]
     /// Refused above this before anything is read.
     static let maximumByteCount = 16 << 20
 
@@ -63,23 +65,28 @@ package struct SnapshotDescriptor: Sendable, Equatable, Codable {
     /// Reads that of a generation's folder.
     init(folder: String) throws(EngineError) {
         let path = "\(folder)/\(Self.fileName)"
+        try self.init(decoding: Self.bytes(of: path), path: path)
+    }
+
+    /// The bytes of a JSON file of a generation's folder.
+    static func bytes(of path: String) throws(EngineError) -> [UInt8] {
         let file = try mapErrors(EngineError.store) { () throws(StoreError) in
             try MappedFile(path: path)
         }
-        guard file.byteCount <= Self.maximumByteCount else {
+        guard file.byteCount <= maximumByteCount else {
             throw .damagedSnapshot(
-                path: path, byteOffset: Self.maximumByteCount,
-                reason: "\(file.byteCount) bytes, at most \(Self.maximumByteCount)")
+                path: path, byteOffset: maximumByteCount,
+                reason: "\(file.byteCount) bytes, at most \(maximumByteCount)")
         }
-        let bytes: [UInt8] = file.withBytes { $0.lanes(at: 0, count: $0.byteCount) ?? [] }
-        try self.init(decoding: bytes, path: path)
+        return file.withBytes { $0.lanes(at: 0, count: $0.byteCount) ?? [] }
     }
 
     /// The file's bytes.
     func encoded() throws(StoreError) -> [UInt8] {
         let body = try Self.json(self)
         let checksum = Self.hexadecimal(CRC32C.checksum(body))
-        let line = "\(Self.magic) \(Self.version) crc32c \(checksum) bytes \(body.count)\n"
+        let version = Self.versions[files.contains { $0.name == AffinityFile.changedName } ? 1 : 0]
+        let line = "\(Self.magic) \(version) crc32c \(checksum) bytes \(body.count)\n"
         return Array(line.utf8) + body
     }
 
@@ -95,7 +102,9 @@ package struct SnapshotDescriptor: Sendable, Equatable, Codable {
             separator: " ", omittingEmptySubsequences: false)
         guard words.count == 6, words[0] == Self.magic, words[2] == "crc32c", words[4] == "bytes"
         else { throw damaged(0, "not a snapshot descriptor") }
-        guard words[1] == Self.version else { throw damaged(0, "unknown version \(words[1])") }
+        guard Self.versions.contains(String(words[1])) else {
+            throw damaged(0, "unknown version \(words[1])")
+        }
         let body = Array(bytes[(end + 1)...])
         guard String(body.count) == words[5] else {
             throw damaged(bytes.count, "\(body.count) bytes after the first line, not \(words[5])")

@@ -81,10 +81,14 @@ struct MergedLines {
 
     /// A column that every part has.
     func joined<Value>(_ column: (SegmentLines) -> [Value]) -> [Value] {
-        guard let order else { return parts.first.map(column) ?? [] }
+        inOrder(ofPart: { column(parts[$0]) })
+    }
+
+    private func inOrder<Value>(ofPart column: (Int) -> [Value]) -> [Value] {
+        guard let order else { return parts.isEmpty ? [] : column(0) }
         var all: [Value] = []
         all.reserveCapacity(order.count)
-        for part in parts { all += column(part) }
+        for part in parts.indices { all += column(part) }
         return order.map { all[Int($0)] }
     }
 
@@ -118,25 +122,24 @@ struct MergedLines {
     func text(
         _ column: LineColumns, _ dictionary: LineDictionary?
     ) throws(EngineError) -> CodedText {
-        var numbers: [Int: [UInt32]] = [:]
-        for (index, part) in parts.enumerated() {
-            guard let values = part.texts[column.rawValue]?.values else { continue }
+        // By part; of none without the column.
+        var numbers: [[UInt32]] = []
+        for part in parts {
             var translated: [UInt32] = []
-            translated.reserveCapacity(values.count)
-            for code in 0..<values.count {
-                guard let number = dictionary?.interner.number(ofKnown: values, code) else {
-                    throw .features(.inconsistentHistory("a text that no survey has met"))
+            if let values = part.texts[column.rawValue]?.values {
+                translated.reserveCapacity(values.count)
+                for code in 0..<values.count {
+                    guard let number = dictionary?.interner.number(ofKnown: values, code) else {
+                        throw .features(.inconsistentHistory("a text that no survey has met"))
+                    }
+                    translated.append(number)
                 }
-                translated.append(number)
             }
-            numbers[index] = translated
+            numbers.append(translated)
         }
-        var index = -1
-        let translated = joined { part -> [UInt32] in
-            index += 1
-            let numbers = numbers[index]
-            return codes(part, column) { numbers?[Int($0)] ?? CodedText.missing }
-        }
+        let translated = inOrder(ofPart: { part in
+            codes(parts[part], column) { numbers[part][Int($0)] }
+        })
         return CodedText(codes: translated, values: dictionary?.values ?? TextArray())
     }
 

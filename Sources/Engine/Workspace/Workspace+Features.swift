@@ -164,12 +164,16 @@ extension Workspace {
         _ asOf: CalendarDay, threadCount: Int, _ report: (String) -> Void
     ) throws(EngineError) -> FeatureCache.Contents? {
         let key = try featureCacheKey(threadCount: threadCount)
+        let ids = try segmentedHistory(threadCount: threadCount).splits
         do throws(CacheFlaw) {
             let kept = try FeatureCache.read(
                 folder, key: key, ends: manifest.purchaseEnds, threadCount: threadCount)
             guard kept.last.asOf <= asOf else {
                 throw CacheFlaw(reason: "those kept are of \(kept.last.asOf), a later day")
             }
+            guard kept.state.customerIDs.isOfKind(of: ids),
+                kept.changed?.customerIDs.isOfKind(of: ids) ?? true
+            else { throw CacheFlaw(reason: "those kept are of customers with other ids") }
             return kept
         } catch {
             report("computing all features: \(error.reason)")
