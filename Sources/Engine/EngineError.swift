@@ -49,6 +49,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case unknownModel(name: String, known: [String])
     /// A name that is no attribute of the customers, or one of a kind that cannot be used so.
     case unusableAttribute(name: String, reason: String)
+    /// A table that models cannot be fitted to as it is; `line` and `column` where one is to blame.
+    case unusableTable(path: String, line: Int?, column: String?, reason: String)
     /// `init` on a folder that is a workspace already, or holds other files.
     case workspaceExists(path: String, reason: String)
 
@@ -118,6 +120,9 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             "the plan has no model \(name); it has \(known.joined(separator: ", "))"
         case .unusableAttribute(let name, let reason):
             "\(name): \(reason)"
+        case .unusableTable(let path, let line, let column, let reason):
+            path + (line.map { ", line \($0)" } ?? "") + (column.map { ", column `\($0)`" } ?? "")
+                + ": \(reason)"
         case .workspaceExists(let path, let reason):
             "\(path): \(reason): choose a new or empty folder"
         }

@@ -4,6 +4,8 @@ package import ColumnStore
 package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A mapped name that several columns of the header have.
     case ambiguousColumn(path: String, role: String, column: String, numbers: [Int])
+    /// A line of a table that cannot be used; `column` is nil where it is not one field's fault.
+    case badLine(path: String, line: Int, column: String?, reason: RejectReason)
     /// A file that is not the same at the end of the reading as at its beginning.
     case changedWhileRead(path: String, byteCountBefore: Int, byteCountAfter: Int)
     /// Gzip data that cannot be unpacked; `byteOffset` counts packed bytes.
@@ -16,9 +18,19 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
     case noLines(path: String)
     /// A file that starts like UTF-16 or zip, or that unpacks to gzip data once more.
     case notText(path: String, what: String)
+    /// A line of a table with more or fewer fields than its header.
+    case raggedLine(path: String, line: Int, fieldCount: Int, expected: Int)
     /// The file of rejects could not be written.
     case rejectsFile(StoreError)
+    /// An id of a table's line that an earlier line has.
+    case repeatedID(path: String, line: Int, column: String, firstLine: Int)
     case system(SystemError)
+    /// A text in a column that until then had more than `limit` different numbers.
+    case textAmongNumbers(path: String, line: Int, column: String, limit: Int)
+    /// A column most of whose texts stand in one line only.
+    case textOfItsOwn(path: String, column: String, textCount: Int, rowCount: Int)
+    /// The line at which a column of a table passes the limit of different texts.
+    case tooManyCategories(path: String, line: Int, column: String, limit: Int)
     case tooManyFields(path: String, limit: Int)
     case tooManyDistinctTexts(path: String, column: String, limit: Int)
     case tooManyRejects(
@@ -40,6 +52,9 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
             return "\(path): \(role): the header has `\(column)` \(numbers.count) times (columns "
                 + numbers.map(String.init).joined(separator: ", ")
                 + "); rename one, or refer to it by number without a header"
+        case .badLine(let path, let line, let column, let reason):
+            return "\(path), line \(line)\(column.map { ", column `\($0)`" } ?? ""): "
+                + (reason.advice ?? reason.rawValue + reason.limitNote)
         case .changedWhileRead(let path, let before, let after):
             let what =
                 before == after
@@ -60,10 +75,27 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
             return "\(path): the file has no data lines"
         case .notText(let path, let what):
             return "\(path): the file is \(what), not UTF-8 text; convert it first"
+        case .raggedLine(let path, let line, let fieldCount, let expected):
+            return "\(path), line \(line): the line has \(fieldCount) fields, the header "
+                + "\(expected); correct the line, and put a field that holds the delimiter into "
+                + "quotes"
         case .rejectsFile(let error):
             return error.description
+        case .repeatedID(let path, let line, let column, let firstLine):
+            return "\(path), line \(line), column `\(column)`: line \(firstLine) has the same id; "
+                + "take one of them out, or name another column as the id"
         case .system(let error):
             return error.description
+        case .textAmongNumbers(let path, let line, let column, let limit):
+            return "\(path), line \(line), column `\(column)`: the field is no number, after more "
+                + "than \(limit) different numbers; correct it, leave it empty where the value is not "
+                + "known, or leave the column out (--ignore '\(column)')"
+        case .textOfItsOwn(let path, let column, let textCount, let rowCount):
+            return "\(path), column `\(column)`: \(textCount) different texts in \(rowCount) lines "
+                + Self.explainNothing(column)
+        case .tooManyCategories(let path, let line, let column, let limit):
+            return "\(path), line \(line), column `\(column)`: more than \(limit) different texts "
+                + Self.explainNothing(column)
         case .tooManyFields(let path, let limit):
             return "\(path): the first line has more than \(limit) fields"
         case .tooManyDistinctTexts(let path, let column, let limit):
@@ -87,6 +119,11 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
                 + "\(mapped.rawValue) the first line is one column, `\(line)`: "
                 + "is the delimiter \(likely.rawValue)?"
         }
+    }
+
+    private static func explainNothing(_ column: String) -> String {
+        "explain nothing; if it names the rows make it the id (--id '\(column)'), else leave it out "
+            + "(--ignore '\(column)') or put its texts into fewer groups"
     }
 
     private static func list(_ counts: [RejectReason: Int]) -> String {
@@ -114,7 +151,7 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// The name within a third of its length in edits (and at least one) of `name`, the closest first;
 /// letter case counts nothing.
-func nearestName(to name: String, among candidates: [String]) -> String? {
+package func nearestName(to name: String, among candidates: [String]) -> String? {
     let wanted = Array(name.lowercased().utf8.prefix(64))
     var best: (distance: Int, name: String)?
     for candidate in candidates {

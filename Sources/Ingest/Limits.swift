@@ -21,4 +21,6 @@ package enum Limits {
     package static let rejectRowCount = 10_000_000
     /// Most distinct texts in a column: codes are 32 bits, one of them means missing.
     package static let distinctTextCount = Int(UInt32.max)
+    /// Most different texts of a column of a table.
+    package static let tableCategoryCount = 1_000
 }

@@ -52,4 +52,22 @@ package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRep
         default: ""
         }
     }
+
+    /// What is wrong and what to do, where one line is the whole message; nil where the name of the
+    /// reason says it.
+    var advice: String? {
+        switch self {
+        case .invalidID:
+            "the id is longer than \(Limits.idByteCount) bytes; name another column as the id"
+        case .invalidUTF8: "the bytes are no UTF-8; convert the file first"
+        case .malformedQuote:
+            "bytes follow a closing quote; double the quotes inside a field"
+        case .missingID: "the id is empty; fill it in, or name another column as the id"
+        case .unparseableNumber:
+            "the field is no number; correct it, or leave it empty where the value is not known"
+        case .unterminatedQuote:
+            "a quote is not closed; close it, or double the quotes inside a field"
+        default: nil
+        }
+    }
 }

@@ -61,7 +61,7 @@ struct Failure {
             failed
         case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
             .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .notFinite,
-            .nothingFitted, .plan, .unknownCustomer:
+            .nothingFitted, .plan, .unknownCustomer, .unusableTable:
             badData
         }
     }

@@ -28,7 +28,7 @@ struct Patron: AsyncParsableCommand {
                 name: "Reports",
                 subcommands: [
                     Value.self, Project.self, Cohorts.self, Survival.self, Tiers.self,
-                    HistoryCommand.self,
+                    HistoryCommand.self, Contracts.self,
                 ]),
             CommandGroup(
                 name: "Serving",

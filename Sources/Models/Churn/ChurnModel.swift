@@ -152,7 +152,7 @@ package struct ChurnModel: Codable, Equatable, Sendable {
 
 extension Calibration {
     /// - Returns: nil where none is asked for.
-    fileprivate static func fit(
+    static func fit(
         _ method: ChurnModel.CalibrationMethod, _ scores: [Double], _ outcome: ChurnOutcome
     ) throws(ModelError) -> Calibration? {
         switch method {

@@ -21,6 +21,11 @@ package struct CoxCoefficient: Codable, Equatable, Sendable {
     /// Weighted sample standard deviation of the column; above 0.
     package let standardDeviation: Double
 
+    /// The hazard ratio of one standard deviation.
+    package var hazardRatioPerDeviation: Double {
+        finiteExponential(coefficient * standardDeviation)
+    }
+
     init(
         name: String, factor: String, coefficient: Double, standardError: Double,
         criticalValue: Double, mean: Double, standardDeviation: Double
