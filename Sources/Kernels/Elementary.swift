@@ -58,12 +58,9 @@ private func exponential(_ x: Lanes) -> Lanes {
     return power * first * second
 }
 
-/// As for `Float`.
+/// n = round(x / ln 2) and e^r − 1 for r = x − n ln 2, to half a unit in the last place of e^r.
 @inline(__always)
-private func exponential(_ x: DoubleLanes) -> DoubleLanes {
-    var x = x
-    x.replace(with: spread(711), where: x .> spread(711))
-    x.replace(with: spread(-747), where: x .< spread(-747))
+func reducedExponential(_ x: DoubleLanes) -> (n: DoubleLanes, rest: DoubleLanes) {
     let magic = spread(doubleMagic)
     let n = multiplyAdd(magic, x, spread(1.442_695_040_888_963_4)) - magic
     var r = multiplyAdd(x, n, spread(-0.693_147_180_485_539_1))
@@ -79,13 +76,25 @@ private func exponential(_ x: DoubleLanes) -> DoubleLanes {
     q = multiplyAdd(spread(4.166_666_666_652_918_9e-2), q, r)
     q = multiplyAdd(spread(0.166_666_666_666_664_10), q, r)
     q = multiplyAdd(spread(0.500_000_000_000_001_07), q, r)
-    let power = multiplyAdd(r, r * r, q) + spread(1.0)
-    let half = multiplyAdd(magic, n, spread(0.5))
-    let rest = n - (half - magic) + magic
-    let one = DoubleBitLanes(repeating: 1023 << 52)
-    let first = doubles((bits(half) &<< 52) &+ one)
-    let second = doubles((bits(rest) &<< 52) &+ one)
-    return power * first * second
+    return (n, multiplyAdd(r, r * r, q))
+}
+
+/// 2^n for whole n in -1022...1023.
+@inline(__always)
+func powerOfTwo(_ n: DoubleLanes) -> DoubleLanes {
+    doubles((bits(n + spread(doubleMagic)) &<< 52) &+ DoubleBitLanes(repeating: 1023 << 52))
+}
+
+/// As for `Float`.
+@inline(__always)
+private func exponential(_ x: DoubleLanes) -> DoubleLanes {
+    var x = x
+    x.replace(with: spread(711), where: x .> spread(711))
+    x.replace(with: spread(-747), where: x .< spread(-747))
+    let (n, rest) = reducedExponential(x)
+    let magic = spread(doubleMagic)
+    let half = multiplyAdd(magic, n, spread(0.5)) - magic
+    return (rest + spread(1.0)) * powerOfTwo(half) * powerOfTwo(n - half)
 }
 
 /// x = 2^n · (1 + f) with 1 + f in sqrt(1/2) ..< sqrt(2), and ln(1 + f) = 2 artanh(f / (2 + f)).
@@ -119,7 +128,7 @@ private func logarithm(_ x: Lanes) -> Lanes {
 
 /// As for `Float`.
 @inline(__always)
-private func logarithm(_ x: DoubleLanes) -> DoubleLanes {
+func logarithm(_ x: DoubleLanes) -> DoubleLanes {
     let isSmall = x .< spread(.leastNormalMagnitude)
     var scaled = x
     scaled.replace(with: x * spread(4_503_599_627_370_496.0), where: isSmall)
@@ -189,7 +198,7 @@ private func storeTail(_ value: Lanes, _ target: UnsafeMutablePointer<Float>, _ 
 }
 
 @inline(__always)
-private func loadTail(_ source: UnsafePointer<Double>, _ count: Int) -> DoubleLanes {
+func loadTail(_ source: UnsafePointer<Double>, _ count: Int) -> DoubleLanes {
     var lanes = DoubleLanes.zero
     for i in 0..<count { lanes[i] = source[i] }
     return lanes

@@ -101,3 +101,17 @@ func horizontalSum(_ value: Lanes) -> Float {
     let two = four.lowHalf + four.highHalf
     return two.x + two.y
 }
+
+/// As for `Float`.
+@inline(__always)
+func horizontalSum(_ value: DoubleLanes) -> Double {
+    #if KERNELS_AVX512
+    let four = value.lowHalf + value.highHalf
+    let two = four.lowHalf + four.highHalf
+    #elseif KERNELS_AVX2
+    let two = value.lowHalf + value.highHalf
+    #else
+    let two = value
+    #endif
+    return two.x + two.y
+}

@@ -125,7 +125,7 @@ func symmetricTridiagonalEigen(
             while i >= l {
                 let f = s * e[i]
                 let b = c * e[i]
-                r = hypot(f, g)
+                r = length(f, g)
                 e[i + 1] = r
                 if r == 0 {
                     d[i + 1] -= p
@@ -152,4 +152,12 @@ func symmetricTridiagonalEigen(
         }
     }
     return (d, first)
+}
+
+/// √(f² + g²): by `hypot`, which is several times slower, only where a square could underflow or
+/// overflow.
+@inline(__always)
+private func length(_ f: Double, _ g: Double) -> Double {
+    let square = f * f + g * g
+    return square > 1e-280 && square < 1e280 ? square.squareRoot() : hypot(f, g)
 }

@@ -16,6 +16,11 @@ struct ElementaryKernels: Sendable {
     let doubleLogarithms: Doubles
     let logistics: Floats
     let doubleLogistics: Doubles
+    let powerComplements:
+        @Sendable (
+            UnsafePointer<Double>, UnsafePointer<Double>, Int, UnsafePointer<Double>, Int, Double,
+            UnsafeMutablePointer<Double>
+        ) -> Void
 
     init(_ level: ISALevel) {
         switch level {
@@ -26,6 +31,7 @@ struct ElementaryKernels: Sendable {
             doubleLogarithms = scalarLogarithms
             logistics = scalarLogistics
             doubleLogistics = scalarLogistics
+            powerComplements = scalarPowerComplements
         case .baseline:
             exponentials = Kernels.exponentials
             doubleExponentials = Kernels.exponentials
@@ -33,6 +39,7 @@ struct ElementaryKernels: Sendable {
             doubleLogarithms = Kernels.logarithms
             logistics = Kernels.logistics
             doubleLogistics = Kernels.logistics
+            powerComplements = Kernels.powerComplements
         #if arch(x86_64)
         case .avx2:
             exponentials = KernelsAVX2.exponentials
@@ -41,6 +48,7 @@ struct ElementaryKernels: Sendable {
             doubleLogarithms = KernelsAVX2.logarithms
             logistics = KernelsAVX2.logistics
             doubleLogistics = KernelsAVX2.logistics
+            powerComplements = KernelsAVX2.powerComplements
         case .avx512:
             exponentials = KernelsAVX512.exponentials
             doubleExponentials = KernelsAVX512.exponentials
@@ -48,6 +56,7 @@ struct ElementaryKernels: Sendable {
             doubleLogarithms = KernelsAVX512.logarithms
             logistics = KernelsAVX512.logistics
             doubleLogistics = KernelsAVX512.logistics
+            powerComplements = KernelsAVX512.powerComplements
         #else
         case .avx2, .avx512: preconditionFailure("x86-64 only")
         #endif
@@ -93,6 +102,32 @@ extension KernelTable {
     /// - Parameter output: of the count of `x`.
     package func logistics(_ x: Span<Double>, _ output: inout MutableSpan<Double>) {
         apply(elementaryKernels.doubleLogistics, x, &output)
+    }
+
+    /// `output[j] = Σ weights[i] · (1 − (1 + points[i] · times[j])^(−shape))`, each term to 4 units in
+    /// the last place.
+    /// - Parameters:
+    ///   - points: not negative.
+    ///   - weights: of the count of `points`.
+    ///   - times: not negative; no product with a point is infinite.
+    ///   - shape: not negative.
+    ///   - output: of the count of `times`.
+    package func powerComplements(
+        _ points: Span<Double>, weights: Span<Double>, times: Span<Double>, shape: Double,
+        _ output: inout MutableSpan<Double>
+    ) {
+        precondition(points.count == weights.count && times.count == output.count)
+        points.withUnsafeBufferPointer { points in
+            weights.withUnsafeBufferPointer { weights in
+                times.withUnsafeBufferPointer { times in
+                    output.withUnsafeMutableBufferPointer { output in
+                        elementaryKernels.powerComplements(
+                            address(points), address(weights), points.count, address(times),
+                            times.count, shape, address(output))
+                    }
+                }
+            }
+        }
     }
 
     private func apply(

@@ -64,7 +64,7 @@ private func contracts(_ count: Int, seed: UInt64) -> String {
         #expect(stay.times == [12, 24, 36, 48, 60])
         let groups = try #require(stay.groups.first { $0.column == "plan" })
         #expect(groups.curves.map(\.name) == ["basic", "plus"])
-        let shares = groups.curves.compactMap(\.points.first?.share)
+        let shares = groups.curves.compactMap { $0.points.first?.share }
         #expect(shares[0].upper < shares[1].lower)
         #expect(shares.allSatisfy { $0.lower < $0.value && $0.value < $0.upper })
         // Rows that are plan `basic` and have left before month 13 or are watched that long.

@@ -66,17 +66,20 @@ extension FittedBGNBD: PurchaseModel {
 
     /// Relative error about 1e-12 (see `DropoutQuadrature`).
     package func purchasesOfNew(horizon: Double) -> Double {
-        quadrature.outlook(
+        var quadrature = quadrature
+        return quadrature.outlook(
             age: alpha, horizon: horizon, discount: 0
         ).expected
     }
 
     package func purchasePairsOfNew(horizon: Double) -> Double {
-        quadrature.pairs(age: alpha, horizon: horizon)
+        var quadrature = quadrature
+        return quadrature.pairs(age: alpha, horizon: horizon)
     }
 
     package func discountedPurchasesOfNew(horizon: Double, discount: Double) -> Double {
-        quadrature.outlook(
+        var quadrature = quadrature
+        return quadrature.outlook(
             age: alpha, horizon: horizon, discount: discount
         ).discounted
     }
@@ -88,7 +91,8 @@ extension FittedBGNBD: PurchaseModel {
     }
 
     package func survivalOfNew(time: Double) -> Double {
-        quadrature.survival(age: alpha, time: time)
+        var quadrature = quadrature
+        return quadrature.survival(age: alpha, time: time)
     }
 
     /// Source: Fader, Hardie & Lee 2005, eq. 8.
@@ -120,22 +124,27 @@ extension FittedBGNBD: PurchaseModel {
         _ pairs: [(x: Int, ageDays: Int)], _ terms: OutlookTerms, threadCount: Int
     ) -> [AliveOutlook] {
         let counts = Array(Set(pairs.map(\.x))).sorted()
-        let rules = parallelMap(count: counts.count, chunkSize: 8, threadCount: threadCount) {
-            _, range in
+        let quadratures = parallelMap(
+            count: counts.count, chunkSize: 8, threadCount: threadCount
+        ) { _, range in
             range.map { index in
                 DropoutQuadrature(
                     alpha: a, beta: b + Double(chanceCount(counts[index])),
                     shape: r + Double(counts[index]))
             }
         }.flatMap { $0 }
-        let ruleOfCount = Dictionary(uniqueKeysWithValues: zip(counts, rules))
-        return parallelMap(count: pairs.count, chunkSize: 64, threadCount: threadCount) {
+        let quadratureOfCount = Dictionary(uniqueKeysWithValues: zip(counts, quadratures))
+        return parallelMap(count: pairs.count, chunkSize: 256, threadCount: threadCount) {
             _, range in
-            range.compactMap { index -> AliveOutlook? in
+            // One after another for a count: what its quadrature keeps serves its next ages.
+            var current: (x: Int, quadrature: DropoutQuadrature)?
+            return range.compactMap { index -> AliveOutlook? in
+                let x = pairs[index].x
+                if current?.x != x { current = quadratureOfCount[x].map { (x, $0) } }
                 let age = alpha + Double(pairs[index].ageDays) / grid.days
-                let outlook = ruleOfCount[pairs[index].x]?.outlook(
+                let outlook = current?.quadrature.outlook(
                     age: age, horizon: terms.horizon, discount: terms.discount)
-                let shape = r + Double(pairs[index].x)
+                let shape = r + Double(x)
                 return outlook.map {
                     AliveOutlook(
                         expectedPurchases: $0.expected, discountedPurchases: $0.discounted,

@@ -27,8 +27,26 @@ struct DropoutQuadrature: Sendable {
     private let alpha: Double
     private let beta: Double
     private let shape: Double
-    private let near: QuadratureRule?
-    private let far: QuadratureRule?
+    private let near: Rule?
+    private let far: Rule?
+    /// The last rule made for a longer horizon.
+    private var longest: Rule?
+
+    /// Nodes p and weights, good for horizons up to `limit`.
+    private struct Rule: Sendable {
+        let limit: Double
+        let points: [Double]
+        let weights: [Double]
+        /// Weights over points: the 1/p of expected purchases is part of them.
+        let weightsOverPoints: [Double]
+
+        init(limit: Double, points: [Double], weights: [Double]) {
+            self.limit = limit
+            self.points = points
+            self.weights = weights
+            weightsOverPoints = zip(weights, points).map { $0 / $1 }
+        }
+    }
 
     /// - Parameters:
     ///   - alpha: a, above 0.
@@ -40,57 +58,59 @@ struct DropoutQuadrature: Sendable {
         self.shape = shape
         let isMeasured =
             alpha <= Self.largestAlpha && max(beta, shape) <= Self.largestBeta
-        near = isMeasured ? .gaussJacobi(count: 16, alpha: alpha, beta: beta) : nil
-        far = isMeasured ? .gaussJacobi(count: 32, alpha: alpha, beta: beta) : nil
+        near = isMeasured ? Self.jacobiRule(16, Self.nearTau, alpha, beta) : nil
+        far = isMeasured ? Self.jacobiRule(32, Self.farTau, alpha, beta) : nil
     }
 
+    /// Mutating because it keeps the rule for the next horizon of about this length.
     /// - Parameters:
     ///   - age: α + T, above 0.
     ///   - horizon: not negative, same unit.
     ///   - discount: δ a unit, not negative.
-    func outlook(
+    mutating func outlook(
         age: Double, horizon: Double, discount: Double
     ) -> (expected: Double, discounted: Double) {
         guard horizon > 0 else { return (0, 0) }
         let tau = horizon / age
         let rule = rule(tau)
-        let count = rule.nodes.count
-        let points = rule.nodes
-        // The 1/p of the integrand goes into the weight.
-        let weights = (0..<count).map { rule.weights[$0] / points[$0] }
-        func expected(_ t: Double) -> Double {
-            var sum = 0.0
-            for i in 0..<count {
-                sum -= weights[i] * expm1(-shape * log1p(points[i] * t))
-            }
-            return sum
-        }
-        let whole = expected(tau)
         guard discount > 0 else {
+            let whole = expected(rule, [tau])[0]
             return (whole, whole)
         }
         // By parts: ∫ e^(−δs) dE(s) = e^(−δH) E(H) + δ ∫ e^(−δs) E(s) ds, so that the error of
         // the outer rule is multiplied by the small δH. In u = ln(1 + s/(α+T)) E is smooth.
         let length = log1p(tau)
         let rate = discount * age
-        var integral = 0.0
         let timeRule = Self.timeRule(discount * horizon, length)
-        for (node, weight) in zip(timeRule.nodes, timeRule.weights) {
-            let s = expm1(node * length)
-            integral += weight * (1 + s) * exp(-rate * s) * expected(s)
+        let values = expected(rule, timeRule.nodes.map { expm1($0 * length) } + [tau])
+        let whole = values[timeRule.nodes.count]
+        var integral = 0.0
+        for (index, weight) in timeRule.weights.enumerated() {
+            let growth = timeRule.nodes[index] * length
+            integral += weight * exp(growth - rate * expm1(growth)) * values[index]
         }
         let discounted = exp(-discount * horizon) * whole + rate * length * integral
         return (whole, min(discounted, whole))
     }
 
+    /// E[f] at each of the times, in units of α + T.
+    private func expected(_ rule: Rule, _ times: [Double]) -> [Double] {
+        var values = [Double](repeating: 0, count: times.count)
+        var span = values.mutableSpan
+        KernelTable.current.powerComplements(
+            rule.points.span, weights: rule.weightsOverPoints.span, times: times.span,
+            shape: shape, &span)
+        return values
+    }
+
     /// E[N (N − 1)] for N purchases in the horizon: 2 k(k+1) E[(1−p) ∫₀^τ w (1+pw)^−(k+2) dw], k = r+x,
     /// of two purchases at times w' < w, after the first of which the customer stays.
-    func pairs(age: Double, horizon: Double) -> Double {
+    mutating func pairs(age: Double, horizon: Double) -> Double {
         guard horizon > 0 else { return 0 }
         let tau = horizon / age
         let rule = rule(tau)
         var sum = 0.0
-        for (p, weight) in zip(rule.nodes, rule.weights) {
+        for (p, weight) in zip(rule.points, rule.weights) {
             sum += weight * (1 - p) * Self.pairIntegral(p, tau, shape)
         }
         return 2 * shape * (shape + 1) * max(0, sum)
@@ -108,10 +128,10 @@ struct DropoutQuadrature: Sendable {
     }
 
     /// The probability of not dropping out in a time: E[(1 + pτ)^−(r+x)].
-    func survival(age: Double, time: Double) -> Double {
+    mutating func survival(age: Double, time: Double) -> Double {
         let rule = rule(time / age)
         var sum = 0.0
-        for (p, weight) in zip(rule.nodes, rule.weights) {
+        for (p, weight) in zip(rule.points, rule.weights) {
             sum += weight * exp(-shape * log1p(p * time / age))
         }
         return min(1, sum)
@@ -127,27 +147,37 @@ struct DropoutQuadrature: Sendable {
 
     private static let timeRules = [8, 16, 64].map { QuadratureRule.gaussLegendre(count: $0) }
 
-    /// Nodes p and weights of the expectation, good for all horizons up to τ.
-    private func rule(_ tau: Double) -> QuadratureRule {
-        guard tau <= Self.farTau, let near, let far else { return logitRule(tau) }
-        let base = tau <= Self.nearTau ? near : far
+    /// The rule for horizons up to τ.
+    private mutating func rule(_ tau: Double) -> Rule {
+        if let near, tau <= near.limit { return near }
+        if let far, tau <= far.limit { return far }
+        // Of the last length only while no longer than needed by much: nodes are work.
+        if let longest, tau <= longest.limit, tau > longest.limit / 4 { return longest }
+        let made = logitRule(min(2 * tau, .greatestFiniteMagnitude))
+        longest = made
+        return made
+    }
+
+    private static func jacobiRule(
+        _ count: Int, _ tau: Double, _ alpha: Double, _ beta: Double
+    ) -> Rule {
+        let base = QuadratureRule.gaussJacobi(count: count, alpha: alpha, beta: beta)
         let k = (1 + tau).squareRoot() - 1
         let scale = beta * log1p(k)
-        var nodes = base.nodes
-        var weights = base.weights
-        for i in nodes.indices {
-            let denominator = 1 + k * (1 - nodes[i])
-            nodes[i] /= denominator
-            weights[i] *= exp(scale - (alpha + beta) * log(denominator))
-        }
-        return QuadratureRule(nodes: nodes, weights: weights)
+        let denominators = base.nodes.map { 1 + k * (1 - $0) }
+        return Rule(
+            limit: tau,
+            points: zip(base.nodes, denominators).map { $0 / $1 },
+            weights: zip(base.weights, denominators).map {
+                $0 * exp(scale - (alpha + beta) * log($1))
+            })
     }
 
     /// The trapezoidal rule in z = ln(p / (1 − p)). The integrand is analytic for |Im z| < π, so
     /// the error falls like e^(−2π²/h); the step also follows the curvature of the density and of
     /// f. Ends are cut where p and 1 − p no longer change f; what lies beyond them is a geometric
     /// series and counts with the last node.
-    private func logitRule(_ tau: Double) -> QuadratureRule {
+    private func logitRule(_ tau: Double) -> Rule {
         let step = 0.6 / (1 + alpha * beta / (alpha + beta) + shape / 16).squareRoot()
         let lowest = -log(1e17 * max(1, (shape + 1) * tau, alpha + beta))
         let highest = 40.0
@@ -175,6 +205,6 @@ struct DropoutQuadrature: Sendable {
         walk(from: mode, by: step)
         if mode > lowest { walk(from: mode - step, by: -step) }
         let sum = weights.reduce(0, +)
-        return QuadratureRule(nodes: nodes, weights: weights.map { $0 / sum })
+        return Rule(limit: tau, points: nodes, weights: weights.map { $0 / sum })
     }
 }
