@@ -13,7 +13,7 @@ package struct ChurnScorer: Sendable {
     /// Probabilities of leaving, and why.
     ///
     /// Same bytes for any thread count, instruction-set level and cut of the rows into tables. Reasons of
-    /// trees are O(trees · leaves · depth²) a row and take most of the time.
+    /// trees are O(trees · leaves · depth) a row and take most of the time.
     /// - Parameters:
     ///   - table: the columns of the model's schema, in any order; others are not looked at.
     ///   - reasonCount: most reasons of a row; 0: none.

@@ -35,7 +35,7 @@ package struct DecisionTree: Codable, Equatable, Sendable {
     /// Zero is a missing value up to here, in models that say so.
     static let zeroLimit = 1e-35 as Float
 
-    /// Splits above a leaf that contributions can follow.
+    /// Splits above a leaf that contributions follow.
     static let depthLimit = 512
 
     /// The leaf of a row.
@@ -53,11 +53,7 @@ extension DecisionTree.Split {
     func goesLeft(row: Int, _ values: PredictorTable.Values) -> Bool {
         switch (rule, values) {
         case (.atMost(let threshold, let missingGoesLeft, let zeroIsMissing), .numbers(let all)):
-            let value = all[row]
-            if value.isNaN || zeroIsMissing && abs(value) <= DecisionTree.zeroLimit {
-                return missingGoesLeft
-            }
-            return Double(value) <= threshold
+            return Self.isLeft(all[row], threshold, missingGoesLeft, zeroIsMissing)
         case (.among(let set, let missingGoesLeft), .numbers(let all)):
             return Self.isMember(Self.code(all[row]), set) ?? missingGoesLeft
         case (.among(let set, let missingGoesLeft), .categories(let codes, _)):
@@ -65,6 +61,15 @@ extension DecisionTree.Split {
         case (.known, .numbers(let all)): return !all[row].isNaN
         case (.atMost, .categories), (.known, .categories): return false
         }
+    }
+
+    static func isLeft(
+        _ value: Float, _ threshold: Double, _ missingGoesLeft: Bool, _ zeroIsMissing: Bool
+    ) -> Bool {
+        if value.isNaN || zeroIsMissing && abs(value) <= DecisionTree.zeroLimit {
+            return missingGoesLeft
+        }
+        return Double(value) <= threshold
     }
 
     /// Nil where missing.

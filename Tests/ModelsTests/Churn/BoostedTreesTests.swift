@@ -392,4 +392,70 @@ import Testing
         let contributions = try ForestScorer(loaded.ensemble).contributions(table.rows([250]))
         #expect(contributions.score(row: 0) < -1.5)
     }
+
+    /// Shapley values by their definition: over all orders in which the columns become known.
+    @Test(arguments: [4, 40]) func contributionsAreShapleyValues(leafCount: Int) throws {
+        let (table, outcome, _) = try planted(4_000, seed: 10)
+        var parameters = BoostedTrees.Parameters()
+        parameters.treeCount = 3
+        parameters.leafCount = leafCount
+        let ensemble = try BoostedTrees.fit(table, outcome, parameters).ensemble
+        let part = table.rows(Array(0..<70))
+        let found = try ForestScorer(ensemble).contributions(part, threadCount: 2)
+        let leaves = try ForestScorer(ensemble).scores(part)
+        /// What a tree is worth where the columns of `known` are.
+        func worth(_ tree: DecisionTree, _ node: Int, _ row: Int, _ known: Set<Int>) -> Double {
+            guard node >= 0 else { return tree.leafValues[-1 - node] }
+            let split = tree.splits[node]
+            func rows(_ child: Int) -> Double {
+                child >= 0 ? tree.splits[child].rowCount : tree.leafRowCounts[-1 - child]
+            }
+            let (left, right) = (
+                worth(tree, split.left, row, known), worth(tree, split.right, row, known)
+            )
+            if known.contains(split.column) {
+                return isLeft(split.rule, part.columns[split.column].values, row) ? left : right
+            }
+            return (left * rows(split.left) + right * rows(split.right)) / split.rowCount
+        }
+        func isLeft(_ rule: DecisionTree.Rule, _ values: PredictorTable.Values, _ row: Int) -> Bool
+        {
+            switch (rule, values) {
+            case (.atMost(let threshold, let missing, _), .numbers(let all)):
+                return all[row].isNaN ? missing : Double(all[row]) <= threshold
+            case (.among(let set, let missing), .categories(let codes, _)):
+                let code = Int(codes[row])
+                if code < 0 { return missing }
+                return code / 32 < set.count && set[code / 32] >> UInt32(code % 32) & 1 == 1
+            case (.known, .numbers(let all)): return !all[row].isNaN
+            default: return false
+            }
+        }
+        for row in [0, 13, 63, 64, 69] {
+            var values = [Double](repeating: 0, count: 4)
+            for order in orders(of: [0, 1, 2, 3]) {
+                var known: Set<Int> = []
+                for column in order {
+                    for tree in ensemble.trees { values[column] -= worth(tree, 0, row, known) / 24 }
+                    known.insert(column)
+                    for tree in ensemble.trees { values[column] += worth(tree, 0, row, known) / 24 }
+                }
+            }
+            for (column, value) in found.row(row).enumerated() {
+                #expect(abs(value - values[column]) < 1e-12)
+            }
+            #expect(abs(found.score(row: row) - leaves[row]) < 1e-12)
+        }
+    }
+
+    private func orders(of items: [Int]) -> [[Int]] {
+        guard let last = items.last else { return [[]] }
+        return orders(of: items.dropLast()).flatMap { order in
+            (0...order.count).map { place in
+                var longer = order
+                longer.insert(last, at: place)
+                return longer
+            }
+        }
+    }
 }
