@@ -48,6 +48,8 @@ package enum LifetimeLab {
         parameters.threadCount = setting.threadCount
         var samples: (collapse: [Double], fit: [Double], score: [Double]) = ([], [], [])
         var result: (purchases: FittedPurchaseModel, spend: FittedGammaGamma?, LifetimeScores)?
+        // The array that is blamed for what a model refuses.
+        var blamed = options.countsPath
         do throws(ModelError) {
             for _ in 0..<setting.repeatCount {
                 let (history, collapseSeconds) = try timed { () throws(ModelError) in
@@ -61,12 +63,14 @@ package enum LifetimeLab {
                         PurchaseFitParameters(
                             grid: options.grid, threadCount: setting.threadCount))
                 }
-                let spend: FittedGammaGamma? =
-                    options.meanOrderValuePath == nil
-                    ? nil
-                    : try GammaGamma.fit(
+                var spend: FittedGammaGamma?
+                if let path = options.meanOrderValuePath {
+                    blamed = path
+                    spend = try GammaGamma.fit(
                         repeatPurchaseCount: input.x, meanOrderValue: input.mean,
                         GammaGamma.Parameters(threadCount: setting.threadCount))
+                    blamed = options.countsPath
+                }
                 let (scores, scoreSeconds) = try timed { () throws(ModelError) in
                     try LifetimeScores.score(
                         repeatPurchaseCount: input.x, ageAtLastPurchaseDays: input.tx,
@@ -79,7 +83,7 @@ package enum LifetimeLab {
                 result = (purchases, spend, scores)
             }
         } catch {
-            throw .model(path: options.countsPath, error)
+            throw .model(path: blamed, error)
         }
         guard let (purchases, spend, scores) = result else {
             preconditionFailure("at least one run")
