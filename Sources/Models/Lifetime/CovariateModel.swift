@@ -63,7 +63,7 @@ enum CovariateModel {
 extension PurchaseModelKind {
     /// The maximum-likelihood fit of this model with covariates.
     ///
-    /// O(unique rows · iterations) with some 15 iterations after those of the model without
+    /// O(unique rows · iterations) with about five iterations after those of the model without
     /// covariates, where rows are unique in history and covariates. The same bytes for any thread
     /// count. A covariate that tells drop-outs apart without fail has no finite coefficient: the fit
     /// ends at a bound and `diagnostics.isSound` is false.
