@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Boosted trees of Patron beside LightGBM, on one machine, the same rows and the same threads.
+"""Boosted trees of Patron beside LightGBM, and logistic regression beside scikit-learn's, on one machine,
+the same rows and the same threads.
 
     swift build -c release --product patron
     python3 -m venv .venv-peers && .venv-peers/bin/pip install -r Benchmarks/peers/requirements.txt
@@ -8,7 +9,7 @@
 The inputs are made once, from a fixed seed, in --folder. Every round runs ours and then LightGBM
 (A/B/A/B); reported are medians and their ratio. Areas under the ROC curve of rows that were not fitted,
 and scores of an imported model, are compared too. `telco` needs the Telco customers' CSV file: the same
-folds for all. Writes Benchmarks/results/<date>-churn.{json,md}. `--smoke` uses small inputs and writes
+folds for all, areas and calibration errors of all held rows. Writes Benchmarks/results/<date>-churn.{json,md}. `--smoke` uses small inputs and writes
 nothing.
 """
 import os, pathlib, tempfile
@@ -95,8 +96,15 @@ def score(run):
             theirs, 10, largest_difference=error, rows_per_second=len(rows) / float(np.median(ours)))
 
 
+def calibration_error(labels, probabilities, bins=10):
+    """Mean of |mean predicted - observed| of ten bins of equally many rows by probability."""
+    order = np.argsort(probabilities, kind="stable")
+    return sum(abs(probabilities[part].sum() - labels[part].sum())
+               for part in np.array_split(order, bins)) / len(labels)
+
+
 def telco(run):
-    """Stratified 5-fold cross-validation: areas of all held rows together, the mean of three deals."""
+    """Stratified 5-fold cross-validation: areas of all held rows together, medians of three deals."""
     import lightgbm, pandas
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import LogisticRegression
@@ -116,7 +124,9 @@ def telco(run):
     # Ours here takes numbers alone: a column of 0 and 1 for each category.
     plain = pandas.get_dummies(table, columns=texts).astype("f4").to_numpy()
     tuned = dict(num_leaves=4, learning_rate=0.05)
-    areas = {name: [] for name in ("ours", "LightGBM, defaults", "LightGBM, tuned", "scikit-learn, logistic")}
+    peers = {"trees": ["LightGBM, defaults", "LightGBM, tuned"], "logistic": ["scikit-learn, logistic"]}
+    areas = {name: [] for name in ["trees", "logistic"] + sum(peers.values(), [])}
+    errors = {name: [] for name in areas}
     for seed in range(3):
         held = {name: np.zeros(len(labels)) for name in areas}
         for fitted, out in StratifiedKFold(5, shuffle=True, random_state=seed).split(plain, labels):
@@ -125,10 +135,11 @@ def telco(run):
                 arrays = dict(x=plain[fitted], y=labels[fitted], t=plain[out])
                 for name, array in arrays.items():
                     np.save(scratch / f"{name}.npy", np.ascontiguousarray(array))
-                run.lab("gbdt", "train", "--features", scratch / "x.npy", "--labels", scratch / "y.npy",
-                        "--test-features", scratch / "t.npy", "--scores", scratch / "s.npy", "--trees", 300,
-                        "--leaves", 4, "--learning-rate", 0.05)
-                held["ours"][out] = np.load(scratch / "s.npy")
+                for name in peers:
+                    run.lab("gbdt", "train", "--algorithm", name, "--features", scratch / "x.npy", "--labels",
+                            scratch / "y.npy", "--test-features", scratch / "t.npy", "--scores",
+                            scratch / "s.npy", "--trees", 300, "--leaves", 4, "--learning-rate", 0.05)
+                    held[name][out] = 1 / (1 + np.exp(-np.load(scratch / "s.npy")))
             for name, extra, trees in (("LightGBM, defaults", {}, 100), ("LightGBM, tuned", tuned, 300)):
                 data = lightgbm.Dataset(categorical.iloc[fitted], labels[fitted])
                 model = lightgbm.train(parameters(**extra), data, trees)
@@ -141,8 +152,12 @@ def telco(run):
             held["scikit-learn, logistic"][out] = logistic.predict_proba(filled.iloc[out])[:, 1]
         for name in areas:
             areas[name].append(roc_auc_score(labels, held[name]))
-    for name in list(areas)[1:]:
-        run.add("Telco churn, AUC in 5-fold cross-validation", "AUC", areas["ours"], name, areas[name])
+            errors[name].append(calibration_error(labels, held[name]))
+    for ours, names in peers.items():
+        for name in names:
+            run.add(f"Telco churn, {ours}, AUC in 5-fold cross-validation", "AUC", areas[ours], name, areas[name],
+                    calibration_error=float(np.median(errors[ours])),
+                    their_calibration_error=float(np.median(errors[name])))
 
 
 def table(run, machine):

@@ -2,7 +2,8 @@ import Foundation
 package import Models
 import Numerical
 
-/// `patron lab gbdt`: boosted trees on an array of features, fitted here or by LightGBM.
+/// `patron lab gbdt`: boosted trees on an array of features, fitted here or by LightGBM, and logistic
+/// regression beside them.
 ///
 /// NaN is a missing value. Labels are 0 and 1.
 package enum GBDTLab {
@@ -16,12 +17,18 @@ package enum GBDTLab {
         package var testLabelsPath: String?
         /// Where to write the raw scores of the predicted rows, `[rowCount]` '<f8'.
         package var scoresOutput: String?
-        package var parameters = BoostedTrees.Parameters()
+        package var algorithm = Algorithm.trees(BoostedTrees.Parameters())
 
         package init(featuresPath: String, labelsPath: String) {
             self.featuresPath = featuresPath
             self.labelsPath = labelsPath
         }
+    }
+
+    /// What is fitted; the setting's thread count is used.
+    package enum Algorithm: Sendable {
+        case trees(BoostedTrees.Parameters)
+        case logistic(LogisticRegression.Parameters)
     }
 
     package struct PredictOptions: Sendable {
@@ -62,35 +69,35 @@ package enum GBDTLab {
             }
         }
         guard let outcome = training.outcome else { preconditionFailure("labels have a path") }
-        var parameters = options.parameters
-        parameters.threadCount = setting.threadCount
-        try LabError.requireMemory(
-            parameters.histogramBytes(columnCount: training.matrix.featureCount),
-            for: "sums by bin of \(parameters.leafCount) leaves", path: options.featuresPath)
+        if case .trees(var parameters) = options.algorithm {
+            parameters.threadCount = setting.threadCount
+            try LabError.requireMemory(
+                parameters.histogramBytes(columnCount: training.matrix.featureCount),
+                for: "sums by bin of \(parameters.leafCount) leaves", path: options.featuresPath)
+        }
         var samples: [Double] = []
-        var result: FittedBoostedTrees?
+        var report = LabReport()
+        report.add("rows", .integer(training.matrix.rowCount))
+        report.add("features", .integer(training.matrix.featureCount))
+        var model: Model?
         for _ in 0..<setting.repeatCount {
             do throws(ModelError) {
                 let (fitted, seconds) = try timed { () throws(ModelError) in
-                    try BoostedTrees.fit(
-                        try training.table(), outcome, parameters, kernels: setting.kernels)
+                    try Model(
+                        options.algorithm, try training.table(), outcome, setting)
                 }
                 samples.append(seconds)
-                result = fitted
+                model = fitted
             } catch {
                 throw .model(path: options.featuresPath, error)
             }
         }
-        guard let fitted = result else { preconditionFailure("at least one run") }
-        var report = LabReport()
-        report.add("rows", .integer(training.matrix.rowCount))
-        report.add("features", .integer(training.matrix.featureCount))
-        report.add("trees", .integer(fitted.ensemble.trees.count))
-        report.add("leaves", .integer(parameters.leafCount))
+        guard let model else { preconditionFailure("at least one run") }
+        model.describe(&report)
         report.add(setting, samples: samples, as: "fit_seconds")
         report.add("load_seconds", .number(loadSeconds))
         report.add("fit_seconds", .number(median(samples)))
-        try score(fitted.ensemble, test, files, setting, &report)
+        try score(model, test, files, setting, &report)
         return report
     }
 
@@ -125,22 +132,20 @@ package enum GBDTLab {
         report.add("trees", .integer(ensemble.trees.count))
         report.add("load_seconds", .number(loadSeconds))
         report.add("parse_seconds", .number(parseSeconds))
-        try score(ensemble, rows, files, setting, &report)
+        try score(.forest(ForestScorer(ensemble)), rows, files, setting, &report)
         return report
     }
 
     private static func score(
-        _ ensemble: TreeEnsemble, _ rows: Rows, _ files: LabFiles, _ setting: LabSetting,
+        _ model: Model, _ rows: Rows, _ files: LabFiles, _ setting: LabSetting,
         _ report: inout LabReport
     ) throws(LabError) {
-        let scorer = ForestScorer(ensemble)
         var samples: [Double] = []
         var scores: [Double] = []
         do throws(ModelError) {
             for _ in 0..<setting.repeatCount {
                 let (found, seconds) = try timed { () throws(ModelError) in
-                    try scorer.scores(
-                        rows.matrix, threadCount: setting.threadCount, kernels: setting.kernels)
+                    try model.scores(rows, setting)
                 }
                 samples.append(seconds)
                 scores = found
@@ -148,9 +153,9 @@ package enum GBDTLab {
             if let outcome = rows.outcome {
                 let area = areaUnderROC(scores: scores, positive: outcome.labels)
                 if let area { report.add("auc", .number(area)) }
-                if case .logistic = ensemble.link {
+                if let predictions = model.predictions(scores) {
                     let summary = try ProbabilitySummary(
-                        probabilities: scores.map(ensemble.prediction), positive: outcome.labels)
+                        probabilities: predictions, positive: outcome.labels)
                     report.add("log_loss", .number(summary.logLoss))
                     report.add("brier_score", .number(summary.brierScore))
                     report.add("calibration_error", .number(summary.calibrationError))
@@ -168,6 +173,62 @@ package enum GBDTLab {
         var hash = ResultHash()
         hash.add(scores)
         report.add("hash", .text(hash.text))
+    }
+
+    /// A fitted or imported model.
+    private enum Model: Sendable {
+        case forest(ForestScorer)
+        case logistic(FittedLogistic)
+
+        init(
+            _ algorithm: Algorithm, _ table: PredictorTable, _ outcome: ChurnOutcome,
+            _ setting: LabSetting
+        ) throws(ModelError) {
+            switch algorithm {
+            case .trees(var parameters):
+                parameters.threadCount = setting.threadCount
+                let fitted = try BoostedTrees.fit(
+                    table, outcome, parameters, kernels: setting.kernels)
+                self = .forest(ForestScorer(fitted.ensemble))
+            case .logistic(var parameters):
+                parameters.threadCount = setting.threadCount
+                self = .logistic(try LogisticRegression.fit(table, outcome, parameters))
+            }
+        }
+
+        func describe(_ report: inout LabReport) {
+            switch self {
+            case .forest(let scorer):
+                let trees = scorer.ensemble.trees
+                report.add("algorithm", .text("trees"))
+                report.add("trees", .integer(trees.count))
+                report.add("leaves", .integer(trees.map(\.leafCount).max() ?? 0))
+            case .logistic(let fitted):
+                report.add("algorithm", .text("logistic"))
+                report.add("terms", .integer(fitted.coefficients.count))
+                report.add("iterations", .integer(fitted.iterations))
+            }
+        }
+
+        /// Raw scores.
+        func scores(_ rows: Rows, _ setting: LabSetting) throws(ModelError) -> [Double] {
+            switch self {
+            case .forest(let scorer):
+                try scorer.scores(
+                    rows.matrix, threadCount: setting.threadCount, kernels: setting.kernels)
+            case .logistic(let fitted): try fitted.scores(try rows.table())
+            }
+        }
+
+        /// Probabilities; nil where the scores are no log-odds.
+        func predictions(_ scores: [Double]) -> [Double]? {
+            switch self {
+            case .forest(let scorer):
+                guard case .logistic = scorer.ensemble.link else { return nil }
+                return scores.map(scorer.ensemble.prediction)
+            case .logistic(let fitted): return scores.map(fitted.prediction)
+            }
+        }
     }
 
     /// Features in blocks of 64 rows, and labels where there are any.

@@ -4,28 +4,37 @@ import Models
 
 struct LabGBDT: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "gbdt", abstract: "Fit boosted trees to an array, or score it by a model.",
+        commandName: "gbdt",
+        abstract: "Fit boosted trees or a logistic regression to an array, or score it by a model.",
         subcommands: [LabGBDTTrain.self, LabGBDTPredict.self])
 }
 
 struct LabGBDTTrain: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Fit boosted trees to labels of 0 and 1.",
+        commandName: "train", abstract: "Fit labels of 0 and 1.",
         discussion: """
-            NaN is a missing value. Prints fit_seconds (bins and trees), score_seconds and \
-            rows_per_second of the test rows, or of those that were fitted, and their auc, log_loss, \
-            brier_score and calibration_error.
+            NaN is a missing value. Prints fit_seconds (bins and trees, or terms and iterations), \
+            score_seconds and rows_per_second of the test rows, or of those that were fitted, and \
+            their auc, log_loss, brier_score and calibration_error. Trees, leaves, steps and shares \
+            say nothing to a logistic regression.
             """)
+
+    enum Algorithm: String, ExpressibleByArgument, CaseIterable {
+        case trees, logistic
+    }
 
     @Option(help: "Features, [rows x features], '<f4'.") var features: String
     @Option(help: "Labels, [rows], 0 or 1: '<f4', '<i4' or '<i8'.") var labels: String
     @Option(help: "Features of rows to predict.") var testFeatures: String?
     @Option(help: "Their labels.") var testLabels: String?
+    @Option(help: "What to fit: \(Algorithm.allValueStrings.joined(separator: " or ")).")
+    var algorithm = Algorithm.trees
     @Option(help: "Number of trees.") var trees = 100
     @Option(help: "Most leaves of a tree.") var leaves = 31
     @Option(help: "Step of every tree.") var learningRate = 0.1
     @Option(help: "Least rows of a leaf.") var minimumLeafRows = 20
-    @Option(help: "Penalty of the squared leaf values.") var regularization = 0.0
+    @Option(help: "Penalty of the squared leaf values (0) or standardized coefficients (1).")
+    var regularization: Double?
     @Option(help: "Share of the rows that a tree sees.") var rowFraction = 1.0
     @Option(help: "Share of the columns that a tree may use.") var columnFraction = 1.0
     @Option(help: "Seed of all that is random.") var seed: UInt64 = 1
@@ -45,14 +54,23 @@ struct LabGBDTTrain: ParsableCommand {
         options.testFeaturesPath = testFeatures
         options.testLabelsPath = testLabels
         options.scoresOutput = scores
-        options.parameters.treeCount = trees
-        options.parameters.leafCount = leaves
-        options.parameters.learningRate = learningRate
-        options.parameters.minimumLeafRows = minimumLeafRows
-        options.parameters.regularization = regularization
-        options.parameters.rowFraction = rowFraction
-        options.parameters.columnFraction = columnFraction
-        options.parameters.seed = seed
+        switch algorithm {
+        case .trees:
+            var parameters = BoostedTrees.Parameters()
+            parameters.treeCount = trees
+            parameters.leafCount = leaves
+            parameters.learningRate = learningRate
+            parameters.minimumLeafRows = minimumLeafRows
+            parameters.regularization = regularization ?? parameters.regularization
+            parameters.rowFraction = rowFraction
+            parameters.columnFraction = columnFraction
+            parameters.seed = seed
+            options.algorithm = .trees(parameters)
+        case .logistic:
+            var parameters = LogisticRegression.Parameters()
+            parameters.regularization = regularization ?? parameters.regularization
+            options.algorithm = .logistic(parameters)
+        }
         try output.print(try GBDTLab.train(options, lab.setting))
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Lab
+import Models
 import Numerical
 import TestSupport
 import Testing
@@ -21,7 +22,9 @@ import Testing
             let truth = folder.sub("y.npy")
             try NumPyOutput(truth).write(labels, shape: [2_000])
             var options = GBDTLab.TrainOptions(featuresPath: features, labelsPath: truth)
-            options.parameters.treeCount = 20
+            var parameters = BoostedTrees.Parameters()
+            parameters.treeCount = 20
+            options.algorithm = .trees(parameters)
             options.scoresOutput = folder.sub("s.npy")
             let report = try GBDTLab.train(options, setting)
             let area = try #require(report.number("auc"))
@@ -30,6 +33,13 @@ import Testing
             #expect(report["trees"] == .integer(20) && report["threads"] == .integer(2))
             let scores = try NumPyFile(folder.sub("s.npy")).doubles()
             #expect(scores.count == 2_000 && scores.allSatisfy { $0.isFinite })
+
+            var logistic = options
+            logistic.algorithm = .logistic(LogisticRegression.Parameters())
+            let other = try GBDTLab.train(logistic, setting)
+            #expect(other["algorithm"] == .text("logistic") && other["terms"] == .integer(3))
+            #expect(try #require(other.number("auc")) > 0.88)
+            #expect(try #require(other.number("calibration_error")) < 0.2)
 
             // Rows to predict that do not fit are refused by their own name.
             let narrow = folder.sub("narrow.npy")
