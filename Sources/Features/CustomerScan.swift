@@ -150,6 +150,7 @@ struct CustomerScan {
         var repeatMargin: Int64 = 0
         var counts = (last30: 0, last90: 0, last365: 0)
         var gapSquares = 0
+        var lastGap = 0
         for (index, order) in orders.enumerated() {
             let age = asOf - order.day
             if age < 365 { counts.last365 += 1 }
@@ -158,6 +159,7 @@ struct CustomerScan {
             if index > 0 {
                 let gap = max(0, order.day - lastDay)
                 gapSquares += gap * gap
+                lastGap = gap
                 repeatAmount += order.amount
                 repeatMargin += order.margin
             }
@@ -185,6 +187,7 @@ struct CustomerScan {
             set(.meanOrderValue, meanValue)
             set(.meanOrderMargin, meanMargin)
             set(.interPurchaseMeanDays, Double(span) / Double(repeats))
+            set(.lastInterPurchaseDays, Double(lastGap))
         }
         if repeats > 1 {
             // n Σg² - (Σg)² of whole numbers: exact up to 2^53, where a difference of means would

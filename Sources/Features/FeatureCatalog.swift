@@ -78,6 +78,9 @@ package enum FeatureCatalog {
             "interPurchaseDeviationDays", .days,
             "standard deviation (n - 1) of the days between consecutive orders; "
                 + "undefined below three orders"),
+        Entry(
+            "lastInterPurchaseDays", .days,
+            "days between the last two orders; undefined for one order"),
     ]
 
     /// Shares of the orders by the local hour of their first purchase line.

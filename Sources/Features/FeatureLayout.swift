@@ -11,7 +11,7 @@ struct FeatureLayout: Sendable {
         case revenue, revenue30Days, revenue90Days, revenue365Days
         case margin, margin30Days, margin90Days, margin365Days, monthlyRevenue
         case itemsPerOrder, returnRate, promotionShare
-        case interPurchaseMeanDays, interPurchaseDeviationDays
+        case interPurchaseMeanDays, interPurchaseDeviationDays, lastInterPurchaseDays
     }
 
     let hourBase: Int

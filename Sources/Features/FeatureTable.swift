@@ -52,6 +52,15 @@ package struct FeatureTable: Sendable {
         history = CustomerHistory()
     }
 
+    /// Adds columns that were not made of lines.
+    /// - Parameter added: of as many values as the table has rows, of names that it does not have.
+    package mutating func append(_ added: [FeatureColumn]) {
+        for column in added {
+            precondition(column.values.count == rowCount && self.column(named: column.name) == nil)
+            columns.append(column)
+        }
+    }
+
     package var rowCount: Int { customerIDs.count }
 
     /// The column of that name; nil where there is none.

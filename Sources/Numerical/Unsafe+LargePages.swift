@@ -38,6 +38,59 @@ package func parallelArray<Element: BitwiseCopyable & Sendable>(
     }
 }
 
+/// Several arrays of one count whose elements are computed together, in parallel and in chunks: what
+/// a row needs is read once.
+/// - Parameters:
+///   - count: of each array.
+///   - chunkRows: rows a chunk, independent of the thread count; `columnCount` times as many elements
+///     should fit into a cache.
+///   - body: must write every element of its block, `[columnCount × rows.count]`, column after column;
+///     gives what is to be known of the chunk.
+/// - Returns: the arrays, and what the chunks gave, in their order.
+package func parallelColumns<Element: BitwiseCopyable & Sendable, Partial: Sendable>(
+    count: Int, columnCount: Int, chunkRows: Int, threadCount: Int, zero: Element,
+    _ body: @Sendable (_ rows: Range<Int>, _ block: inout MutableSpan<Element>) -> Partial
+) -> (columns: [[Element]], partials: [Partial]) {
+    precondition(columnCount >= 0)
+    nonisolated(unsafe) var buffers: [UnsafeMutableBufferPointer<Element>] = []
+    var partials: [Partial] = []
+    func fill() {
+        let targets = buffers
+        nonisolated(unsafe) let bases = targets
+        partials = parallelMap(count: count, chunkSize: chunkRows, threadCount: threadCount) {
+            _, rows in
+            var block = [Element](repeating: zero, count: columnCount * rows.count)
+            var span = block.mutableSpan
+            let partial = body(rows, &span)
+            // Chunks are disjoint rows of buffers that outlive the loop.
+            block.withUnsafeBufferPointer { block in
+                for (column, base) in bases.enumerated() {
+                    let part = UnsafeMutableBufferPointer(rebasing: base[rows])
+                    let source = block[column * rows.count..<(column + 1) * rows.count]
+                    _ = part.update(fromContentsOf: source)
+                }
+            }
+            return partial
+        }
+    }
+    /// Opens the remaining columns one within the other, so that all are open while they are filled.
+    func columns(_ rest: Int) -> [[Element]] {
+        guard rest > 0 else {
+            fill()
+            return []
+        }
+        var later: [[Element]] = []
+        let own = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+            useLargePages(buffer.baseAddress, byteCount: count * MemoryLayout<Element>.stride)
+            buffers.append(UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+            later = columns(rest - 1)
+            initialized = count
+        }
+        return [own] + later
+    }
+    return (columns(columnCount), partials)
+}
+
 extension Array where Element: BitwiseCopyable {
     /// `reserveCapacity` of an empty array in large pages, where they are many.
     package mutating func reserveLargePages(_ count: Int) {

@@ -29,6 +29,9 @@ import Units
         /// Whether customers have an attribute, with a segmentation of its own.
         var hasAttributes = false
 
+        /// Whether segments are told by rules and predictions too.
+        var hasRules = false
+
         /// Of some lives only: it takes longer than all else.
         var learnsChurn: Bool { seed % 4 == 1 }
 
@@ -39,16 +42,16 @@ import Units
 
     static let lives: [Life] = [
         Life(seed: 1, shift: 0), Life(seed: 2, shift: 1), Life(seed: 3, shift: 7, goesBack: false),
-        Life(seed: 4, shift: 29, textIDs: true), Life(seed: 5, shift: 30, lead: 40),
+        Life(seed: 4, shift: 29, textIDs: true, hasRules: true), Life(seed: 5, shift: 30, lead: 40),
         Life(seed: 6, shift: 31, zone: "America/New_York"),
         Life(seed: 7, shift: 89, textIDs: true, lead: 3, zone: "Asia/Kolkata"),
         Life(seed: 8, shift: 91, zone: "Pacific/Apia"), Life(seed: 9, shift: 364),
-        Life(seed: 10, shift: 366, lead: 200, zone: "Europe/London"),
+        Life(seed: 10, shift: 366, lead: 200, zone: "Europe/London", hasRules: true),
         Life(seed: 11, shift: 500), Life(seed: 12, shift: 2, hasNewValues: true),
         Life(seed: 13, shift: 12, isDelivered: false), Life(seed: 17, shift: 3, hasTwinNames: true),
         Life(seed: 14, shift: 0, isDelivered: false),
         Life(seed: 15, shift: 5, textIDs: true, lead: 60, isDelivered: false),
-        Life(seed: 16, shift: 1, zone: "America/St_Johns"),
+        Life(seed: 16, shift: 1, zone: "America/St_Johns", hasRules: true),
     ]
 
     private static let firstDay = 19_000
@@ -65,6 +68,13 @@ import Units
     private static let people = """
 
           people: {features: [age], clusterCount: 3}
+        """
+
+    private static let rules = """
+
+          grid: {algorithm: rfm, levelCount: 3}
+          prospects: {algorithm: quadrants, features: [margin365Days, predictedPurchases]}
+          stage: {algorithm: lifecycle, newDays: 30, activeDays: 40, lapsedDays: 100}
         """
 
     private func plan(_ life: Life) -> String {
@@ -96,7 +106,7 @@ import Units
             clusterCount: 3
           behaviour:
             features: [hourShares, categoryShares, channelShares, itemsPerOrder, returnRate]
-            clusterCount: 3\(life.hasAttributes ? Self.people : "")
+            clusterCount: 3\(life.hasAttributes ? Self.people : "")\(life.hasRules ? Self.rules : "")
         lifetime: {horizon: 26w}
         churn: {horizon: 60d\(life.learnsChurn ? ", model: trees, reasonCount: 2" : "")}
         affinity: {factorCount: 4, iterations: 3}
@@ -232,8 +242,9 @@ import Units
                 asOf: later, threadCount: 2, report: { reports.append($0) })
             let bare = try open(folder, "bare", .writing)
             _ = try bare.train(asOf: later, threadCount: 1)
+            let modelCount = 4 + (life.learnsChurn ? 1 : 0) + (life.hasRules ? 3 : 0)
             #expect(
-                summary.models.count == (life.learnsChurn ? 5 : 4) && summary.notFitted.isEmpty,
+                summary.models.count == modelCount && summary.notFitted.isEmpty,
                 "\(summary.notFitted)")
             let isCarried = reports.contains { $0.contains("as they were on \(asOf)") }
             #expect(isCarried == !life.hasNewValues, "\(reports)")

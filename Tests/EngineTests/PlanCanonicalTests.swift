@@ -4,7 +4,9 @@ import Testing
 import Units
 
 @Suite struct PlanCanonicalTests {
-    @Test(arguments: [PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations])
+    @Test(arguments: [
+        PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations, PlanTexts.algorithms,
+    ])
     func parsingTheCanonicalTextGivesThePlanBack(text: String) throws {
         let plan = try Plan(parsing: text, path: "patron.yaml")
         let again = try Plan(parsing: plan.canonicalText, path: "canonical")

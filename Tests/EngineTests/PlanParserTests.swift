@@ -163,6 +163,41 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             ("segmentations: {2nd: {features: [revenue]}}", .unknownValue, 7, 17, "letter"),
             ("segmentations: {a: {clusterCount: 3}}", .missing, 7, 17, "features"),
             ("segmentations: {a: {features: []}}", .missing, 7, 21, ""),
+            ("segmentations: {a: {algorithm: rfn}}", .unknownValue, 7, 32, "did you mean `rfm`?"),
+            ("segmentations: {a: {algorithm: quadrants}}", .missing, 7, 17, "features"),
+            (
+                "segmentations: {a: {algorithm: quadrants, features: [revenue]}}", .contradiction,
+                7, 43, "predictedLifetimeValue"
+            ),
+            (
+                "segmentations: {a: {algorithm: rfm, features: [revenue, margin]}}", .contradiction,
+                7, 37, "frequency"
+            ),
+            (
+                "segmentations: {a: {algorithm: rfm, clusterCount: 3}}", .contradiction, 7, 37,
+                "algorithm: kMeans"
+            ),
+            ("segmentations: {a: {algorithm: rfm, levelCount: 10}}", .outOfRange, 7, 49, "2 to 9"),
+            (
+                "segmentations: {a: {algorithm: lifecycle, features: [revenue]}}", .contradiction,
+                7, 43, "leave"
+            ),
+            (
+                "segmentations: {a: {algorithm: lifecycle, lapsedDays: 90}}", .contradiction, 7, 43,
+                "365"
+            ),
+            (
+                "segmentations: {a: {algorithm: quadrants, features: [revenue, margin], "
+                    + "leastHighValues: [1, x]}}", .wrongType, 7, 72, "[100, 2.5]"
+            ),
+            (
+                "segmentations: {a: {features: [predictedLifetimValue]}}", .unknownValue, 7, 32,
+                "predictedLifetimeValue"
+            ),
+            (
+                "churn: {model: trees, features: [predictedAlive]}", .unknownValue, 7, 34,
+                "cannot learn"
+            ),
             ("segmentations: {a: {features: [revenu]}}", .unknownValue, 7, 32, "`revenue`"),
             ("segmentations: {a: {features: [age]}}", .unknownValue, 7, 32, ""),
             (

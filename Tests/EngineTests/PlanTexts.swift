@@ -11,6 +11,20 @@ enum PlanTexts {
 
     static let noSegmentations = minimal + "\nsegmentations: {}\n"
 
+    /// Every algorithm of segmentations.
+    static let algorithms =
+        minimal + """
+
+            segmentations:
+              clusters: {algorithm: kMeans, features: [revenue, predictedAlive]}
+              grid: {algorithm: rfm}
+              other: {algorithm: rfm, levelCount: 3, features: [tenureDays, lineCount, margin]}
+              plane: {algorithm: quadrants, features: [margin, predictedLifetimeValue]}
+              stated: {algorithm: quadrants, features: [revenue, margin], leastHighValues: [100, 2.5]}
+              stage: {algorithm: lifecycle, newDays: 30, activeDays: 60, lapsedDays: 200}
+
+            """
+
     static let full = """
         version: 1
         currency: GBP

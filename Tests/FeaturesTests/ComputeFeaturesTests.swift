@@ -72,7 +72,7 @@ import Units
             ("monthlyRevenue", 12.474129), ("returnRate", 0.2),
             ("promotionShare", 0.5), ("interPurchaseMeanDays", 182.5),
             // Gaps 336 and 29: standard deviation 307 / √2.
-            ("interPurchaseDeviationDays", 217.08178),
+            ("interPurchaseDeviationDays", 217.08178), ("lastInterPurchaseDays", 29),
             ("hourShare09", 1.0 / 3), ("hourShare10", 1.0 / 3), ("hourShare23", 1.0 / 3),
             ("hourShare18", 0), ("daypartShareMorning", 2.0 / 3), ("daypartShareLate", 1.0 / 3),
             ("weekdayShareMonday", 2.0 / 3), ("weekdayShareTuesday", 1.0 / 3),

@@ -29,15 +29,6 @@ struct AffinityModel: Sendable {
     var lossPerIteration: [Double]
 }
 
-/// The segmentation of one training: what `segmentation.…` model files hold.
-package struct FittedSegmentation: Codable, Sendable {
-    package var model: SegmentationModel
-    /// One a segment, from what sets it apart.
-    package var segmentNames: [String]
-    /// Features of the plan that this data does not have.
-    package var unavailable: [String]
-}
-
 /// Fits each model of a plan on the features of one day. Nothing is written here.
 struct ModelFitting {
     let plan: Plan
@@ -59,9 +50,16 @@ struct ModelFitting {
     ) throws(EngineError) -> (
         fitted: FittedSegmentation, choice: ModelCard.ClusterCountChoice?
     ) {
-        let selection = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try table.selection(of: settings.features)
+        var (names, lacking): ([String], [String]) = ([], [])
+        for name in settings.features {
+            let isLacking =
+                PredictedFeatures.names.contains(name) && table.column(named: name) == nil
+            if isLacking { lacking.append(name) } else { names.append(name) }
         }
+        var selection = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try table.selection(of: names)
+        }
+        selection.unavailable += lacking
         let name = "segmentation.\(settings.name)"
         guard !selection.columnIndices.isEmpty else {
             throw .noFeatures(model: name, features: settings.features)
@@ -69,6 +67,15 @@ struct ModelFitting {
         let input = SegmentationInput(
             columns: selection.columnIndices.map { table.columns[$0] }, rows: eligibleRows,
             of: table.rowCount)
+        if let rules = settings.rules {
+            guard selection.unavailable.isEmpty else {
+                throw .noFeatures(model: name, features: selection.unavailable)
+            }
+            let fitted = try modelErrors(name) { () throws(ModelError) in
+                try Self.fit(rules, input)
+            }
+            return (fitted, nil)
+        }
         var parameters = KMeans.Parameters(
             seed: plan.seed, restarts: settings.restarts,
             maximumIterations: settings.maximumIterations, threadCount: threadCount)
@@ -81,12 +88,34 @@ struct ModelFitting {
             return (fitted.model, fitted.assignment, choice)
         }
         let fitted = FittedSegmentation(
-            model: model,
+            segmenter: .clusters(model),
             segmentNames: SegmentNames.of(
                 model, columns: input.columns, valid: input.valid, rows: input.rows,
                 segments: assignment.segments),
             unavailable: selection.unavailable)
         return (fitted, choice)
+    }
+
+    private static func fit(
+        _ rules: Plan.SegmentRules, _ input: SegmentationInput
+    ) throws(ModelError) -> FittedSegmentation {
+        switch rules {
+        case .lifecycle(let stages):
+            return FittedSegmentation(
+                segmenter: .stages(stages), segmentNames: stages.segmentNames, unavailable: [])
+        case .quadrants(let cuts):
+            let model = try QuadrantModel.fit(
+                featureNames: input.names, columns: input.columns, valid: input.valid,
+                rows: input.rows, leastHighValues: cuts?.map { Float($0) })
+            return FittedSegmentation(
+                segmenter: .quadrants(model), segmentNames: model.segmentNames, unavailable: [])
+        case .rfm(let levelCount):
+            let grid = try RFMGrid.fit(
+                featureNames: input.names, columns: input.columns, rows: input.rows,
+                levelCount: levelCount)
+            return FittedSegmentation(
+                segmenter: .grid(grid), segmentNames: grid.segmentNames, unavailable: [])
+        }
     }
 
     /// Sets the number of clusters; where the data are to choose it, says how they did.
@@ -211,7 +240,12 @@ struct SegmentationInput {
 extension Plan {
     /// The names of the models that the plan asks for, in the order of their training.
     package var modelNames: [String] {
-        segmentations.map { "segmentation.\($0.name)" } + ["lifetime"]
+        func names(_ isPredicted: Bool) -> [String] {
+            segmentations.filter { $0.usesPredictions == isPredicted }.map {
+                "segmentation.\($0.name)"
+            }
+        }
+        return names(false) + ["lifetime"] + names(true)
             + (churn.model.isLearned ? ["churn"] : []) + ["affinity"]
     }
 
@@ -229,6 +263,26 @@ extension Plan {
         parameters.threadCount = threadCount
         return parameters
     }
+}
+
+extension Plan.Segmentation {
+    /// Whether it wants the lifetime model first.
+    var usesPredictions: Bool { features.contains(where: PredictedFeatures.names.contains) }
+}
+
+extension Plan.SegmentationAlgorithm {
+    /// Before the features, in the description of a column.
+    var words: String {
+        switch self {
+        case .kMeans: "k-means on"
+        case .lifecycle: "stages by"
+        case .quadrants: "high and low by"
+        case .rfm: "levels of"
+        }
+    }
+
+    /// In model cards.
+    var cardName: String { self == .kMeans ? "kmeans" : rawValue }
 }
 
 extension Plan.Scaling {

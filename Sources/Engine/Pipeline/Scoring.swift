@@ -140,9 +140,10 @@ extension Workspace {
             guard let latest = versions.max(by: { $0.version < $1.version }) else { continue }
             let fitted = try ModelStore.read(
                 FittedSegmentation.self, from: "\(folder)/\(latest.file)")
-            names.formUnion(fitted.model.model.featureNames)
-            segmentations.append(LatestSegmentation(latest, fitted.model.model))
+            names.formUnion(fitted.model.segmenter.featureNames)
+            segmentations.append(LatestSegmentation(latest, fitted.model.segmenter))
         }
+        names.subtract(PredictedFeatures.names)
         let churnFeatures = try churnModelFeatures()
         names.formUnion(churnFeatures)
         let cache = try segmentCache(asOf, threadCount, report)
@@ -165,7 +166,8 @@ extension Workspace {
             for model in segmentations {
                 if let reason = cache.flaw(for: model, asOf: asOf) {
                     report("\(model.reference.name) of all customers: \(reason)")
-                    others.formUnion(model.featureNames)
+                    others.formUnion(
+                        Set(model.featureNames).subtracting(PredictedFeatures.names))
                 } else {
                     carried.append(model)
                 }
@@ -351,6 +353,8 @@ struct Scoring {
                     marginRate: fitted.marginRate, threadCount: threadCount))
         }
         let valid = scores.status.map { $0 == 0 }
+        let predicted = Set(plan.segmentations.flatMap(\.features))
+        table.append(PredictedFeatures.columns(predicted.sorted(), scores))
         append(
             .probabilityAlive, "probability", .float64(scores.probabilityAlive), valid)
         append(.expectedPurchases, "orders", .float64(scores.expectedPurchases), valid)
@@ -421,10 +425,10 @@ struct Scoring {
         {
             numbers = carried.rows.merge(
                 earlier,
-                try fitted.model.segments(of: carried.changed, name, threadCount: threadCount),
+                try fitted.segmenter.segments(of: carried.changed, name, threadCount: threadCount),
                 threadCount: threadCount)
         } else {
-            numbers = try fitted.model.segments(of: table, name, threadCount: threadCount)
+            numbers = try fitted.segmenter.segments(of: table, name, threadCount: threadCount)
         }
         segmentNumbers.append((model, numbers))
         segments.append(
@@ -434,7 +438,7 @@ struct Scoring {
             ScoreColumn(
                 id: UInt16(columnID),
                 name: "\(settings.name)_segment", unit: "segment",
-                description: "segment of \(settings.name), k-means on "
+                description: "segment of \(settings.name), \(settings.algorithm.words) "
                     + settings.features.joined(separator: ", "),
                 values: .int32(numbers.map { max(0, $0) }),
                 valid: eligible.allSatisfy(\.self) ? nil : eligible))

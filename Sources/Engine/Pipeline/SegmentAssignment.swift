@@ -1,7 +1,48 @@
 import Features
-import Models
+package import Models
 
-extension SegmentationModel {
+/// What tells which segment a customer is in.
+package enum Segmenter: Sendable, Equatable {
+    case clusters(SegmentationModel)
+    case grid(RFMGrid)
+    case quadrants(QuadrantModel)
+    case stages(LifecycleStages)
+
+    package var featureNames: [String] {
+        switch self {
+        case .clusters(let model): model.featureNames
+        case .grid(let model): model.featureNames
+        case .quadrants(let model): model.featureNames
+        case .stages: LifecycleStages.featureNames
+        }
+    }
+
+    package var segmentCount: Int {
+        switch self {
+        case .clusters(let model): model.segmentCount
+        case .grid(let model): model.segmentCount
+        case .quadrants(let model): model.segmentCount
+        case .stages(let model): model.segmentCount
+        }
+    }
+
+    private func assign(
+        _ input: SegmentationInput, threadCount: Int
+    ) throws(ModelError) -> [Int32] {
+        switch self {
+        case .clusters(let model):
+            try model.assign(
+                columns: input.columns, valid: input.valid, rows: input.rows,
+                threadCount: threadCount
+            ).segments
+        case .grid(let model): model.assign(columns: input.columns, rows: input.rows)
+        case .quadrants(let model):
+            model.assign(columns: input.columns, valid: input.valid, rows: input.rows)
+        case .stages(let model):
+            model.assign(columns: input.columns, valid: input.valid, rows: input.rows)
+        }
+    }
+
     /// The segment of every customer of a table, -1 for those that are not eligible.
     /// - Parameter name: of the model, for errors.
     func segments(
@@ -21,13 +62,55 @@ extension SegmentationModel {
                         values: [Float](repeating: 0, count: table.rowCount)))
         }
         let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)
-        let assignment = try modelErrors(name) {
-            () throws(ModelError) in
-            try assign(
-                columns: input.columns, valid: input.valid, rows: input.rows,
-                threadCount: threadCount)
+        let segments = try modelErrors(name) { () throws(ModelError) in
+            try assign(input, threadCount: threadCount)
         }
-        for (position, row) in rows.enumerated() { numbers[row] = assignment.segments[position] }
+        for (position, row) in rows.enumerated() { numbers[row] = segments[position] }
         return numbers
+    }
+}
+
+/// The segmentation of one training: what `segmentation.…` model files hold.
+package struct FittedSegmentation: Sendable {
+    package var segmenter: Segmenter
+    /// One a segment: what sets it apart.
+    package var segmentNames: [String]
+    /// Features of the plan that this data does not have.
+    package var unavailable: [String]
+}
+
+extension FittedSegmentation: Codable {
+    private enum Key: String, CodingKey {
+        case model, grid, quadrants, stages, segmentNames, unavailable
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        if let grid = try container.decodeIfPresent(RFMGrid.self, forKey: .grid) {
+            segmenter = .grid(grid)
+        } else if let model = try container.decodeIfPresent(QuadrantModel.self, forKey: .quadrants)
+        {
+            segmenter = .quadrants(model)
+        } else if let stages = try container.decodeIfPresent(
+            LifecycleStages.self, forKey: .stages)
+        {
+            segmenter = .stages(stages)
+        } else {
+            segmenter = .clusters(try container.decode(SegmentationModel.self, forKey: .model))
+        }
+        segmentNames = try container.decode([String].self, forKey: .segmentNames)
+        unavailable = try container.decode([String].self, forKey: .unavailable)
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        switch segmenter {
+        case .clusters(let model): try container.encode(model, forKey: .model)
+        case .grid(let grid): try container.encode(grid, forKey: .grid)
+        case .quadrants(let model): try container.encode(model, forKey: .quadrants)
+        case .stages(let stages): try container.encode(stages, forKey: .stages)
+        }
+        try container.encode(segmentNames, forKey: .segmentNames)
+        try container.encode(unavailable, forKey: .unavailable)
     }
 }

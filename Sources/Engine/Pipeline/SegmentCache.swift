@@ -78,6 +78,9 @@ struct SegmentCache {
         if features.contains(where: FeatureCatalog.mayBeAttribute) {
             return "attributes change without purchases"
         }
+        if features.contains(where: PredictedFeatures.names.contains) {
+            return "predictions change without purchases"
+        }
         if lines.asOf < asOf, !features.allSatisfy(FeatureScan.isAgeless) {
             return "its features change from day to day"
         }
@@ -145,7 +148,7 @@ struct LatestSegmentation: Sendable {
     let featureNames: [String]
     let segmentCount: Int
 
-    init(_ entry: Manifest.Model, _ model: SegmentationModel) {
+    init(_ entry: Manifest.Model, _ model: Segmenter) {
         reference = ModelReference(entry)
         (featureNames, segmentCount) = (model.featureNames, model.segmentCount)
     }

@@ -51,6 +51,7 @@ extension Workspace {
                     if fitting.table.rowCount > Self.keptRowCount { loadedFeatures = nil }
                     fitting.table.removeColumns()
                 }
+                try addPredictions(for: name, by: next.models, to: &fitting)
                 let version = (next.models.filter { $0.name == name }.map(\.version).max() ?? 0) + 1
                 let file = "models/\(name)-\(sixDigits(version)).arr"
                 let path = "\(folder)/\(file)"
@@ -75,6 +76,30 @@ extension Workspace {
             throw error
         }
         return summary
+    }
+
+    /// The predictions that a segmentation reads, by the latest lifetime model; none where there is
+    /// no model.
+    private func addPredictions(
+        for name: String, by models: [Manifest.Model], to fitting: inout ModelFitting
+    ) throws(EngineError) {
+        let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
+        let wanted = Set(plan.segmentations.flatMap(\.features)).filter {
+            PredictedFeatures.names.contains($0) && fitting.table.column(named: $0) == nil
+        }
+        let versions = models.filter { $0.name == "lifetime" }
+        guard settings?.usesPredictions == true, !wanted.isEmpty,
+            let latest = versions.max(by: { $0.version < $1.version })
+        else { return }
+        let read = try ModelStore.read(LifetimeModels.self, from: "\(folder)/\(latest.file)")
+        let asOf = fitting.table.asOf
+        guard let day = CalendarDay(parsing: read.card.asOf), day <= asOf else {
+            throw .modelFromTheFuture(
+                name: "lifetime", trainedAsOf: read.card.asOf, asOf: asOf.description)
+        }
+        let columns = try PredictedFeatures.columns(
+            wanted.sorted(), read.model, fitting.table, plan, threadCount: fitting.threadCount)
+        fitting.table.append(columns)
     }
 
     /// Features of no more customers are kept for a scoring by the same process.
@@ -120,14 +145,11 @@ extension Workspace {
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }
         let (fitted, choice) = try fitting.segmentation(settings)
-        var card = card(name, version, "kmeans", fitting)
-        card.diagnostics = [
-            "clusterCount": Double(fitted.model.segmentCount), "inertia": fitted.model.inertia,
-            "iterations": Double(fitted.model.iterations),
-        ]
+        var card = card(name, version, settings.algorithm.cardName, fitting)
+        card.describe(fitted.segmenter)
         card.warnings = fitted.unavailable.map { "this data has no feature \($0)" }
-        card.describe(choice, of: fitted.model.segmentCount)
-        card.inputs = fitting.histograms(fitted.model.featureNames)
+        card.describe(choice, of: fitted.segmenter.segmentCount)
+        card.inputs = fitting.histograms(fitted.segmenter.featureNames)
         return (card, try ModelStore.write(fitted, card: card, to: path))
     }
 
@@ -189,7 +211,8 @@ extension Plan {
     var featureNames: Set<String> {
         Set(
             segmentations.flatMap(\.features) + ModelFitting.lifetimeInputNames
-                + (churn.model.isLearned ? churn.features : []))
+                + (churn.model.isLearned ? churn.features : [])
+        ).subtracting(PredictedFeatures.names)
     }
 }
 
@@ -205,6 +228,34 @@ extension ModelCard {
             warnings.append(
                 "the customers form no clear segments in these features: the silhouette of the "
                     + "chosen number is below \(ClusterCountSearch.weakSilhouette)")
+        }
+    }
+
+    /// Clusters by their fit, rules by their cuts: the least value of each level above the lowest.
+    fileprivate mutating func describe(_ segmenter: Segmenter) {
+        switch segmenter {
+        case .clusters(let model):
+            diagnostics = [
+                "clusterCount": Double(model.segmentCount), "inertia": model.inertia,
+                "iterations": Double(model.iterations),
+            ]
+        case .grid(let grid):
+            for (axis, name) in grid.featureNames.enumerated() {
+                // Of days fewer are better: a level begins with the most that it allows.
+                let sign = axis == 0 ? -1.0 : 1
+                for (index, value) in grid.cuts[axis].leastValues.enumerated() {
+                    diagnostics["level\(index + 2).\(name)"] = sign * Double(value)
+                }
+            }
+        case .quadrants(let model):
+            for (axis, name) in model.featureNames.enumerated() {
+                diagnostics["high.\(name)"] = model.cuts[axis].leastValues.first.map(Double.init)
+            }
+        case .stages(let stages):
+            diagnostics = [
+                "newDays": Double(stages.newDays), "activeDays": Double(stages.activeDays),
+                "lapsedDays": Double(stages.lapsedDays),
+            ]
         }
     }
 

@@ -118,11 +118,15 @@ extension Workspace {
             throw known.contains(grouping)
                 ? .modelMissing(name: name) : .unknownModel(name: grouping, known: known)
         }
-        let table = try features(
-            asOf: asOf, keeping: Set(fitted.model.featureNames), threadCount: threadCount)
+        let names = fitted.segmenter.featureNames
+        var table = try features(
+            asOf: asOf, keeping: Set(names).subtracting(PredictedFeatures.names),
+            threadCount: threadCount)
+        try table.append(
+            PredictedFeatures.columns(names, models, table, plan, threadCount: threadCount))
         return CustomerGroups(
             table: table, names: fitted.segmentNames,
-            numbers: try fitted.model.segments(of: table, name, threadCount: threadCount))
+            numbers: try fitted.segmenter.segments(of: table, name, threadCount: threadCount))
     }
 
     /// The latest lifetime model.

@@ -122,6 +122,23 @@ private struct CanonicalWriter {
 
     mutating func add(_ segmentation: Plan.Segmentation) {
         open(1, segmentation.name)
+        if let rules = segmentation.rules {
+            line(2, "algorithm", segmentation.algorithm.rawValue)
+            switch rules {
+            case .lifecycle(let stages):
+                line(2, "newDays", String(stages.newDays))
+                line(2, "activeDays", String(stages.activeDays))
+                line(2, "lapsedDays", String(stages.lapsedDays))
+                return
+            case .quadrants(let cuts):
+                line(2, "features", list(segmentation.features))
+                if let cuts { line(2, "leastHighValues", "[\(cuts[0]), \(cuts[1])]") }
+            case .rfm(let levelCount):
+                line(2, "features", list(segmentation.features))
+                line(2, "levelCount", String(levelCount))
+            }
+            return
+        }
         line(2, "features", list(segmentation.features))
         switch segmentation.clusterCount {
         case .fixed(let count):

@@ -104,11 +104,26 @@ extension Plan {
         case silhouette, calinskiHarabasz
     }
 
-    /// A k-means segmentation.
+    /// What a segmentation may be called in a plan.
+    package enum SegmentationAlgorithm: String, Sendable, CaseIterable {
+        case kMeans, lifecycle, quadrants, rfm
+    }
+
+    /// A segmentation by rules instead of clusters.
+    package enum SegmentRules: Sendable, Equatable {
+        case lifecycle(LifecycleStages)
+        /// The least values that count as high; nil cuts each feature in halves.
+        case quadrants([Double]?)
+        /// 2…9 levels of each of three features.
+        case rfm(levelCount: Int)
+    }
+
     package struct Segmentation: Sendable, Equatable {
         package var name: String
-        /// Names of features, groups of features or attributes.
+        /// Names of features, groups of features, attributes or predictions.
         package var features: [String]
+        /// Nil for k-means, which alone has the settings that follow.
+        package var rules: SegmentRules?
         package var clusterCount: ClusterCount = 5
         package var scaling = Scaling.zScore
         /// Independent seedings, of which the one of the least inertia is kept; 1…100.
@@ -119,6 +134,15 @@ extension Plan {
         package init(name: String, features: [String]) {
             self.name = name
             self.features = features
+        }
+
+        package var algorithm: SegmentationAlgorithm {
+            switch rules {
+            case nil: .kMeans
+            case .lifecycle: .lifecycle
+            case .quadrants: .quadrants
+            case .rfm: .rfm
+            }
         }
 
         package static let defaults: [Segmentation] = {

@@ -39,16 +39,22 @@ extension FittedBGNBD: PurchaseModel {
             tx: Span<Int32>, age: Span<Int32>, status: Span<UInt8>
         ) {
             let logAges = logAges.span
+            // Exponents of the odds of having dropped out.
+            var exponents = [Double](repeating: 0, count: rows.count)
+            for (offset, row) in rows.enumerated() where status[row] == 0 {
+                exponents[offset] =
+                    (r + Double(x[row])) * (logAges[Int(age[row])] - logAges[Int(tx[row])])
+            }
+            KernelTable.current.exponentials(exponents.span, &result)
             for (offset, row) in rows.enumerated() {
                 guard status[row] == 0 else {
                     result[offset] = 0
                     continue
                 }
-                let count = Double(x[row])
-                let chances = count + earlierChances
-                let d = (r + count) * (logAges[Int(age[row])] - logAges[Int(tx[row])])
-                // Odds a / (b+n−1) · e^d of having dropped out; none without a chance to.
-                result[offset] = chances > 0 ? 1 / (1 + a / (b + (chances - 1)) * exp(d)) : 1
+                let chances = Double(x[row]) + earlierChances
+                // Odds a / (b+n−1) · e^d; none without a chance to.
+                result[offset] =
+                    chances > 0 ? 1 / (1 + a / (b + (chances - 1)) * result[offset]) : 1
             }
         }
     }

@@ -65,6 +65,8 @@ package struct LifetimeScores: Sendable, Equatable {
 
     package static let notEligible: UInt8 = 5
     private static let chunkRows = 16_384
+    /// Of the pass that makes four columns at once.
+    private static let blockRows = 4_096
 
     /// Scores every customer.
     ///
@@ -108,7 +110,8 @@ package struct LifetimeScores: Sendable, Equatable {
             }
         }
         let pairs = DistinctPairs(
-            x: repeatPurchaseCount.span, age: observedAgeDays.span, status: statuses.span)
+            x: repeatPurchaseCount, age: observedAgeDays, status: statuses,
+            threadCount: parameters.threadCount)
         let grid = model.grid
         let outlooks = model.aliveOutlooks(
             pairs.pairs,
@@ -117,25 +120,6 @@ package struct LifetimeScores: Sendable, Equatable {
                 churnHorizon: parameters.churnHorizon.count(in: grid),
                 discount: parameters.discountRate.continuous(per: grid)),
             threadCount: parameters.threadCount)
-        let codes = parallelArray(
-            count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
-        ) { rows, slice in
-            for (offset, row) in rows.enumerated() {
-                slice[offset] =
-                    statuses[row] == 0
-                    ? pairs.code(x: repeatPurchaseCount[row], age: observedAgeDays[row]) : -1
-            }
-        }
-        func column(_ value: @Sendable (Int, AliveOutlook) -> Double) -> [Double] {
-            parallelArray(
-                count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
-            ) { rows, slice in
-                for (offset, row) in rows.enumerated() {
-                    let code = Int(codes[row])
-                    slice[offset] = code >= 0 ? value(row, outlooks[code]) : 0
-                }
-            }
-        }
         let scorer = model.aliveScorer(maximumAgeDays: pairs.maximumAge)
         let alive = parallelArray(
             count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
@@ -144,40 +128,48 @@ package struct LifetimeScores: Sendable, Equatable {
                 &slice, rows: rows, x: repeatPurchaseCount.span, tx: ageAtLastPurchaseDays.span,
                 age: observedAgeDays.span, status: statuses.span)
         }
-        let orderValue = spend.map { spend in
-            column { row, _ in
-                spend.expectedOrderValue(
-                    x: Int(repeatPurchaseCount[row]), meanOrderValue: meanOrderValue[row])
+        let (columns, refused) = parallelColumns(
+            count: count, columnCount: spend == nil ? 2 : 4, chunkRows: blockRows,
+            threadCount: parameters.threadCount, zero: 0.0
+        ) { rows, block in
+            var refused: [Int] = []
+            for (offset, row) in rows.enumerated() where statuses[row] == 0 {
+                let x = repeatPurchaseCount[row]
+                let outlook = outlooks[Int(pairs.code(x: x, age: observedAgeDays[row]))]
+                let purchases = alive[row] * outlook.expectedPurchases
+                let churn = 1 - alive[row] * outlook.purchaseProbability
+                var (order, value) = (0.0, 0.0)
+                if let spend {
+                    order = spend.expectedOrderValue(
+                        x: Int(x), meanOrderValue: meanOrderValue[row])
+                    value = alive[row] * outlook.discountedPurchases * order * ratio
+                }
+                // Products of values near the largest double overflow: such a row gets a status, not
+                // infinity.
+                guard alive[row].isFinite, purchases.isFinite, churn.isFinite, order.isFinite,
+                    value.isFinite
+                else {
+                    refused.append(row)
+                    continue
+                }
+                block[offset] = purchases
+                block[rows.count + offset] = churn
+                if spend != nil {
+                    block[2 * rows.count + offset] = order
+                    block[3 * rows.count + offset] = value
+                }
             }
+            return refused
         }
         var scores = LifetimeScores(
-            status: statuses,
-            probabilityAlive: alive,
-            expectedPurchases: column { alive[$0] * $1.expectedPurchases },
-            churnProbability: column { 1 - alive[$0] * $1.purchaseProbability },
-            expectedOrderValue: orderValue,
-            lifetimeValue: orderValue.map { value in
-                column { alive[$0] * $1.discountedPurchases * value[$0] * ratio }
-            })
-        scores.refuseNonFinite()
-        return scores
-    }
-
-    /// Products of values near the largest double overflow: such a row gets a status, not infinity.
-    private mutating func refuseNonFinite() {
-        for row in status.indices where status[row] == 0 {
-            let isFinite =
-                probabilityAlive[row].isFinite && expectedPurchases[row].isFinite
-                && churnProbability[row].isFinite && expectedOrderValue?[row].isFinite ?? true
-                && lifetimeValue?[row].isFinite ?? true
-            if isFinite { continue }
-            status[row] = Self.notEligible
-            probabilityAlive[row] = 0
-            expectedPurchases[row] = 0
-            churnProbability[row] = 0
-            expectedOrderValue?[row] = 0
-            lifetimeValue?[row] = 0
+            status: statuses, probabilityAlive: alive, expectedPurchases: columns[0],
+            churnProbability: columns[1], expectedOrderValue: spend == nil ? nil : columns[2],
+            lifetimeValue: spend == nil ? nil : columns[3])
+        for row in refused.joined() {
+            scores.status[row] = notEligible
+            scores.probabilityAlive[row] = 0
         }
+        return scores
     }
 }
 
@@ -196,33 +188,55 @@ struct DistinctPairs: Sendable {
     private static let tableCount = 1 << 20
 
     /// - Parameter status: rows with another than 0 are left out; of the others x and T are at least 0.
-    init(x: Span<Int32>, age: Span<Int32>, status: Span<UInt8>) {
-        var maximumX = -1
-        for row in 0..<x.count where status[row] == 0 {
-            maximumAge = max(maximumAge, Int(age[row]))
-            maximumX = max(maximumX, Int(x[row]))
+    init(x: [Int32], age: [Int32], status: [UInt8], threadCount: Int) {
+        let chunkRows = 1 << 16
+        let limits = parallelMap(
+            count: x.count, chunkSize: chunkRows, threadCount: threadCount
+        ) { _, rows in
+            var limits = (x: Int32(-1), age: Int32(0))
+            for row in rows where status[row] == 0 {
+                limits = (max(limits.x, x[row]), max(limits.age, age[row]))
+            }
+            return limits
         }
+        let maximumX = Int(limits.map(\.x).max() ?? -1)
+        maximumAge = Int(limits.map(\.age).max() ?? 0)
         guard maximumX >= 0 else { return }
         let width = maximumAge + 1
-        tabulated = min(maximumX + 1, max(1, Self.tableCount / width))
+        let tabulated = min(maximumX + 1, max(1, Self.tableCount / width))
+        self.tabulated = tabulated
         table = [Int32](repeating: -1, count: tabulated * width)
-        var rest: Set<UInt64> = []
-        for row in 0..<x.count where status[row] == 0 {
-            let (count, days) = (Int(x[row]), Int(age[row]))
-            if count < tabulated {
-                table[count * width + days] = 0
-            } else {
-                rest.insert(Self.key(x[row], age[row]))
+        var marks = [Marks](
+            repeating: Marks(tabulated: Bitmap(count: table.count)), count: threadCount)
+        parallelFor(count: x.count, chunkSize: chunkRows, scratches: &marks) { marks, _, rows in
+            for row in rows where status[row] == 0 {
+                if Int(x[row]) < tabulated {
+                    marks.tabulated[Int(x[row]) * width + Int(age[row])] = true
+                } else {
+                    marks.others.insert(Self.key(x[row], age[row]))
+                }
             }
         }
-        for place in table.indices where table[place] == 0 {
-            table[place] = Int32(pairs.count)
-            pairs.append((place / width, place % width))
+        for word in marks[0].tabulated.words.indices {
+            var bits = marks.reduce(0) { $0 | $1.tabulated.words[word] }
+            while bits != 0 {
+                let place = word * 64 + bits.trailingZeroBitCount
+                table[place] = Int32(pairs.count)
+                pairs.append((place / width, place % width))
+                bits &= bits - 1
+            }
         }
+        let rest = marks.reduce(into: Set<UInt64>()) { $0.formUnion($1.others) }
         for key in rest.sorted() {
             others[key] = Int32(pairs.count)
             pairs.append((Int(key >> 32), Int(key & 0xFFFF_FFFF)))
         }
+    }
+
+    /// Pairs that a thread has seen.
+    private struct Marks: Sendable {
+        var tabulated: Bitmap
+        var others: Set<UInt64> = []
     }
 
     private static func key(_ x: Int32, _ age: Int32) -> UInt64 { UInt64(x) << 32 | UInt64(age) }

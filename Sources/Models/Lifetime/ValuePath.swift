@@ -155,8 +155,8 @@ private struct PathRun: Sendable {
         self.threadCount = threadCount
         let status = customers.groups.map { $0 < 0 ? LifetimeScores.notEligible : 0 }
         let pairs = DistinctPairs(
-            x: customers.repeatPurchaseCount.span, age: customers.observedAgeDays.span,
-            status: status.span)
+            x: customers.repeatPurchaseCount, age: customers.observedAgeDays, status: status,
+            threadCount: threadCount)
         var codes = [Int32](repeating: -1, count: status.count)
         var counts = [Int](repeating: 0, count: groupCount)
         for row in codes.indices where status[row] == 0 {
