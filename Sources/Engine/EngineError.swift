@@ -22,6 +22,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case modelFromTheFuture(name: String, trainedAsOf: String, asOf: String)
     /// `score` without a trained model of that name.
     case modelMissing(name: String)
+    /// A command that asks one model of all customers, on one whose parameters attributes shift.
+    case needsNoCovariates(command: String, covariates: [String])
     /// A segmentation none of whose features this data has.
     case noFeatures(model: String, features: [String])
     /// Affinity on purchase lines without products.
@@ -85,6 +87,12 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             """
         case .modelMissing(let name):
             "there is no trained model \(name): run `patron train` first"
+        case .needsNoCovariates(let command, let covariates):
+            """
+            \(command): works with one model for all customers, but the lifetime model has the \
+            covariates \(covariates.joined(separator: ", ")): take lifetime.covariates out of the \
+            plan and train again, in a workspace of its own to keep this model
+            """
         case .noFeatures(let model, let features):
             """
             \(model): this data has none of the features \(features.joined(separator: ", ")): \

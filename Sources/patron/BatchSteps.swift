@@ -78,6 +78,7 @@ struct ScoreStep: Encodable {
                 + "\(summary.modelsOfOtherPlans.joined(separator: ", ")); "
                 + "patron train applies the change"
         }
+        for note in summary.notes ?? [] { text += "\n  \(note)" }
         return text
     }
 }
@@ -135,6 +136,9 @@ extension ModelCard {
         case "kmeans":
             return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
                 + number("inertia", 1) + ", " + number("iterations", 0)
+        case "lifecycle", "quadrants", "rfm":
+            return diagnostics.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.decimals(0))" }
+                .joined(separator: ", ")
         case "logistic", "trees":
             let trees = diagnostics["treeCount"] == nil ? "" : number("treeCount", 0) + ", "
             return trees
@@ -164,6 +168,7 @@ extension ModelCard {
         }
         lines += clusterCountChoice?.lines ?? []
         lines += churn?.lines ?? []
+        lines += covariates?.lines ?? []
         lines += warnings.map { "  warning: \($0)" }
         return lines.joined(separator: "\n")
     }

@@ -26,10 +26,30 @@ extension CustomerPath {
         lines.append(
             "by lifetime model version \(model.version) (\(model.algorithm), as of \(model.asOf)); "
                 + "earlier days are a look back with it")
+        lines += quantiles.map(text) ?? []
+        if let covariates {
+            let values = covariates.sorted { $0.key < $1.key }.filter { $0.value != 0 }
+                .map { $0.key.contains("=") ? $0.key : "\($0.key) \($0.value)" }
+            lines.append(
+                "with the customer's covariates of now: "
+                    + (values.isEmpty ? "those of the base" : values.joined(separator: ", ")))
+        }
         if !model.isOfThisPlan { lines.append("the plan has changed since the model's training") }
         lines.append(
             "lifetime value: \(basis) of the next \(horizon), discounted; a negative order is a return"
         )
         return lines.joined(separator: "\n")
+    }
+
+    private func text(_ quantiles: Quantiles) -> [String] {
+        func row(_ texts: [String]) -> String {
+            zip(quantiles.probabilities, texts).map { probability, text in
+                "P\((100 * probability).decimals(0)) \(text)"
+            }.joined(separator: ", ")
+        }
+        let orders = row(quantiles.purchases.map(String.init))
+        let values = quantiles.values.map { row($0.map { $0.decimals(2) }) }
+        return ["next \(horizon): orders \(orders)"]
+            + (values.map { ["next \(horizon): \(basis) of them, not discounted, \($0)"] } ?? [])
     }
 }

@@ -56,8 +56,8 @@ struct Failure {
         case .store(let error): code(error)
         case .noSnapshot: unavailable
         case .unusableAttribute: usage
-        case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .snapshotExists,
-            .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
+        case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .needsNoCovariates,
+            .snapshotExists, .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
             failed
         case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
             .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .notFinite,

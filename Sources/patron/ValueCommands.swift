@@ -160,6 +160,7 @@ extension ValueReport {
             version \(model.version); the simple formula expects \
             \(simpleDurationMonths.decimals(1)) months of everybody
             """
+            + (intervalMissing.map { "\nintervals: \($0)" } ?? "")
     }
 }
 

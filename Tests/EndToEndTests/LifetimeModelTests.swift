@@ -59,4 +59,43 @@ import Testing
             }
         }
     }
+
+    /// Coefficients of covariates, and how far one customer may be from the expectation.
+    @Test(.enabled(if: Program.path != nil)) func theProgramPrintsCovariatesAndQuantiles() throws {
+        try withTemporaryFolder { folder in
+            var parameters = Retailer.Parameters()
+            parameters.customerCount = 1_000
+            _ = try Retailer(parameters).generate(into: folder.sub("data"), threadCount: 2)
+            let planPath = folder.sub("data/\(Retailer.FileName.plan)")
+            let plan = try String(contentsOfFile: planPath, encoding: .utf8)
+            try plan.replacingOccurrences(
+                of: "model: bgnbd", with: "model: bgnbd, covariates: [gender, age]"
+            ).write(toFile: planPath, atomically: true, encoding: .utf8)
+            try Workspace.create(folder: folder.sub("ws"), planPath: planPath)
+            let workspace = try Workspace(folder: folder.sub("ws"), access: .writing)
+            _ = try workspace.ingest()
+            _ = try workspace.train(only: ["lifetime"], threadCount: 2)
+            func run(_ command: String) throws -> Program.Outcome {
+                try Program.run(command.split(separator: " ").map(String.init), in: folder)
+            }
+            let models = try run("models ws")
+            #expect(models.code == 0, "\(models)")
+            for words in ["purchase rate", "drop-out", "standard error", "gender=", "age"] {
+                #expect(models.output.contains(words), "\(words): \(models.output)")
+            }
+            let history = try run("history ws --customer 10000001 --step 26w")
+            #expect(history.code == 0 && history.output.contains("orders P10"), "\(history)")
+            #expect(history.output.contains("covariates of now: "), "\(history)")
+            let json = try run("history ws --customer 10000001 --json")
+            let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
+            let quantiles = (object as? [String: Any])?["quantiles"] as? [String: Any]
+            #expect((quantiles?["purchases"] as? [Int])?.count == 3, "\(json)")
+            #expect((quantiles?["values"] as? [Double])?.count == 3, "\(json)")
+            let value = try run("value ws")
+            #expect(value.code == 0 && value.output.contains("covariates"), "\(value)")
+            let project = try run("project ws")
+            #expect(project.code == 1, "\(project)")
+            #expect(project.errors.contains("take lifetime.covariates out"), "\(project)")
+        }
+    }
 }

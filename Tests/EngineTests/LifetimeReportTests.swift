@@ -182,6 +182,75 @@ import Units
         }
     }
 
+    /// P10, P50 and P90 beside the exact law of the orders and drawn values.
+    @Test func quantilesOfACustomer() throws {
+        let lines = lines(700, seed: 5)
+        try withTemporaryFolder { folder in
+            let workspace = try makeWorkspace(folder, lines)
+            let trained = try workspace.train(asOf: lastDay, only: ["lifetime"], threadCount: 2)
+            let card = try #require(trained.models.first)
+            func number(_ name: String) throws -> Double { try #require(card.diagnostics[name]) }
+            let model = FittedBGNBD(
+                r: try number("r"), alpha: try number("alpha"), a: try number("a"),
+                b: try number("b"), grid: .week)
+            let (p, q, v) = (try number("p"), try number("q"), try number("v"))
+            var (spread, sizes) = (0, Set<Int>())
+            for customer in stride(from: 0, to: 700, by: 60).map({ $0 * 3 }) {
+                let path = try workspace.path(
+                    ofCustomer: "\(customer)", stepDays: 1_000, asOf: lastDay, threadCount: 1)
+                let step = try #require(path.steps.last)
+                let quantiles = try #require(path.quantiles)
+                #expect(quantiles.probabilities == [0.1, 0.5, 0.9] && path.covariates == nil)
+                let x = step.repeatPurchaseCount
+                let age = Double(step.observedAgeDays) / 7
+                let tx = age - Double(step.daysSinceLastPurchase) / 7
+                func mass(_ count: Int) -> Double {
+                    model.probability(
+                        ofPurchases: count, x: x, tx: max(0, tx), age: age, horizon: 52)
+                }
+                let text: Comment = "customer \(customer): \(quantiles)"
+                for (probability, count) in zip(quantiles.probabilities, quantiles.purchases) {
+                    let below = (0..<count).reduce(0) { $0 + mass($1) }
+                    #expect(below < probability && below + mass(count) > probability - 1e-9, text)
+                    sizes.insert(count)
+                }
+                // Orders by their law, what is spent on them by the posterior of the order value.
+                let orders = lines.filter { $0.customer == customer && $0.amount >= 0 }
+                let days = Dictionary(grouping: orders, by: \.day).sorted { $0.key < $1.key }
+                let later = days.dropFirst().map { day in
+                    Money(tenThousandths: day.value.reduce(0) { $0 + $1.amount }).units
+                }
+                #expect(later.count == x)
+                let values = try #require(quantiles.values)
+                var random = SeededRandom(seed: 9, stream: UInt64(customer))
+                let count = 20_000
+                var atMost = [0, 0, 0]
+                for _ in 0..<count {
+                    var (rest, orders) = (random.uniform(), 0)
+                    while orders < 1_000, rest >= mass(orders) {
+                        rest -= mass(orders)
+                        orders += 1
+                    }
+                    let rate = random.gamma(
+                        shape: q + p * Double(x), rate: v + later.reduce(0, +))
+                    let spent =
+                        orders == 0 ? 0 : random.gamma(shape: p * Double(orders), rate: rate)
+                    for place in 0..<3 where 0.3 * spent <= values[place] { atMost[place] += 1 }
+                }
+                for (place, probability) in quantiles.probabilities.enumerated() {
+                    let share = Double(atMost[place]) / Double(count)
+                    // Five standard errors of a share.
+                    #expect(share > probability - 0.018, text)
+                    if values[place] > 0 {
+                        #expect(share < probability + 0.018, text)
+                        spread += 1
+                    }
+                }
+            }
+            #expect(spread > 4 && sizes.count > 3, "\(spread) \(sizes)")
+        }
+    }
+
     /// Whatever the kind of id, one customer's lines are those of all lines.
     @Test(arguments: [false, true])
     func linesOfOneCustomer(textIDs: Bool) throws {

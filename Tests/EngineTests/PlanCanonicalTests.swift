@@ -6,6 +6,7 @@ import Units
 @Suite struct PlanCanonicalTests {
     @Test(arguments: [
         PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations, PlanTexts.algorithms,
+        PlanTexts.covariates,
     ])
     func parsingTheCanonicalTextGivesThePlanBack(text: String) throws {
         let plan = try Plan(parsing: text, path: "patron.yaml")
@@ -29,6 +30,7 @@ import Units
     @Test func aFixedClusterCountIsWrittenAsBefore() throws {
         let text = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml").canonicalText
         #expect(text.contains("\n    clusterCount: 5\n    scaling: zScore\n"))
+        #expect(text.contains("\n  basis: margin\nchurn:\n"))
     }
 
     @Test func theHashDependsOnEverySettingButNotOnTheWriting() throws {
@@ -39,5 +41,8 @@ import Units
         #expect(plain.hash == spelled.hash)
         #expect(plain.hash != other.hash)
         #expect(plain.hash.count == 16)
+        let full = try Plan(parsing: PlanTexts.full, path: "d")
+        let own = try Plan(parsing: PlanTexts.covariates, path: "e")
+        #expect(own.lifetime.covariates == ["gender", "age"] && full.hash != own.hash)
     }
 }

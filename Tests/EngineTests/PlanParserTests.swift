@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Ingest
 import Testing
 import Units
@@ -244,6 +245,8 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             ("lifetime: {horizon: soon}", .wrongType, 7, 21, "52w"),
             ("lifetime: {horizon: 0w}", .outOfRange, 7, 21, "100 years"),
             ("lifetime: {horizon: 101m, basis: sales}", .unknownValue, 7, 34, "margin, revenue"),
+            ("lifetime: {covariates: []}", .missing, 7, 12, "sources.customers"),
+            ("lifetime: {covariates: [age]}", .unknownValue, 7, 25, "sources.customers"),
             ("churn: {horizn: 13w}", .unknownKey, 7, 9, "did you mean `horizon`?"),
             ("churn: 13w", .wrongType, 7, 8, ""),
             ("churn: {model: tree}", .unknownValue, 7, 16, "did you mean `trees`?"),
@@ -275,6 +278,30 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             #expect(problem.line == lineNumber)
             #expect(problem.column == column)
         }
+    }
+
+    /// Covariates of a lifetime model, in a plan with attributes.
+    @Test(
+        arguments: [
+            ("model: nbd, covariates: [age]", .contradiction, "bgnbd, mbgnbd or paretonbd"),
+            ("covariates: [age, age]", .contradiction, "keep one"),
+            ("covariates: [age, interests]", .contradiction, "number or text"),
+            ("covariates: [gendr]", .unknownValue, "did you mean `gender`?"),
+            ("covariates: {age: 1}", .wrongType, ""),
+        ] as [(String, PlanError.Problem.Kind, String)])
+    func wrongCovariates(
+        setting: String, kind: PlanError.Problem.Kind, hint: String
+    ) throws {
+        let text = PlanTexts.full.replacingOccurrences(
+            of: "lifetime: {model: bgnbd, horizon: 39w, basis: revenue}",
+            with: "lifetime:\n  {\(setting)}")
+        let found = problems(text)
+        #expect(found.count == 1, "\(found)")
+        let problem = try #require(found.first)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let line = try #require(lines.firstIndex { $0.contains("covariates:") })
+        #expect(problem.kind == kind && problem.line == line + 1)
+        #expect(hint.isEmpty || problem.hint.contains(hint), "\(problem)")
     }
 
     /// The columns of a purchases source, whose first line is line 4.

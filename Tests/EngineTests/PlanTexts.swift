@@ -1,3 +1,5 @@
+import Foundation
+
 /// Plans that several tests read.
 enum PlanTexts {
     static let minimal = """
@@ -24,6 +26,9 @@ enum PlanTexts {
               stage: {algorithm: lifecycle, newDays: 30, activeDays: 60, lapsedDays: 200}
 
             """
+
+    static let covariates = full.replacingOccurrences(
+        of: "model: bgnbd, horizon: 39w", with: "model: paretonbd, covariates: [gender, age]")
 
     static let full = """
         version: 1

@@ -30,6 +30,17 @@ package struct CustomerPath: Encodable, Sendable {
         package var amount: Double
     }
 
+    /// How far the customer may be from the expectation: P10, P50 and P90 of what the next horizon
+    /// brings. The model is taken as it is; what is spread is the customer.
+    package struct Quantiles: Encodable, Sendable {
+        /// .1, .5, .9.
+        package var probabilities: [Double]
+        /// The least number that at most so many orders are made with each probability.
+        package var purchases: [Int]
+        /// The same of the orders' value, of the basis and not discounted; nil without order values.
+        package var values: [Double]?
+    }
+
     package var customer: String
     package var asOf: String
     package var stepDays: Int
@@ -42,6 +53,11 @@ package struct CustomerPath: Encodable, Sendable {
     package var steps: [Step]
     /// By day, returns after the orders of their day.
     package var orders: [Order]
+    /// As of the as-of day; nil where the last step has no numbers.
+    package var quantiles: Quantiles?
+    /// What the model knows of the customer beside the orders, values of now; nil for a model
+    /// without covariates.
+    package var covariates: [String: Double]?
 
     /// Steps, orders and returns, one line each, by day.
     package func writeCSV(to path: String) throws(EngineError) {
@@ -194,10 +210,11 @@ extension Workspace {
         let history = customerHistory(
             of: lines, customer: 0, asOf: days, clock: plan.clock,
             grossMarginRate: plan.grossMarginRate)
+        let model = try ownModel(models, lines.customerIDs, &path)
+        let parameters = plan.lifetimeParameters(marginRate: models.marginRate, threadCount: 1)
         let scores = try modelErrors("lifetime") { () throws(ModelError) in
             try LifetimeScores.score(
-                history, purchases: models.purchases, orderValues: models.orderValues,
-                plan.lifetimeParameters(marginRate: models.marginRate, threadCount: 1))
+                history, purchases: model, orderValues: models.orderValues, parameters)
         }
         for (row, day) in days.enumerated() {
             let isOK = scores.status[row] == 0
@@ -213,5 +230,48 @@ extension Workspace {
                     expectedPurchases: isOK ? scores.expectedPurchases[row] : nil,
                     lifetimeValue: isOK ? scores.lifetimeValue.map { $0[row] } : nil))
         }
+        path.quantiles = try modelErrors("lifetime") { () throws(ModelError) in
+            try CustomerPath.Quantiles(
+                lastOf: history, model, models.orderValues, parameters)
+        }
+    }
+
+    /// The model of one customer.
+    private func ownModel(
+        _ models: LifetimeModels, _ customer: IDColumn, _ path: inout CustomerPath
+    ) throws(EngineError) -> FittedPurchaseModel {
+        guard let covariates = models.covariates else { return models.purchases }
+        let encoded = try self.covariates(of: models, customer, status: [CustomerHistory.ok])
+        let values = encoded.columns.map { $0.values[0] }
+        path.covariates = Dictionary(
+            zip(encoded.columns.map(\.name), values), uniquingKeysWith: { one, _ in one })
+        return try modelErrors("lifetime") { () throws(ModelError) in
+            try covariates.model.purchaseModel(purchase: values, dropOut: values)
+        }
+    }
+}
+
+extension CustomerPath.Quantiles {
+    /// Of the last row; nil where no model can read it.
+    fileprivate init?(
+        lastOf history: CustomerHistory, _ model: FittedPurchaseModel, _ spend: FittedGammaGamma?,
+        _ scores: LifetimeScores.Parameters
+    ) throws(ModelError) {
+        var parameters = CustomerQuantiles.Parameters()
+        parameters.horizon = scores.horizon
+        // Where orders lose money, more of them are worth less: no quantiles of that.
+        let hasValue = scores.basis.ratio >= 0
+        if hasValue { parameters.basis = scores.basis }
+        let row = history.status.count - 1
+        let found = try model.quantiles(
+            repeatPurchaseCount: [history.repeatPurchaseCount[row]],
+            ageAtLastPurchaseDays: [history.ageAtLastPurchaseDays[row]],
+            observedAgeDays: [history.observedAgeDays[row]],
+            meanOrderValue: [history.meanOrderValue[row]], status: [history.status[row]],
+            spend: hasValue ? spend : nil, parameters)
+        guard found.status == [0] else { return nil }
+        self.init(
+            probabilities: parameters.probabilities, purchases: found.purchases.map { Int($0) },
+            values: found.values)
     }
 }

@@ -62,15 +62,17 @@ extension Workspace {
         let history = try surveyedHistory(threadCount: threadCount)
         let outcome = try history.holdoutOutcome(after: asOf, through: end)
         let fitting = ModelFitting(
-            plan: plan, history: history, table: table, threadCount: threadCount)
+            plan: plan, history: history, table: table,
+            attributes: try plannedAttributes(of: table.customerIDs), threadCount: threadCount)
         var report = EvaluationReport(
             asOf: asOf.description, horizon: horizon.description, customerCount: table.rowCount,
             churn: [], actualRevenue: outcome.revenue.reduce(0, +),
             topProductCount: plan.affinity.topProductCount, notFitted: [:])
-        var lifetime: LifetimeModels?
+        var lifetime: (models: LifetimeModels, covariates: CovariateEncoding.Encoded)?
         do throws(EngineError) {
             let models = try fitting.lifetime()
-            try evaluateLifetime(models, fitting, outcome, horizon, into: &report)
+            try evaluateLifetime(
+                models.models, models.covariates, fitting, outcome, horizon, into: &report)
             lifetime = models
         } catch {
             guard error.isAboutTheData else { throw error }
@@ -89,8 +91,9 @@ extension Workspace {
     }
 
     private func evaluateLifetime(
-        _ models: LifetimeModels, _ fitting: ModelFitting, _ outcome: HoldoutOutcome,
-        _ horizon: Horizon, into report: inout EvaluationReport
+        _ models: LifetimeModels, _ covariates: CovariateEncoding.Encoded,
+        _ fitting: ModelFitting, _ outcome: HoldoutOutcome, _ horizon: Horizon,
+        into report: inout EvaluationReport
     ) throws(EngineError) {
         var parameters = plan.lifetimeParameters(
             marginRate: models.marginRate, threadCount: fitting.threadCount)
@@ -100,8 +103,7 @@ extension Workspace {
         let data = fitting.table.history
         let scores = try modelErrors("lifetime") {
             () throws(ModelError) in
-            try LifetimeScores.score(
-                data, purchases: models.purchases, orderValues: models.orderValues, parameters)
+            try models.scores(of: data, covariates.columns, parameters)
         }
         let rows = fitting.eligibleRows
         let actual = rows.map { outcome.orderCount[$0] }
@@ -119,14 +121,15 @@ extension Workspace {
                 try HoldoutSummary(expected: naive, actual: actual, repeatPurchaseCount: counts)
             )
         }
-        report.purchaseModel = models.purchases.model.name
+        report.purchaseModel = models.purchaseModelName
         report.expectedRevenue = scores.lifetimeValue?.reduce(0, +)
     }
 
     /// Measures the churn probabilities of the lifetime model, and of the plan's learned one, by who
     /// had no order in the churn horizon after the day.
     private func evaluateChurn(
-        _ lifetime: LifetimeModels?, _ fitting: ModelFitting, lastPurchase: CalendarDay,
+        _ lifetime: (models: LifetimeModels, covariates: CovariateEncoding.Encoded)?,
+        _ fitting: ModelFitting, lastPurchase: CalendarDay,
         into report: inout EvaluationReport
     ) throws(EngineError) {
         let asOf = fitting.table.asOf
@@ -150,13 +153,12 @@ extension Workspace {
                 EvaluationReport.ChurnMeasure(
                     model: model, horizon: horizon.description, summary: summary))
         }
-        if let lifetime {
+        if let (models, covariates) = lifetime {
             let scores = try modelErrors("lifetime") { () throws(ModelError) in
-                try LifetimeScores.score(
-                    fitting.table.history, purchases: lifetime.purchases,
-                    orderValues: lifetime.orderValues,
+                try models.scores(
+                    of: fitting.table.history, covariates.columns,
                     plan.lifetimeParameters(
-                        marginRate: lifetime.marginRate, threadCount: fitting.threadCount))
+                        marginRate: models.marginRate, threadCount: fitting.threadCount))
             }
             try measure("lifetime", scores.churnProbability)
         }

@@ -6,7 +6,11 @@ package import Units
 
 /// The lifetime models of one training: what `lifetime` model files hold.
 package struct LifetimeModels: Codable, Sendable {
+    /// Of all customers alike; where there are covariates, the model to compare theirs with.
     package var purchases: FittedPurchaseModel
+    /// What scores are of where the plan names attributes that shift the model's parameters; nil
+    /// elsewhere.
+    package var covariates: FittedCovariates?
     /// Nil where too few customers bought twice to tell how order values differ; `valueMissing`
     /// says why. Lifetime value is then not served.
     package var orderValues: FittedGammaGamma?
@@ -37,6 +41,8 @@ struct ModelFitting {
     var table: FeatureTable
     /// The table's unique purchase histories where they are known already.
     var collapsed: CollapsedHistory?
+    /// Of the rows, as of `Workspace.plannedAttributes`.
+    let attributes: JoinedAttributes?
     let threadCount: Int
 
     /// Rows that have an order, which are the only ones models learn from.
@@ -145,13 +151,18 @@ struct ModelFitting {
         }
     }
 
-    func lifetime() throws(EngineError) -> LifetimeModels {
+    /// - Returns: the models, and the covariates of all rows where the plan names any.
+    func lifetime() throws(EngineError) -> (
+        models: LifetimeModels, covariates: CovariateEncoding.Encoded
+    ) {
         try modelErrors("lifetime") { () throws(ModelError) in
             try fitLifetime()
         }
     }
 
-    private func fitLifetime() throws(ModelError) -> LifetimeModels {
+    private func fitLifetime() throws(ModelError) -> (
+        models: LifetimeModels, covariates: CovariateEncoding.Encoded
+    ) {
         let data = table.history
         let include = data.status.map { $0 == CustomerHistory.ok }
         var unique = collapsed
@@ -159,6 +170,8 @@ struct ModelFitting {
         guard let unique else { throw .noRows(model: "lifetime") }
         let purchases = try plan.lifetime.model.fit(
             unique, PurchaseFitParameters(grid: plan.timeGrid, threadCount: threadCount))
+        let covariates = try fitCovariates()
+        let encoded = covariates?.encoded ?? CovariateEncoding.Encoded()
         var orderValues: FittedGammaGamma?
         var valueMissing: String?
         do throws(ModelError) {
@@ -172,7 +185,8 @@ struct ModelFitting {
         }
         let marginRate = marginRate()
         let scores = try LifetimeScores.score(
-            data, purchases: purchases, orderValues: orderValues,
+            data, purchases: purchases, covariates: covariates?.fitted.model, encoded.columns,
+            orderValues: orderValues,
             plan.lifetimeParameters(marginRate: marginRate, threadCount: threadCount))
         let tiers = try ValueTierModel.fit(
             observedAgeDays: data.observedAgeDays,
@@ -182,12 +196,14 @@ struct ModelFitting {
         let duration: SimpleValueFormula.Duration =
             plan.simpleFormula.durationMonths.map { .fixed(months: $0) }
             ?? .inverseChurn(maximumMonths: SimpleValueFormula.defaultMaximumMonths)
-        return LifetimeModels(
-            purchases: purchases, orderValues: orderValues, valueMissing: valueMissing,
+        let models = LifetimeModels(
+            purchases: purchases, covariates: covariates?.fitted, orderValues: orderValues,
+            valueMissing: valueMissing,
             marginRate: marginRate, tiers: tiers,
             simpleDurationMonths: try SimpleValueFormula.expectedDurationMonths(
                 duration, churnProbability: scores.churnProbability, status: scores.status,
                 churnHorizon: plan.churn.horizon))
+        return (models, encoded)
     }
 
     /// What the affinity model learns from.
@@ -321,19 +337,6 @@ extension CollapsedHistory {
             ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
             observedAgeDays: data.observedAgeDays,
             include: data.status.map { $0 == CustomerHistory.ok })
-    }
-}
-
-extension LifetimeScores {
-    static func score(
-        _ data: CustomerHistory, purchases: FittedPurchaseModel, orderValues: FittedGammaGamma?,
-        _ parameters: Parameters
-    ) throws(ModelError) -> LifetimeScores {
-        try score(
-            repeatPurchaseCount: data.repeatPurchaseCount,
-            ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
-            observedAgeDays: data.observedAgeDays, meanOrderValue: data.meanOrderValue,
-            status: data.status, model: purchases.model, spend: orderValues, parameters)
     }
 }
 

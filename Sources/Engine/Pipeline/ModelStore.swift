@@ -11,7 +11,7 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var name: String
     /// Counts up from 1 with every training of this name.
     package var version: Int
-    /// The fitted mathematics: `bgnbd+gammagamma`, `kmeans`, `als`, `trees`, `logistic`.
+    /// The fitted mathematics: `bgnbd+gammagamma`, `bgnbd+covariates+gammagamma`, `kmeans`, `als`, `trees`, `logistic`.
     package var algorithm: String
     /// The last day whose purchases the fit saw, `yyyy-MM-dd`.
     package var asOf: String
@@ -33,6 +33,8 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var clusterCountChoice: ClusterCountChoice?
     /// Of a learned churn model.
     package var churn: ChurnCheck?
+    /// Of a lifetime model with covariates.
+    package var covariates: CovariateReport?
 
     /// How a learned churn model did on customers and days that it has not seen.
     package struct ChurnCheck: Codable, Sendable, Equatable {

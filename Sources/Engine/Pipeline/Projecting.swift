@@ -67,6 +67,7 @@ extension Workspace {
             throw .features(.noPurchases)
         }
         let fitted = try latestLifetime(asOf: asOf)
+        try fitted.model.requireNoCovariates("project")
         let stepCount = max(1, Int((horizon.days / step.days).rounded(.down)))
         let ends = (1...stepCount).map { Int((Double($0) * step.days).rounded()) }
         let groups = try customerGroups(
@@ -127,8 +128,11 @@ extension Workspace {
         let table = try features(asOf: day, keeping: [], threadCount: threadCount)
         let history = try surveyedHistory(threadCount: threadCount)
         let models = try ModelFitting(
-            plan: plan, history: history, table: table, threadCount: threadCount
-        ).lifetime()
+            plan: plan, history: history, table: table,
+            attributes: try plannedAttributes(of: table.customerIDs), threadCount: threadCount
+        ).lifetime().models
+        // The plan may have got them since the training.
+        try models.requireNoCovariates("project")
         let groups = try customerGroups(
             grouping, models, asOf: day, mayBeLater: true, threadCount: threadCount)
         var actual = [[Double]](

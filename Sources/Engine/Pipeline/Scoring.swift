@@ -21,6 +21,9 @@ package struct ScoreSummary: Codable, Sendable {
     package var missingModels: [String]
     /// Models that were trained before the plan's last change.
     package var modelsOfOtherPlans: [String]
+    /// How customers were read whose attributes are missing, rare or new to the lifetime model; nil
+    /// for none.
+    package var notes: [String]?
 }
 
 extension Workspace {
@@ -81,7 +84,8 @@ extension Workspace {
             generation: generation, asOf: asOf.description, customerCount: customerCount,
             statusCounts: statusCounts, columns: columnNames,
             byteCount: folderByteCount(location.folder), missingModels: scoring.missing,
-            modelsOfOtherPlans: scoring.otherPlans)
+            modelsOfOtherPlans: scoring.otherPlans,
+            notes: scoring.notes.isEmpty ? nil : scoring.notes)
     }
 
     /// Keeps whose products the generation has for the next scoring, which can do without.
@@ -230,6 +234,7 @@ struct Scoring {
     private(set) var models: [ModelReference] = []
     private(set) var missing: [String] = []
     private(set) var otherPlans: [String] = []
+    private(set) var notes: [String] = []
     private(set) var affinity: AffinityContents?
     /// Nil without a learned churn model, or where the plan wants none.
     private var churnReasons: ChurnReasons?
@@ -345,10 +350,13 @@ struct Scoring {
     private mutating func scoreLifetime(_ outlook: inout Outlook) throws(EngineError) {
         guard let fitted = try model(LifetimeModels.self, "lifetime")?.model else { return }
         let data = table.history
+        let encoded = try workspace.covariates(
+            of: fitted, table.customerIDs, status: data.status)
+        notes += encoded.notes.map { "lifetime: \($0)" }
         let scores = try modelErrors("lifetime") {
             () throws(ModelError) in
-            try LifetimeScores.score(
-                data, purchases: fitted.purchases, orderValues: fitted.orderValues,
+            try fitted.scores(
+                of: data, encoded.columns,
                 plan.lifetimeParameters(
                     marginRate: fitted.marginRate, threadCount: threadCount))
         }

@@ -133,9 +133,10 @@ extension Workspace {
             try tierDay(since, models, threadCount: threadCount)
         }
         let now = try tierDay(asOf, models, threadCount: threadCount)
+        let encoded = try covariates(of: models, now.customerIDs, status: now.history.status)
         let scores = try modelErrors("lifetime") { () throws(ModelError) in
-            try LifetimeScores.score(
-                now.history, purchases: models.purchases, orderValues: models.orderValues,
+            try models.scores(
+                of: now.history, encoded.columns,
                 plan.lifetimeParameters(marginRate: models.marginRate, threadCount: threadCount))
         }
         var report = TierReport(

@@ -30,6 +30,7 @@ extension Workspace {
         for name in only ?? [] where !plan.modelNames.contains(name) {
             throw .unknownModel(name: name, known: plan.modelNames)
         }
+        let names = only ?? plan.modelNames
         let asOf = try asOfDay(requested, threadCount: threadCount)
         report("computing features as of \(asOf)")
         let table = try features(
@@ -37,13 +38,15 @@ extension Workspace {
             report: report)
         var fitting = ModelFitting(
             plan: plan, history: try surveyedHistory(threadCount: threadCount), table: table,
-            collapsed: collapsedHistory(asOf: asOf), threadCount: threadCount)
+            collapsed: collapsedHistory(asOf: asOf),
+            attributes: names.contains("lifetime")
+                ? try plannedAttributes(of: table.customerIDs) : nil,
+            threadCount: threadCount)
         var next = manifest
         var summary = TrainSummary(
             asOf: asOf.description, customerCount: table.rowCount, models: [], notFitted: [:])
         var paths: [String] = []
         do throws(EngineError) {
-            let names = only ?? plan.modelNames
             for (index, name) in names.enumerated() {
                 if name != "churn" { report("fitting \(name)") }
                 if names[index...].allSatisfy({ $0 == "churn" || $0 == "affinity" }) {
@@ -110,10 +113,15 @@ extension Workspace {
         _ report: (String) -> Void
     ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
         if name == "lifetime" {
-            let models = try fitting.lifetime()
-            var card = card(name, version, "\(plan.lifetime.model.rawValue)+gammagamma", fitting)
+            let (models, encoded) = try fitting.lifetime()
+            let kind = plan.lifetime.model.rawValue
+            var card = card(
+                name, version,
+                models.covariates == nil ? "\(kind)+gammagamma" : "\(kind)+covariates+gammagamma",
+                fitting)
             card.describe(models)
             card.inputs = fitting.histograms(ModelFitting.lifetimeInputNames)
+            if let covariates = models.covariates { card.describe(covariates, encoded) }
             return (card, try ModelStore.write(models, card: card, to: path))
         }
         if name == "churn" {
@@ -292,20 +300,13 @@ extension ModelCard {
         let fit = models.purchases
         let model = fit.model
         diagnostics = [
-            "logLikelihood": model.diagnostics.logLikelihood ?? 0,
             "akaike": fit.akaike ?? 0,
             "bayesian": fit.bayesian ?? 0,
-            "gradientNorm": model.diagnostics.gradientNorm,
             "uniqueRowCount": Double(fit.uniqueRowCount),
             "repeatCustomerCount": Double(fit.repeatCustomerCount),
             "marginRate": models.marginRate,
         ]
-        for (index, parameter) in model.parameters.enumerated() {
-            diagnostics[parameter.name] = parameter.value
-            if let error = model.diagnostics.standardErrors?[index] {
-                diagnostics["standardError.\(parameter.name)"] = error
-            }
-        }
+        addFit(model.parameters, model.diagnostics)
         if !model.diagnostics.isSound {
             warnings.append(
                 "the \(model.name) fit is no strict optimum: treat its parameters with care")

@@ -13,6 +13,8 @@ package struct ValueReport: Codable, Sendable {
     /// How long the simple formula expects every customer to stay, months.
     package var simpleDurationMonths: Double
     package var model: ModelReference
+    /// Why no group has an interval; nil where they have.
+    package var intervalMissing: String?
     /// All customers first.
     package var groups: [Group]
 
@@ -38,11 +40,12 @@ extension Workspace {
         let models = fitted.model
         let groups = try customerGroups(grouping, models, asOf: asOf, threadCount: threadCount)
         let data = groups.table.history
+        let encoded = try covariates(
+            of: models, groups.table.customerIDs, status: data.status)
         let parameters = plan.lifetimeParameters(
             marginRate: models.marginRate, threadCount: threadCount)
         return try modelErrors("lifetime") { () throws(ModelError) in
-            let scores = try LifetimeScores.score(
-                data, purchases: models.purchases, orderValues: models.orderValues, parameters)
+            let scores = try models.scores(of: data, encoded.columns, parameters)
             func gap(_ include: [Bool]?) throws(ModelError) -> ValueGap {
                 try ValueGap(
                     monthlyRevenue: data.monthlyRevenue, revenue: data.revenue,
@@ -51,18 +54,11 @@ extension Workspace {
                     horizonMonths: parameters.horizon.count(in: .month),
                     marginRatio: parameters.basis.ratio, include: include)
             }
-            // Who is in no group has a status, and counts nowhere.
-            let forecast = try models.purchases.forecast(
-                repeatPurchaseCount: data.repeatPurchaseCount,
-                ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
-                observedAgeDays: data.observedAgeDays, meanOrderValue: data.meanOrderValue,
-                status: data.status, segment: groups.numbers.map { max(0, $0) },
-                segmentCount: groups.names.count, spend: models.orderValues,
-                plan.forecastParameters(of: parameters))
+            let forecast = try models.forecast(groups, plan.forecastParameters(of: parameters))
             var parts = [
                 ValueReport.Group(
                     name: "all customers", gap: try gap(nil),
-                    lifetimeValueInterval: forecast.total.value?.interval)
+                    lifetimeValueInterval: forecast?.total.value?.interval)
             ]
             for (index, name) in groups.names.enumerated() {
                 let include = groups.numbers.map { Int($0) == index }
@@ -70,14 +66,17 @@ extension Workspace {
                 parts.append(
                     ValueReport.Group(
                         name: name, gap: try gap(include),
-                        lifetimeValueInterval: forecast.segments[index].value?.interval))
+                        lifetimeValueInterval: forecast?.segments[index].value?.interval))
             }
             return ValueReport(
                 asOf: asOf.description, currency: plan.currency,
                 basis: plan.lifetime.basis.rawValue,
                 horizon: plan.lifetime.horizon.description,
                 simpleDurationMonths: models.simpleDurationMonths,
-                model: ModelReference(fitted.entry), groups: parts)
+                model: ModelReference(fitted.entry),
+                intervalMissing: models.covariates.map { _ in
+                    "there are none of a lifetime model with covariates"
+                }, groups: parts)
         }
     }
 
@@ -151,6 +150,24 @@ extension Workspace {
                 name: name, trainedAsOf: read.card.asOf, asOf: asOf.description)
         }
         return ReadModel(entry: entry, card: read.card, model: read.model, file: read.file)
+    }
+}
+
+extension LifetimeModels {
+    /// Sums over groups with their intervals; nil with covariates, where customers do not share the
+    /// parameters whose doubt would move them together.
+    fileprivate func forecast(
+        _ groups: Workspace.CustomerGroups, _ parameters: SegmentForecast.Parameters
+    ) throws(ModelError) -> SegmentForecast? {
+        guard covariates == nil else { return nil }
+        let data = groups.table.history
+        // Who is in no group has a status, and counts nowhere.
+        return try purchases.forecast(
+            repeatPurchaseCount: data.repeatPurchaseCount,
+            ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
+            observedAgeDays: data.observedAgeDays, meanOrderValue: data.meanOrderValue,
+            status: data.status, segment: groups.numbers.map { max(0, $0) },
+            segmentCount: groups.names.count, spend: orderValues, parameters)
     }
 }
 

@@ -28,6 +28,10 @@ extension Plan {
         writer.line(1, "model", lifetime.model.rawValue)
         writer.line(1, "horizon", lifetime.horizon.description)
         writer.line(1, "basis", lifetime.basis.rawValue)
+        // Plans without covariates keep the names that they had before there were any.
+        if !lifetime.covariates.isEmpty {
+            writer.line(1, "covariates", writer.list(lifetime.covariates))
+        }
         writer.open(0, "churn")
         writer.line(1, "horizon", churn.horizon.description)
         // Plans without a learned model keep the names that they had before there was one.

@@ -173,6 +173,9 @@ extension Plan {
         /// How far ahead purchases and value are predicted; above 0, up to 100 years.
         package var horizon = Horizon(52, .week)
         package var basis = ValueBasis.margin
+        /// Attributes of the customers, numbers and texts, that shift the purchase rate and the
+        /// drop-out; none for `nbd`. Their values are of now, not of the as-of day.
+        package var covariates: [String] = []
 
         package init() {}
     }
@@ -259,6 +262,8 @@ package enum PlanLimits {
     package static let featureCount = 1_000
     /// Mappings and lists within each other.
     package static let depth = 20
+    /// Attributes of a lifetime model.
+    package static let covariateCount = 20
     package static let clusterCount = 1...1_024
     /// Of a segmentation that chooses its own.
     package static let automaticClusterCount = 2...1_024

@@ -147,7 +147,8 @@ struct PlanParser {
     // MARK: Models
 
     private mutating func parseModels(of top: PlanReader.Section, into plan: inout Plan) {
-        if let section = reader.section(top["lifetime"], keys: ["model", "horizon", "basis"]) {
+        let keys = ["model", "horizon", "basis", "covariates"]
+        if let section = reader.section(top["lifetime"], keys: keys) {
             if let model = reader.choice(section["model"], of: PurchaseModelKind.self) {
                 plan.lifetime.model = model
             }
@@ -155,6 +156,7 @@ struct PlanParser {
             if let basis = reader.choice(section["basis"], of: Plan.ValueBasis.self) {
                 plan.lifetime.basis = basis
             }
+            parseCovariates(section["covariates"], into: &plan)
         }
         parseChurn(of: top, into: &plan)
         if let section = reader.section(top["simpleFormula"], keys: ["durationMonths"]) {
@@ -162,6 +164,51 @@ struct PlanParser {
                 section["durationMonths"], in: 0...PlanLimits.durationMonths, aboveLower: true)
         }
         parseAffinity(of: top, into: &plan.affinity)
+    }
+
+    /// Names of attributes with one value a customer, each once.
+    private mutating func parseCovariates(
+        _ setting: PlanReader.Setting?, into plan: inout Plan
+    ) {
+        guard let setting,
+            let listed = reader.texts(setting, limit: PlanLimits.covariateCount)
+        else { return }
+        guard !listed.isEmpty else {
+            reader.report(
+                .missing, at: setting.position, "\(setting.name) is an empty list",
+                hint: "name attributes of sources.customers, or leave it out")
+            return
+        }
+        if plan.lifetime.model == .nbd {
+            reader.report(
+                .contradiction, at: setting.position,
+                "the lifetime model nbd takes no covariates",
+                hint: "set lifetime.model to bgnbd, mbgnbd or paretonbd, or leave them out")
+        }
+        let attributes = plan.sources.customers?.mapping.attributes ?? []
+        for (name, position) in listed {
+            if plan.lifetime.covariates.contains(name) {
+                reader.report(
+                    .contradiction, at: position, "`\(name)` is listed twice in \(setting.name)",
+                    hint: "keep one of them")
+                continue
+            }
+            plan.lifetime.covariates.append(name)
+            switch attributes.first(where: { $0.name == name })?.kind {
+            case .number, .text: break
+            case .set:
+                reader.report(
+                    .contradiction, at: position,
+                    "a customer may have several values of `\(name)`; a covariate has one",
+                    hint: "name attributes of type number or text")
+            case nil:
+                reader.report(
+                    .unknownValue, at: position, "the customers have no attribute `\(name)`",
+                    hint: attributes.isEmpty
+                        ? "map some under sources.customers.attributes"
+                        : reader.suggestion(for: name, among: attributes.map(\.name)))
+            }
+        }
     }
 
     private mutating func parseChurn(of top: PlanReader.Section, into plan: inout Plan) {

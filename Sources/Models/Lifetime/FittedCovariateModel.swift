@@ -164,6 +164,17 @@ package struct FittedCovariateModel: Codable, Equatable, Sendable {
         return baselineModel.with(parameters(purchase: purchase, dropOut: dropOut)).model
     }
 
+    /// `model(purchase:dropOut:)`, its parameters given as those of a fitted model are.
+    /// - Throws: as that.
+    package func purchaseModel(
+        purchase: [Double], dropOut: [Double]
+    ) throws(ModelError) -> FittedPurchaseModel {
+        _ = try model(purchase: purchase, dropOut: dropOut)
+        return FittedPurchaseModel(
+            fitted: baselineModel.with(parameters(purchase: purchase, dropOut: dropOut)),
+            customerCount: 0, repeatCustomerCount: 0, repeatPurchaseCount: 0, uniqueRowCount: 0)
+    }
+
     /// - Precondition: counts as those of the columns.
     private func parameters(purchase: [Double], dropOut: [Double]) -> [Double] {
         var values = baseline.parameters.map(\.value)
