@@ -137,8 +137,10 @@ extension ModelCard {
             return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
                 + number("inertia", 1) + ", " + number("iterations", 0)
         case "lifecycle", "quadrants", "rfm":
-            return diagnostics.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.decimals(0))" }
-                .joined(separator: ", ")
+            return diagnostics.sorted { $0.key < $1.key }.map {
+                "\($0.key) \($0.value.decimals(0))"
+            }
+            .joined(separator: ", ")
         case "logistic", "trees":
             let trees = diagnostics["treeCount"] == nil ? "" : number("treeCount", 0) + ", "
             return trees

@@ -39,18 +39,21 @@ enum PredictedFeatures {
             }
         }
     }
+}
 
-    /// The same by a model.
-    static func columns(
-        _ wanted: [String], _ models: LifetimeModels, _ table: FeatureTable, _ plan: Plan,
-        threadCount: Int
+extension Workspace {
+    /// Those of `wanted` that are predictions, by a model.
+    func predictions(
+        _ wanted: Set<String>, by models: LifetimeModels, of table: FeatureTable, threadCount: Int
     ) throws(EngineError) -> [FeatureColumn] {
-        guard wanted.contains(where: names.contains) else { return [] }
+        guard !wanted.isDisjoint(with: PredictedFeatures.names) else { return [] }
+        let data = table.history
+        let encoded = try covariates(of: models, table.customerIDs, status: data.status)
         let scores = try modelErrors("lifetime") { () throws(ModelError) in
-            try LifetimeScores.score(
-                table.history, purchases: models.purchases, orderValues: models.orderValues,
+            try models.scores(
+                of: data, encoded.columns,
                 plan.lifetimeParameters(marginRate: models.marginRate, threadCount: threadCount))
         }
-        return columns(wanted, scores)
+        return PredictedFeatures.columns(wanted.sorted(), scores)
     }
 }

@@ -125,18 +125,20 @@ extension Workspace {
         _ asOf: CalendarDay, _ segmentationIDs: [String: Int], _ threadCount: Int,
         _ report: (String) -> Void
     ) throws(EngineError) -> Scoring {
-        let (features, carried) = try scoredFeatures(asOf, threadCount, report)
+        let (features, carried, predictions) = try scoredFeatures(asOf, threadCount, report)
         return Scoring(
             workspace: self, features: features, carried: carried,
             history: try surveyedHistory(threadCount: threadCount),
-            segmentationIDs: segmentationIDs, threadCount: threadCount)
+            segmentationIDs: segmentationIDs, predictions: predictions, threadCount: threadCount)
     }
 
     /// The features that the plan's segmentations and their latest models read, without those of
-    /// segments that are carried on from the last scoring.
+    /// segments that are carried on from the last scoring, and the predictions that they read.
     private func scoredFeatures(
         _ asOf: CalendarDay, _ threadCount: Int, _ report: (String) -> Void
-    ) throws(EngineError) -> (features: DayFeatures, carried: CarriedSegments?) {
+    ) throws(EngineError) -> (
+        features: DayFeatures, carried: CarriedSegments?, predictions: [String]
+    ) {
         var names = plan.featureNames
         var segmentations: [LatestSegmentation] = []
         for segmentation in plan.segmentations {
@@ -147,7 +149,8 @@ extension Workspace {
             names.formUnion(fitted.model.segmenter.featureNames)
             segmentations.append(LatestSegmentation(latest, fitted.model.segmenter))
         }
-        names.subtract(PredictedFeatures.names)
+        let predictions = names.intersection(PredictedFeatures.names).sorted()
+        names.subtract(predictions)
         let churnFeatures = try churnModelFeatures()
         names.formUnion(churnFeatures)
         let cache = try segmentCache(asOf, threadCount, report)
@@ -179,15 +182,15 @@ extension Workspace {
             return others
         }
         guard let cache, let changed = features.changed, !carried.isEmpty else {
-            return (features, nil)
+            return (features, nil, predictions)
         }
         if let segments = CarriedSegments(
             cache, models: carried, changed: changed, to: features.table, threadCount: threadCount)
         {
-            return (features, segments)
+            return (features, segments, predictions)
         }
         report("segments of all customers: those kept are of other customers or models")
-        return (try compute { _ in nil }, nil)
+        return (try compute { _ in nil }, nil, predictions)
     }
 
     /// What the latest churn model reads, where the plan has one.
@@ -224,6 +227,8 @@ struct Scoring {
     /// Nil once they are used.
     private var purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
     let history: SurveyedHistory
+    /// Predictions that segmentations read.
+    private let predictions: [String]
     /// The column id of every segmentation, by name.
     let segmentationIDs: [String: Int]
     let threadCount: Int
@@ -247,7 +252,8 @@ struct Scoring {
 
     init(
         workspace: Workspace, features: DayFeatures, carried: CarriedSegments?,
-        history: SurveyedHistory, segmentationIDs: [String: Int], threadCount: Int
+        history: SurveyedHistory, segmentationIDs: [String: Int], predictions: [String],
+        threadCount: Int
     ) {
         self.workspace = workspace
         table = features.table
@@ -257,6 +263,7 @@ struct Scoring {
         eligible = status.map { $0 == CustomerHistory.ok }
         self.history = history
         self.segmentationIDs = segmentationIDs
+        self.predictions = predictions
         self.threadCount = threadCount
     }
 
@@ -361,8 +368,7 @@ struct Scoring {
                     marginRate: fitted.marginRate, threadCount: threadCount))
         }
         let valid = scores.status.map { $0 == 0 }
-        let predicted = Set(plan.segmentations.flatMap(\.features))
-        table.append(PredictedFeatures.columns(predicted.sorted(), scores))
+        table.append(PredictedFeatures.columns(predictions, scores))
         append(
             .probabilityAlive, "probability", .float64(scores.probabilityAlive), valid)
         append(.expectedPurchases, "orders", .float64(scores.expectedPurchases), valid)

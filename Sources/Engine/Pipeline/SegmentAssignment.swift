@@ -53,12 +53,16 @@ package enum Segmenter: Sendable, Equatable {
         let rows = status.indices.filter { status[$0] == CustomerHistory.ok }
         guard !rows.isEmpty else { return numbers }
         var inputs: [FeatureColumn] = []
-        for name in featureNames {
+        for feature in featureNames {
+            let column = table.column(named: feature)
+            if column == nil, PredictedFeatures.names.contains(feature) {
+                throw .noFeatures(model: name, features: [feature])
+            }
             // A value that no customer has any more (a category gone from sale) is a share of 0.
             inputs.append(
-                table.column(named: name)
+                column
                     ?? FeatureColumn(
-                        name: name, unit: .share,
+                        name: feature, unit: .share,
                         values: [Float](repeating: 0, count: table.rowCount)))
         }
         let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)

@@ -100,9 +100,9 @@ extension Workspace {
             throw .modelFromTheFuture(
                 name: "lifetime", trainedAsOf: read.card.asOf, asOf: asOf.description)
         }
-        let columns = try PredictedFeatures.columns(
-            wanted.sorted(), read.model, fitting.table, plan, threadCount: fitting.threadCount)
-        fitting.table.append(columns)
+        fitting.table.append(
+            try predictions(
+                wanted, by: read.model, of: fitting.table, threadCount: fitting.threadCount))
     }
 
     /// Features of no more customers are kept for a scoring by the same process.

@@ -117,12 +117,12 @@ extension Workspace {
             throw known.contains(grouping)
                 ? .modelMissing(name: name) : .unknownModel(name: grouping, known: known)
         }
-        let names = fitted.segmenter.featureNames
+        let names = Set(fitted.segmenter.featureNames)
         var table = try features(
-            asOf: asOf, keeping: Set(names).subtracting(PredictedFeatures.names),
+            asOf: asOf, keeping: names.subtracting(PredictedFeatures.names),
             threadCount: threadCount)
-        try table.append(
-            PredictedFeatures.columns(names, models, table, plan, threadCount: threadCount))
+        table.append(
+            try predictions(names, by: models, of: table, threadCount: threadCount))
         return CustomerGroups(
             table: table, names: fitted.segmentNames,
             numbers: try fitted.segmenter.segments(of: table, name, threadCount: threadCount))
