@@ -19,6 +19,7 @@ package struct KernelTable: Sendable {
     let textScanKernels: TextScanKernels
     let treeKernels: TreeKernels
     let forestKernels: ForestKernels
+    let mixedKernels: MixedKernels
 
     /// The table of the level that the machine and `PATRON_ISA` ask for, chosen once.
     ///
@@ -52,5 +53,6 @@ package struct KernelTable: Sendable {
         textScanKernels = TextScanKernels(level)
         treeKernels = TreeKernels(level)
         forestKernels = ForestKernels(level)
+        mixedKernels = MixedKernels(level)
     }
 }
