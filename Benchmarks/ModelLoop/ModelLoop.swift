@@ -9,6 +9,8 @@ import Units
     static let usage = """
         usage: ModelLoop kmeans POINTS.npy CENTROIDS.npy ITERATIONS THREADS LABELS-OUT.npy
                         [lloyd|bounded|auto]
+               ModelLoop kprototypes NUMBERS.npy CODES.npy CLUSTERS GAMMA ITERATIONS THREADS
+                        LABELS-OUT.npy
                ModelLoop als FOLDER FACTORS REGULARIZATION ALPHA ITERATIONS THREADS
                ModelLoop bgnbd FOLDER HORIZON-WEEKS THREADS
         """
@@ -30,6 +32,7 @@ import Units
         var result: [String: Any]
         switch (arguments.first, arguments.count) {
         case ("kmeans", 6), ("kmeans", 7): result = try kMeans(arguments)
+        case ("kprototypes", 8): result = try kPrototypes(arguments)
         case ("als", 7): result = try als(arguments)
         case ("bgnbd", 4): result = try bgnbd(arguments)
         default: throw LoopError.usage
@@ -84,6 +87,36 @@ import Units
         return [
             "layout_seconds": layoutSeconds, "seconds": seconds, "inertia": fitted.inertia,
             "iterations": fitted.iterations,
+        ]
+    }
+
+    /// One fit with its own seeding, numbers as they are; a `GAMMA` of 0 is found from the data.
+    private static func kPrototypes(_ arguments: [String]) throws -> [String: Any] {
+        let file = try NumPyFile(arguments[1])
+        let codeFile = try NumPyFile(arguments[2])
+        let (rowCount, columnCount) = (file.shape[0], codeFile.shape[1])
+        let values = try file.values(Float.self, kind: "<f4")
+        let codes = try codeFile.values(Int32.self, kind: "<i4")
+        let (rows, layoutSeconds) = timed {
+            MixedRows(
+                numeric: FeatureMatrix(
+                    rowMajor: values, rowCount: rowCount, featureCount: file.shape[1]),
+                categories: CategoryMatrix(
+                    columns: (0..<columnCount).map { column in
+                        (0..<rowCount).map { codes[$0 * columnCount + column] }
+                    }, rowCount: rowCount))
+        }
+        let gamma = try number(arguments[4])
+        let parameters = KPrototypes.Parameters(
+            clusterCount: try integer(arguments[3]), gamma: gamma > 0 ? gamma : nil, restarts: 1,
+            maximumIterations: try integer(arguments[5]), tolerance: 0,
+            threadCount: try integer(arguments[6]))
+        let (fitted, seconds) = try timed { try KPrototypes.fit(rows, parameters) }
+        try NumPyFile.write(
+            fitted.assignments, shape: [rowCount], kind: "<i4", to: arguments[7])
+        return [
+            "layout_seconds": layoutSeconds, "seconds": seconds, "cost": fitted.cost,
+            "gamma": fitted.gamma, "iterations": fitted.iterations,
         ]
     }
 
