@@ -86,6 +86,7 @@ import Testing
         ("KernelsAVX512", "zmm", "FewEntries", 16),
         ("KernelsAVX512", "zmm", "Gradient", 8),
         ("KernelsAVX512", "zmm", "Limits", 12),
+        ("KernelsAVX512", "zmm", "MixedTiles", 8),
         ("KernelsAVX512", "zmm", "Normal", 16),
         ("KernelsAVX512", "zmm", "RowProduct", 16),
         ("KernelsAVX512", "zmm", "TopTiles", 16),
