@@ -21,8 +21,17 @@ package func adjustedRandIndex(_ first: [Int32], _ second: [Int32]) -> Double {
     let together = cells.values.reduce(0) { $0 + pairs($1) }
     let inFirst = rows.values.reduce(0) { $0 + pairs($1) }
     let inSecond = columns.values.reduce(0) { $0 + pairs($1) }
-    let total = pairs(first.count)
-    guard total > 0 else { return first.isEmpty ? 0 : 1 }
+    return adjustedForChance(
+        together: together, inFirst: inFirst, inSecond: inSecond, count: first.count)
+}
+
+/// The index from numbers of pairs: in one class in both labelings, in the first, in the second.
+/// - Parameter count: of rows.
+func adjustedForChance(
+    together: Double, inFirst: Double, inSecond: Double, count: Int
+) -> Double {
+    let total = Double(count) * Double(count - 1) / 2
+    guard total > 0 else { return count == 0 ? 0 : 1 }
     let expected = inFirst * inSecond / total
     let most = (inFirst + inSecond) / 2
     return most == expected ? (together == most ? 1 : 0) : (together - expected) / (most - expected)
