@@ -14,8 +14,11 @@ struct CodeOrder: Sendable {
     /// - Complexity: O(rows), or O(rows · log rows) where the codes run to more than four times as
     ///   many as there are rows.
     init(_ categories: CategoryMatrix, column: Int) {
-        let values = categories.column(column)
-        let codeCount = categories.codeCounts[column]
+        self.init(categories.column(column), codeCount: categories.codeCounts[column])
+    }
+
+    /// - Parameter codeCount: above all codes.
+    init(_ values: [Int32], codeCount: Int) {
         self =
             codeCount <= 4 * values.count + (1 << 16)
             ? CodeOrder(counting: values, codeCount: codeCount) : CodeOrder(sorting: values)
