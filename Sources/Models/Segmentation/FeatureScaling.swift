@@ -22,15 +22,25 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
         /// (value - median) / (interquartile range / 1.349), which is the standard deviation of a
         /// normal distribution; the standard deviation where the quartiles coincide.
         case robust
+        /// √12 · (rank - 1/2), the rank running from 0 to 1 along the fit's values: a shape without
+        /// tails, with a variance of 1 where no values are tied. Ranks are interpolated between
+        /// stored cut points, at most 257 quantiles of the fit's values; tied values, which several
+        /// cut points equal, get the mean of the lowest and the highest of their ranks. Values
+        /// outside the fit's get rank 0 or 1.
+        case quantile
     }
 
     package let kind: Kind
-    /// `[featureCount]`: the centre, after the logarithm if any; 0 with `none`.
+    /// `[featureCount]`: the centre, after the logarithm if any; 0 with `none`, the median with
+    /// `quantile`.
     package let centres: [Double]
     /// `[featureCount]`: what a centred value is multiplied by; 0 for a constant column.
     package let factors: [Double]
     /// `[featureCount]`: the coordinate of a missing value.
     package let missingCoordinates: [Float]
+    /// `[featureCount]`: of each feature the values at ranks i / (count - 1), ascending, at least
+    /// one; nil but with `quantile`.
+    package let cutPoints: [[Double]]?
 
     package var featureCount: Int { centres.count }
 
@@ -50,6 +60,7 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
         var centres: [Double] = []
         var factors: [Double] = []
         var missingCoordinates: [Float] = []
+        var cutPoints: [[Double]] = []
         for (feature, column) in columns.enumerated() {
             let flags = valid.isEmpty ? nil : valid[feature]
             var values: [Double] = []
@@ -70,11 +81,18 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
                 centres.append(centre)
                 factors.append(spread > 0 ? 1 / spread : 0)
                 missingCoordinates.append(0)
+            case .quantile:
+                let cuts = quantiles(values)
+                cutPoints.append(cuts)
+                centres.append(quantile(cuts, 0.5))
+                factors.append(spread > 0 ? 12.0.squareRoot() : 0)
+                missingCoordinates.append(0)
             }
         }
         return FeatureScaling(
             kind: kind, centres: centres, factors: factors,
-            missingCoordinates: missingCoordinates)
+            missingCoordinates: missingCoordinates,
+            cutPoints: kind == .quantile ? cutPoints : nil)
     }
 
     /// The columns in coordinates.
@@ -117,14 +135,24 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
 
     /// The coordinate of one raw value, in ±`largestCoordinate`.
     package func coordinate(_ value: Float, _ feature: Int) -> Float {
+        if let cutPoints {
+            return Float(
+                (Self.rank(of: Double(value), cutPoints[feature]) - 0.5) * factors[feature])
+        }
         let coordinate =
             (Self.transformed(Double(value), kind) - centres[feature]) * factors[feature]
         return Float(min(max(coordinate, -Self.largestCoordinate), Self.largestCoordinate))
     }
 
-    /// The raw value of a coordinate; of a constant column its centre.
+    /// The raw value of a coordinate; of a constant column its centre. With `quantile` one of the
+    /// fit's range; a coordinate within the ranks of tied values gives that value.
     package func value(ofCoordinate coordinate: Float, _ feature: Int) -> Double {
         let factor = factors[feature]
+        if let cutPoints {
+            if factor == 0 { return centres[feature] }
+            let rank = Double(coordinate) / factor + 0.5
+            return Self.quantile(cutPoints[feature], min(max(rank, 0), 1))
+        }
         let centred = factor == 0 ? 0 : Double(coordinate) / factor
         let transformed = centred + centres[feature]
         guard kind == .logZScore else { return transformed }
@@ -153,6 +181,41 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
         let sorted = values.sorted()
         let range = quantile(sorted, 0.75) - quantile(sorted, 0.25)
         return (quantile(sorted, 0.5), range > 0 ? range / 1.349 : deviation)
+    }
+
+    /// At most 257 cut points, among them the least and the largest value; 0 of no values.
+    private static func quantiles(_ values: [Double]) -> [Double] {
+        if values.isEmpty { return [0] }
+        let sorted = values.sorted()
+        let count = min(sorted.count, mostCutPoints)
+        return (0..<count).map {
+            count > 1 ? quantile(sorted, Double($0) / Double(count - 1)) : sorted[0]
+        }
+    }
+
+    /// Quantiles that `quantile` stores of a feature.
+    package static let mostCutPoints = 257
+
+    /// 0 ... 1, by linear interpolation between cut points; of a value that several of them equal
+    /// the mean of their lowest and highest rank.
+    private static func rank(of value: Double, _ cuts: [Double]) -> Double {
+        // The first cut point not below the value, and the first above it.
+        func first(_ isPast: (Double) -> Bool) -> Int {
+            var (low, high) = (0, cuts.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if isPast(cuts[middle]) { high = middle } else { low = middle + 1 }
+            }
+            return low
+        }
+        let notBelow = first { $0 >= value }
+        if notBelow == cuts.count { return 1 }
+        let last = Double(max(1, cuts.count - 1))
+        let above = first { $0 > value }
+        if above > notBelow { return Double(notBelow + above - 1) / 2 / last }
+        if notBelow == 0 { return 0 }
+        let (low, high) = (cuts[notBelow - 1], cuts[notBelow])
+        return (Double(notBelow - 1) + (value - low) / (high - low)) / last
     }
 
     /// Linear interpolation between order statistics (R's type 7).
@@ -187,6 +250,36 @@ package struct FeatureScaling: Sendable, Equatable, Codable {
                     throw .nonFiniteValue(what: "features", row: row, column: feature)
                 }
             }
+        }
+    }
+}
+
+extension FeatureScaling {
+    private enum CodingKeys: String, CodingKey {
+        case kind, centres, factors, missingCoordinates, cutPoints
+    }
+
+    /// - Throws: `DecodingError.dataCorrupted` for parts that do not fit together.
+    package init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        kind = try values.decode(Kind.self, forKey: .kind)
+        centres = try values.decode([Double].self, forKey: .centres)
+        factors = try values.decode([Double].self, forKey: .factors)
+        missingCoordinates = try values.decode([Float].self, forKey: .missingCoordinates)
+        cutPoints = try values.decodeIfPresent([[Double]].self, forKey: .cutPoints)
+        guard factors.count == centres.count, missingCoordinates.count == centres.count else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .factors, in: values,
+                debugDescription: "every feature has a centre, a factor and a missing coordinate")
+        }
+        guard (kind == .quantile) == (cutPoints != nil),
+            cutPoints?.count ?? centres.count == centres.count,
+            cutPoints?.allSatisfy({ !$0.isEmpty && $0 == $0.sorted() }) ?? true
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .cutPoints, in: values,
+                debugDescription: "with quantiles every feature has ascending cut points, else none"
+            )
         }
     }
 }
