@@ -22,3 +22,57 @@ package func mostPopular(
         TopN.Entry(item: Int32($0), score: Float(counts[$0]))
     }
 }
+
+extension TopLists {
+    /// The most popular products of every customer: the first of `mostPopular` that the customer has
+    /// not bought, or all.
+    /// - Parameters:
+    ///   - purchases: `[customerCount × itemCount]`.
+    ///   - excluding: per customer the products that must not appear; nil excludes nothing.
+    /// - Throws: `countMismatch` for exclusions of another size.
+    /// - Complexity: O(entries + customers × (count + exclusions of a customer)).
+    package static func popular(
+        _ purchases: SparseMatrix, count: Int, excluding: SparseMatrix? = nil
+    ) throws(ModelError) -> TopLists {
+        if let excluding {
+            try requireCount(excluding.rowCount, purchases.rowCount, "customers with exclusions")
+            try requireCount(
+                excluding.columnCount, purchases.columnCount, "products of the exclusions")
+        }
+        let all = mostPopular(purchases, count: purchases.columnCount)
+        let width = min(count, purchases.columnCount)
+        var entries = [TopN.Entry](repeating: .none, count: purchases.rowCount * width)
+        for row in 0..<purchases.rowCount {
+            let bought = excluding.map { Set($0.columnIndices[$0.entries(of: row)]) } ?? []
+            var place = row * width
+            for entry in all where !bought.contains(entry.item) {
+                if place == (row + 1) * width { break }
+                entries[place] = entry
+                place += 1
+            }
+        }
+        return TopLists(width: width, entries: entries, queryCount: purchases.rowCount)
+    }
+
+    /// What each customer bought in most baskets, then what most others did: the personal and global
+    /// top frequency, which repeats are held against. Ties to the more popular, then the lower index.
+    /// - Parameter counts: `[customerCount × itemCount]`: baskets with each product.
+    /// - Throws: as `TopN.top`.
+    /// - Complexity: as `TopN.top` with one factor.
+    /// Source: M. Li, S. Jullien, M. Ariannezhad, M. de Rijke, "A next basket recommendation reality
+    /// check", 2023, section 4 (GP-TopFreq).
+    package static func personal(
+        _ counts: SparseMatrix, count: Int, threadCount: Int
+    ) throws(ModelError) -> TopLists {
+        var popularity = [Float](repeating: 0, count: counts.columnCount)
+        for item in counts.columnIndices { popularity[Int(item)] += 1 }
+        // Below 1: no number of other customers outweighs a basket of one's own.
+        let scale = 1 / ((popularity.max() ?? 0) + 1)
+        for item in popularity.indices { popularity[item] *= scale }
+        return try TopN(
+            itemFactors: popularity, itemCount: counts.columnCount, factorCount: 1
+        ).top(
+            count, queryFactors: [Float](repeating: 1, count: counts.rowCount),
+            itemFactors: popularity, adding: counts, threadCount: threadCount)
+    }
+}
