@@ -54,7 +54,7 @@ struct ExactSweep {
         precondition(rows.count == matrix.rowCount * width)
         precondition(fixed.count == matrix.columnCount * width)
         var schedule = SweepSchedule(matrix, width: width, fewEntries: fewEntriesLimit)
-        let shared = shared(matrix, fixed, hasFew: schedule.hasFew)
+        let shared = shared(fixed, hasFew: schedule.hasFew)
         if shared.whitening == nil && schedule.hasFew {
             // G has no full rank in single precision; each row finds out for itself.
             schedule = SweepSchedule(matrix, width: width, fewEntries: 0)
@@ -73,18 +73,17 @@ struct ExactSweep {
     }
 
     /// What all rows of a half-sweep read.
-    private struct Shared: Sendable {
-        let fixed: AlignedFloats
+    struct Shared: Sendable {
+        fileprivate let fixed: AlignedFloats
         /// YᵀY, and λ on its diagonal where it is the same for all rows.
-        let gram: AlignedFloats
-        let whitening: Whitening?
+        fileprivate let gram: AlignedFloats
+        fileprivate let whitening: Whitening?
         /// `[columnCount × width]`; empty without `whitening`.
-        let whitened: AlignedFloats
+        fileprivate let whitened: AlignedFloats
     }
 
-    private func shared(
-        _ matrix: SparseMatrix, _ fixed: AlignedFloats, hasFew: Bool
-    ) -> Shared {
+    /// - Parameter hasFew: whether rows are to be solved in as many dimensions as they have entries.
+    func shared(_ fixed: AlignedFloats, hasFew: Bool) -> Shared {
         let sums = tables.gram(fixed, kernels)
         let isUniform = parameters.regularizationExponent == 0
         let regularization = isUniform ? parameters.regularization : 0
@@ -110,6 +109,25 @@ struct ExactSweep {
             }
         }
         return Shared(fixed: fixed, gram: gram, whitening: whitening, whitened: whitened)
+    }
+
+    /// Memory of one thread for `solveOne`.
+    func scratch() -> Scratch { Scratch(width: width, fewEntries: 0, kernels: kernels) }
+
+    /// One row, in `factorCount` dimensions whatever its entries.
+    /// - Parameters:
+    ///   - matrix: `[1 × columnCount]`, with an entry at least.
+    ///   - factors: `[width]`, overwritten where there is a solution.
+    /// - Returns: whether its system has one.
+    func solveOne(
+        _ matrix: SparseMatrix, _ shared: Shared, _ scratch: inout Scratch,
+        _ factors: inout MutableSpan<Float>
+    ) -> Bool {
+        scratch.failedRow = .max
+        solveMany(0, matrix, shared, &scratch)
+        if scratch.failedRow < .max { return false }
+        write(scratch.rightSide.span, 0, &factors)
+        return true
     }
 
     private func solveChunk(

@@ -115,6 +115,13 @@ package enum ImplicitALS {
         return tables.unpadded(users)
     }
 
+    /// - Throws: as `fit` for values that are not allowed.
+    static func checkValues(
+        _ purchases: SparseMatrix, _ parameters: Parameters
+    ) throws(ModelError) {
+        _ = try totalWeight(purchases, parameters)
+    }
+
     /// Checks every value; Σ c over all pairs, by which the loss is divided.
     private static func totalWeight(
         _ purchases: SparseMatrix, _ parameters: Parameters
