@@ -12,6 +12,8 @@ import Units
                ModelLoop kprototypes NUMBERS.npy CODES.npy CLUSTERS GAMMA ITERATIONS THREADS
                         LABELS-OUT.npy
                ModelLoop als FOLDER FACTORS REGULARIZATION ALPHA ITERATIONS THREADS
+               ModelLoop affinity FOLDER PRODUCTS FACTORS REGULARIZATION ALPHA EXPONENT ITERATIONS
+                        SEED THREADS EXCLUDE-PURCHASED(0|1)
                ModelLoop bgnbd FOLDER HORIZON-WEEKS THREADS
         """
 
@@ -34,6 +36,7 @@ import Units
         case ("kmeans", 6), ("kmeans", 7): result = try kMeans(arguments)
         case ("kprototypes", 8): result = try kPrototypes(arguments)
         case ("als", 7): result = try als(arguments)
+        case ("affinity", 11): result = try affinity(arguments)
         case ("bgnbd", 4): result = try bgnbd(arguments)
         default: throw LoopError.usage
         }
@@ -42,19 +45,19 @@ import Units
     }
 
     /// - Returns: the value and the seconds it took.
-    private static func timed<Value>(_ work: () throws -> Value) rethrows -> (Value, Double) {
+    static func timed<Value>(_ work: () throws -> Value) rethrows -> (Value, Double) {
         let clock = ContinuousClock()
         let start = clock.now
         let value = try work()
         return (value, (clock.now - start) / .seconds(1))
     }
 
-    private static func integer(_ text: String) throws -> Int {
+    static func integer(_ text: String) throws -> Int {
         guard let value = Int(text) else { throw LoopError.usage }
         return value
     }
 
-    private static func number(_ text: String) throws -> Double {
+    static func number(_ text: String) throws -> Double {
         guard let value = Double(text) else { throw LoopError.usage }
         return value
     }
