@@ -54,8 +54,9 @@ extension TopLists {
         return TopLists(width: width, entries: entries, queryCount: purchases.rowCount)
     }
 
-    /// What each customer bought in most baskets, then what most others did: the personal and global
-    /// top frequency, which repeats are held against. Ties to the more popular, then the lower index.
+    /// What each customer bought in most baskets, then what is in most baskets of all: the personal
+    /// and global top frequency, which repeats are held against. Ties of own baskets to the more
+    /// popular product, then to the lower index.
     /// - Parameter counts: `[customerCount × itemCount]`: baskets with each product.
     /// - Throws: as `TopN.top`.
     /// - Complexity: as `TopN.top` with one factor.
@@ -65,8 +66,10 @@ extension TopLists {
         _ counts: SparseMatrix, count: Int, threadCount: Int
     ) throws(ModelError) -> TopLists {
         var popularity = [Float](repeating: 0, count: counts.columnCount)
-        for item in counts.columnIndices { popularity[Int(item)] += 1 }
-        // Below 1: no number of other customers outweighs a basket of one's own.
+        for i in counts.values.indices {
+            popularity[Int(counts.columnIndices[i])] += counts.values[i]
+        }
+        // Below 1: no number of other baskets outweighs a basket of one's own.
         let scale = 1 / ((popularity.max() ?? 0) + 1)
         for item in popularity.indices { popularity[item] *= scale }
         return try TopN(
