@@ -26,6 +26,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case needsNoCovariates(command: String, covariates: [String])
     /// A segmentation none of whose features this data has.
     case noFeatures(model: String, features: [String])
+    /// A segmentation reads predictions that the latest lifetime model does not make.
+    case noPredictions(model: String, features: [String])
     /// Affinity on purchase lines without products.
     case noProducts
     /// A back-test that reaches beyond the last purchase, or has nothing before its as-of day.
@@ -98,6 +100,11 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             \(model): this data has none of the features \(features.joined(separator: ", ")): \
             map their columns in the plan or name other features
             """
+        case .noPredictions(let model, let features):
+            """
+            \(model): there is no \(features.joined(separator: ", ")) to read: train lifetime first; \
+            if it is trained, `patron models` says why it has no order values
+            """
         case .noHoldout(let reason):
             reason
         case .noProducts:
@@ -141,7 +148,7 @@ extension EngineError {
     /// Whether the data, not a file or a setting, is why a model cannot be fitted.
     var isAboutTheData: Bool {
         switch self {
-        case .model, .noFeatures, .noProducts, .notFinite: true
+        case .model, .noFeatures, .noPredictions, .noProducts, .notFinite: true
         default: false
         }
     }

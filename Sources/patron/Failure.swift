@@ -60,7 +60,8 @@ struct Failure {
             .snapshotExists, .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
             failed
         case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
-            .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPurchases, .notFinite,
+            .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPredictions, .noPurchases,
+            .notFinite,
             .nothingFitted, .plan, .unknownCustomer, .unusableTable:
             badData
         }

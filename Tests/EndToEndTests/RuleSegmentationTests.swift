@@ -108,6 +108,15 @@ import Units
                 + (0..<30).map { "\($0),\(Self.asOf + -$0),10\n" }.joined()
             let workspace = try makeWorkspace(folder, plan: plan, purchases: purchases)
             _ = try workspace.ingest()
+            // Of each model with its reason, where no model can be fitted.
+            #expect {
+                _ = try workspace.train(asOf: Self.asOf, threadCount: 1)
+            } throws: { error in
+                guard case .nothingFitted(let reasons)? = error as? EngineError else {
+                    return false
+                }
+                return reasons["segmentation.prospects"]?.contains("train lifetime first") == true
+            }
             #expect {
                 _ = try workspace.train(
                     asOf: Self.asOf, only: ["segmentation.prospects"], threadCount: 1)

@@ -235,6 +235,23 @@ import Units
         }
     }
 
+    /// Customers of whom nothing is known lack every attribute: one covariate tells of them all.
+    @Test func unknownCustomersAreToldApartOnce() throws {
+        var world = CovariateWorld(.bgnbd, count: 2_000, seed: 7)
+        world.customers.removeSubrange(1...200)
+        try withTemporaryFolder { folder in
+            let workspace = try workspace(folder, world)
+            let trained = try workspace.train(asOf: lastDay, only: ["lifetime"], threadCount: 2)
+            let report = try #require(trained.models.first?.covariates)
+            #expect(
+                report.effects.filter { $0.parameter == "alpha" }.map(\.covariate)
+                    == ["channel=web", "channel=(missing)", "age"])
+            let unknown = try workspace.path(
+                ofCustomer: "5", stepDays: 400, asOf: lastDay, threadCount: 1)
+            #expect(unknown.covariates?["channel=(missing)"] == 1)
+        }
+    }
+
     /// New lines of some customers: the scores are those of scoring all anew.
     @Test func scoresGoOnFromTheLast() throws {
         let world = CovariateWorld(.bgnbd, count: 1_500, seed: 3)

@@ -175,6 +175,10 @@ private func problems(_ text: String) -> [PlanError.Problem] {
                 7, 37, "frequency"
             ),
             (
+                "segmentations: {a: {algorithm: quadrants, features: [revenue, hourShares]}}",
+                .contradiction, 7, 43, "single"
+            ),
+            (
                 "segmentations: {a: {algorithm: rfm, clusterCount: 3}}", .contradiction, 7, 37,
                 "algorithm: kMeans"
             ),

@@ -8,7 +8,8 @@ package import Models
 /// A number is a covariate as it is, held within the range that the training saw. A text has a base,
 /// its most frequent value, and a 0/1 covariate for each other value that enough customers have; the
 /// other values together have one, `(other)`. So have the customers without a value, `(missing)`.
-/// Where too few are left for `(other)` or `(missing)`, they count as the base, or as the mean.
+/// Where too few are left for `(other)` or `(missing)`, they count as the base, or as the mean; so do
+/// those whom the `(missing)` of an attribute named before already tells apart.
 package struct CovariateEncoding: Codable, Equatable, Sendable {
     package enum Values: Codable, Equatable, Sendable {
         /// Of the customers of the training who have a value.
@@ -56,17 +57,35 @@ package struct CovariateEncoding: Codable, Equatable, Sendable {
             eligible: eligible.indices.filter { eligible[$0] },
             cameBack: repeatPurchaseCount.map { $0 > 0 })
         var attributes: [Attribute] = []
+        // By attribute with `(missing)` the rows without a value.
+        var missing: [Set<Int>] = []
         for name in names {
+            let attribute: Attribute
+            let hasValue: (Int) -> Bool
             switch try table.values(of: name) {
             case .number(let numbers, let valid):
-                attributes.append(
-                    try Self.number(
-                        name, table.rows.map { $0 >= 0 && valid[$0] ? numbers[$0] : nil }, sample))
+                let values = table.rows.map { $0 >= 0 && valid[$0] ? numbers[$0] : nil }
+                attribute = try Self.number(name, values, sample)
+                hasValue = { values[$0] != nil }
             case .text(let text):
-                attributes.append(try Self.text(name, table.codes(text), text.values, sample))
+                let codes = table.codes(text)
+                attribute = try Self.text(name, codes, text.values, sample)
+                hasValue = { codes[$0] != CodedText.missing }
             case .set:
                 throw Self.unusable(name, "a customer may have several of its values")
             }
+            guard attribute.hasMissing else {
+                attributes.append(attribute)
+                continue
+            }
+            // Customers of whom nothing is known lack every attribute: one covariate tells of them.
+            let rows = Set(sample.eligible.filter { !hasValue($0) })
+            let isTold = missing.contains {
+                !sample.isEnough(Array($0.symmetricDifference(rows)))
+            }
+            if !isTold { missing.append(rows) }
+            attributes.append(
+                Attribute(name: name, values: attribute.values, hasMissing: !isTold))
         }
         self.attributes = attributes
         let count = columnNames.count

@@ -74,6 +74,7 @@ struct ModelFitting {
             columns: selection.columnIndices.map { table.columns[$0] }, rows: eligibleRows,
             of: table.rowCount)
         if let rules = settings.rules {
+            guard lacking.isEmpty else { throw .noPredictions(model: name, features: lacking) }
             guard selection.unavailable.isEmpty else {
                 throw .noFeatures(model: name, features: selection.unavailable)
             }
@@ -117,8 +118,8 @@ struct ModelFitting {
                 segmenter: .quadrants(model), segmentNames: model.segmentNames, unavailable: [])
         case .rfm(let levelCount):
             let grid = try RFMGrid.fit(
-                featureNames: input.names, columns: input.columns, rows: input.rows,
-                levelCount: levelCount)
+                featureNames: input.names, columns: input.columns, valid: input.valid,
+                rows: input.rows, levelCount: levelCount)
             return FittedSegmentation(
                 segmenter: .grid(grid), segmentNames: grid.segmentNames, unavailable: [])
         }
@@ -287,16 +288,6 @@ extension Plan.Segmentation {
 }
 
 extension Plan.SegmentationAlgorithm {
-    /// Before the features, in the description of a column.
-    var words: String {
-        switch self {
-        case .kMeans: "k-means on"
-        case .lifecycle: "stages by"
-        case .quadrants: "high and low by"
-        case .rfm: "levels of"
-        }
-    }
-
     /// In model cards.
     var cardName: String { self == .kMeans ? "kmeans" : rawValue }
 }

@@ -433,6 +433,16 @@ struct Scoring {
             let fitted = try model(FittedSegmentation.self, name)?.model
         else { return }
         let model = models[models.count - 1]
+        let lacking = fitted.segmenter.featureNames.filter {
+            PredictedFeatures.names.contains($0) && table.column(named: $0) == nil
+        }
+        guard lacking.isEmpty else {
+            // All else is scored.
+            models.removeLast()
+            missing.append(name)
+            notes.append("\(EngineError.noPredictions(model: name, features: lacking))")
+            return
+        }
         var numbers: [Int32]
         if let carried, carried.models.contains(name),
             let earlier = carried.cache.numbers(of: model)
@@ -452,7 +462,7 @@ struct Scoring {
             ScoreColumn(
                 id: UInt16(columnID),
                 name: "\(settings.name)_segment", unit: "segment",
-                description: "segment of \(settings.name), \(settings.algorithm.words) "
+                description: "segment of \(settings.name), \(fitted.segmenter.words) "
                     + settings.features.joined(separator: ", "),
                 values: .int32(numbers.map { max(0, $0) }),
                 valid: eligible.allSatisfy(\.self) ? nil : eligible))

@@ -26,6 +26,16 @@ package enum Segmenter: Sendable, Equatable {
         }
     }
 
+    /// Before the features, in the description of a column.
+    var words: String {
+        switch self {
+        case .clusters: "k-means on"
+        case .grid: "levels of"
+        case .quadrants: "high and low by"
+        case .stages: "stages by"
+        }
+    }
+
     private func assign(
         _ input: SegmentationInput, threadCount: Int
     ) throws(ModelError) -> [Int32] {
@@ -35,7 +45,8 @@ package enum Segmenter: Sendable, Equatable {
                 columns: input.columns, valid: input.valid, rows: input.rows,
                 threadCount: threadCount
             ).segments
-        case .grid(let model): model.assign(columns: input.columns, rows: input.rows)
+        case .grid(let model):
+            model.assign(columns: input.columns, valid: input.valid, rows: input.rows)
         case .quadrants(let model):
             model.assign(columns: input.columns, valid: input.valid, rows: input.rows)
         case .stages(let model):
@@ -56,7 +67,7 @@ package enum Segmenter: Sendable, Equatable {
         for feature in featureNames {
             let column = table.column(named: feature)
             if column == nil, PredictedFeatures.names.contains(feature) {
-                throw .noFeatures(model: name, features: [feature])
+                throw .noPredictions(model: name, features: [feature])
             }
             // A value that no customer has any more (a category gone from sale) is a share of 0.
             inputs.append(
@@ -104,6 +115,10 @@ extension FittedSegmentation: Codable {
         }
         segmentNames = try container.decode([String].self, forKey: .segmentNames)
         unavailable = try container.decode([String].self, forKey: .unavailable)
+        guard segmentNames.count == segmenter.segmentCount else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .segmentNames, in: container, debugDescription: "not a name a segment")
+        }
     }
 
     package func encode(to encoder: any Encoder) throws {

@@ -75,11 +75,11 @@ struct SegmentCache {
     func flaw(for model: LatestSegmentation, asOf: CalendarDay) -> String? {
         let features = model.featureNames
         if !models.contains(model.reference) { return "the last scoring had another model" }
-        if features.contains(where: FeatureCatalog.mayBeAttribute) {
-            return "attributes change without purchases"
-        }
         if features.contains(where: PredictedFeatures.names.contains) {
             return "predictions change without purchases"
+        }
+        if features.contains(where: FeatureCatalog.mayBeAttribute) {
+            return "attributes change without purchases"
         }
         if lines.asOf < asOf, !features.allSatisfy(FeatureScan.isAgeless) {
             return "its features change from day to day"

@@ -30,7 +30,8 @@ extension Workspace {
         for name in only ?? [] where !plan.modelNames.contains(name) {
             throw .unknownModel(name: name, known: plan.modelNames)
         }
-        let names = only ?? plan.modelNames
+        let names =
+            only.map { wanted in plan.modelNames.filter(wanted.contains) } ?? plan.modelNames
         let asOf = try asOfDay(requested, threadCount: threadCount)
         report("computing features as of \(asOf)")
         let table = try features(

@@ -155,6 +155,16 @@ extension PlanParser {
                     : "name two, such as [margin365Days, predictedLifetimeValue]")
             return nil
         }
+        let isGroup = { (name: String) in
+            FeatureCatalog.fixedGroups[name] != nil || FeatureCatalog.dataGroups.contains(name)
+        }
+        if wanted != nil, let group = features.first(where: isGroup) {
+            reader.report(
+                .contradiction, at: setting.position,
+                "\(setting.name): `\(group)` is a group of features",
+                hint: "\(algorithm.rawValue) takes single ones: name one of its members")
+            return nil
+        }
         return features
     }
 

@@ -170,7 +170,13 @@ extension PlanParser {
     ) -> [AttributeMapping] {
         guard let setting else { return [] }
         return reader.namedSettings(setting, limit: PlanLimits.attributeCount).compactMap {
-            parseAttribute($0, hasHeader: hasHeader)
+            if PredictedFeatures.names.contains($0.key) {
+                reader.report(
+                    .unknownValue, at: $0.position, "`\($0.key)` cannot name an attribute",
+                    hint: "it is a prediction: give it another name, and name its column")
+                return nil
+            }
+            return parseAttribute($0, hasHeader: hasHeader)
         }
     }
 

@@ -30,7 +30,7 @@ extension ForestScorer {
         let rules = TreeGames.rules(for: games)
         let scale = ensemble.isAveraged ? 1 / Double(max(1, ensemble.trees.count)) : 1
         let values: [Double] = parallelArray(
-            count: table.rowCount * width, chunkRows: 64 * width, threadCount: threadCount
+            count: table.rowCount * width, chunkRows: 64 * max(1, width), threadCount: threadCount
         ) { places, output in
             let rows = places.lowerBound / width..<places.upperBound / width
             var sums = [Double](repeating: 0, count: places.count)

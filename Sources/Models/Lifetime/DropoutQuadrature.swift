@@ -29,7 +29,7 @@ struct DropoutQuadrature: Sendable {
     private let shape: Double
     private let near: Rule?
     private let far: Rule?
-    /// The last rule made for a longer horizon.
+    /// The last rule made for horizons beyond those of the others.
     private var longest: Rule?
 
     /// Nodes p and weights, good for horizons up to `limit`.
@@ -151,9 +151,11 @@ struct DropoutQuadrature: Sendable {
     private mutating func rule(_ tau: Double) -> Rule {
         if let near, tau <= near.limit { return near }
         if let far, tau <= far.limit { return far }
-        // Of the last length only while no longer than needed by much: nodes are work.
-        if let longest, tau <= longest.limit, tau > longest.limit / 4 { return longest }
-        let made = logitRule(min(2 * tau, .greatestFiniteMagnitude))
+        // One rule for all up to the next power of two: what a customer gets depends on nobody else.
+        let next = Double(sign: .plus, exponent: Int(tau.exponent) + 1, significand: 1)
+        let limit = min(next, .greatestFiniteMagnitude)
+        if let longest, longest.limit == limit { return longest }
+        let made = logitRule(limit)
         longest = made
         return made
     }

@@ -83,3 +83,14 @@ package struct LifecycleStages: Codable, Sendable, Equatable {
         }
     }
 }
+
+extension LifecycleStages {
+    /// - Throws: as the other initializer, for days that contradict each other.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        try self.init(
+            newDays: try container.decode(Int.self, forKey: .newDays),
+            activeDays: try container.decode(Int.self, forKey: .activeDays),
+            lapsedDays: try container.decode(Int.self, forKey: .lapsedDays))
+    }
+}

@@ -58,3 +58,17 @@ package struct QuadrantModel: Codable, Sendable, Equatable {
         }
     }
 }
+
+extension QuadrantModel {
+    /// - Throws: `DecodingError` for other than two features of two levels.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        featureNames = try container.decode([String].self, forKey: .featureNames)
+        cuts = try container.decode([RankCuts].self, forKey: .cuts)
+        guard featureNames.count == 2, cuts.count == 2, cuts.allSatisfy({ $0.levelCount == 2 })
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .cuts, in: container, debugDescription: "no two features of two levels")
+        }
+    }
+}

@@ -26,12 +26,13 @@ package struct RFMGrid: Codable, Sendable, Equatable {
 
     /// - Parameters:
     ///   - columns: days since the last order, frequency, amount: one count.
+    ///   - valid: as in `SegmentationModel.fit`; what is missing is in level 1.
     ///   - rows: rows of the columns to fit on; all where nil.
     ///   - levelCount: 2…9.
     /// - Throws: `countMismatch`; `outOfRange`; what `RankCuts.fit` throws.
     package static func fit(
-        featureNames: [String] = defaultFeatures, columns: [[Float]], rows: [Int]? = nil,
-        levelCount: Int = 5
+        featureNames: [String] = defaultFeatures, columns: [[Float]], valid: [[Bool]?] = [],
+        rows: [Int]? = nil, levelCount: Int = 5
     ) throws(ModelError) -> RFMGrid {
         try requireCount(featureNames.count, 3, "features of the RFM grid")
         try requireCount(columns.count, 3, "columns of the RFM grid")
@@ -43,9 +44,12 @@ package struct RFMGrid: Codable, Sendable, Equatable {
         for (axis, column) in columns.enumerated() {
             try requireCount(column.count, columns[0].count, "values of \(featureNames[axis])")
             let sign: Float = axis == 0 ? -1 : 1
-            let values = rows.map { $0.map { sign * column[$0] } } ?? column.map { sign * $0 }
+            let flags = valid.isEmpty ? nil : valid[axis]
+            let known = (rows ?? Array(column.indices)).filter { flags?[$0] ?? true }
             cuts.append(
-                try RankCuts.fit(values, levelCount: levelCount, name: featureNames[axis]))
+                try RankCuts.fit(
+                    known.map { sign * column[$0] }, levelCount: levelCount,
+                    name: featureNames[axis]))
         }
         return RFMGrid(featureNames: featureNames, cuts: cuts, levelCount: levelCount)
     }
@@ -59,22 +63,46 @@ package struct RFMGrid: Codable, Sendable, Equatable {
         ].map { $0 + 1 }
     }
 
-    /// The cell of a customer.
-    package func segment(daysSinceLastPurchase: Float, frequency: Float, amount: Float) -> Int32 {
-        let levels = [
-            cuts[0].level(-daysSinceLastPurchase), cuts[1].level(frequency), cuts[2].level(amount),
-        ]
-        return Int32(levels.reduce(0) { $0 * levelCount + $1 - 1 })
+    /// The cell of a customer; a value that is missing is in level 1.
+    package func segment(
+        daysSinceLastPurchase days: Float?, frequency: Float?, amount: Float?
+    ) -> Int32 {
+        let recency = days.map { cuts[0].level(-$0) } ?? 1
+        let often = frequency.map(cuts[1].level) ?? 1
+        let much = amount.map(cuts[2].level) ?? 1
+        return Int32(((recency - 1) * levelCount + often - 1) * levelCount + much - 1)
     }
 
     /// Cells of rows, all where `rows` is nil.
-    /// - Parameter columns: those of the fit.
-    package func assign(columns: [[Float]], rows: [Int]? = nil) -> [Int32] {
-        precondition(columns.count == 3)
+    /// - Parameters: as in the fit.
+    package func assign(
+        columns: [[Float]], valid: [[Bool]?] = [], rows: [Int]? = nil
+    ) -> [Int32] {
+        precondition(columns.count == 3 && (valid.isEmpty || valid.count == 3))
+        func value(_ axis: Int, _ row: Int) -> Float? {
+            valid.isEmpty || valid[axis]?[row] ?? true ? columns[axis][row] : nil
+        }
         return (rows ?? Array(columns[0].indices)).map { row in
             segment(
-                daysSinceLastPurchase: columns[0][row], frequency: columns[1][row],
-                amount: columns[2][row])
+                daysSinceLastPurchase: value(0, row), frequency: value(1, row),
+                amount: value(2, row))
+        }
+    }
+}
+
+extension RFMGrid {
+    /// - Throws: `DecodingError` for parts that do not fit each other.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        featureNames = try container.decode([String].self, forKey: .featureNames)
+        cuts = try container.decode([RankCuts].self, forKey: .cuts)
+        let levelCount = try container.decode(Int.self, forKey: .levelCount)
+        self.levelCount = levelCount
+        guard featureNames.count == 3, cuts.count == 3, Self.levelCounts.contains(levelCount),
+            cuts.allSatisfy({ $0.levelCount == levelCount })
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .cuts, in: container, debugDescription: "no grid of three features")
         }
     }
 }

@@ -73,3 +73,17 @@ package struct RankCuts: Codable, Sendable, Equatable {
         return low + 1
     }
 }
+
+extension RankCuts {
+    /// - Throws: `DecodingError` for cuts that descend or are too many.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        leastValues = try container.decode([Float].self, forKey: .leastValues)
+        levelCount = try container.decode(Int.self, forKey: .levelCount)
+        let ascends = zip(leastValues, leastValues.dropFirst()).allSatisfy { $0 <= $1 }
+        guard Self.levelCounts.contains(levelCount), leastValues.count < levelCount, ascends else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .leastValues, in: container, debugDescription: "no ascending cuts")
+        }
+    }
+}

@@ -86,6 +86,32 @@ import Testing
         #expect(part == rows.map { all[$0] })
     }
 
+    /// Who has no value is in level 1, also where fewer is better, and moves no cut.
+    @Test func whatIsMissingIsLowest() throws {
+        let valid: [[Bool]?] = [since.indices.map { $0 % 4 != 0 }, nil, nil]
+        let columns = [since.indices.map { $0 % 4 == 0 ? 0 : since[$0] }, orders, revenue]
+        let grid = try RFMGrid.fit(columns: columns, valid: valid)
+        let known = since.indices.filter { $0 % 4 != 0 }
+        #expect(
+            try grid.cuts[0] == RankCuts.fit(known.map { -since[$0] }, levelCount: 5, name: "x"))
+        let segments = grid.assign(columns: columns, valid: valid)
+        for row in stride(from: 0, to: 500, by: 4) {
+            #expect(grid.scores(of: Int(segments[row]))[0] == 1)
+        }
+    }
+
+    @Test(arguments: [
+        #"{"featureNames":["a","b"],"cuts":[],"levelCount":5}"#,
+        #"{"featureNames":["a","b","c"],"cuts":[],"levelCount":3000000}"#,
+        #"{"featureNames":["a","b","c"],"levelCount":2,"cuts":[{"levelCount":3,"leastValues":[]},{"levelCount":2,"leastValues":[]},{"levelCount":2,"leastValues":[]}]}"#,
+        #"{"featureNames":["a","b","c"],"levelCount":2,"cuts":[{"levelCount":2,"leastValues":[2,1]},{"levelCount":2,"leastValues":[]},{"levelCount":2,"leastValues":[]}]}"#,
+    ])
+    func partsThatDoNotFitAreRefused(text: String) {
+        #expect(throws: DecodingError.self) {
+            try JSONDecoder().decode(RFMGrid.self, from: Data(text.utf8))
+        }
+    }
+
     @Test func refusesOtherShapes() {
         #expect(throws: ModelError.self) { try RFMGrid.fit(columns: [since, orders]) }
         #expect(throws: ModelError.self) {
