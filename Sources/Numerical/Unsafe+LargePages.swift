@@ -44,8 +44,9 @@ package func parallelArray<Element: BitwiseCopyable & Sendable>(
 ///   - count: of each array.
 ///   - chunkRows: rows a chunk, independent of the thread count; `columnCount` times as many elements
 ///     should fit into a cache.
-///   - body: must write every element of its block, `[columnCount × rows.count]`, column after column;
-///     gives what is to be known of the chunk.
+///   - zero: what an element is that `body` does not write.
+///   - body: fills its block, `[columnCount × rows.count]`, column after column; gives what is to be
+///     known of the chunk.
 /// - Returns: the arrays, and what the chunks gave, in their order.
 package func parallelColumns<Element: BitwiseCopyable & Sendable, Partial: Sendable>(
     count: Int, columnCount: Int, chunkRows: Int, threadCount: Int, zero: Element,

@@ -11,7 +11,8 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var name: String
     /// Counts up from 1 with every training of this name.
     package var version: Int
-    /// The fitted mathematics: `bgnbd+gammagamma`, `bgnbd+covariates+gammagamma`, `kmeans`, `als`, `trees`, `logistic`.
+    /// The fitted mathematics: `bgnbd+gammagamma`, `bgnbd+covariates+gammagamma`, `kmeans`, `rfm`,
+    /// `lifecycle`, `quadrants`, `als`, `trees`, `logistic`.
     package var algorithm: String
     /// The last day whose purchases the fit saw, `yyyy-MM-dd`.
     package var asOf: String
