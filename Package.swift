@@ -137,7 +137,7 @@ let package = Package(
         tests("FeaturesTests", ["ByteCoding", "Features", "Ingest", "Numerical", "Units"]),
         tests("ModelsTests", ["Models", "Numerical", "Units"]),
         tests("BenchmarkSuiteTests", ["BenchmarkSuite", "Lab", "Numerical"]),
-        tests("LabTests", ["ByteCoding", "ColumnStore", "Lab", "Models", "Numerical"]),
+        tests("LabTests", ["ByteCoding", "ColumnStore", "Lab", "Models", "Numerical", "Units"]),
         tests(
             "EngineTests",
             [

@@ -1,10 +1,11 @@
-package import Models
+import Models
 package import Units
 
 /// `patron lab clv`: the models of repeat purchases and of order values.
 package enum LifetimeLab {
     package struct Options: Sendable {
-        package var model = PurchaseModelKind.bgnbd
+        /// One of repeat purchases in continuous time; see `LifetimeLab+OtherModels` for the others.
+        package var model = LifetimeLabModel.bgnbd
         /// Repeat purchases of each customer, integers.
         package var countsPath: String
         /// Whole days from the first purchase to the last one, integers.
@@ -35,6 +36,13 @@ package enum LifetimeLab {
     package static func run(
         _ options: Options, _ setting: LabSetting
     ) throws(LabError) -> LabReport {
+        switch options.model {
+        case .bgnbd, .mbgnbd, .paretonbd, .nbd: break
+        case .gammagamma: return try runOrderValues(options, setting)
+        case .bgbb: return try runOpportunities(options, setting)
+        case .sbg: return try runContracts(options, setting)
+        }
+        guard let kind = options.model.purchases else { preconditionFailure("a purchase model") }
         let files = try LabFiles(
             reads: [
                 "--x": options.countsPath, "--tx": options.lastPurchasePath,
@@ -55,10 +63,10 @@ package enum LifetimeLab {
                 let (history, collapseSeconds) = try timed { () throws(ModelError) in
                     try CollapsedHistory(
                         repeatPurchaseCount: input.x, ageAtLastPurchaseDays: input.tx,
-                        observedAgeDays: input.age)
+                        observedAgeDays: input.age, threadCount: setting.threadCount)
                 }
                 let (purchases, fitSeconds) = try timed { () throws(ModelError) in
-                    try options.model.fit(
+                    try kind.fit(
                         history,
                         PurchaseFitParameters(
                             grid: options.grid, threadCount: setting.threadCount))
@@ -146,24 +154,34 @@ package enum LifetimeLab {
     }
 
     private static func read(_ options: Options) throws(LabError) -> Input {
-        let counts = try NumPyFile(options.countsPath, [.int32, .int64])
-        try counts.requireAxes(1, "customers")
-        func column(_ path: String, _ elements: [NumPyElement]) throws(LabError) -> NumPyFile {
-            let file = try NumPyFile(path, elements)
-            try file.requireAxes(1, "customers")
-            guard file.count == counts.count else {
-                throw .mismatch(
-                    path: path, found: "\(file.count) customers",
-                    expected: "\(counts.count) are needed", other: "by \(counts.path)")
-            }
-            return file
-        }
+        let counts = try customerCounts(options.countsPath)
+        let integers: [NumPyElement] = [.int32, .int64]
         return Input(
             x: try counts.shortIntegers(),
-            tx: try column(options.lastPurchasePath, [.int32, .int64]).shortIntegers(),
-            age: try column(options.agesPath, [.int32, .int64]).shortIntegers(),
+            tx: try column(options.lastPurchasePath, integers, of: counts).shortIntegers(),
+            age: try column(options.agesPath, integers, of: counts).shortIntegers(),
             mean: try options.meanOrderValuePath.map { path throws(LabError) in
-                try column(path, [.float64]).doubles()
+                try column(path, [.float64], of: counts).doubles()
             } ?? [Double](repeating: 0, count: counts.count))
+    }
+
+    static func customerCounts(_ path: String) throws(LabError) -> NumPyFile {
+        let counts = try NumPyFile(path, [.int32, .int64])
+        try counts.requireAxes(1, "customers")
+        return counts
+    }
+
+    /// An array of one element for each of the customers of `counts`.
+    static func column(
+        _ path: String, _ elements: [NumPyElement], of counts: NumPyFile
+    ) throws(LabError) -> NumPyFile {
+        let file = try NumPyFile(path, elements)
+        try file.requireAxes(1, "customers")
+        guard file.count == counts.count else {
+            throw .mismatch(
+                path: path, found: "\(file.count) customers",
+                expected: "\(counts.count) are needed", other: "by \(counts.path)")
+        }
+        return file
     }
 }

@@ -44,23 +44,22 @@ package func parallelArray<Element: BitwiseCopyable & Sendable>(
 ///   - count: of each array.
 ///   - chunkRows: rows a chunk, independent of the thread count; `columnCount` times as many elements
 ///     should fit into a cache.
-///   - zero: what an element is that `body` does not write.
-///   - body: fills its block, `[columnCount × rows.count]`, column after column; gives what is to be
-///     known of the chunk.
+///   - body: fills its block, `[columnCount × rows.count]`, column after column, which is all 0; gives
+///     what is to be known of the chunk.
 /// - Returns: the arrays, and what the chunks gave, in their order.
-package func parallelColumns<Element: BitwiseCopyable & Sendable, Partial: Sendable>(
-    count: Int, columnCount: Int, chunkRows: Int, threadCount: Int, zero: Element,
-    _ body: @Sendable (_ rows: Range<Int>, _ block: inout MutableSpan<Element>) -> Partial
-) -> (columns: [[Element]], partials: [Partial]) {
+package func parallelColumns<Partial: Sendable>(
+    count: Int, columnCount: Int, chunkRows: Int, threadCount: Int,
+    _ body: @Sendable (_ rows: Range<Int>, _ block: inout MutableSpan<Double>) -> Partial
+) -> (columns: [[Double]], partials: [Partial]) {
     precondition(columnCount >= 0)
-    nonisolated(unsafe) var buffers: [UnsafeMutableBufferPointer<Element>] = []
+    nonisolated(unsafe) var buffers: [UnsafeMutableBufferPointer<Double>] = []
     var partials: [Partial] = []
     func fill() {
         let targets = buffers
         nonisolated(unsafe) let bases = targets
         partials = parallelMap(count: count, chunkSize: chunkRows, threadCount: threadCount) {
             _, rows in
-            var block = [Element](repeating: zero, count: columnCount * rows.count)
+            var block = [Double](repeating: 0, count: columnCount * rows.count)
             var span = block.mutableSpan
             let partial = body(rows, &span)
             // Chunks are disjoint rows of buffers that outlive the loop.
@@ -75,14 +74,14 @@ package func parallelColumns<Element: BitwiseCopyable & Sendable, Partial: Senda
         }
     }
     /// Opens the remaining columns one within the other, so that all are open while they are filled.
-    func columns(_ rest: Int) -> [[Element]] {
+    func columns(_ rest: Int) -> [[Double]] {
         guard rest > 0 else {
             fill()
             return []
         }
-        var later: [[Element]] = []
-        let own = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
-            useLargePages(buffer.baseAddress, byteCount: count * MemoryLayout<Element>.stride)
+        var later: [[Double]] = []
+        let own = [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
+            useLargePages(buffer.baseAddress, byteCount: count * MemoryLayout<Double>.stride)
             buffers.append(UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
             later = columns(rest - 1)
             initialized = count

@@ -211,7 +211,7 @@ import Units
             _ = try unique.features(asOf: later, usesCache: true, threadCount: 2)
             let history = computed.history
             #expect(
-                try unique.collapsedHistory(asOf: later)
+                try unique.collapsedHistory(asOf: later, threadCount: 2)
                     == CollapsedHistory(
                         repeatPurchaseCount: history.repeatPurchaseCount,
                         ageAtLastPurchaseDays: history.ageAtLastPurchaseDays,

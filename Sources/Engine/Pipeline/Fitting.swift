@@ -167,7 +167,7 @@ struct ModelFitting {
         let data = table.history
         let include = data.status.map { $0 == CustomerHistory.ok }
         var unique = collapsed
-        if unique == nil { unique = try CollapsedHistory(data) }
+        if unique == nil { unique = try CollapsedHistory(data, threadCount: threadCount) }
         guard let unique else { throw .noRows(model: "lifetime") }
         let purchases = try plan.lifetime.model.fit(
             unique, PurchaseFitParameters(grid: plan.timeGrid, threadCount: threadCount))
@@ -322,12 +322,12 @@ extension ModelCard.ClusterCountChoice {
 
 extension CollapsedHistory {
     /// Of the customers who have an order.
-    init(_ data: CustomerHistory) throws(ModelError) {
+    init(_ data: CustomerHistory, threadCount: Int) throws(ModelError) {
         try self.init(
             repeatPurchaseCount: data.repeatPurchaseCount,
             ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
             observedAgeDays: data.observedAgeDays,
-            include: data.status.map { $0 == CustomerHistory.ok })
+            include: data.status.map { $0 == CustomerHistory.ok }, threadCount: threadCount)
     }
 }
 

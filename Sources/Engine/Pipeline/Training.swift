@@ -39,7 +39,7 @@ extension Workspace {
             report: report)
         var fitting = ModelFitting(
             plan: plan, history: try surveyedHistory(threadCount: threadCount), table: table,
-            collapsed: collapsedHistory(asOf: asOf),
+            collapsed: collapsedHistory(asOf: asOf, threadCount: threadCount),
             attributes: names.contains("lifetime")
                 ? try plannedAttributes(of: table.customerIDs) : nil,
             threadCount: threadCount)

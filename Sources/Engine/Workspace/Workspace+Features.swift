@@ -84,7 +84,7 @@ extension Workspace {
         let rows = try surveyedHistory(threadCount: threadCount).featureRows(all)
         let table = try table(of: consume rows, all, attributes, threadCount)
         if usesCache {
-            let collapsed = try? CollapsedHistory(table.history)
+            let collapsed = try? CollapsedHistory(table.history, threadCount: threadCount)
             loadedCollapsed = (featureKey(asOf), collapsed)
             keep(table, all, survey.totals, collapsed, changedSince: nil, report)
         }
@@ -132,7 +132,8 @@ extension Workspace {
         let isSame = cached.last == lines(asOf: table.asOf)
         var collapsed = isSame ? cached.collapsed : nil
         if keepsAll {
-            collapsed = collapsed ?? (try? CollapsedHistory(table.history))
+            collapsed =
+                collapsed ?? (try? CollapsedHistory(table.history, threadCount: threadCount))
             keep(table, all, survey, collapsed, changedSince: nil, report)
         } else if !isSame {
             keep(changedTable, all, survey, nil, changedSince: cached.base, report)
@@ -218,11 +219,11 @@ extension Workspace {
     }
 
     /// The unique purchase histories of a day's features, where these are known.
-    package func collapsedHistory(asOf: CalendarDay) -> CollapsedHistory? {
+    package func collapsedHistory(asOf: CalendarDay, threadCount: Int) -> CollapsedHistory? {
         let key = featureKey(asOf)
         if let loadedCollapsed, loadedCollapsed.key == key { return loadedCollapsed.history }
         guard let loadedFeatures, loadedFeatures.key == key else { return nil }
-        return try? CollapsedHistory(loadedFeatures.table.history)
+        return try? CollapsedHistory(loadedFeatures.table.history, threadCount: threadCount)
     }
 
     private func featureKey(_ asOf: CalendarDay) -> FeatureKey {

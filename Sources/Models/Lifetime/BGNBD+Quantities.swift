@@ -126,37 +126,74 @@ extension FittedBGNBD: PurchaseModel {
             * NegativeBinomial(shape: r, timeOverAlpha: horizon / alpha).tail(from: count)
     }
 
+    /// For each x, what a living customer will do is a smooth function of ln(α + T): it is bounded for
+    /// |Im ln(α + T)| <= π/2, where |1 + pτ| >= 1. Sixteen values an octave tell all ages in it, with
+    /// the relative error of `DropoutQuadrature`, about 1e-12.
     package func aliveOutlooks(
         _ pairs: [(x: Int, ageDays: Int)], _ terms: OutlookTerms, threadCount: Int
     ) -> [AliveOutlook] {
-        let counts = Array(Set(pairs.map(\.x))).sorted()
-        let quadratures = parallelMap(
-            count: counts.count, chunkSize: 8, threadCount: threadCount
-        ) { _, range in
-            range.map { index in
-                DropoutQuadrature(
-                    alpha: a, beta: b + Double(chanceCount(counts[index])),
-                    shape: r + Double(counts[index]))
+        let ages = pairs.map { alpha + Double($0.ageDays) / grid.days }
+        var curveKeys = UniqueKeys()
+        var counts = UniqueKeys()
+        var curves: [(count: Int, octave: Int)] = []
+        let codes = pairs.indices.map { index in
+            let octave = OctaveCurve.octave(of: ages[index])
+            let key = UInt64(pairs[index].x) << 16 | UInt64(UInt16(bitPattern: Int16(octave)))
+            let code = curveKeys.insert(key)
+            if Int(code) == curves.count {
+                curves.append((Int(counts.insert(UInt64(pairs[index].x))), octave))
             }
-        }.flatMap { $0 }
-        let quadratureOfCount = Dictionary(uniqueKeysWithValues: zip(counts, quadratures))
-        return parallelMap(count: pairs.count, chunkSize: 256, threadCount: threadCount) {
-            _, range in
-            // One after another for a count: what its quadrature keeps serves its next ages.
-            var current: (x: Int, quadrature: DropoutQuadrature)?
-            return range.compactMap { index -> AliveOutlook? in
-                let x = pairs[index].x
-                if current?.x != x { current = quadratureOfCount[x].map { (x, $0) } }
-                let age = alpha + Double(pairs[index].ageDays) / grid.days
-                let outlook = current?.quadrature.outlook(
-                    age: age, horizon: terms.horizon, discount: terms.discount)
-                let shape = r + Double(x)
-                return outlook.map {
-                    AliveOutlook(
-                        expectedPurchases: $0.expected, discountedPurchases: $0.discounted,
+            return code
+        }
+        let xs = counts.keys
+        let quadratures = parallelMap(count: xs.count, chunkSize: 1, threadCount: threadCount) {
+            index, _ in
+            DropoutQuadrature(
+                alpha: a, beta: b + Double(chanceCount(Int(xs[index]))),
+                shape: r + Double(xs[index]))
+        }
+        let places = curves
+        let outlooks = parallelMap(count: places.count, chunkSize: 1, threadCount: threadCount) {
+            index, _ in
+            var quadrature = quadratures[places[index].count]
+            let shape = r + Double(xs[places[index].count])
+            return OutlookCurves(
+                OctaveCurve.places(in: places[index].octave).map { age in
+                    let outlook = quadrature.outlook(
+                        age: age, horizon: terms.horizon, discount: terms.discount)
+                    return AliveOutlook(
+                        expectedPurchases: outlook.expected,
+                        discountedPurchases: outlook.discounted,
                         purchaseProbability: -expm1(-shape * log1p(terms.churnHorizon / age)))
-                }
-            }
+                })
+        }
+        return parallelMap(count: pairs.count, chunkSize: 2_048, threadCount: threadCount) {
+            _, range in
+            range.map { outlooks[Int(codes[$0])].outlook(age: ages[$0]) }
         }.flatMap { $0 }
+    }
+}
+
+/// What living customers of one x will do, by their α + T within an octave.
+private struct OutlookCurves: Sendable {
+    private let expected: OctaveCurve
+    private let discounted: OctaveCurve
+    private let probability: OctaveCurve
+
+    /// - Parameter outlooks: at the places of the octave.
+    init(_ outlooks: [AliveOutlook]) {
+        expected = OctaveCurve(outlooks.map(\.expectedPurchases))
+        discounted = OctaveCurve(outlooks.map(\.discountedPurchases))
+        probability = OctaveCurve(outlooks.map(\.purchaseProbability))
+    }
+
+    /// - Parameter age: α + T, in the octave.
+    func outlook(age: Double) -> AliveOutlook {
+        let position = OctaveCurve.Position(of: age)
+        let expected = max(0, expected.value(at: position))
+        return AliveOutlook(
+            expectedPurchases: expected,
+            discountedPurchases: min(max(0, discounted.value(at: position)), expected),
+            purchaseProbability: min(max(0, probability.value(at: position)), 1))
     }
 }

@@ -27,26 +27,33 @@ package struct CollapsedHistory: Sendable, Equatable {
     ///   - ageAtLastPurchaseDays: t_x in 0 ... T; 0 where x = 0.
     ///   - observedAgeDays: T >= 0.
     ///   - include: rows to use; nil uses all.
+    ///   - threadCount: at least 1. Does not change the result.
     /// - Throws: `countMismatch`, `impossibleHistory`.
     package init(
         repeatPurchaseCount: [Int32], ageAtLastPurchaseDays: [Int32], observedAgeDays: [Int32],
-        include: [Bool]? = nil
+        include: [Bool]? = nil, threadCount: Int = 1
     ) throws(ModelError) {
         let count = repeatPurchaseCount.count
         try requireCount(ageAtLastPurchaseDays.count, count, "ages at last purchase")
         try requireCount(observedAgeDays.count, count, "observed ages")
         if let include { try requireCount(include.count, count, "inclusion flags") }
-        var unique = UniqueKeys()
         for row in 0..<count where include?[row] ?? true {
-            let x = repeatPurchaseCount[row]
-            let tx = ageAtLastPurchaseDays[row]
-            let age = observedAgeDays[row]
-            if let problem = historyProblem(x: x, tx: tx, age: age) {
+            if let problem = historyProblem(
+                x: repeatPurchaseCount[row], tx: ageAtLastPurchaseDays[row],
+                age: observedAgeDays[row])
+            {
                 throw .impossibleHistory(row: row, reason: problem)
             }
-            _ = unique.insert(Self.key(x, tx, age))
         }
-        self.init(unique)
+        self.init(
+            SortedKeyCounts(rowCount: count, threadCount: threadCount) { rows, keys in
+                let (x, tx, age) = (
+                    repeatPurchaseCount.span, ageAtLastPurchaseDays.span, observedAgeDays.span
+                )
+                for row in rows where include?[row] ?? true {
+                    keys.append(Self.key(x[row], tx[row], age[row]))
+                }
+            })
     }
 
     /// Rows that are weighted already, one an element; equal rows are merged.
@@ -133,13 +140,12 @@ package struct CollapsedHistory: Sendable, Equatable {
 
     private init() {}
 
-    private init(_ unique: UniqueKeys) {
-        let rows = zip(unique.keys, unique.counts).sorted { $0.0 < $1.0 }
-        repeatPurchaseCount.reserveCapacity(rows.count)
-        ageAtLastPurchaseDays.reserveCapacity(rows.count)
-        observedAgeDays.reserveCapacity(rows.count)
-        customerCount.reserveCapacity(rows.count)
-        for (key, count) in rows { append(key, count) }
+    private init(_ unique: SortedKeyCounts) {
+        repeatPurchaseCount.reserveCapacity(unique.keys.count)
+        ageAtLastPurchaseDays.reserveCapacity(unique.keys.count)
+        observedAgeDays.reserveCapacity(unique.keys.count)
+        customerCount.reserveCapacity(unique.keys.count)
+        for (key, count) in zip(unique.keys, unique.counts) { append(key, count) }
     }
 
     private mutating func append(_ key: UInt64, _ weight: Int) {

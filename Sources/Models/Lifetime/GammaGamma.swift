@@ -244,9 +244,12 @@ package struct FittedGammaGamma: Codable, Equatable, Sendable {
     /// below counts as 0, so the answer is never negative.
     package func expectedOrderValue(x: Int, meanOrderValue: Double) -> Double {
         precondition(x >= 0)
-        let own = p * Double(x)
-        let weight = own / (own + q - 1)
-        return weight * max(0, meanOrderValue) + (1 - weight) * populationMean
+        return blend.expectedOrderValue(x: x, meanOrderValue: meanOrderValue)
+    }
+
+    /// All that expected order values of many customers need.
+    var blend: OrderValueBlend {
+        OrderValueBlend(p: p, priorWeight: q - 1, populationMean: populationMean)
     }
 
     /// The log-likelihood of one customer, x >= 1 and m > 0, in currency units.
@@ -256,5 +259,22 @@ package struct FittedGammaGamma: Codable, Equatable, Sendable {
         let px = p * x
         return lnGamma(px + q) - lnGamma(px) - lnGamma(q) + q * log(v) + (px - 1) * log(m)
             + px * log(x) - (px + q) * log(v + x * m)
+    }
+}
+
+/// A customer's mean order value, drawn towards that of all.
+struct OrderValueBlend: Sendable {
+    /// What a repeat order weighs; above 0.
+    let p: Double
+    /// q − 1: what the mean of all weighs.
+    let priorWeight: Double
+    /// Currency units.
+    let populationMean: Double
+
+    /// As `FittedGammaGamma.expectedOrderValue`.
+    func expectedOrderValue(x: Int, meanOrderValue: Double) -> Double {
+        let own = p * Double(x)
+        let weight = own / (own + priorWeight)
+        return weight * max(0, meanOrderValue) + (1 - weight) * populationMean
     }
 }

@@ -65,8 +65,8 @@ package struct LifetimeScores: Sendable, Equatable {
 
     package static let notEligible: UInt8 = 5
     private static let chunkRows = 16_384
-    /// Of the pass that makes four columns at once.
-    private static let blockRows = 4_096
+    /// Of the pass that makes all columns at once: five of them fit into a cache.
+    private static let blockRows = 2_048
 
     /// Scores every customer.
     ///
@@ -96,17 +96,23 @@ package struct LifetimeScores: Sendable, Equatable {
         guard ratio.isFinite else {
             throw .outOfRange(what: "margin ratio", actual: ratio, allowed: "finite")
         }
+        let needsMean = spend != nil
         let statuses = parallelArray(
             count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
         ) { rows, slice in
+            let (x, tx, age) = (
+                repeatPurchaseCount.span, ageAtLastPurchaseDays.span, observedAgeDays.span
+            )
+            let means = meanOrderValue.span
             for (offset, row) in rows.enumerated() {
-                let given = status?[row] ?? 0
                 let isUsable =
-                    isPossibleHistory(
-                        x: repeatPurchaseCount[row], tx: ageAtLastPurchaseDays[row],
-                        age: observedAgeDays[row])
-                    && (spend == nil || meanOrderValue[row].isFinite)
-                slice[offset] = given != 0 || isUsable ? given : notEligible
+                    isPossibleHistory(x: x[row], tx: tx[row], age: age[row])
+                    && (!needsMean || means[row].isFinite)
+                slice[offset] = isUsable ? 0 : notEligible
+            }
+            guard let given = status else { return }
+            for (offset, row) in rows.enumerated() where given[row] != 0 {
+                slice[offset] = given[row]
             }
         }
         let pairs = DistinctPairs(
@@ -120,129 +126,78 @@ package struct LifetimeScores: Sendable, Equatable {
                 churnHorizon: parameters.churnHorizon.count(in: grid),
                 discount: parameters.discountRate.continuous(per: grid)),
             threadCount: parameters.threadCount)
-        let scorer = model.aliveScorer(maximumAgeDays: pairs.maximumAge)
-        let alive = parallelArray(
-            count: count, chunkRows: chunkRows, threadCount: parameters.threadCount
-        ) { rows, slice in
-            scorer.fill(
-                &slice, rows: rows, x: repeatPurchaseCount.span, tx: ageAtLastPurchaseDays.span,
-                age: observedAgeDays.span, status: statuses.span)
-        }
+        let rowScoring = RowScoring(
+            scorer: model.aliveScorer(maximumAgeDays: pairs.maximumAge), pairs: pairs,
+            outlooks: outlooks, orderValue: spend?.blend, ratio: ratio)
         let (columns, refused) = parallelColumns(
-            count: count, columnCount: spend == nil ? 2 : 4, chunkRows: blockRows,
-            threadCount: parameters.threadCount, zero: 0.0
+            count: count, columnCount: spend == nil ? 3 : 5, chunkRows: blockRows,
+            threadCount: parameters.threadCount
         ) { rows, block in
-            var refused: [Int] = []
-            for (offset, row) in rows.enumerated() where statuses[row] == 0 {
-                let x = repeatPurchaseCount[row]
-                let outlook = outlooks[Int(pairs.code(x: x, age: observedAgeDays[row]))]
-                let purchases = alive[row] * outlook.expectedPurchases
-                let churn = 1 - alive[row] * outlook.purchaseProbability
-                var (order, value) = (0.0, 0.0)
-                if let spend {
-                    order = spend.expectedOrderValue(
-                        x: Int(x), meanOrderValue: meanOrderValue[row])
-                    value = alive[row] * outlook.discountedPurchases * order * ratio
-                }
-                // Products of values near the largest double overflow: such a row gets a status, not
-                // infinity.
-                guard alive[row].isFinite, purchases.isFinite, churn.isFinite, order.isFinite,
-                    value.isFinite
-                else {
-                    refused.append(row)
-                    continue
-                }
-                block[offset] = purchases
-                block[rows.count + offset] = churn
-                if spend != nil {
-                    block[2 * rows.count + offset] = order
-                    block[3 * rows.count + offset] = value
-                }
-            }
-            return refused
+            rowScoring.fill(
+                &block, rows: rows, x: repeatPurchaseCount.span, tx: ageAtLastPurchaseDays.span,
+                age: observedAgeDays.span, meanOrderValue: meanOrderValue.span,
+                status: statuses.span)
         }
         var scores = LifetimeScores(
-            status: statuses, probabilityAlive: alive, expectedPurchases: columns[0],
-            churnProbability: columns[1], expectedOrderValue: spend == nil ? nil : columns[2],
-            lifetimeValue: spend == nil ? nil : columns[3])
-        for row in refused.joined() {
-            scores.status[row] = notEligible
-            scores.probabilityAlive[row] = 0
-        }
+            status: statuses, probabilityAlive: columns[0], expectedPurchases: columns[1],
+            churnProbability: columns[2], expectedOrderValue: spend == nil ? nil : columns[3],
+            lifetimeValue: spend == nil ? nil : columns[4])
+        for row in refused.joined() { scores.status[row] = notEligible }
         return scores
     }
 }
 
-/// The distinct pairs of x and T of customers, numbered in ascending order.
-///
-/// Nearly all customers have so small an x that a pair is found in a table of all; the others are
-/// found by hash.
-struct DistinctPairs: Sendable {
-    private(set) var pairs: [(x: Int, ageDays: Int)] = []
-    private(set) var maximumAge = 0
-    /// Codes of pairs with x below `tabulated`, by x and age; -1 for none.
-    private var table: [Int32] = []
-    private var tabulated = 0
-    private var others: [UInt64: Int32] = [:]
+/// Makes all numbers of a row at once, from what is known of its pair of x and T.
+private struct RowScoring: Sendable {
+    let scorer: any AliveScorer
+    let pairs: DistinctPairs
+    /// By the code of the pair.
+    let outlooks: [AliveOutlook]
+    /// Nil where no order value is asked for.
+    let orderValue: OrderValueBlend?
+    /// What a unit of revenue is worth.
+    let ratio: Double
 
-    private static let tableCount = 1 << 20
-
-    /// - Parameter status: rows with another than 0 are left out; of the others x and T are at least 0.
-    init(x: [Int32], age: [Int32], status: [UInt8], threadCount: Int) {
-        let chunkRows = 1 << 16
-        let limits = parallelMap(
-            count: x.count, chunkSize: chunkRows, threadCount: threadCount
-        ) { _, rows in
-            var limits = (x: Int32(-1), age: Int32(0))
-            for row in rows where status[row] == 0 {
-                limits = (max(limits.x, x[row]), max(limits.age, age[row]))
+    /// - Parameter block: `[3 or 5 × rows.count]`, all 0: probability alive, purchases, churn; with
+    ///   order values also these and lifetime value.
+    /// - Returns: rows of which a number is not finite, whose place stays 0.
+    func fill(
+        _ block: inout MutableSpan<Double>, rows: Range<Int>, x: Span<Int32>, tx: Span<Int32>,
+        age: Span<Int32>, meanOrderValue: Span<Double>, status: Span<UInt8>
+    ) -> [Int] {
+        let count = rows.count
+        var alive = [Double](repeating: 0, count: count)
+        var slice = alive.mutableSpan
+        scorer.fill(&slice, rows: rows, x: x, tx: tx, age: age, status: status)
+        var codes = [Int32](repeating: -1, count: count)
+        pairs.fill(&codes, rows: rows, x: x, age: age, status: status)
+        let outlooks = outlooks.span
+        var refused: [Int] = []
+        for offset in 0..<count where codes[offset] >= 0 {
+            let outlook = outlooks[Int(codes[offset])]
+            let row = rows.lowerBound + offset
+            let alive = alive[offset]
+            let purchases = alive * outlook.expectedPurchases
+            let churn = 1 - alive * outlook.purchaseProbability
+            var (order, value) = (0.0, 0.0)
+            if let orderValue {
+                order = orderValue.expectedOrderValue(
+                    x: Int(x[row]), meanOrderValue: meanOrderValue[row])
+                value = alive * outlook.discountedPurchases * order * ratio
             }
-            return limits
-        }
-        let maximumX = Int(limits.map(\.x).max() ?? -1)
-        maximumAge = Int(limits.map(\.age).max() ?? 0)
-        guard maximumX >= 0 else { return }
-        let width = maximumAge + 1
-        let tabulated = min(maximumX + 1, max(1, Self.tableCount / width))
-        self.tabulated = tabulated
-        table = [Int32](repeating: -1, count: tabulated * width)
-        var marks = [Marks](
-            repeating: Marks(tabulated: Bitmap(count: table.count)), count: threadCount)
-        parallelFor(count: x.count, chunkSize: chunkRows, scratches: &marks) { marks, _, rows in
-            for row in rows where status[row] == 0 {
-                if Int(x[row]) < tabulated {
-                    marks.tabulated[Int(x[row]) * width + Int(age[row])] = true
-                } else {
-                    marks.others.insert(Self.key(x[row], age[row]))
-                }
+            // Products of values near the largest double overflow: such a row gets a status, not
+            // infinity. Zero times a number is zero only where the number is finite.
+            guard purchases * 0 + churn * 0 + order * 0 + value * 0 == 0 else {
+                refused.append(row)
+                continue
             }
+            block[offset] = alive
+            block[count + offset] = purchases
+            block[2 * count + offset] = churn
+            guard orderValue != nil else { continue }
+            block[3 * count + offset] = order
+            block[4 * count + offset] = value
         }
-        for word in marks[0].tabulated.words.indices {
-            var bits = marks.reduce(0) { $0 | $1.tabulated.words[word] }
-            while bits != 0 {
-                let place = word * 64 + bits.trailingZeroBitCount
-                table[place] = Int32(pairs.count)
-                pairs.append((place / width, place % width))
-                bits &= bits - 1
-            }
-        }
-        let rest = marks.reduce(into: Set<UInt64>()) { $0.formUnion($1.others) }
-        for key in rest.sorted() {
-            others[key] = Int32(pairs.count)
-            pairs.append((Int(key >> 32), Int(key & 0xFFFF_FFFF)))
-        }
-    }
-
-    /// Pairs that a thread has seen.
-    private struct Marks: Sendable {
-        var tabulated: Bitmap
-        var others: Set<UInt64> = []
-    }
-
-    private static func key(_ x: Int32, _ age: Int32) -> UInt64 { UInt64(x) << 32 | UInt64(age) }
-
-    func code(x: Int32, age: Int32) -> Int32 {
-        Int(x) < tabulated
-            ? table[Int(x) * (maximumAge + 1) + Int(age)] : others[Self.key(x, age)] ?? -1
+        return refused
     }
 }

@@ -159,9 +159,10 @@ private struct PathRun: Sendable {
             threadCount: threadCount)
         var codes = [Int32](repeating: -1, count: status.count)
         var counts = [Int](repeating: 0, count: groupCount)
+        pairs.fill(
+            &codes, rows: codes.indices, x: customers.repeatPurchaseCount.span,
+            age: customers.observedAgeDays.span, status: status.span)
         for row in codes.indices where status[row] == 0 {
-            codes[row] = pairs.code(
-                x: customers.repeatPurchaseCount[row], age: customers.observedAgeDays[row])
             counts[Int(customers.groups[row])] += 1
         }
         self.status = status

@@ -143,4 +143,42 @@ import Units
             before = values
         }
     }
+
+    /// What is interpolated over ages is what one customer's model says, whatever the parameters:
+    /// horizons of a day and of a century, counts of 0 and of thousands, ages from 0 to 2,800 years.
+    @Test(arguments: [
+        (r: 0.8, alpha: 5.0, a: 0.8, b: 2.5), (0.24, 4.4, 0.79, 2.4), (30.0, 0.001, 5.0, 0.02),
+        (0.003, 3_000.0, 0.01, 40.0), (2.0, 1.0, 1.0, 1e-3), (1.0, 52.0, 0.5, 0.5),
+    ])
+    func outlooksOfAllAgesAreThoseOfOne(
+        parameters: (r: Double, alpha: Double, a: Double, b: Double)
+    ) {
+        let model = FittedBGNBD(
+            r: parameters.r, alpha: parameters.alpha, a: parameters.a, b: parameters.b, grid: .week)
+        let ages = [0, 1, 2, 6, 7, 8, 29, 100, 365, 1_000, 3_650, 40_000, 1_048_575]
+        let pairs = [0, 1, 2, 17, 300, 5_000].flatMap { x in
+            ages.map { (x: x, ageDays: $0) }
+        }
+        for horizon in [1.0 / 7, 13, 52, 5_200] {
+            for discount in [0.0, 0.0018, 0.1] {
+                let terms = OutlookTerms(
+                    horizon: horizon, churnHorizon: horizon / 4, discount: discount)
+                let outlooks = model.aliveOutlooks(pairs, terms, threadCount: 2)
+                #expect(outlooks == model.aliveOutlooks(pairs, terms, threadCount: 1))
+                for (pair, outlook) in zip(pairs, outlooks) {
+                    let living = model.living(x: pair.x, age: Double(pair.ageDays) / 7)
+                    let expected = living.purchasesOfNew(horizon: horizon)
+                    let discounted = living.discountedPurchasesOfNew(
+                        horizon: horizon, discount: discount)
+                    let probability = living.purchaseProbabilityOfNew(horizon: horizon / 4)
+                    #expect(abs(outlook.expectedPurchases - expected) <= 1e-11 * expected)
+                    #expect(abs(outlook.discountedPurchases - discounted) <= 1e-9 * discounted)
+                    #expect(abs(outlook.purchaseProbability - probability) <= 1e-12 * probability)
+                }
+                // What a customer gets depends on nobody else.
+                let alone = model.aliveOutlooks([pairs[40]], terms, threadCount: 1)
+                #expect(alone == [outlooks[40]])
+            }
+        }
+    }
 }
