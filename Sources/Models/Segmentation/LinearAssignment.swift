@@ -17,79 +17,83 @@ package enum LinearAssignment {
         precondition(weights.count == rowCount * columnCount)
         precondition(weights.allSatisfy { $0 >= 0 && $0 <= 1 << 53 })
         if rowCount <= columnCount {
-            let columns = columnOfEachRow(rowCount, columnCount) {
-                -weights[$0 * columnCount + $1]
-            }
+            let columns = columnOfEachRow(weights, rowCount, columnCount)
             return columns.enumerated().map { row, column in
                 weights[row * columnCount + column] > 0 ? column : nil
             }
         }
         var columns = [Int?](repeating: nil, count: rowCount)
-        let rows = columnOfEachRow(columnCount, rowCount) { -weights[$1 * columnCount + $0] }
+        var turned = [Int](repeating: 0, count: weights.count)
+        for row in 0..<rowCount {
+            for column in 0..<columnCount {
+                turned[column * rowCount + row] = weights[row * columnCount + column]
+            }
+        }
+        let rows = columnOfEachRow(turned, columnCount, rowCount)
         for (column, row) in rows.enumerated() where weights[row * columnCount + column] > 0 {
             columns[row] = column
         }
         return columns
     }
 
-    /// The cheapest pairs where every row has a column.
-    /// - Parameter rowCount: at most `columnCount`.
+    /// The heaviest pairs where every row has a column.
+    /// - Parameters:
+    ///   - weights: `[rowCount × columnCount]`, row-major.
+    ///   - rowCount: at most `columnCount`.
     private static func columnOfEachRow(
-        _ rowCount: Int, _ columnCount: Int, _ cost: (_ row: Int, _ column: Int) -> Int
+        _ weights: [Int], _ rowCount: Int, _ columnCount: Int
     ) -> [Int] {
-        var rowOfColumn = [Int?](repeating: nil, count: columnCount)
+        // -1: none.
+        var rowOfColumn = [Int](repeating: -1, count: columnCount)
         var rowPotentials = [Int](repeating: 0, count: rowCount)
         var columnPotentials = [Int](repeating: 0, count: columnCount)
         for start in 0..<rowCount {
             // The least reduced cost of a path from `start` to each column, and the column before.
             var distances = [Int](repeating: .max, count: columnCount)
-            var previous = [Int?](repeating: nil, count: columnCount)
+            var previous = [Int](repeating: -1, count: columnCount)
             var isDone = [Bool](repeating: false, count: columnCount)
             var row = start
             var reached = 0
-            var end: Int?
-            var last: Int?
+            var end = -1
+            var last = -1
             while true {
-                var nearest: Int?
+                let offset = reached - rowPotentials[row]
+                let place = row * columnCount
+                var nearest = -1
                 for column in 0..<columnCount where !isDone[column] {
-                    let through =
-                        reached + cost(row, column) - rowPotentials[row]
-                        - columnPotentials[column]
+                    let through = offset - weights[place + column] - columnPotentials[column]
                     if through < distances[column] {
                         distances[column] = through
                         previous[column] = last
                     }
-                    if nearest.map({ distances[column] < distances[$0] }) ?? true {
-                        nearest = column
-                    }
+                    if nearest < 0 || distances[column] < distances[nearest] { nearest = column }
                 }
                 // There is one: fewer columns are taken than there are.
-                guard let column = nearest else { break }
-                isDone[column] = true
-                reached = distances[column]
-                last = column
-                guard let next = rowOfColumn[column] else {
-                    end = column
+                precondition(nearest >= 0)
+                isDone[nearest] = true
+                reached = distances[nearest]
+                last = nearest
+                if rowOfColumn[nearest] < 0 {
+                    end = nearest
                     break
                 }
-                row = next
+                row = rowOfColumn[nearest]
             }
             rowPotentials[start] += reached
             for column in 0..<columnCount where isDone[column] {
                 let slack = reached - distances[column]
                 columnPotentials[column] -= slack
-                if let own = rowOfColumn[column] { rowPotentials[own] += slack }
+                if rowOfColumn[column] >= 0 { rowPotentials[rowOfColumn[column]] += slack }
             }
             // Every column of the path takes the row of the one before it.
-            while let column = end {
-                end = previous[column]
-                rowOfColumn[column] = end.map { rowOfColumn[$0] } ?? start
+            while end >= 0 {
+                let before = previous[end]
+                rowOfColumn[end] = before < 0 ? start : rowOfColumn[before]
+                end = before
             }
         }
         var columns = [Int](repeating: 0, count: rowCount)
-        for (column, row) in rowOfColumn.enumerated() {
-            if let row { columns[row] = column }
-        }
+        for (column, row) in rowOfColumn.enumerated() where row >= 0 { columns[row] = column }
         return columns
     }
 }

@@ -52,6 +52,11 @@ package struct SegmentMatching: Sendable, Equatable, Codable {
                 what: "nextID", actual: Double(nextID),
                 allowed: "above all old ids, which differ and are at least 0")
         }
+        guard nextID <= Int.max - newCount else {
+            throw .outOfRange(
+                what: "nextID", actual: Double(nextID),
+                allowed: "at most \(Int.max) less the \(newCount) new segments")
+        }
         let (oldSizes, newSizes) = (migration.keptOldSizes, migration.keptNewSizes)
         func similarity(_ old: Int, _ new: Int) -> Double {
             let common = migration.count(from: old, to: new)

@@ -147,5 +147,11 @@ import Testing
                 try SegmentMatching(migration, oldIDs: ids, nextID: 2)
             }
         }
+        // Two new segments may want two new ids.
+        #expect(throws: ModelError.self) {
+            try SegmentMatching(migration, oldIDs: [0, 1], nextID: .max - 1)
+        }
+        #expect(
+            try SegmentMatching(migration, oldIDs: [0, 1], nextID: .max - 2).nextID == .max - 2)
     }
 }
