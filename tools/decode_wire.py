@@ -28,7 +28,7 @@ STATUS = {
 }
 OPCODES = {
     1: "HELLO", 2: "PING", 3: "GOAWAY", 0x10: "DESCRIBE", 0x20: "LOOKUP", 0x22: "TOP_PRODUCTS",
-    0x23: "TOP_CUSTOMERS", 0x26: "SEGMENTS",
+    0x23: "TOP_CUSTOMERS", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
 }
 SUPPORTED_FEATURES = 0
 LARGEST_FRAME = 64 << 20
@@ -397,8 +397,14 @@ def describe_answer(body):
     if not all(0 <= number <= 0xFFFF for number in columns[0xF020]["values"]):
         raise Refused("valueOutOfRange", "columnID")
     names = ("id", "name", "type", "unit", "description")
-    rows = zip(*(columns[number]["values"] for number in wanted))
-    result["columns"] = [dict(zip(names, row)) for row in rows if row[2] in TYPES]
+    rows = list(zip(*(columns[number]["values"] for number in wanted)))
+    described = [dict(zip(names, row)) for row in rows]
+    value_names = columns.get(0xF025)
+    if value_names is not None and value_names["type"] == 5:
+        for row, text in zip(described, value_names["values"]):
+            if text:
+                row["valueNames"] = text
+    result["columns"] = [row for row in described if row["type"] in TYPES]
     return result
 
 
@@ -410,10 +416,11 @@ def table_answer(body):
 REQUESTS = {
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
     0x22: top_request, 0x23: top_request, 0x26: segments_request,
+    0x27: segments_request,
 }
 ANSWERS = {
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
-    0x22: table_answer, 0x23: table_answer, 0x26: table_answer,
+    0x22: table_answer, 0x23: table_answer, 0x26: table_answer, 0x27: table_answer,
 }
 
 

@@ -116,6 +116,25 @@ package struct Manifest: Codable, Sendable, Equatable {
         }
     }
 
+    /// When customers were in the segments of a segmentation, by the as-of days of what was published.
+    package struct Ledger: Codable, Sendable, Equatable {
+        /// `yyyy-MM-dd`, ascending.
+        package var days: [String]
+        /// The stays that go on.
+        package var open: Segment
+        /// Those that ended before the last day, in files of falling size.
+        package var ended: [Segment]
+        /// Those that ended on the last day; nil for none.
+        package var last: Segment?
+
+        package init(days: [String], open: Segment, ended: [Segment], last: Segment?) {
+            self.days = days
+            self.open = open
+            self.ended = ended
+            self.last = last
+        }
+    }
+
     /// Rises by one with every commit of a change; never falls.
     package var revision: Int
     /// The number that the next file name may use; never reused.
@@ -131,11 +150,20 @@ package struct Manifest: Codable, Sendable, Equatable {
     /// The column id of every segmentation that was ever scored, by name, 64…65,535; nil before
     /// the first. No id ever gets another name.
     package var segmentationColumns: [String: Int]?
+    /// By segmentation; nil before the first publish that had one.
+    package var ledgers: [String: Ledger]?
+
+    /// The files of all ledgers.
+    package var ledgerSegments: [Segment] {
+        (ledgers ?? [:]).sorted { $0.key < $1.key }.flatMap { _, ledger in
+            [ledger.open] + ledger.ended + (ledger.last.map { [$0] } ?? [])
+        }
+    }
 
     /// The files and folders that belong to this state, relative to the workspace.
     package var fileNames: [String] {
         (purchaseSegments + customerSegments + productSegments).map(\.file)
-            + models.map(\.file) + generations.map(\.folder)
+            + models.map(\.file) + generations.map(\.folder) + ledgerSegments.map(\.file)
     }
 
     /// Where each segment of purchase lines ends.

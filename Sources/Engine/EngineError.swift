@@ -24,6 +24,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case modelMissing(name: String)
     /// A command that asks one model of all customers, on one whose parameters attributes shift.
     case needsNoCovariates(command: String, covariates: [String])
+    /// The ledger of a segmentation does not hold what was asked for.
+    case noLedger(segmentation: String, reason: String)
     /// A segmentation none of whose features this data has.
     case noFeatures(model: String, features: [String])
     /// A segmentation reads predictions that the latest lifetime model does not make.
@@ -100,6 +102,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             \(model): this data has none of the features \(features.joined(separator: ", ")): \
             map their columns in the plan or name other features
             """
+        case .noLedger(let segmentation, let reason):
+            "ledger of \(segmentation): \(reason)"
         case .noPredictions(let model, let features):
             """
             \(model): there is no \(features.joined(separator: ", ")) to read: train lifetime first; \

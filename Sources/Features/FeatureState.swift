@@ -185,8 +185,8 @@ extension FeatureScan {
         return result
     }
 
-    /// One feature at a later day.
-    private static func column(
+    /// One feature at a later day; NaN where a row has none.
+    static func column(
         _ name: String, _ carried: CarriedRows, _ state: FeatureState, _ fresh: [Float], days: Int,
         _ threadCount: Int
     ) -> [Float] {

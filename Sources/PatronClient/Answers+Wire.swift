@@ -62,7 +62,8 @@ extension Description {
             productIDKind: answer.productIDKind.map(PatronIDKind.init),
             columns: answer.columns.map {
                 Column(
-                    id: $0.id.rawValue, name: $0.name, unit: $0.unit, description: $0.description)
+                    id: $0.id.rawValue, name: $0.name, unit: $0.unit, description: $0.description,
+                    valueNames: $0.valueNames)
             })
     }
 }
@@ -124,7 +125,32 @@ extension SegmentsResult {
                     revenue: table[.segmentRevenue]?.number(row),
                     revenueShare: table[.segmentRevenueShare]?.number(row),
                     meanLifetimeValue: table[.segmentMeanLifetimeValue]?.number(row),
-                    meanChurnProbability: table[.segmentMeanChurnProbability]?.number(row))
+                    meanChurnProbability: table[.segmentMeanChurnProbability]?.number(row),
+                    margin: table[.segmentMargin]?.number(row),
+                    meanExpectedPurchases: table[.segmentMeanExpectedPurchases]?.number(row),
+                    distinctions: table[.segmentDistinctions]?.text(row))
+            })
+    }
+}
+
+extension SegmentProfilesResult {
+    init(_ answer: TableAnswer) throws(PatronError) {
+        let table = answer.table
+        guard let segmentations = table[.segmentation], let numbers = table[.segmentID],
+            let features = table[.profileFeature], let differences = table[.profileDifference]
+        else { throw .malformedAnswer(reason: "a column of the profiles is missing") }
+        self.init(
+            snapshot: SnapshotInfo(answer.stamp),
+            rows: (0..<table.rowCount).map { row in
+                Row(
+                    segmentation: segmentations.text(row) ?? "", segment: numbers.integer(row),
+                    feature: features.text(row) ?? "",
+                    category: table[.profileCategory]?.text(row),
+                    mean: table[.profileMean]?.number(row),
+                    overallMean: table[.profileOverallMean]?.number(row),
+                    index: table[.profileIndex]?.number(row),
+                    difference: differences.number(row) ?? 0,
+                    missingShare: table[.profileMissingShare]?.number(row))
             })
     }
 }

@@ -47,6 +47,8 @@ public struct Description: Sendable, Equatable {
         /// A currency code, `days`, `probability` …; empty for a bare number.
         public var unit: String
         public var description: String
+        /// What its numbers are called, ascending, a line each, as `3 Sleeping`; empty for a quantity.
+        public var valueNames = ""
     }
 
     public var snapshot: SnapshotInfo
@@ -141,8 +143,39 @@ public struct SegmentsResult: Sendable, Equatable {
         public var revenueShare: Double?
         public var meanLifetimeValue: Double?
         public var meanChurnProbability: Double?
+        /// In the snapshot's currency.
+        public var margin: Double?
+        /// Expected orders in the lifetime horizon.
+        public var meanExpectedPurchases: Double?
+        /// What sets it apart, most first, as `revenue 310 (+1.8); …`: the index (100: as all), and
+        /// standard deviations.
+        public var distinctions: String?
     }
 
     public var snapshot: SnapshotInfo
     public var segments: [Segment]
+}
+
+/// What segments are like beside all customers.
+public struct SegmentProfilesResult: Sendable, Equatable {
+    /// A feature, or a category of one, in one segment.
+    public struct Row: Sendable, Equatable {
+        public var segmentation: String
+        /// The segment's number, as in `SegmentsResult`.
+        public var segment: Int
+        public var feature: String
+        /// Nil for numbers.
+        public var category: String?
+        /// Of numbers; of a category its share. Nil where no value is there.
+        public var mean: Double?
+        public var overallMean: Double?
+        /// 100 × mean / overallMean.
+        public var index: Double?
+        /// (mean - overallMean) in standard deviations of all customers.
+        public var difference: Double
+        public var missingShare: Double?
+    }
+
+    public var snapshot: SnapshotInfo
+    public var rows: [Row]
 }

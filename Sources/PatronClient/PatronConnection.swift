@@ -177,6 +177,18 @@ public final class PatronConnection: Sendable {
         return try SegmentsResult(answer)
     }
 
+    /// What the segments of one segmentation are like, feature by feature; of all where the name is
+    /// nil. Empty for a snapshot that does not say.
+    public func segmentProfiles(
+        of segmentation: String? = nil, deadline: Duration? = nil
+    ) async throws(PatronError) -> SegmentProfilesResult {
+        let request = Request.segmentProfiles(SegmentsRequest(segmentation: segmentation))
+        guard case .segmentProfiles(let answer) = try await ask(request, deadline) else {
+            throw unexpected("SEGMENT_PROFILES")
+        }
+        return try SegmentProfilesResult(answer)
+    }
+
     // MARK: Exchange
 
     private func ask(

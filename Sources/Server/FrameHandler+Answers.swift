@@ -97,6 +97,11 @@ extension FrameHandler {
             respond(.describe(served.description), header)
         case .segments(let request):
             respond(.segments(try segmentsAnswer(served, request)), header)
+        case .segmentProfiles(let request):
+            // Reads a file.
+            try scan(header) { () throws(Refusal) in
+                .segmentProfiles(try segmentProfilesAnswer(served, request))
+            }
         case .topProducts(let request):
             try scan(header) { () throws(Refusal) in
                 .topProducts(try topProductsAnswer(served, request))

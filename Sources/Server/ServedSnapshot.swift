@@ -25,6 +25,7 @@ final class ServedSnapshot: Sendable {
         stampBytes = stamp.encoded
         fields = snapshot.columns.indices.map { LookupField($0, snapshot.columns[$0]) }
         let descriptions = snapshot.descriptor.columnDescriptions
+        let valueNames = Self.valueNames(snapshot.segments)
         description = DescribeResponse(
             stamp: stamp, customerCount: UInt64(snapshot.customerCount),
             productCount: UInt64(snapshot.productCount),
@@ -35,8 +36,20 @@ final class ServedSnapshot: Sendable {
                 return DescribeResponse.Column(
                     id: ColumnID(rawValue: column.id), name: column.name,
                     type: LookupField(index, column).type, unit: column.unit,
-                    description: descriptions[index])
+                    description: descriptions[index], valueNames: valueNames[column.name] ?? "")
             })
+    }
+
+    /// What the numbers of a column are called, by the column's name.
+    private static func valueNames(_ tables: [SegmentTable]) -> [String: String] {
+        var result: [String: String] = [:]
+        for table in tables {
+            let column =
+                table.segmentation == "tier" ? "value_tier" : "\(table.segmentation)_segment"
+            result[column] = table.segments.map { "\($0.number) \($0.name)" }
+                .joined(separator: "\n")
+        }
+        return result
     }
 
     var generation: UInt64 { stamp.generation }

@@ -9,6 +9,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case topProducts = 0x0022
     case topCustomers = 0x0023
     case segments = 0x0026
+    case segmentProfiles = 0x0027
 
     package static let responseBit: UInt16 = 0x8000
 
@@ -23,6 +24,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .topProducts: "TOP_PRODUCTS"
         case .topCustomers: "TOP_CUSTOMERS"
         case .segments: "SEGMENTS"
+        case .segmentProfiles: "SEGMENT_PROFILES"
         }
     }
 }

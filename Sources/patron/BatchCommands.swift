@@ -82,18 +82,30 @@ struct Score: ParsableCommand {
 
 struct Publish: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a scored generation the one that is served.")
+        abstract: "Make a scored generation the one that is served.",
+        discussion: """
+            Also enters in the workspace's ledgers who came into which segment and who left one, by \
+            the generation's as-of day. A day that is published again is entered anew; one before \
+            the last is not entered, since the ledgers go on after it.
+            """)
 
     @Argument(help: "The workspace.")
     var workspace: String
     @Option(help: "The generation's number; the newest by default.")
     var generation: Int?
+    @Flag(help: "Leave the ledgers of customers' segments as they are.")
+    var withoutLedger = false
+    @OptionGroup var threads: ThreadOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
         let workspace = try Workspace(folder: workspace, access: .writing)
-        let number = try workspace.publish(generation: generation)
-        try output.print(["generation": number]) { _ in "generation \(number) is current" }
+        let summary = try workspace.publishing(
+            generation: generation, keepsLedgers: !withoutLedger, threadCount: threads.threads)
+        try output.print(summary) { summary in
+            (["generation \(summary.generation) is current"] + summary.ledgers.map(\.text))
+                .joined(separator: "\n")
+        }
     }
 }
 
@@ -129,7 +141,9 @@ struct Run: ParsableCommand {
             let score = try workspace.timedScore(
                 asOf: day.asOf, csvPath: out, threads: threads.threads)
             try output.say(score.text)
-            return (ingest, train, score, try workspace.publish())
+            let published = try workspace.publishing(threadCount: threads.threads)
+            for change in published.ledgers { try output.say(change.text) }
+            return (ingest, train, score, published.generation)
         }
         let result = Result(
             ingest: parts.0, train: parts.1, score: parts.2, generation: parts.3,

@@ -171,6 +171,7 @@ extension ModelCard {
         lines += clusterCountChoice?.lines ?? []
         lines += churn?.lines ?? []
         lines += covariates?.lines ?? []
+        lines += refit?.lines ?? []
         lines += warnings.map { "  warning: \($0)" }
         return lines.joined(separator: "\n")
     }

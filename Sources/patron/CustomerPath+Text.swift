@@ -34,6 +34,16 @@ extension CustomerPath {
                 "with the customer's covariates of now: "
                     + (values.isEmpty ? "those of the base" : values.joined(separator: ", ")))
         }
+        if !segments.isEmpty {
+            var stays = TextTable(["segmentation", "no>", "segment", "entered", "left"])
+            for stay in segments {
+                stays.add([
+                    stay.segmentation, "\(stay.segment)", stay.name ?? "(ended)", stay.entered,
+                    stay.left ?? "-",
+                ])
+            }
+            lines.append("segments, by published days:\n" + stays.text)
+        }
         if !model.isOfThisPlan { lines.append("the plan has changed since the model's training") }
         lines.append(
             "lifetime value: \(basis) of the next \(horizon), discounted; a negative order is a return"

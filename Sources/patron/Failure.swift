@@ -57,7 +57,8 @@ struct Failure {
         case .noSnapshot: unavailable
         case .unusableAttribute: usage
         case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .needsNoCovariates,
-            .snapshotExists, .unknownModel, .workspaceExists, .notAWorkspace, .sourceMissing:
+            .noLedger, .snapshotExists, .unknownModel, .workspaceExists, .notAWorkspace,
+            .sourceMissing:
             failed
         case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
             .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPredictions, .noPurchases,

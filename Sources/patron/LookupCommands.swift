@@ -94,6 +94,13 @@ struct Lookup: AsyncParsableCommand {
             var id: UInt16
             var name: String
             var unit: String
+            /// What the numbers of segments and tiers are called; nil for quantities.
+            var valueNames: [String: String]?
+
+            func text(_ value: Double) -> String {
+                let number = Lookup.readable(value)
+                return valueNames?[number].map { "\(number) \($0)" } ?? number
+            }
         }
     }
 
@@ -110,7 +117,7 @@ struct Lookup: AsyncParsableCommand {
                 table.add(
                     [column.name + unit]
                         + answer.customers.map { customer in
-                            customer.values[column.name].map(Self.readable) ?? "-"
+                            customer.values[column.name].map(column.text) ?? "-"
                         })
             }
             return table.text
@@ -118,7 +125,7 @@ struct Lookup: AsyncParsableCommand {
         }
     }
 
-    private static func readable(_ value: Double) -> String {
+    fileprivate static func readable(_ value: Double) -> String {
         value == value.rounded() && abs(value) < 1e15
             ? String(Int(value)) : value.decimals(abs(value) < 10 ? 4 : 2)
     }
@@ -155,7 +162,20 @@ struct Lookup: AsyncParsableCommand {
             generation: found.snapshot.generation,
             asOf: CalendarDay(daysSince1970: found.snapshot.asOfDay).description,
             currency: found.snapshot.currency, customers: rows,
-            columns: chosen.map { Answer.Column(id: $0.id, name: $0.name, unit: $0.unit) })
+            columns: chosen.map {
+                Answer.Column(
+                    id: $0.id, name: $0.name, unit: $0.unit, valueNames: names($0.valueNames))
+            })
+    }
+
+    /// Names by numbers, of lines such as `3 Sleeping`.
+    private static func names(_ text: String) -> [String: String]? {
+        if text.isEmpty { return nil }
+        let pairs = text.split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: " ", maxSplits: 1)
+            return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+        }
+        return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
     }
 }
 
@@ -257,74 +277,6 @@ struct TopCustomers: AsyncParsableCommand {
             return TopAnswer(result, of: product)
         }
         try output.print(answer) { $0.text("customer") }
-    }
-}
-
-struct Segments: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show the segments.")
-
-    @Option(help: "Only this segmentation.")
-    var segmentation: String?
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
-
-    struct Row: Encodable, Sendable {
-        var segmentation: String
-        var number: Int
-        var name: String
-        var customerCount: Int
-        var customerShare: Double?
-        var revenue: Double?
-        var revenueShare: Double?
-        var meanLifetimeValue: Double?
-        var meanChurnProbability: Double?
-    }
-
-    struct Answer: Encodable, Sendable {
-        var generation: UInt64
-        var asOf: String
-        var currency: String
-        var segments: [Row]
-    }
-
-    func run() async throws {
-        let segmentation = segmentation
-        let answer = try await connection.withConnection { connection in
-            let result = try await connection.segments(of: segmentation)
-            let rows = result.segments.map { segment in
-                Row(
-                    segmentation: segment.segmentation, number: segment.number,
-                    name: segment.name, customerCount: segment.customerCount,
-                    customerShare: segment.customerShare, revenue: segment.revenue,
-                    revenueShare: segment.revenueShare,
-                    meanLifetimeValue: segment.meanLifetimeValue,
-                    meanChurnProbability: segment.meanChurnProbability)
-            }
-            return Answer(
-                generation: result.snapshot.generation,
-                asOf: CalendarDay(daysSince1970: result.snapshot.asOfDay).description,
-                currency: result.snapshot.currency, segments: rows)
-        }
-        try output.print(answer) { answer in
-            var table = TextTable([
-                "segmentation", "no>", "name", "customers>", "share>", "revenue>", "share>",
-                "mean lifetime value>", "mean churn>",
-            ])
-            func percent(_ share: Double?) -> String {
-                share.map { ($0 * 100).decimals(1) + " %" } ?? ""
-            }
-            for row in answer.segments {
-                table.add([
-                    row.segmentation, "\(row.number)", row.name, row.customerCount.grouped,
-                    percent(row.customerShare),
-                    row.revenue.map { Int($0.rounded()).grouped } ?? "",
-                    percent(row.revenueShare), row.meanLifetimeValue.map { $0.decimals(2) } ?? "",
-                    row.meanChurnProbability.map { $0.decimals(3) } ?? "",
-                ])
-            }
-            return table.text
-                + "\ngeneration \(answer.generation), as of \(answer.asOf), \(answer.currency)"
-        }
     }
 }
 

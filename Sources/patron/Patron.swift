@@ -34,6 +34,7 @@ struct Patron: AsyncParsableCommand {
                 name: "Serving",
                 subcommands: [
                     Serve.self, Lookup.self, TopProducts.self, TopCustomers.self, Segments.self,
+                    Explain.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),
             CommandGroup(

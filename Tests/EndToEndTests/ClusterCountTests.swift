@@ -67,7 +67,10 @@ import Units
     @Test func aFixedNumberSearchesNothing() throws {
         let card = try train("3")
         #expect(card.clusterCountChoice == nil)
-        #expect(card.diagnostics.keys.sorted() == ["clusterCount", "inertia", "iterations"])
+        #expect(
+            card.diagnostics.keys.sorted() == [
+                "clusterCount", "inertia", "iterations", "seedAdjustedRand",
+            ])
         let text = String(decoding: try JSONEncoder().encode(card), as: UTF8.self)
         #expect(!text.contains("clusterCountChoice"))
     }

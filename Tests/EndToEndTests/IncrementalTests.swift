@@ -259,7 +259,7 @@ import Units
     }
 
     /// Files of a generation whose bytes are those of a scoring without any cache.
-    private static let files = ["lookup.arr", "segments.json", "scores.seg"]
+    private static let files = ["lookup.arr", "segments.json", "profiles.json", "scores.seg"]
 
     /// Scores a workspace and a copy of it without caches, and compares the generations: files byte by
     /// byte, and every answer about products and customers.

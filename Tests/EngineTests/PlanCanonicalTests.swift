@@ -6,7 +6,7 @@ import Units
 @Suite struct PlanCanonicalTests {
     @Test(arguments: [
         PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations, PlanTexts.algorithms,
-        PlanTexts.covariates,
+        PlanTexts.covariates, PlanTexts.named,
     ])
     func parsingTheCanonicalTextGivesThePlanBack(text: String) throws {
         let plan = try Plan(parsing: text, path: "patron.yaml")
@@ -31,6 +31,20 @@ import Units
         let text = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml").canonicalText
         #expect(text.contains("\n    clusterCount: 5\n    scaling: zScore\n"))
         #expect(text.contains("\n  basis: margin\nchurn:\n"))
+    }
+
+    /// Names of segments are settings, and none that a model was fitted with.
+    @Test func namesOfSegmentsChangeTheTextButNotTheHash() throws {
+        let named = try Plan(parsing: PlanTexts.named, path: "a")
+        #expect(
+            named.segmentations[1].names == [0: "Best customers", 3: "Sleeping: \"deep\"", 12: "7"])
+        #expect(named.segmentations[0].names == [4: "Gone"])
+        #expect(
+            named.canonicalText.contains("\n    names:\n      0: \"Best customers\"\n      3: "))
+        var plain = named
+        for index in plain.segmentations.indices { plain.segmentations[index].names = [:] }
+        #expect(!plain.canonicalText.contains("names"))
+        #expect(plain.hash == named.hash && plain.canonicalText != named.canonicalText)
     }
 
     @Test func theHashDependsOnEverySettingButNotOnTheWriting() throws {

@@ -203,6 +203,36 @@ private func problems(_ text: String) -> [PlanError.Problem] {
                 "churn: {model: trees, features: [predictedAlive]}", .unknownValue, 7, 34,
                 "cannot learn"
             ),
+            ("segmentations: {a: {features: [revenue], names: [Best]}}", .wrongType, 7, 49, ""),
+            (
+                "segmentations: {a: {features: [revenue], names: {best: Best}}}", .wrongType, 7, 50,
+                "patron segments"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], names: {-1: Best}}}", .wrongType, 7, 50,
+                "whole number"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], names: {0: }}}", .missing, 7, 50,
+                "leave the line out"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], names: {0: \"  \"}}}", .missing, 7, 53,
+                "leave the line out"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], names: {0: A, 4: A}}}", .contradiction, 7,
+                56, "name of its own"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], names: {0: \"A\\tB\"}}}", .wrongType, 7,
+                53,
+                "one line"
+            ),
+            (
+                "segmentations: {a: {features: [revenue], names: {0: "
+                    + String(repeating: "A", count: 101) + "}}}", .tooLarge, 7, 53, ""
+            ),
             ("segmentations: {a: {features: [revenu]}}", .unknownValue, 7, 32, "`revenue`"),
             ("segmentations: {a: {features: [age]}}", .unknownValue, 7, 32, ""),
             (

@@ -27,6 +27,18 @@ enum PlanTexts {
 
             """
 
+    /// Names of segments, by ids.
+    static let named =
+        minimal + """
+
+            segmentations:
+              value:
+                features: [revenue, margin]
+                names: {3: "Sleeping: \\"deep\\"", 0: Best customers, 12: 7}
+              stage: {algorithm: lifecycle, names: {4: Gone}}
+
+            """
+
     static let covariates = full.replacingOccurrences(
         of: "model: bgnbd, horizon: 39w", with: "model: paretonbd, covariates: [gender, age]")
 

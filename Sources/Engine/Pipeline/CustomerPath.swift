@@ -58,6 +58,8 @@ package struct CustomerPath: Encodable, Sendable {
     /// What the model knows of the customer beside the orders, values of now; nil for a model
     /// without covariates.
     package var covariates: [String: Double]?
+    /// The segments that the customer was in, by segmentation and day; none before the first publish.
+    package var segments: [SegmentStay] = []
 
     /// Steps, orders and returns, one line each, by day.
     package func writeCSV(to path: String) throws(EngineError) {
@@ -109,9 +111,10 @@ extension SegmentedHistory {
     /// The lines of one customer, who has none where the history does not know the id. Reads the
     /// blocks alone that may hold them: one or two of each segment, more for a customer of many
     /// lines.
+    /// - Parameter texts: of the columns wanted.
     /// - Returns: nil for an id of another kind than the history's.
     package func lines(
-        ofCustomer id: EntityID, _ wanted: LineColumns
+        ofCustomer id: EntityID, _ wanted: LineColumns, _ texts: LineTexts = LineTexts()
     ) throws(EngineError) -> PurchaseHistory? {
         let bounds: IDColumn
         switch (id, splits) {
@@ -123,7 +126,7 @@ extension SegmentedHistory {
             bounds = .texts(TextArray([text, text + "\u{0}"]))
         default: return nil
         }
-        return try split(at: bounds).chunk(1, wanted, LineTexts())
+        return try split(at: bounds).chunk(1, wanted, texts)
     }
 
     /// An id as it is written; nil where the customers of this history have integers and it is none.
@@ -198,6 +201,7 @@ extension Workspace {
                 day: CalendarDay(daysSince1970: Int(orders.days[row])).description,
                 amount: Money(tenThousandths: orders.amounts[row]).units)
         }
+        path.segments = try segmentStays(ofCustomer: customer)
         try addSteps(days, found, models, to: &path)
         return path
     }

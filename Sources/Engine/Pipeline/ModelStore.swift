@@ -36,6 +36,8 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var churn: ChurnCheck?
     /// Of a lifetime model with covariates.
     package var covariates: CovariateReport?
+    /// Of a segmentation that is not the first of its name.
+    package var refit: SegmentRefit?
 
     /// How a learned churn model did on customers and days that it has not seen.
     package struct ChurnCheck: Codable, Sendable, Equatable {

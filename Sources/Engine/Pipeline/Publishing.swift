@@ -7,6 +7,21 @@ extension Workspace {
     /// - Returns: its number. The snapshot is opened, and so verified, first.
     @discardableResult
     package func publish(generation: Int? = nil) throws(EngineError) -> Int {
+        try publishing(generation: generation, threadCount: 1).generation
+    }
+
+    /// What `publish` did.
+    package struct PublishSummary: Codable, Sendable {
+        package var generation: Int
+        /// What of it is in the ledgers now, by segmentation.
+        package var ledgers: [LedgerChange]
+    }
+
+    /// The same, in one commit with what customers' moves between segments were.
+    /// - Parameter keepsLedgers: false leaves the ledgers as they are.
+    package func publishing(
+        generation: Int? = nil, keepsLedgers: Bool = true, threadCount: Int
+    ) throws(EngineError) -> PublishSummary {
         guard let newest = manifest.generations.last else {
             throw .noSnapshot(
                 workspace: folder, what: "nothing is scored yet: run `patron score` first")
@@ -17,12 +32,19 @@ extension Workspace {
             throw .noSnapshot(
                 workspace: folder, what: "there is no generation \(number); there are \(known)")
         }
-        _ = try ServingSnapshot(
-            SnapshotLocation(generation: number, folder: "\(folder)/\(chosen.folder)"))
-        var next = manifest
-        next.currentGeneration = number
-        try commit(next)
-        return number
+        let path = "\(folder)/\(chosen.folder)"
+        let snapshot = try ServingSnapshot(SnapshotLocation(generation: number, folder: path))
+        var ledgers = SegmentLedgers(self, threadCount: threadCount)
+        do throws(EngineError) {
+            if keepsLedgers { try ledgers.enter(snapshot, folder: path) }
+            var next = ledgers.manifest
+            next.currentGeneration = number
+            try commit(next, settling: ledgers.files.paths)
+        } catch {
+            ledgers.files.remove()
+            throw error
+        }
+        return PublishSummary(generation: number, ledgers: ledgers.changes)
     }
 
     /// Where the generation lies that is served now; nil before the first publish. Reads the
@@ -78,7 +100,7 @@ extension Workspace {
     func unnamedFiles(of manifest: Manifest) -> [String] {
         let named = Set(manifest.fileNames)
         var result: [String] = []
-        for part in ["purchases", "customers", "products", "models", "snapshots"] {
+        for part in ["purchases", "customers", "products", "models", "snapshots", "ledger"] {
             result += names(in: part).filter { !named.contains($0) }
         }
         // The manifest, the lists of rejects and the cache are nobody's part; what a killed command

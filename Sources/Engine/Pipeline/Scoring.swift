@@ -224,6 +224,8 @@ struct Scoring {
     private(set) var table: FeatureTable
     /// Nil once it is read.
     private var carried: CarriedSegments?
+    /// Nil once they are read.
+    private var others: CarriedColumns?
     /// Nil once they are used.
     private var purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
     let history: SurveyedHistory
@@ -234,6 +236,7 @@ struct Scoring {
     let threadCount: Int
     private(set) var columns: [ScoreColumn] = []
     private(set) var segments: [SegmentTable] = []
+    private(set) var profiles: [SegmentProfile] = []
     /// The segment of every customer by the model of each segmentation, -1 for none.
     private(set) var segmentNumbers: [(model: ModelReference, numbers: [Int32])] = []
     private(set) var models: [ModelReference] = []
@@ -258,6 +261,7 @@ struct Scoring {
         self.workspace = workspace
         table = features.table
         purchases = features.purchases
+        others = features.others
         self.carried = carried
         status = table.history.status
         eligible = status.map { $0 == CustomerHistory.ok }
@@ -278,17 +282,18 @@ struct Scoring {
         let outlook = try scoreOutlook()
         for segmentation in plan.segmentations { try scoreSegmentation(segmentation, outlook) }
         table.removeColumns()
-        carried = nil
+        (carried, others) = (nil, nil)
         try scoreAffinity(report)
         columns.sort { $0.id < $1.id }
     }
 
     /// What the snapshot is made of, given up: the affinity's memory is then the writer's alone.
     mutating func takeContents(generation: Int, asOf: CalendarDay) -> SnapshotContents {
-        let contents = SnapshotContents(
+        var contents = SnapshotContents(
             generation: generation, asOf: asOf, currency: plan.currency, models: models,
             customerIDs: table.customerIDs, status: status, columns: columns, affinity: affinity,
             segments: segments)
+        contents.profiles = profiles
         if case .texts(let products)? = affinity?.productIDs { self.products = products }
         affinity = nil
         columns = []
@@ -371,6 +376,7 @@ struct Scoring {
         table.append(PredictedFeatures.columns(predictions, scores))
         append(
             .probabilityAlive, "probability", .float64(scores.probabilityAlive), valid)
+        outlook.expectedPurchases = (scores.expectedPurchases, valid)
         append(.expectedPurchases, "orders", .float64(scores.expectedPurchases), valid)
         let isLearned = plan.churn.model.isLearned
         append(
@@ -403,13 +409,17 @@ struct Scoring {
         append(.valueTier, "tier", .int32(tiers.map(Int32.init)), tiers.map { $0 > 0 })
         segments.append(
             segmentTable(
-                "tier", ValueTierModel.names, firstNumber: 1, of: tiers.map(Int32.init), outlook))
+                "tier",
+                RankedSegments(
+                    ids: Array(1...ValueTierModel.names.count), names: ValueTierModel.names,
+                    numbers: tiers.map { Int32($0) - 1 }), outlook))
     }
 
     /// What segments are described by, a value and whether there is one a customer.
     private struct Outlook {
         var churn: (values: [Double], valid: [Bool])?
         var lifetimeValue: (values: [Double], valid: [Bool])?
+        var expectedPurchases: (values: [Double], valid: [Bool])?
     }
 
     private struct Mean {
@@ -455,44 +465,59 @@ struct Scoring {
             numbers = try fitted.segmenter.segments(of: table, name, threadCount: threadCount)
         }
         segmentNumbers.append((model, numbers))
-        segments.append(
-            segmentTable(
-                settings.name, fitted.segmentNames, firstNumber: 0, of: numbers, outlook))
+        notes += settings.unknownNames(fitted.segmentIDs)
+        let ranked = RankedSegments(
+            ids: fitted.segmentIDs, names: fitted.names(settings), numbers: numbers)
+        let profile = SegmentProfile(
+            segmentation: settings.name, ids: ranked.ids,
+            features: try ranked.profile(
+                of: fitted.segmenter.featureNames, in: table, others, name,
+                threadCount: threadCount))
+        var described = segmentTable(settings.name, ranked, outlook)
+        for place in described.segments.indices {
+            described.segments[place].distinctions = profile.distinctions(of: place)
+        }
+        segments.append(described)
+        profiles.append(profile)
+        let ids = ranked.ids.map { Int32($0) }
         columns.append(
             ScoreColumn(
                 id: UInt16(columnID),
                 name: "\(settings.name)_segment", unit: "segment",
                 description: "segment of \(settings.name), \(fitted.segmenter.words) "
                     + settings.features.joined(separator: ", "),
-                values: .int32(numbers.map { max(0, $0) }),
+                values: .int32(ranked.places.map { $0 < 0 ? 0 : ids[Int($0)] }),
                 valid: eligible.allSatisfy(\.self) ? nil : eligible))
     }
 
-    /// - Parameter numbers: a segment a customer; one outside the names' range means none.
     private func segmentTable(
-        _ segmentation: String, _ names: [String], firstNumber: Int, of numbers: [Int32],
-        _ outlook: Outlook
+        _ segmentation: String, _ ranked: RankedSegments, _ outlook: Outlook
     ) -> SegmentTable {
-        let revenue = table.history.revenue
-        var tables = names.enumerated().map { index, name in
-            SegmentTable.Segment(
-                number: firstNumber + index, name: name, customerCount: 0, revenue: 0)
+        let (revenue, margin) = (table.history.revenue, table.history.margin)
+        var tables = zip(ranked.ids, ranked.names).map { id, name in
+            SegmentTable.Segment(number: id, name: name, customerCount: 0, revenue: 0)
         }
-        var churn = [Mean](repeating: Mean(), count: names.count)
-        var value = [Mean](repeating: Mean(), count: names.count)
-        for row in numbers.indices {
-            let index = Int(numbers[row]) - firstNumber
-            guard names.indices.contains(index) else { continue }
+        var margins = [Double](repeating: 0, count: tables.count)
+        var churn = [Mean](repeating: Mean(), count: tables.count)
+        var (value, purchases) = (churn, churn)
+        for (row, place) in ranked.places.enumerated() where tables.indices.contains(Int(place)) {
+            let index = Int(place)
             tables[index].customerCount += 1
             tables[index].revenue += revenue[row]
+            margins[index] += margin[row]
             if let (values, valid) = outlook.churn, valid[row] { churn[index].add(values[row]) }
             if let (values, valid) = outlook.lifetimeValue, valid[row] {
                 value[index].add(values[row])
             }
+            if let (values, valid) = outlook.expectedPurchases, valid[row] {
+                purchases[index].add(values[row])
+            }
         }
-        for index in names.indices {
+        for index in tables.indices {
+            tables[index].margin = margins[index]
             tables[index].meanChurnProbability = churn[index].value
             tables[index].meanLifetimeValue = value[index].value
+            tables[index].meanExpectedPurchases = purchases[index].value
         }
         return SegmentTable(segmentation: segmentation, segments: tables)
     }

@@ -92,11 +92,28 @@ package struct FittedSegmentation: Sendable {
     package var segmentNames: [String]
     /// Features of the plan that this data does not have.
     package var unavailable: [String]
+    /// `[segmentCount]`: what the segments are called everywhere outside of the model, where numbers
+    /// change with every fit; 0 ... `largestID`, all different.
+    package var segmentIDs: [Int]
+    /// Above all ids that any version ever gave.
+    package var nextID: Int
+
+    /// As large as a score column holds.
+    static let largestID = Int(Int32.max) - 1
+
+    /// Of a first training: the ids are the numbers.
+    init(segmenter: Segmenter, segmentNames: [String], unavailable: [String]) {
+        self.segmenter = segmenter
+        self.segmentNames = segmentNames
+        self.unavailable = unavailable
+        segmentIDs = Array(0..<segmenter.segmentCount)
+        nextID = segmenter.segmentCount
+    }
 }
 
 extension FittedSegmentation: Codable {
     private enum Key: String, CodingKey {
-        case model, grid, quadrants, stages, segmentNames, unavailable
+        case model, grid, quadrants, stages, segmentNames, unavailable, segmentIDs, nextID
     }
 
     package init(from decoder: any Decoder) throws {
@@ -119,6 +136,19 @@ extension FittedSegmentation: Codable {
             throw DecodingError.dataCorruptedError(
                 forKey: .segmentNames, in: container, debugDescription: "not a name a segment")
         }
+        // Files of before there were ids have the numbers.
+        let ids = try container.decodeIfPresent([Int].self, forKey: .segmentIDs)
+        segmentIDs = ids ?? Array(0..<segmenter.segmentCount)
+        nextID =
+            try container.decodeIfPresent(Int.self, forKey: .nextID) ?? segmenter.segmentCount
+        let (count, next) = (segmenter.segmentCount, nextID)
+        guard segmentIDs.count == count, Set(segmentIDs).count == count,
+            segmentIDs.allSatisfy({ 0 <= $0 && $0 < next }), next <= Self.largestID + 1
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .segmentIDs, in: container,
+                debugDescription: "not an id a segment, each another below \(next)")
+        }
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -131,5 +161,7 @@ extension FittedSegmentation: Codable {
         }
         try container.encode(segmentNames, forKey: .segmentNames)
         try container.encode(unavailable, forKey: .unavailable)
+        try container.encode(segmentIDs, forKey: .segmentIDs)
+        try container.encode(nextID, forKey: .nextID)
     }
 }

@@ -15,16 +15,25 @@ package enum SegmentNames {
     ///   - valid: as in the fit.
     ///   - rows: rows of the columns, as in the fit; all where nil.
     ///   - segments: the segment of each of the rows.
+    ///   - earlier: names that segments had before, nil for none; empty: none has. A segment keeps
+    ///     its own where all that it says is true of the means of now.
     package static func of(
         _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], rows: [Int]? = nil,
-        segments: [Int32]
+        segments: [Int32], keeping earlier: [String?] = []
     ) -> [String] {
         let names = Naming(
             model, columns: columns, valid: valid, rows: rows, segments: segments)
-        var result = (0..<model.segmentCount).map { names.name($0, featureCount: 2) }
+        let kept = (0..<model.segmentCount).map { segment -> String? in
+            guard !earlier.isEmpty, let name = earlier[segment] else { return nil }
+            return names.isTrue(name, of: segment) ? name : nil
+        }
+        var result = kept.enumerated().map { segment, name in
+            name ?? names.name(segment, featureCount: 2)
+        }
         for featureCount in 3..<max(3, min(model.featureCount, 5) + 1) {
             let counts = Dictionary(grouping: result, by: \.self).mapValues(\.count)
-            for segment in result.indices where counts[result[segment]] ?? 0 > 1 {
+            for segment in result.indices
+            where counts[result[segment]] ?? 0 > 1 && kept[segment] == nil {
                 result[segment] = names.name(segment, featureCount: featureCount)
             }
         }
@@ -61,6 +70,32 @@ package enum SegmentNames {
                 distances.append(
                     (0..<d).map { Double(model.centroids[segment * d + $0]) - middle[$0] })
                 differences.append(means.map { $0.difference(of: segment) })
+            }
+        }
+
+        /// Whether a name of this form says nothing that the means deny; false for any other text,
+        /// and for one about a feature that there is not.
+        func isTrue(_ name: String, of segment: Int) -> Bool {
+            var rest = name[...]
+            while true {
+                guard let word = ["high ", "low "].first(where: { rest.hasPrefix($0) }) else {
+                    return false
+                }
+                rest = rest.dropFirst(word.count)
+                // Names of features hold any characters: the longest that fits is meant.
+                let features = featureNames.indices.filter {
+                    rest == featureNames[$0] || rest.hasPrefix(featureNames[$0] + ", ")
+                }
+                guard
+                    let feature = features.max(by: {
+                        featureNames[$0].count < featureNames[$1].count
+                    })
+                else { return false }
+                let difference = differences[segment][feature]
+                guard word == "high " ? difference > 0 : difference < 0 else { return false }
+                rest = rest.dropFirst(featureNames[feature].count)
+                if rest.isEmpty { return true }
+                rest = rest.dropFirst(2)
             }
         }
 

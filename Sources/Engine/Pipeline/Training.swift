@@ -34,8 +34,12 @@ extension Workspace {
             only.map { wanted in plan.modelNames.filter(wanted.contains) } ?? plan.modelNames
         let asOf = try asOfDay(requested, threadCount: threadCount)
         report("computing features as of \(asOf)")
+        let previous = previousSegmentations(names)
+        let earlier = previous.values.flatMap { $0.model?.segmenter.featureNames ?? [] }
         let table = try features(
-            asOf: asOf, keeping: plan.featureNames, usesCache: true, threadCount: threadCount,
+            asOf: asOf,
+            keeping: plan.featureNames.union(earlier).subtracting(PredictedFeatures.names),
+            usesCache: true, threadCount: threadCount,
             report: report)
         var fitting = ModelFitting(
             plan: plan, history: try surveyedHistory(threadCount: threadCount), table: table,
@@ -55,13 +59,14 @@ extension Workspace {
                     if fitting.table.rowCount > Self.keptRowCount { loadedFeatures = nil }
                     fitting.table.removeColumns()
                 }
-                try addPredictions(for: name, by: next.models, to: &fitting)
+                try addPredictions(
+                    for: name, after: previous[name], by: next.models, to: &fitting)
                 let version = (next.models.filter { $0.name == name }.map(\.version).max() ?? 0) + 1
                 let file = "models/\(name)-\(sixDigits(version)).arr"
                 let path = "\(folder)/\(file)"
                 do throws(EngineError) {
                     let (card, written) = try fitAndWrite(
-                        name, version: version, to: path, fitting, report)
+                        name, version: version, after: previous[name], to: path, fitting, report)
                     paths.append(path)
                     next.models.append(
                         Manifest.Model(
@@ -82,13 +87,29 @@ extension Workspace {
         return summary
     }
 
+    /// The latest versions of segmentations.
+    private func previousSegmentations(_ names: [String]) -> [String: PreviousSegmentation] {
+        var result: [String: PreviousSegmentation] = [:]
+        for name in names where name.hasPrefix("segmentation.") {
+            let versions = manifest.models.filter { $0.name == name }
+            guard let latest = versions.max(by: { $0.version < $1.version }) else { continue }
+            // A damaged one does not keep a new one from being made; the card says what it costs.
+            let read = try? ModelStore.read(
+                FittedSegmentation.self, from: "\(folder)/\(latest.file)")
+            result[name] = PreviousSegmentation(version: latest.version, model: read?.model)
+        }
+        return result
+    }
+
     /// The predictions that a segmentation reads, by the latest lifetime model; none where there is
     /// no model.
     private func addPredictions(
-        for name: String, by models: [Manifest.Model], to fitting: inout ModelFitting
+        for name: String, after previous: PreviousSegmentation?, by models: [Manifest.Model],
+        to fitting: inout ModelFitting
     ) throws(EngineError) {
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
-        let wanted = Set(plan.segmentations.flatMap(\.features)).filter {
+        let earlier = previous?.model?.segmenter.featureNames ?? []
+        let wanted = Set(plan.segmentations.flatMap(\.features) + earlier).filter {
             PredictedFeatures.names.contains($0) && fitting.table.column(named: $0) == nil
         }
         let versions = models.filter { $0.name == "lifetime" }
@@ -110,8 +131,8 @@ extension Workspace {
     private static let keptRowCount = 2_000_000
 
     private func fitAndWrite(
-        _ name: String, version: Int, to path: String, _ fitting: ModelFitting,
-        _ report: (String) -> Void
+        _ name: String, version: Int, after previous: PreviousSegmentation?, to path: String,
+        _ fitting: ModelFitting, _ report: (String) -> Void
     ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
         if name == "lifetime" {
             let (models, encoded) = try fitting.lifetime()
@@ -153,10 +174,14 @@ extension Workspace {
         }
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }
-        let (fitted, choice) = try fitting.segmentation(settings)
+        var (fitted, choice) = try fitting.segmentation(settings)
+        let identity = try fitting.identify(&fitted, settings, after: previous)
         var card = card(name, version, settings.algorithm.cardName, fitting)
         card.describe(fitted.segmenter)
+        card.diagnostics["seedAdjustedRand"] = identity.seedAdjustedRand
         card.warnings = fitted.unavailable.map { "this data has no feature \($0)" }
+        card.warnings += identity.warnings
+        card.refit = identity.refit
         card.describe(choice, of: fitted.segmenter.segmentCount)
         card.inputs = fitting.histograms(fitted.segmenter.featureNames)
         return (card, try ModelStore.write(fitted, card: card, to: path))

@@ -124,7 +124,8 @@ extension Workspace {
         table.append(
             try predictions(names, by: models, of: table, threadCount: threadCount))
         return CustomerGroups(
-            table: table, names: fitted.segmentNames,
+            table: table,
+            names: fitted.names(plan.segmentations.first { $0.name == grouping }),
             numbers: try fitted.segmenter.segments(of: table, name, threadCount: threadCount))
     }
 

@@ -22,7 +22,10 @@ extension Plan {
             writer.line(0, "segmentations", "{}")
         } else {
             writer.open(0, "segmentations")
-            for segmentation in segmentations { writer.add(segmentation) }
+            for segmentation in segmentations {
+                writer.add(segmentation)
+                writer.add(names: segmentation.names)
+            }
         }
         writer.open(0, "lifetime")
         writer.line(1, "model", lifetime.model.rawValue)
@@ -55,10 +58,12 @@ extension Plan {
         return writer.text
     }
 
-    /// 16 hexadecimal digits of `canonicalText`: the plan's name in model cards. Not a protection
-    /// against forgery.
+    /// 16 hexadecimal digits of `canonicalText` without the names of segments, which change no model:
+    /// the plan's name in model cards. Not a protection against forgery.
     package var hash: String {
-        let digits = String(StableHash.hash(canonicalText.utf8), radix: 16)
+        var plan = self
+        for index in plan.segmentations.indices { plan.segmentations[index].names = [:] }
+        let digits = String(StableHash.hash(plan.canonicalText.utf8), radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }
@@ -122,6 +127,13 @@ private struct CanonicalWriter {
             let reference = column(attribute.column)
             line(3, quoted(attribute.name), "{column: \(reference), type: \(kind)}")
         }
+    }
+
+    /// Nothing for none: plans without names keep their text.
+    mutating func add(names: [Int: String]) {
+        guard !names.isEmpty else { return }
+        open(2, "names")
+        for (id, name) in names.sorted(by: { $0.key < $1.key }) { line(3, "\(id)", quoted(name)) }
     }
 
     mutating func add(_ segmentation: Plan.Segmentation) {

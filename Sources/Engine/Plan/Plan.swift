@@ -120,6 +120,8 @@ extension Plan {
 
     package struct Segmentation: Sendable, Equatable {
         package var name: String
+        /// What segments are called, by their ids; others have the names that models make.
+        package var names: [Int: String] = [:]
         /// Names of features, groups of features, attributes or predictions.
         package var features: [String]
         /// Nil for k-means, which alone has the settings that follow.
@@ -264,6 +266,10 @@ package enum PlanLimits {
     package static let depth = 20
     /// Attributes of a lifetime model.
     package static let covariateCount = 20
+    /// Names that a segmentation gives to segments, their ids, and the characters of one.
+    package static let segmentNameCount = 1_024
+    package static let segmentID = 0...Int(Int32.max) - 1
+    package static let segmentNameLength = 100
     package static let clusterCount = 1...1_024
     /// Of a segmentation that chooses its own.
     package static let automaticClusterCount = 2...1_024

@@ -38,7 +38,7 @@ extension PlanParser {
         let all = Plan.SegmentationAlgorithm.allCases
         guard
             let section = reader.section(
-                entry, keys: ["algorithm", "features"] + all.flatMap(Self.keys))
+                entry, keys: ["algorithm", "features", "names"] + all.flatMap(Self.keys))
         else { return nil }
         let chosen = reader.choice(section["algorithm"], of: Plan.SegmentationAlgorithm.self)
         if section["algorithm"] != nil, chosen == nil { return nil }
@@ -54,6 +54,7 @@ extension PlanParser {
             }
         }
         var segmentation = Plan.Segmentation(name: entry.key, features: [])
+        segmentation.names = parseSegmentNames(section["names"])
         parseClusters(of: section, into: &segmentation)
         switch algorithm {
         case .kMeans: break

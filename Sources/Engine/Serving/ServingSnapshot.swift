@@ -16,6 +16,7 @@ package final class ServingSnapshot: Sendable {
     /// Nil where no affinity model is served.
     package let affinity: AffinityFile?
     package let segments: [SegmentTable]
+    private let folder: String
     /// Column id → position among the strip's fields.
     private let fieldIndices: [UInt16: Int]
 
@@ -40,6 +41,7 @@ package final class ServingSnapshot: Sendable {
     }
 
     package init(folder: String) throws(EngineError) {
+        self.folder = folder
         descriptor = try SnapshotDescriptor(folder: folder)
         let descriptor = descriptor
         for file in descriptor.files { try Self.verifySize(file, folder) }
@@ -74,6 +76,23 @@ package final class ServingSnapshot: Sendable {
         // Last, because it cannot tell where in the file the damage is; it finds a sound file of
         // another generation.
         for file in descriptor.files { try Self.verifyChecksum(file, folder) }
+    }
+
+    /// The largest `profiles.json` that is read: more than 1,024 segments by 1,000 features.
+    private static let largestProfiles = 512 << 20
+
+    /// What the segments of a segmentation are like; nil where the generation does not say.
+    package func profile(of segmentation: String) throws(EngineError) -> SegmentProfile? {
+        let name = SnapshotWriter.profilesName
+        guard descriptor.files.contains(where: { $0.name == name }) else { return nil }
+        let path = "\(folder)/\(name)"
+        let bytes = try SnapshotDescriptor.bytes(of: path, limit: Self.largestProfiles)
+        do {
+            let profiles = try JSONDecoder().decode([SegmentProfile].self, from: Data(bytes))
+            return profiles.first { $0.segmentation == segmentation }
+        } catch {
+            throw .damagedSnapshot(path: path, byteOffset: 0, reason: "unreadable: \(error)")
+        }
     }
 
     /// The position of a column among `columns`; nil where the snapshot has none of this id.
@@ -162,7 +181,7 @@ extension ServingSnapshot {
         }
     }
 
-    private static func readSegments(_ folder: String) throws(EngineError) -> [SegmentTable] {
+    static func readSegments(_ folder: String) throws(EngineError) -> [SegmentTable] {
         let path = folder + "/" + SnapshotWriter.segmentsName
         let bytes = try SnapshotDescriptor.bytes(of: path)
         do {

@@ -109,7 +109,8 @@ extension AffinityContents {
 
 extension SegmentTable.Segment {
     fileprivate var isFinite: Bool {
-        revenue.isFinite && meanLifetimeValue?.isFinite != false
+        revenue.isFinite && margin?.isFinite != false && meanLifetimeValue?.isFinite != false
             && meanChurnProbability?.isFinite != false
+            && meanExpectedPurchases?.isFinite != false
     }
 }

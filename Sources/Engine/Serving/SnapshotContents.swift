@@ -23,6 +23,8 @@ package struct SnapshotContents: Sendable {
     /// `ScoreStatus.modelNotFitted`.
     package var affinity: AffinityContents?
     package var segments: [SegmentTable]
+    /// Of segmentations that are among `segments`; may lack some.
+    package var profiles: [SegmentProfile] = []
 
     package init(
         generation: Int, asOf: CalendarDay, currency: String, models: [ModelReference],
@@ -168,6 +170,16 @@ package struct SegmentTable: Sendable, Equatable, Codable {
         self.segments = segments
     }
 
+    /// A feature, or a category of one, that a segment's customers have more or less of.
+    package struct Distinction: Sendable, Equatable, Codable {
+        package var feature: String
+        package var category: String?
+        /// In standard deviations of all customers; above 0: more than all.
+        package var difference: Double
+        /// 100 × mean / everybody's; nil where everybody's is not above 0.
+        package var index: Double?
+    }
+
     package struct Segment: Sendable, Equatable, Codable {
         /// The number that the segmentation's score column holds.
         package var number: Int
@@ -181,6 +193,13 @@ package struct SegmentTable: Sendable, Equatable, Codable {
         package var meanLifetimeValue: Double?
         /// Mean churn probability of the segment's scored customers; nil where there is none.
         package var meanChurnProbability: Double?
+        /// As `revenue`; nil in generations of before there was one.
+        package var margin: Double?
+        /// Mean expected orders in the lifetime horizon of the segment's scored customers; nil where
+        /// there is none.
+        package var meanExpectedPurchases: Double?
+        /// What sets it apart, most first; nil where there is no profile.
+        package var distinctions: [Distinction]?
 
         package init(
             number: Int, name: String, customerCount: Int, revenue: Double,

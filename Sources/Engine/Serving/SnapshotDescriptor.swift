@@ -69,7 +69,9 @@ package struct SnapshotDescriptor: Sendable, Equatable, Codable {
     }
 
     /// The bytes of a JSON file of a generation's folder.
-    static func bytes(of path: String) throws(EngineError) -> [UInt8] {
+    static func bytes(
+        of path: String, limit maximumByteCount: Int = maximumByteCount
+    ) throws(EngineError) -> [UInt8] {
         let file = try mapErrors(EngineError.store) { () throws(StoreError) in
             try MappedFile(path: path)
         }

@@ -18,6 +18,7 @@ import Darwin
 ///                   that of an earlier generation under a second name where there is
 ///   affinity-changed.arr   the customers who have other rows since
 ///   segments.json   segment tables
+///   profiles.json   what the segments are like, optional
 ///   scores.seg      all scores once more, for whoever takes them along; not served
 ///   SNAPSHOT        descriptor: sizes and checksums of the others
 /// ```
@@ -27,6 +28,7 @@ package enum SnapshotWriter {
     static let lookupName = "lookup.arr"
     static let lookupKind = "patron.lookup"
     static let segmentsName = "segments.json"
+    static let profilesName = "profiles.json"
 
     /// `gen-000042`.
     package static func folderName(generation: Int) -> String {
@@ -120,6 +122,9 @@ package enum SnapshotWriter {
         var files: [SnapshotDescriptor.File] = []
         for part in written { files += try part.get() }
         files.append(try write(json: rest.segments, as: segmentsName, into: folder))
+        if !rest.profiles.isEmpty {
+            files.append(try write(json: rest.profiles, as: profilesName, into: folder))
+        }
         let descriptor = SnapshotDescriptor(
             generation: rest.generation, asOf: rest.asOf, currency: rest.currency,
             customerCount: rest.customerIDs.count, productCount: productCount,

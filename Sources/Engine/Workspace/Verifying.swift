@@ -44,6 +44,10 @@ extension Workspace {
                 verification.checkEntities(segment, kind)
             }
         }
+        for (name, ledger) in (manifest.ledgers ?? [:]).sorted(by: { $0.key < $1.key }) {
+            report("ledger of \(name)")
+            verification.checkLedger(ledger, name)
+        }
         for model in manifest.models {
             report(model.file)
             verification.checkModel(model)
@@ -99,6 +103,7 @@ private struct Verification {
         let name = Manifest.fileName
         let segments =
             manifest.purchaseSegments + manifest.customerSegments + manifest.productSegments
+            + manifest.ledgerSegments
         let files = segments.map(\.file) + manifest.models.map(\.file)
         for (file, uses) in Dictionary(grouping: files, by: \.self) where uses.count > 1 {
             add(name, "it names \(file) \(uses.count) times: restore an earlier copy of it")
@@ -222,6 +227,46 @@ private struct Verification {
             }
             let isText = if case .texts = table.ids { true } else { false }
             try run.requireKind(isText, of: kind == "customers" ? "customer" : "product")
+        }
+    }
+
+    // MARK: - Ledgers
+
+    mutating func checkLedger(_ ledger: Manifest.Ledger, _ name: String) {
+        let days = ledger.dayNumbers
+        if days.count != ledger.days.count || days.isEmpty
+            || zip(days, days.dropFirst()).contains(where: { $0 >= $1 })
+        {
+            add(
+                Manifest.fileName,
+                "the days of the ledger of \(name) do not ascend: restore an earlier copy of it")
+        }
+        for segment in ledger.segments {
+            check(segment.file) { (run) throws(EngineError) in
+                try run.checkBytes(
+                    segment.file, byteCount: segment.byteCount, checksum: segment.checksum)
+            }
+            check(segment.file) { (run) throws(EngineError) in
+                let reader = try run.reader(segment)
+                let stays = try mapErrors(EngineError.store) { () throws(StoreError) in
+                    try SegmentStays(reader)
+                }
+                var flaw = stays.flaw(days: days)
+                if (stays.left == nil) != (segment == ledger.open) {
+                    flaw = "stays that go on are among those that have ended, or the reverse"
+                } else if segment == ledger.last, let left = stays.left,
+                    !left.allSatisfy({ $0 == days.last })
+                {
+                    flaw = "a stay did not end on the last day"
+                }
+                if let flaw {
+                    throw .store(.corrupt(path: reader.path, byteOffset: 0, reason: flaw))
+                }
+                if stays.count > 0 {
+                    let isText = if case .texts = stays.customers { true } else { false }
+                    try run.requireKind(isText, of: "customer")
+                }
+            }
         }
     }
 

@@ -12,6 +12,8 @@ struct DayFeatures {
     /// All features, attributes aside, of the customers who have changed since the kept features of
     /// all customers; nil where all are computed from the lines.
     var changed: FeatureTable?
+    /// The features that `table` was not told to hold, where it goes on from kept ones.
+    var others: CarriedColumns?
     /// What the customers bought who have changed since the last kept features, those of these lines.
     var purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
 }
@@ -118,7 +120,7 @@ extension Workspace {
             || !cached.state.hasNames(all.featureNames)
         let columns = keepsAll ? all : some
         do throws(CacheFlaw) {
-            try cached.verify(columns.featureNames, threadCount: threadCount)
+            try cached.verify(all.featureNames, threadCount: threadCount)
         } catch {
             report("computing all features: \(error.reason)")
             return nil
@@ -139,8 +141,12 @@ extension Workspace {
             keep(changedTable, all, survey, nil, changedSince: cached.base, report)
         }
         if let collapsed { loadedCollapsed = (featureKey(table.asOf), collapsed) }
+        let others =
+            columns.featureNames.count < all.featureNames.count
+            ? CarriedColumns(cached.state, replacedBy: changedTable, asOf: table.asOf) : nil
         return DayFeatures(
-            table: table, changed: changedTable, purchases: purchases.map { (cached.last, $0) })
+            table: table, changed: changedTable, others: others,
+            purchases: purchases.map { (cached.last, $0) })
     }
 
     private func table(

@@ -12,6 +12,7 @@ import Models
 /// LOCK              held by the command that changes the workspace
 /// MANIFEST          what belongs to the current state; replaced whole by an atomic rename
 /// purchases/ customers/ products/   segment files, one an ingested file; small ones are merged
+/// ledger/           who was when in which segment, by published days
 /// models/           model files, one a version
 /// snapshots/        one folder a generation: what `score` writes and `publish` makes current
 /// rejects/          the lines that were left out, one file an ingest

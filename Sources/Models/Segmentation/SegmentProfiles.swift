@@ -68,21 +68,11 @@ package struct SegmentProfiles: Sendable, Equatable, Codable {
     package var segmentCount: Int { sizes.count }
 
     /// Measures columns against an assignment, each in one pass, several at a time.
-    /// - Parameters:
-    ///   - assignments: `[rowCount]`: segments; below 0: in none, which counts nowhere.
-    ///   - columns: `[rowCount]` each.
-    ///   - valid: a flag a value for each column, nil where all are valid; empty: all columns are.
-    ///   - mostCategories: kept of each category column and segment.
-    /// - Throws: `countMismatch`; `outOfRange`; `nonFiniteValue` for a valid value; `badColumn` for a
-    ///   code without a name.
-    /// - Complexity: O(rows × columns), and O(categories × segments) for those that occur; besides
-    ///   the columns 4 bytes a row and thread. The same for any thread count.
     package init(
         assignments: [Int32], segmentCount: Int, names: [String], columns: [[Float]],
         valid: [[Bool]?] = [], categories: [CategoryColumn] = [], mostCategories: Int = 8,
         threadCount: Int
     ) throws(ModelError) {
-        precondition(segmentCount >= 1 && mostCategories >= 0 && threadCount >= 1)
         guard names.count == columns.count else {
             throw .countMismatch(
                 what: "feature names", actual: names.count, expected: columns.count)
@@ -91,6 +81,28 @@ package struct SegmentProfiles: Sendable, Equatable, Codable {
             throw .countMismatch(
                 what: "validity columns", actual: valid.count, expected: columns.count)
         }
+        try self.init(
+            assignments: assignments, segmentCount: segmentCount, names: names,
+            categories: categories, mostCategories: mostCategories, threadCount: threadCount
+        ) { (columns[$0], valid.isEmpty ? nil : valid[$0]) }
+    }
+
+    /// The same of columns that are made when they are wanted, one a thread at a time.
+    /// - Parameters:
+    ///   - assignments: `[rowCount]`: segments; below 0: in none, which counts nowhere.
+    ///   - column: the `[rowCount]` values of a name's place, and a flag a value; nil where all are
+    ///     valid.
+    ///   - mostCategories: kept of each category column and segment.
+    /// - Throws: `countMismatch`; `outOfRange`; `nonFiniteValue` for a valid value; `badColumn` for a
+    ///   code without a name.
+    /// - Complexity: O(rows × columns), and O(categories × segments) for those that occur; besides
+    ///   the columns 4 bytes a row and thread. The same for any thread count.
+    package init(
+        assignments: [Int32], segmentCount: Int, names: [String],
+        categories: [CategoryColumn] = [], mostCategories: Int = 8, threadCount: Int,
+        column: @Sendable (Int) -> (values: [Float], valid: [Bool]?)
+    ) throws(ModelError) {
+        precondition(segmentCount >= 1 && mostCategories >= 0 && threadCount >= 1)
         var sizes = [Int](repeating: 0, count: segmentCount)
         for (row, segment) in assignments.enumerated() where segment >= 0 {
             guard segment < segmentCount else {
@@ -103,13 +115,11 @@ package struct SegmentProfiles: Sendable, Equatable, Codable {
         self.sizes = sizes
         let groups = ProfileGroups(assignments: assignments, sizes: sizes)
         let numberResults = parallelMap(
-            count: columns.count, chunkSize: 1, threadCount: threadCount
+            count: names.count, chunkSize: 1, threadCount: threadCount
         ) { feature, _ -> Result<NumberColumn, ModelError> in
+            let (values, valid) = column(feature)
             do throws(ModelError) {
-                return .success(
-                    try groups.profile(
-                        feature, names[feature], columns[feature],
-                        valid.isEmpty ? nil : valid[feature]))
+                return .success(try groups.profile(feature, names[feature], values, valid))
             } catch {
                 return .failure(error)
             }

@@ -38,12 +38,24 @@ package struct ColumnID: RawRepresentable, Hashable, Sendable {
     package static let segmentRevenueShare = ColumnID(rawValue: 0xF016)
     package static let segmentMeanLifetimeValue = ColumnID(rawValue: 0xF017)
     package static let segmentMeanChurnProbability = ColumnID(rawValue: 0xF018)
+    package static let segmentMargin = ColumnID(rawValue: 0xF019)
+    package static let segmentMeanExpectedPurchases = ColumnID(rawValue: 0xF01A)
+    package static let segmentDistinctions = ColumnID(rawValue: 0xF01B)
 
     package static let columnID = ColumnID(rawValue: 0xF020)
     package static let columnName = ColumnID(rawValue: 0xF021)
     package static let columnType = ColumnID(rawValue: 0xF022)
     package static let columnUnit = ColumnID(rawValue: 0xF023)
     package static let columnDescription = ColumnID(rawValue: 0xF024)
+    package static let columnValueNames = ColumnID(rawValue: 0xF025)
+
+    package static let profileFeature = ColumnID(rawValue: 0xF030)
+    package static let profileCategory = ColumnID(rawValue: 0xF031)
+    package static let profileMean = ColumnID(rawValue: 0xF032)
+    package static let profileIndex = ColumnID(rawValue: 0xF033)
+    package static let profileDifference = ColumnID(rawValue: 0xF034)
+    package static let profileMissingShare = ColumnID(rawValue: 0xF035)
+    package static let profileOverallMean = ColumnID(rawValue: 0xF036)
 }
 
 package enum ColumnType: UInt8, Sendable, CaseIterable {

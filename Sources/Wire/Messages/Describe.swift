@@ -14,15 +14,19 @@ package struct DescribeResponse: Sendable, Equatable {
         /// What its numbers count: a currency code, `days`, `probability`; empty for none.
         package var unit: String
         package var description: String
+        /// What its numbers are called, ascending, a line each, as `3 Sleeping`; empty for a quantity.
+        package var valueNames: String
 
         package init(
-            id: ColumnID, name: String, type: ColumnType, unit: String, description: String
+            id: ColumnID, name: String, type: ColumnType, unit: String, description: String,
+            valueNames: String = ""
         ) {
             self.id = id
             self.name = name
             self.type = type
             self.unit = unit
             self.description = description
+            self.valueNames = valueNames
         }
     }
 
@@ -53,7 +57,7 @@ package struct DescribeResponse: Sendable, Equatable {
         writer.append(customerIDKind?.rawValue ?? 0)
         writer.append(productIDKind?.rawValue ?? 0)
         writer.appendZeros(46)
-        Table(
+        var table = Table(
             rowCount: columns.count,
             columns: [
                 WireColumn(.columnID, .int32(columns.map { Int32($0.id.rawValue) })),
@@ -61,8 +65,13 @@ package struct DescribeResponse: Sendable, Equatable {
                 WireColumn(.columnType, .int32(columns.map { Int32($0.type.rawValue) })),
                 WireColumn(.columnUnit, .text(TextArray(columns.map(\.unit)))),
                 WireColumn(.columnDescription, .text(TextArray(columns.map(\.description)))),
-            ]
-        ).encode(bodyStart: bodyStart, into: &writer)
+            ])
+        if columns.contains(where: { !$0.valueNames.isEmpty }) {
+            table.columns.append(
+                WireColumn(
+                    .columnValueNames, .text(TextArray(columns.map(\.valueNames)))))
+        }
+        table.encode(bodyStart: bodyStart, into: &writer)
     }
 
     private static let required: [ColumnID] = [
@@ -88,6 +97,11 @@ package struct DescribeResponse: Sendable, Equatable {
             case .text(let units)? = table[.columnUnit]?.values,
             case .text(let descriptions)? = table[.columnDescription]?.values
         else { throw .unknownColumn(id: ColumnID.columnID.rawValue, byteOffset: start + 64) }
+        // Servers of before there were names do not send it.
+        var valueNames: TextArray?
+        if let column = table[.columnValueNames], case .text(let texts) = column.values {
+            valueNames = texts
+        }
         columns = []
         for row in 0..<table.rowCount {
             guard let id = UInt16(exactly: ids[row]) else {
@@ -100,7 +114,7 @@ package struct DescribeResponse: Sendable, Equatable {
             columns.append(
                 Column(
                     id: ColumnID(rawValue: id), name: names[row], type: type, unit: units[row],
-                    description: descriptions[row]))
+                    description: descriptions[row], valueNames: valueNames?[row] ?? ""))
         }
     }
 }

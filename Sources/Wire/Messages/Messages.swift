@@ -9,6 +9,7 @@ package enum Request: Sendable, Equatable {
     case topProducts(TopRequest)
     case topCustomers(TopRequest)
     case segments(SegmentsRequest)
+    case segmentProfiles(SegmentsRequest)
 
     package var opcode: Opcode {
         switch self {
@@ -19,6 +20,7 @@ package enum Request: Sendable, Equatable {
         case .topProducts: .topProducts
         case .topCustomers: .topCustomers
         case .segments: .segments
+        case .segmentProfiles: .segmentProfiles
         }
     }
 
@@ -44,6 +46,7 @@ package enum Request: Sendable, Equatable {
         case .topProducts: self = .topProducts(try TopRequest(decoding: body, limits: limits))
         case .topCustomers: self = .topCustomers(try TopRequest(decoding: body, limits: limits))
         case .segments: self = .segments(try SegmentsRequest(decoding: body))
+        case .segmentProfiles: self = .segmentProfiles(try SegmentsRequest(decoding: body))
         }
     }
 
@@ -67,7 +70,7 @@ package enum Request: Sendable, Equatable {
         case .describe: break
         case .lookup(let message): message.encode(into: &writer)
         case .topProducts(let message), .topCustomers(let message): message.encode(into: &writer)
-        case .segments(let message): message.encode(into: &writer)
+        case .segments(let message), .segmentProfiles(let message): message.encode(into: &writer)
         }
         return writer.finishFrame(frame)
     }
@@ -83,6 +86,7 @@ package enum Response: Sendable, Equatable {
     case topProducts(TableAnswer)
     case topCustomers(TableAnswer)
     case segments(TableAnswer)
+    case segmentProfiles(TableAnswer)
     /// A request failed. The opcode is the request's, known to this release or not.
     case failure(rawOpcode: UInt16, Status, ErrorBody)
 
@@ -96,6 +100,7 @@ package enum Response: Sendable, Equatable {
         case .topProducts: Opcode.topProducts.rawValue
         case .topCustomers: Opcode.topCustomers.rawValue
         case .segments: Opcode.segments.rawValue
+        case .segmentProfiles: Opcode.segmentProfiles.rawValue
         case .failure(let rawOpcode, _, _): rawOpcode & ~Opcode.responseBit
         }
     }
@@ -137,6 +142,8 @@ package enum Response: Sendable, Equatable {
         case .topProducts: self = .topProducts(try TableAnswer(decoding: body, limits: limits))
         case .topCustomers: self = .topCustomers(try TableAnswer(decoding: body, limits: limits))
         case .segments: self = .segments(try TableAnswer(decoding: body, limits: limits))
+        case .segmentProfiles:
+            self = .segmentProfiles(try TableAnswer(decoding: body, limits: limits))
         }
     }
 
@@ -157,7 +164,7 @@ package enum Response: Sendable, Equatable {
         case .goAway(_, let message): message.encode(into: &writer)
         case .describe(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .lookup(let message), .topProducts(let message), .topCustomers(let message),
-            .segments(let message):
+            .segments(let message), .segmentProfiles(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .failure(_, _, let message): message.encode(into: &writer)
         }

@@ -54,7 +54,8 @@ package struct TopRequest: Sendable, Equatable {
     }
 }
 
-/// SEGMENTS: the segment table of one segmentation or of all.
+/// SEGMENTS: the segment table of one segmentation or of all; SEGMENT_PROFILES: what the segments
+/// are like, likewise.
 ///
 ///     0  u16 nameBytes (0: all)   2  u16 zero   4  name
 package struct SegmentsRequest: Sendable, Equatable {

@@ -110,7 +110,7 @@ func meaning(_ request: Request) -> JSON {
             ("id", meaning(message.id)), ("count", .integer(Int64(message.count))),
             ("excludesPurchased", .bool(message.excludesPurchased)),
         ])
-    case .segments(let message):
+    case .segments(let message), .segmentProfiles(let message):
         return .object([("segmentation", message.segmentation.map { .string($0) } ?? .null)])
     }
 }
@@ -211,17 +211,21 @@ func meaning(_ response: Response) -> JSON {
             (
                 "columns",
                 .array(
-                    message.columns.map {
-                        .object([
-                            ("id", .integer(Int64($0.id.rawValue))), ("name", .string($0.name)),
-                            ("type", .integer(Int64($0.type.rawValue))),
-                            ("unit", .string($0.unit)), ("description", .string($0.description)),
-                        ])
+                    message.columns.map { column in
+                        let names = ("valueNames", JSON.string(column.valueNames))
+                        return .object(
+                            [
+                                ("id", .integer(Int64(column.id.rawValue))),
+                                ("name", .string(column.name)),
+                                ("type", .integer(Int64(column.type.rawValue))),
+                                ("unit", .string(column.unit)),
+                                ("description", .string(column.description)),
+                            ] + (column.valueNames.isEmpty ? [] : [names]))
                     })
             ),
         ])
     case .lookup(let answer), .topProducts(let answer), .topCustomers(let answer),
-        .segments(let answer):
+        .segments(let answer), .segmentProfiles(let answer):
         return .object([("stamp", meaning(answer.stamp)), ("table", meaning(answer.table))])
     case .failure(_, _, let body): return meaning(body)
     }

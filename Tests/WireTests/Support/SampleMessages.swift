@@ -90,6 +90,47 @@ enum Samples {
             WireColumn(.segmentMeanChurnProbability, .float64([0.125, 0.625])),
         ])
 
+    static let describeWithNames: DescribeResponse = {
+        var message = describe
+        message.columns.append(
+            .init(
+                id: .firstOfSnapshot, name: "value_segment", type: .int32, unit: "segment",
+                description: "segment of value", valueNames: "0 Best customers\n3 Sleeping"))
+        return message
+    }()
+
+    static let segmentsWithProfiles: Table = {
+        var table = segments
+        table.columns += [
+            WireColumn(.segmentMargin, .float64([2_000_000.25, 1_000_000])),
+            WireColumn(.segmentMeanExpectedPurchases, .float64([6.5, 0.5])),
+            WireColumn(
+                .segmentDistinctions, .text(TextArray(["revenue 310 (+1.8)", ""])),
+                validity: ValidityBitmap([true, false])),
+        ]
+        return table
+    }()
+
+    static let segmentProfiles = Table(
+        rowCount: 3,
+        columns: [
+            WireColumn(.segmentation, .text(TextArray(["value", "value", "value"]))),
+            WireColumn(.segmentID, .int32([0, 3, 3])),
+            WireColumn(.profileFeature, .text(TextArray(["revenue", "revenue", "gender"]))),
+            WireColumn(
+                .profileCategory, .text(TextArray(["", "", "F"])),
+                validity: ValidityBitmap([false, false, true])),
+            WireColumn(
+                .profileMean, .float64([310, 0, 0.75]),
+                validity: ValidityBitmap([true, false, true])),
+            WireColumn(.profileOverallMean, .float64([100, 100, 0.5])),
+            WireColumn(
+                .profileIndex, .float64([310, 0, 150]),
+                validity: ValidityBitmap([true, false, true])),
+            WireColumn(.profileDifference, .float64([1.75, 0, 0.5])),
+            WireColumn(.profileMissingShare, .float64([0, 1, 0.25])),
+        ])
+
     static let notFound = ErrorBody(
         text: "no customer 5", hint: "ids are those of the purchases file", field: "id",
         byteOffset: 8, generation: 12)
@@ -136,6 +177,10 @@ enum Samples {
             ),
             ("segments_request", [], .segments(SegmentsRequest(segmentation: "value"))),
             ("segments_request_all", [], .segments(SegmentsRequest())),
+            (
+                "segment_profiles_request", [],
+                .segmentProfiles(SegmentsRequest(segmentation: "value"))
+            ),
         ]
     }
 
@@ -148,6 +193,7 @@ enum Samples {
                 .ping(PingResponse(token: 0x0102_0304_0506_0708, generation: 12))
             ),
             ("describe_response", [], .describe(describe)),
+            ("describe_response_names", [], .describe(describeWithNames)),
             ("lookup_response_one", [], .lookup(answer(oneRow))),
             (
                 "lookup_response_many",
@@ -168,6 +214,8 @@ enum Samples {
             ),
             ("top_customers_response", [], .topCustomers(answer(topCustomers))),
             ("segments_response", [], .segments(answer(segments))),
+            ("segments_response_profiled", [], .segments(answer(segmentsWithProfiles))),
+            ("segment_profiles_response", [], .segmentProfiles(answer(segmentProfiles))),
             ("goaway", [], .goAway(.draining, goAway)),
             (
                 "failure_response", [],

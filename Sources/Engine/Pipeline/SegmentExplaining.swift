@@ -1,0 +1,196 @@
+import ByteCoding
+import ColumnStore
+import Features
+import Models
+
+/// Why a customer is in a segment and not in the next nearest one, by the published generation.
+package struct SegmentExplanationReport: Encodable, Sendable {
+    package struct Segment: Encodable, Sendable {
+        package var id: Int
+        package var name: String
+        /// To its centroid, in scaled coordinates; nil for rules, which know no distance.
+        package var distance: Double?
+    }
+
+    /// A feature that the segmentation reads.
+    package struct Part: Encodable, Sendable {
+        package var feature: String
+        /// The customer's; nil where it is missing.
+        package var value: Double?
+        /// Means of the customer's segment, of the next one and of all customers; nil for a
+        /// generation without profiles.
+        package var segmentMean: Double?
+        package var nextMean: Double?
+        package var overallMean: Double?
+        /// The squared distance to the next segment less that to its own, in this feature: above 0
+        /// speaks for its own segment. Nil for rules.
+        package var difference: Double?
+        /// `difference` over that of all features.
+        package var share: Double?
+    }
+
+    package var customer: String
+    package var segmentation: String
+    package var generation: Int
+    package var asOf: String
+    package var modelVersion: Int
+    package var segment: Segment
+    /// Nil for rules, and where there is only one segment.
+    package var next: Segment?
+    /// What speaks most for or against the segment first; of rules in the order of the model.
+    package var parts: [Part]
+}
+
+extension Workspace {
+    /// Explains the published segment of one customer. The features are made anew of this customer's
+    /// lines as of the generation's day, with the attributes of now.
+    /// - Parameter id: as it is written in the data.
+    /// - Throws: `.unknownModel` for a name that the generation has no segments of;
+    ///   `.unknownCustomer` for an id without an order by the day; `.noSnapshot`.
+    package func explainSegment(
+        ofCustomer id: String, in name: String, threadCount: Int
+    ) throws(EngineError) -> SegmentExplanationReport {
+        let snapshot = try publishedSnapshot()
+        let model = "segmentation.\(name)"
+        guard let fitted: ReadModel<FittedSegmentation> = try publishedModel(model, snapshot)
+        else {
+            throw .unknownModel(
+                name: name,
+                known: snapshot.segments.map(\.segmentation).filter { $0 != "tier" })
+        }
+        let segmentation = fitted.model
+        let table = try features(
+            ofCustomer: id, segmentation.segmenter.featureNames, snapshot, threadCount: threadCount)
+        let numbers = try segmentation.segmenter.segments(of: table, model, threadCount: 1)
+        guard let number = numbers.first.map({ Int($0) }), number >= 0 else {
+            throw .unknownCustomer(id: id, reason: "has returns only by \(snapshot.asOf)")
+        }
+        let values = segmentation.segmenter.featureNames.map { feature -> Float? in
+            // A value that nobody has is a share of 0, as in every assignment.
+            guard let column = table.column(named: feature) else { return 0 }
+            return column.valid?[0] ?? true ? column.values[0] : nil
+        }
+        var explanation: SegmentExplanation?
+        if case .clusters(let clusters) = segmentation.segmenter {
+            explanation = try modelErrors(model) { () throws(ModelError) in
+                try clusters.explain(values: values, segment: number)
+            }
+        }
+        let names = segmentation.names(plan.segmentations.first { $0.name == name })
+        func segment(_ number: Int, _ distance: Double?) -> SegmentExplanationReport.Segment {
+            .init(
+                id: segmentation.segmentIDs[number], name: names[number], distance: distance)
+        }
+        var report = SegmentExplanationReport(
+            customer: id, segmentation: name, generation: snapshot.generation,
+            asOf: snapshot.asOf.description, modelVersion: fitted.entry.version,
+            segment: segment(number, explanation?.distance),
+            next: explanation?.nextSegment.map { segment($0, explanation?.nextDistance) },
+            parts: zip(segmentation.segmenter.featureNames, values).map { feature, value in
+                .init(feature: feature, value: value.map(Double.init))
+            })
+        report.take(explanation, try snapshot.profile(of: name))
+        return report
+    }
+
+    /// The version of a model that a generation was scored with; nil where it has none.
+    private func publishedModel<Model: Codable>(
+        _ name: String, _ snapshot: ServingSnapshot
+    ) throws(EngineError) -> ReadModel<Model>? {
+        guard let reference = snapshot.models.first(where: { $0.name == name }) else { return nil }
+        let entry = manifest.models.first {
+            $0.name == name && $0.version == reference.version
+                && $0.checksum == reference.checksum
+        }
+        guard let entry else {
+            throw .noSnapshot(
+                workspace: folder,
+                what: "version \(reference.version) of \(name), which the published generation is "
+                    + "of, is not there as it was: score and publish again")
+        }
+        let read = try ModelStore.read(Model.self, from: "\(folder)/\(entry.file)")
+        return ReadModel(entry: entry, card: read.card, model: read.model, file: read.file)
+    }
+
+    /// One customer's features as of a generation's day, from this customer's lines alone.
+    private func features(
+        ofCustomer id: String, _ names: [String], _ snapshot: ServingSnapshot, threadCount: Int
+    ) throws(EngineError) -> FeatureTable {
+        let history = try segmentedHistory(threadCount: threadCount)
+        guard let customer = history.customerID(id) else {
+            throw .unknownCustomer(id: id, reason: "ids of customers are whole numbers here")
+        }
+        let wanted = Set(names)
+        let survey = try survey(asOf: snapshot.asOf, threadCount: threadCount)
+        let scan = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try FeatureScan(
+                survey: survey.lines, categories: survey.categories, channels: survey.channels,
+                asOf: snapshot.asOf, clock: plan.clock, grossMarginRate: plan.grossMarginRate,
+                keeping: wanted.subtracting(PredictedFeatures.names))
+        }
+        guard let lines = try history.lines(ofCustomer: customer, .features, survey.texts),
+            lines.customerCount > 0
+        else { throw .unknownCustomer(id: id, reason: "no purchase line has this id") }
+        let rows = scan.rows(of: lines)
+        guard rows.count == 1 else {
+            throw .unknownCustomer(id: id, reason: "has no purchase line by \(snapshot.asOf)")
+        }
+        let attributes = try customerAttributes(for: wanted)
+        var table = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try scan.table(of: rows, attributes: attributes, threadCount: 1)
+        }
+        if !wanted.isDisjoint(with: PredictedFeatures.names),
+            let lifetime: ReadModel<LifetimeModels> = try publishedModel("lifetime", snapshot)
+        {
+            table.append(
+                try predictions(wanted, by: lifetime.model, of: table, threadCount: 1))
+        }
+        table.append(missingAttributes(of: wanted, in: table))
+        return table
+    }
+
+    /// An attribute without a value has no column in the table of one customer. Where another value is
+    /// there, a missing one is a 0 like that of all customers who have others.
+    private func missingAttributes(
+        of names: Set<String>, in table: FeatureTable
+    ) -> [FeatureColumn] {
+        var columns: [FeatureColumn] = []
+        for name in names.sorted() where table.column(named: name) == nil {
+            let attribute = plan.attributeNames.map { FeatureCatalog.attributePrefix + $0 }
+                .first { name == $0 || name.hasPrefix($0 + ".") }
+            guard let attribute else { continue }
+            let hasOther = table.columns.contains { $0.name.hasPrefix(attribute + ".") }
+            if hasOther { continue }
+            columns.append(FeatureColumn(name: name, unit: .share, values: [0], valid: [false]))
+        }
+        return columns
+    }
+}
+
+extension SegmentExplanationReport {
+    /// Takes what decides, largest first, and the means beside it.
+    fileprivate mutating func take(
+        _ explanation: SegmentExplanation?, _ profile: SegmentProfile?
+    ) {
+        if let explanation, !explanation.parts.isEmpty {
+            let order = explanation.decisive(most: explanation.parts.count)
+            let values = Dictionary(
+                parts.map { ($0.feature, $0) }, uniquingKeysWith: { first, _ in first })
+            parts = order.map { decided in
+                var part = values[decided.column] ?? Part(feature: decided.column)
+                (part.difference, part.share) = (decided.difference, decided.share)
+                return part
+            }
+        }
+        guard let profile else { return }
+        let place = profile.ids.firstIndex(of: segment.id)
+        let nextPlace = next.flatMap { next in profile.ids.firstIndex(of: next.id) }
+        for index in parts.indices {
+            let column = profile.features.numbers.first { $0.name == parts[index].feature }
+            guard let column else { continue }
+            parts[index].overallMean = column.mean
+            parts[index].segmentMean = place.flatMap { column.segments[$0].mean }
+            parts[index].nextMean = nextPlace.flatMap { column.segments[$0].mean }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+import Features
+import Models
+import Numerical
+
+/// What became of the segments of the version before: in the card of a segmentation.
+package struct SegmentRefit: Codable, Sendable, Equatable {
+    package var previousVersion: Int
+    /// Who has a segment by both versions, on what was known on the training's day.
+    package var customerCount: Int
+    /// Ids that go on, that are new, and of segments that no new one continues; ascending.
+    package var matchedIDs: [Int]
+    package var newIDs: [Int]
+    package var endedIDs: [Int]
+    /// Of the customers: how many are in a segment of another id than by the version before, and
+    /// their revenue up to the day.
+    package var movedCount: Int
+    package var movedRevenue: Double
+    /// Agreement of both versions over the customers: 1 is the same, 0 what chance gives.
+    package var adjustedRand: Double
+}
+
+/// The version of a segmentation before the one that is trained.
+struct PreviousSegmentation {
+    let version: Int
+    /// Nil where its file cannot be read.
+    let model: FittedSegmentation?
+
+    /// An id that no segment of it or of an earlier version has.
+    var nextID: Int {
+        // Without the file: no version has more segments than this, so no more new ids either.
+        model?.nextID ?? version * PlanLimits.clusterCount.upperBound
+    }
+}
+
+/// What a training says of the ids that it gave.
+struct SegmentIdentity {
+    /// Nil for the first version, and where the one before cannot be told of these customers.
+    var refit: SegmentRefit?
+    /// Agreement with a fit by another seed; nil for rules and for one segment.
+    var seedAdjustedRand: Double?
+    var warnings: [String] = []
+}
+
+extension ModelFitting {
+    /// Gives the segments of a new version their ids and names.
+    ///
+    /// A first version has 0 ..< its number of segments. A later one assigns the same customers, all
+    /// that have an order by the training's day, by both versions, and a segment keeps the id of the
+    /// one that it continues (`SegmentMatching`). Rules that are the same rules keep all ids. A
+    /// segment that goes on keeps its name as long as everything that the name says is true.
+    func identify(
+        _ fitted: inout FittedSegmentation, _ settings: Plan.Segmentation,
+        after previous: PreviousSegmentation?
+    ) throws(EngineError) -> SegmentIdentity {
+        let name = "segmentation.\(settings.name)"
+        var identity = SegmentIdentity()
+        let numbers = try fitted.segmenter.segments(of: table, name, threadCount: threadCount)
+        identity.seedAdjustedRand = try modelErrors(name) { () throws(ModelError) in
+            try seedAdjustedRand(of: fitted.segmenter, numbers, settings)
+        }
+        if let previous {
+            if let earlier = previous.model, missingFeatures(of: earlier).isEmpty {
+                identity.refit = try match(&fitted, numbers, earlier, previous.version, name)
+            } else {
+                let reason =
+                    previous.model.map {
+                        "these customers have no " + missingFeatures(of: $0).joined(separator: ", ")
+                    } ?? "its file cannot be read"
+                identity.warnings.append(
+                    "its segments are not compared with those of version \(previous.version), "
+                        + "because \(reason): all ids are new")
+                fitted.giveIDs(from: previous.nextID)
+            }
+        }
+        identity.warnings += settings.unknownNames(fitted.segmentIDs)
+        return identity
+    }
+
+    /// Features without which an earlier version would put everybody somewhere else; that nobody has
+    /// a category any more is nothing missing.
+    private func missingFeatures(of earlier: FittedSegmentation) -> [String] {
+        earlier.segmenter.featureNames.filter { name in
+            table.column(named: name) == nil && !FeatureCatalog.isValueShare(name)
+                && !plan.attributeNames.contains {
+                    name.hasPrefix("\(FeatureCatalog.attributePrefix)\($0).")
+                }
+        }
+    }
+
+    private func match(
+        _ fitted: inout FittedSegmentation, _ numbers: [Int32], _ earlier: FittedSegmentation,
+        _ version: Int, _ name: String
+    ) throws(EngineError) -> SegmentRefit {
+        let old = try earlier.segmenter.segments(of: table, name, threadCount: threadCount)
+        let (oldIDs, model) = (earlier.segmentIDs, fitted)
+        let (migration, matching) = try modelErrors(name) { () throws(ModelError) in
+            let migration = try SegmentMigration(
+                old: old, new: numbers, oldCount: oldIDs.count, newCount: model.segmentIDs.count,
+                amounts: table.history.revenue)
+            let matching =
+                earlier.segmenter.hasSameRules(as: model.segmenter)
+                ? nil : try SegmentMatching(migration, oldIDs: oldIDs, nextID: earlier.nextID)
+            return (migration, matching)
+        }
+        fitted.segmentIDs = matching?.ids ?? oldIDs
+        fitted.nextID = matching?.nextID ?? earlier.nextID
+        if let matching, case .clusters(let clusters) = fitted.segmenter {
+            let input = try segmentationInput(of: clusters.featureNames, name)
+            fitted.segmentNames = SegmentNames.of(
+                clusters, columns: input.columns, valid: input.valid, rows: input.rows,
+                segments: input.rows?.map { numbers[$0] } ?? numbers,
+                keeping: matching.previous.map { $0.map { earlier.segmentNames[$0] } })
+        }
+        return SegmentRefit(migration, version: version, from: oldIDs, to: fitted.segmentIDs)
+    }
+
+    /// The columns of features that the table has, in this order.
+    private func segmentationInput(
+        of names: [String], _ model: String
+    ) throws(EngineError) -> SegmentationInput {
+        let columns = names.compactMap { table.column(named: $0) }
+        guard columns.count == names.count else { throw .noFeatures(model: model, features: names) }
+        return SegmentationInput(columns: columns, rows: eligibleRows, of: table.rowCount)
+    }
+
+    /// What another seed would have made of the same customers: one fit more, of one seeding.
+    private func seedAdjustedRand(
+        of segmenter: Segmenter, _ numbers: [Int32], _ settings: Plan.Segmentation
+    ) throws(ModelError) -> Double? {
+        guard case .clusters(let model) = segmenter, model.segmentCount > 1 else { return nil }
+        let columns = model.featureNames.compactMap { table.column(named: $0) }
+        let input = SegmentationInput(columns: columns, rows: eligibleRows, of: table.rowCount)
+        let other = try SegmentationModel.fit(
+            featureNames: input.names, columns: input.columns, valid: input.valid,
+            rows: input.rows, scaling: settings.scaling.kind,
+            parameters: KMeans.Parameters(
+                clusterCount: model.segmentCount, seed: ~plan.seed, restarts: 1,
+                maximumIterations: settings.maximumIterations, threadCount: threadCount))
+        return adjustedRandIndex(
+            input.rows?.map { numbers[$0] } ?? numbers, other.assignment.segments)
+    }
+}
+
+extension SegmentRefit {
+    /// - Parameters:
+    ///   - migration: by number.
+    ///   - old, new: the ids of the numbers.
+    init(_ migration: SegmentMigration, version: Int, from old: [Int], to new: [Int]) {
+        previousVersion = version
+        customerCount = migration.keptOldSizes.reduce(0, +)
+        matchedIDs = Set(old).intersection(new).sorted()
+        newIDs = Set(new).subtracting(old).sorted()
+        endedIDs = Set(old).subtracting(new).sorted()
+        (movedCount, movedRevenue) = (0, 0)
+        for from in old.indices {
+            for to in new.indices where new[to] != old[from] {
+                movedCount += migration.count(from: from, to: to)
+                movedRevenue += migration.amount(from: from, to: to)
+            }
+        }
+        adjustedRand = migration.adjustedRand
+    }
+}
+
+extension Segmenter {
+    /// Whether segments of one number mean the same: cells of the same grid, corners of the same
+    /// plane, stages of the same days. Cuts move with the customers; their meaning does not.
+    func hasSameRules(as other: Segmenter) -> Bool {
+        switch (self, other) {
+        case (.grid(let one), .grid(let other)):
+            one.featureNames == other.featureNames && one.levelCount == other.levelCount
+        case (.quadrants(let one), .quadrants(let other)): one.featureNames == other.featureNames
+        case (.stages(let one), .stages(let other)): one == other
+        default: false
+        }
+    }
+}
+
+extension FittedSegmentation {
+    /// New ids for all segments.
+    mutating func giveIDs(from first: Int) {
+        segmentIDs = segmentIDs.indices.map { first + $0 }
+        nextID = first + segmentIDs.count
+    }
+
+    /// The names that are served: the plan's where it has one, by id.
+    func names(_ settings: Plan.Segmentation?) -> [String] {
+        zip(segmentIDs, segmentNames).map { settings?.names[$0] ?? $1 }
+    }
+}
+
+extension Plan.Segmentation {
+    /// That names are given to segments that a model does not have, in words; nothing where it has
+    /// them all.
+    func unknownNames(_ ids: [Int]) -> [String] {
+        let unknown = Set(names.keys).subtracting(ids).sorted()
+        guard !unknown.isEmpty else { return [] }
+        func list(_ ids: [Int]) -> String { ids.map(String.init).joined(separator: ", ") }
+        return [
+            "the plan names \(unknown.count == 1 ? "segment" : "segments") \(list(unknown)) of "
+                + "\(name), which the model does not have; it has \(list(ids.sorted()))"
+        ]
+    }
+}
