@@ -18,6 +18,7 @@ import Numerical
 /// No case is special: a = 1 and a + b = 1, where the hypergeometric form divides by zero, are
 /// points like others. Source: the integral form of Fader, Hardie & Lee 2005, eq. 10.
 struct DropoutQuadrature: Sendable {
+    /// δ times the time up to which purchases are discounted.
     private static let discountReach = 40.0
     private static let nearTau = 3.0
     private static let farTau = 12.0
@@ -78,11 +79,11 @@ struct DropoutQuadrature: Sendable {
             let whole = expected(rule, [tau])[0]
             return (whole, whole)
         }
-        guard discount * horizon <= Self.discountReach else {
+        let reach = Self.discountReach / discount
+        guard horizon <= reach else {
             // What comes later is worth less than e^(−40) of what comes now.
-            let reach = outlook(
-                age: age, horizon: Self.discountReach / discount, discount: discount)
-            return (expected(rule, [tau])[0], reach.discounted)
+            let discounted = outlook(age: age, horizon: reach, discount: discount).discounted
+            return (expected(rule, [tau])[0], discounted)
         }
         // By parts: ∫ e^(−δs) dE(s) = e^(−δH) E(H) + δ ∫ e^(−δs) E(s) ds, so that the error of
         // the outer rule is multiplied by the small δH. In u = ln(1 + s/(α+T)) E is smooth.
