@@ -12,7 +12,13 @@ package struct CarriedColumns: Sendable {
     ///   - state: one that a scan of the day `canCarry`.
     ///   - fresh: the rows of every customer who has changed since, of all features.
     package init(_ state: FeatureState, replacedBy fresh: FeatureTable, asOf: CalendarDay) {
-        self.state = state
+        // Of the histories only what a monthly mean is made of: the rest is memory for the scoring.
+        var kept = state
+        kept.history = CustomerHistory()
+        kept.history.status = state.history.status
+        kept.history.observedAgeDays = state.history.observedAgeDays
+        kept.history.revenue = state.history.revenue
+        self.state = kept
         self.fresh = fresh
         let ids = fresh.rowCount > 0 ? fresh.customerIDs : state.customerIDs.slice(0..<0)
         carried = CarriedRows(state.customerIDs, replacedBy: ids)

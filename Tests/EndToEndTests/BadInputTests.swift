@@ -198,6 +198,7 @@ import Units
                 _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
                 return !isFolder.boolValue && !["LOCK", "ORIGIN", "patron.yaml"].contains(name)
                     && !name.hasSuffix("scores.seg") && !name.hasPrefix("cache/")
+                    && !name.hasPrefix("ledger/")
             }
             #expect(names.count >= 6)
             for name in names {

@@ -14,6 +14,10 @@ struct CommandLineTests {
                 "prune ws", "evaluate ws --as-of 2024-06-01 --horizon 8w",
                 "lookup 10000001 1 --workspace ws", "top-products 10000001 --workspace ws",
                 "top-customers P000001 --workspace ws", "segments --workspace ws", "selftest",
+                "segments ws", "segments ws value", "segments ws tier",
+                "segments --workspace ws --segmentation value --profile",
+                "explain ws --customer 10000001 --segmentation value",
+                "history ws --customer 10000001 --step 26w", "publish ws --without-ledger",
             ]
             for command in commands {
                 let words = command.split(separator: " ").map(String.init) + ["--json"]
@@ -47,6 +51,14 @@ struct CommandLineTests {
                 ("train ws", 65, "patron ingest"),
                 ("publish ws", 69, "patron score"),
                 ("segments --workspace ws", 69, "published"),
+                ("segments ws", 69, "published"),
+                ("segments ws value", 69, "patron publish"),
+                ("segments ws value --migration", 1, "patron publish"),
+                ("segments ws --migration", 64, "name of a segmentation"),
+                ("segments ws value --from 2020-01-01", 64, "--migration"),
+                ("segments ws --connect localhost:1", 64, "workspace"),
+                ("segments", 64, "workspace"),
+                ("explain ws --customer 1 --segmentation value", 69, "patron publish"),
                 ("ingest ws --rejects none/rejects.csv", 74, "none/rejects.csv"),
                 ("ingest ws --memory lots", 64, "such as 2GiB"),
                 ("ingest ws --memory -2GiB", 64, "memory"),

@@ -54,6 +54,35 @@ import Testing
                 == ["everybody"])
     }
 
+    /// A segment keeps the name that it had as long as the means bear it out.
+    @Test func aNameStaysWhileItIsTrue() throws {
+        let values: [[Float]] = [
+            (0..<300).map { Float($0 / 100) + Float($0 % 3) / 100 },
+            (0..<300).map { [5, 1, 0][$0 / 100] + Float($0 % 5) / 100 },
+        ]
+        let (model, assignment) = try SegmentationModel.fit(
+            featureNames: ["a", "a, b"], columns: values, scaling: .zScore,
+            parameters: KMeans.Parameters(clusterCount: 3, restarts: 4), order: .feature(0))
+        let segments = assignment.segments
+        #expect(segments[0] != segments[150] && segments[150] != segments[299])
+        func names(_ earlier: [(row: Int, name: String)]) -> [String] {
+            var kept = [String?](repeating: nil, count: 3)
+            for (row, name) in earlier { kept[Int(segments[row])] = name }
+            let names = SegmentNames.of(
+                model, columns: values, valid: [], segments: segments, keeping: kept)
+            return [0, 150, 299].map { names[Int(segments[$0])] }
+        }
+        let fresh = names([])
+        #expect(fresh[0] == "high a, b, low a" && fresh[2] == "high a, low a, b")
+        // True, though it is not what would be said first.
+        #expect(names([(0, "low a"), (299, "low a, b")]) == ["low a", fresh[1], "low a, b"])
+        #expect(names([(0, "low a, high a, b")])[0] == "low a, high a, b")
+        // No more true, in part or at all, or about what is not there.
+        for untrue in ["high a", "low a, low a, b", "low c", "low a,", "low ", "everybody", ""] {
+            #expect(names([(0, untrue)]) == fresh, "\(untrue)")
+        }
+    }
+
     /// A missing value is in no mean.
     @Test func missingValuesDoNotCount() throws {
         let values = (0..<200).map { (row: Int) -> Float in

@@ -92,11 +92,19 @@ struct SegmentLedgers {
         let scores = try mapErrors(EngineError.store) { () throws(StoreError) in
             try SegmentReader(path: "\(folder)/\(ScoreFile.name)")
         }
-        for name in scored.keys.sorted() { try enter(name, snapshot, scores) }
+        let customers = try mapErrors(EngineError.store) { () throws(StoreError) in
+            switch try scores.column(named: "id").data {
+            case .int64(let values): return IDColumn.integers(values)
+            case .text(let values): return IDColumn.texts(values)
+            default: throw .missingPart(path: scores.path, part: "column \"id\"")
+            }
+        }
+        for name in scored.keys.sorted() { try enter(name, snapshot, scores, customers) }
     }
 
     private mutating func enter(
-        _ name: String, _ snapshot: ServingSnapshot, _ scores: SegmentReader
+        _ name: String, _ snapshot: ServingSnapshot, _ scores: SegmentReader,
+        _ customers: IDColumn
     ) throws(EngineError) {
         let asOf = snapshot.asOf
         var change = LedgerChange(
@@ -107,7 +115,13 @@ struct SegmentLedgers {
             changes.append(change)
             return
         }
-        let (customers, now) = try segments(name, scores, count: snapshot.customerCount)
+        guard customers.count == snapshot.customerCount else {
+            throw .store(
+                .corrupt(
+                    path: scores.path, byteOffset: 0,
+                    reason: "\(customers.count) rows for \(snapshot.customerCount) customers"))
+        }
+        let now = try segments(name, scores)
         let day = Int32(clamping: asOf.daysSince1970)
         let isAgain = known?.days.last == asOf.description
         let open = try known.map { (ledger) throws(EngineError) in try stays(ledger.open) }
@@ -137,31 +151,18 @@ struct SegmentLedgers {
         manifest.ledgers = (manifest.ledgers ?? [:]).merging([name: ledger]) { $1 }
     }
 
-    /// Ids and segments of all customers, -1 for none.
+    /// The segments of all customers, -1 for none.
     private func segments(
-        _ name: String, _ scores: SegmentReader, count: Int
-    ) throws(EngineError) -> (customers: IDColumn, segments: [Int32]) {
+        _ name: String, _ scores: SegmentReader
+    ) throws(EngineError) -> [Int32] {
         try mapErrors(EngineError.store) { () throws(StoreError) in
             let column = try scores.column(named: "\(name)_segment")
-            let customers: IDColumn
-            switch try scores.column(named: "id").data {
-            case .int64(let values): customers = .integers(values)
-            case .text(let values): customers = .texts(values)
-            default: throw .missingPart(path: scores.path, part: "column \"id\"")
+            guard case .int64(let values) = column.data else {
+                throw .missingPart(path: scores.path, part: "int64 column \"\(column.name)\"")
             }
-            guard case .int64(let values) = column.data, values.count == count,
-                customers.count == count
-            else {
-                throw .corrupt(
-                    path: scores.path, byteOffset: 0,
-                    reason: "it does not hold the segments of \(count) customers")
+            return values.indices.map {
+                column.validity?[$0] ?? true ? Int32(clamping: values[$0]) : -1
             }
-            return (
-                customers,
-                values.indices.map {
-                    column.validity?[$0] ?? true ? Int32(clamping: values[$0]) : -1
-                }
-            )
         }
     }
 

@@ -164,6 +164,14 @@ struct SegmentStays: Equatable {
         self.left = left
     }
 
+    /// Whether a customer is in two segments at once, or a stay comes before an earlier one.
+    var haveOverlaps: Bool {
+        for row in 1..<max(1, count) where !customers.precedes(row - 1, row) {
+            guard let left, left[row - 1] <= entered[row] else { return true }
+        }
+        return false
+    }
+
     /// Why these are no stays of a ledger; nil where they are.
     /// - Parameter days: those of the ledger, ascending.
     func flaw(days: [Int32]) -> String? {

@@ -241,7 +241,10 @@ private struct Verification {
                 Manifest.fileName,
                 "the days of the ledger of \(name) do not ascend: restore an earlier copy of it")
         }
-        for segment in ledger.segments {
+        var all: SegmentStays?
+        let problemCount = result.problems.count
+        // Those that go on are the last of each customer.
+        for segment in ledger.segments.dropFirst() + [ledger.open] {
             check(segment.file) { (run) throws(EngineError) in
                 try run.checkBytes(
                     segment.file, byteCount: segment.byteCount, checksum: segment.checksum)
@@ -266,7 +269,13 @@ private struct Verification {
                     let isText = if case .texts = stays.customers { true } else { false }
                     try run.requireKind(isText, of: "customer")
                 }
+                var next = stays
+                if next.left == nil { next.left = [Int32](repeating: .max, count: next.count) }
+                all = all?.merged(with: next) ?? next
             }
+        }
+        if result.problems.count == problemCount, all?.haveOverlaps == true {
+            add(ledger.open.file, "the ledger of \(name) has a customer in two segments at once")
         }
     }
 
