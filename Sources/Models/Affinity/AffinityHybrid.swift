@@ -136,7 +136,7 @@ package struct AffinityHybrid: Sendable, Equatable, Codable {
     }
 }
 
-/// Factors with popularity as one more, weighted on the customers' side.
+/// Factors with popularity as one more.
 private struct HybridPass {
     private let customers: [Float]
     private let items: [Float]
@@ -147,19 +147,11 @@ private struct HybridPass {
         popularityWeight: Double, factorWeight: Double
     ) {
         width = f + 1
-        var customers: [Float] = []
-        customers.reserveCapacity(customerFactors.count / f * width)
-        for row in 0..<customerFactors.count / f {
-            for j in 0..<f { customers.append(Float(factorWeight) * customerFactors[row * f + j]) }
-            customers.append(Float(popularityWeight))
-        }
-        var items: [Float] = []
-        items.reserveCapacity(itemFactors.count / f * width)
-        for item in 0..<itemFactors.count / f {
-            for j in 0..<f { items.append(itemFactors[item * f + j]) }
-            items.append(shares[item])
-        }
-        (self.customers, self.items) = (customers, items)
+        customers = AffinityHybrid.combined(
+            customerFactors, factorCount: f, customerCount: customerFactors.count / f,
+            factorWeight: factorWeight)
+        items = AffinityHybrid.combined(
+            itemFactors, factorCount: f, shares: shares, popularityWeight: popularityWeight)
     }
 
     func top(
@@ -332,10 +324,11 @@ extension PurchaseBaskets {
 
     /// Median days between a basket and the customer's next, at least 1.
     fileprivate var medianGap: Double {
-        var gaps: [Int32] = []
+        // Days of either end of Int32 are further apart than one of them can say.
+        var gaps: [Int] = []
         for customer in 0..<customerCount {
             for basket in baskets(of: customer).dropFirst() {
-                gaps.append(days[basket] - days[basket - 1])
+                gaps.append(Int(days[basket]) - Int(days[basket - 1]))
             }
         }
         gaps.sort()

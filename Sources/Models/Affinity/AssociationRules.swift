@@ -119,8 +119,9 @@ package enum AssociationRules {
                         basketCount: Int(pair.count), support: Double(pair.count) / n,
                         confidence: confidence, lift: lift))
             }
-            // Never more than twice as many in memory as are kept.
-            if rules.count >= 2 * parameters.maximumCount + 2 {
+            // Never more than twice as many in memory as are kept; halved, so that no limit is too
+            // large to double.
+            if (rules.count - 2) / 2 >= parameters.maximumCount {
                 keepBest(&rules, parameters.maximumCount)
             }
         }

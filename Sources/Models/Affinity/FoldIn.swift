@@ -19,6 +19,7 @@ package struct FoldIn: Sendable {
 
     /// The memory that one thread works in: one system of `factorCount` equations.
     package struct Scratch: Sendable {
+        fileprivate let factorCount: Int
         fileprivate var sweep: ExactSweep.Scratch
     }
 
@@ -40,7 +41,9 @@ package struct FoldIn: Sendable {
         shared = sweep.shared(items, hasFew: false)
     }
 
-    package func scratch() -> Scratch { Scratch(sweep: sweep.scratch()) }
+    package func scratch() -> Scratch {
+        Scratch(factorCount: factorCount, sweep: sweep.scratch())
+    }
 
     /// - Parameters:
     ///   - items: what the customer bought, ascending, each once.
@@ -48,10 +51,12 @@ package struct FoldIn: Sendable {
     /// - Returns: `[factorCount]`; zeros for a customer without purchases.
     /// - Throws: `countMismatch`; `outOfRange` for products or values that are not allowed;
     ///   `nonFiniteValue`; `singularSystem` where the regularization is 0.
+    /// - Precondition: the scratch is of as many factors.
     /// - Complexity: O(n f² + f³) for n purchases, whatever the number of products.
     package func factors(
         items: [Int32], values: [Float], _ scratch: inout Scratch
     ) throws(ModelError) -> [Float] {
+        precondition(scratch.factorCount == factorCount, "the scratch of another fold-in")
         try requireCount(values.count, items.count, "amounts of products bought")
         var last: Int32 = -1
         for (i, item) in items.enumerated() {

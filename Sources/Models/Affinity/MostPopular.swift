@@ -57,25 +57,61 @@ extension TopLists {
     /// What each customer bought in most baskets, then what is in most baskets of all: the personal
     /// and global top frequency, which repeats are held against. Ties of own baskets to the more
     /// popular product, then to the lower index.
+    ///
+    /// Scores of own products are their baskets, those of others what share of the most popular one's
+    /// baskets is theirs, below 1.
     /// - Parameter counts: `[customerCount × itemCount]`: baskets with each product.
-    /// - Throws: as `TopN.top`.
-    /// - Complexity: as `TopN.top` with one factor.
+    /// - Throws: `nonFiniteValue`.
+    /// - Complexity: O(entries × log + customers × count).
     /// Source: M. Li, S. Jullien, M. Ariannezhad, M. de Rijke, "A next basket recommendation reality
     /// check", 2023, section 4 (GP-TopFreq).
     package static func personal(
         _ counts: SparseMatrix, count: Int, threadCount: Int
     ) throws(ModelError) -> TopLists {
-        var popularity = [Float](repeating: 0, count: counts.columnCount)
+        var popularity = [Double](repeating: 0, count: counts.columnCount)
         for i in counts.values.indices {
-            popularity[Int(counts.columnIndices[i])] += counts.values[i]
+            popularity[Int(counts.columnIndices[i])] += Double(counts.values[i])
         }
-        // Below 1: no number of other baskets outweighs a basket of one's own.
-        let scale = 1 / ((popularity.max() ?? 0) + 1)
-        for item in popularity.indices { popularity[item] *= scale }
-        return try TopN(
-            itemFactors: popularity, itemCount: counts.columnCount, factorCount: 1
-        ).top(
-            count, queryFactors: [Float](repeating: 1, count: counts.rowCount),
-            itemFactors: popularity, adding: counts, threadCount: threadCount)
+        if let item = popularity.firstIndex(where: { !$0.isFinite }) {
+            throw .nonFiniteValue(what: "baskets with products", row: 0, column: item)
+        }
+        let order = popularity.indices.sorted {
+            popularity[$0] != popularity[$1] ? popularity[$0] > popularity[$1] : $0 < $1
+        }
+        var rank = [Int](repeating: 0, count: order.count)
+        for (place, item) in order.enumerated() { rank[item] = place }
+        let width = min(count, counts.columnCount)
+        var entries = [TopN.Entry](repeating: .none, count: counts.rowCount * width)
+        if entries.isEmpty {
+            return TopLists(width: width, entries: [], queryCount: counts.rowCount)
+        }
+        let largest = (popularity.max() ?? 0) + 1
+        let shares = popularity.map { Float($0 / largest) }
+        parallelFill(
+            &entries, rowWidth: width, chunkRows: 256, threadCount: threadCount
+        ) { [order, rank] rows, slice in
+            for row in rows {
+                let own = counts.entries(of: row).sorted {
+                    let (a, b) = (counts.values[$0], counts.values[$1])
+                    return a != b
+                        ? a > b
+                        : rank[Int(counts.columnIndices[$0])] < rank[Int(counts.columnIndices[$1])]
+                }
+                let first = (row - rows.lowerBound) * width
+                for (place, i) in own.prefix(width).enumerated() {
+                    slice[first + place] = TopN.Entry(
+                        item: counts.columnIndices[i], score: counts.values[i])
+                }
+                if own.count >= width { continue }
+                let bought = Set(counts.columnIndices[counts.entries(of: row)])
+                var place = own.count
+                for item in order where !bought.contains(Int32(item)) {
+                    if place == width { break }
+                    slice[first + place] = TopN.Entry(item: Int32(item), score: shares[item])
+                    place += 1
+                }
+            }
+        }
+        return TopLists(width: width, entries: entries, queryCount: counts.rowCount)
     }
 }

@@ -82,22 +82,53 @@ package struct PromotionResponse: Sendable, Equatable, Codable {
         let lifts = categories.indices.map { c in
             odds(shares[c]) / odds(exposures?[c] ?? overall)
         }
-        // What the categories bought make of an average customer.
-        var sums = [Double](repeating: 0, count: customerCount)
-        for cell in cells {
-            sums[Int(cell.customer)] += Double(cell.count) * shares[Int(cell.category)]
-        }
-        for u in customers.indices where customers[u].count > 0 {
-            customers[u].expected = sums[u] / Double(customers[u].count)
-        }
+        expect(cells, shares, of: &customers)
         let ofCustomers = concentration(customers)
-        let customerLifts = customers.map { share in
-            share.count == 0 ? 1 : odds(share.posterior(ofCustomers)) / odds(share.expected)
-        }
+        let customerLifts = customers.map { $0.lift(ofCustomers) }
         return PromotionResponse(
             categoryLifts: lifts, categoryShares: shares, customerLifts: customerLifts,
             categoryConcentration: ofCategories, customerConcentration: ofCustomers,
             lineCount: all.count, promotedCount: all.promoted)
+    }
+
+    /// What the categories bought make of an average customer.
+    private static func expect(
+        _ cells: [Cell], _ categoryShares: [Double], of customers: inout [Share]
+    ) {
+        var sums = [Double](repeating: 0, count: customers.count)
+        for cell in cells {
+            sums[Int(cell.customer)] += Double(cell.count) * categoryShares[Int(cell.category)]
+        }
+        for u in customers.indices where customers[u].count > 0 {
+            customers[u].expected = sums[u] / Double(customers[u].count)
+        }
+    }
+
+    /// The lifts of customers by their lines of now: those of the fit for the cells of the fit,
+    /// others for customers who came or bought since.
+    /// - Parameter cells: of the fit's categories, in any order.
+    /// - Returns: `[customerCount]`, as `customerLifts`.
+    /// - Throws: `outOfRange`.
+    /// - Complexity: O(cells + customers). Deterministic.
+    package func customerLifts(
+        of cells: [Cell], customerCount: Int
+    ) throws(ModelError) -> [Double] {
+        var customers = [Share](repeating: Share(), count: customerCount)
+        for (place, cell) in cells.enumerated() {
+            try Self.check(cell, place, customerCount, categoryShares.count)
+            customers[Int(cell.customer)].add(cell)
+        }
+        Self.expect(cells, categoryShares, of: &customers)
+        return customers.map { $0.lift(customerConcentration) }
+    }
+
+    /// The same without the customers: what is kept where their lifts are computed anew.
+    package var withoutCustomers: PromotionResponse {
+        PromotionResponse(
+            categoryLifts: categoryLifts, categoryShares: categoryShares, customerLifts: [],
+            categoryConcentration: categoryConcentration,
+            customerConcentration: customerConcentration, lineCount: lineCount,
+            promotedCount: promotedCount)
     }
 
     /// The lift of one customer in one category: that of the one times that of the other.
@@ -123,6 +154,7 @@ package struct PromotionResponse: Sendable, Equatable, Codable {
     ///   - product: `[factorCount]`, finite factors.
     ///   - category: of the product; nil where it is unknown, which has no lift.
     ///   - customerFactors: `[customerCount × factorCount]`, row-major, finite.
+    ///   - count: entries of the answer; none below 1.
     ///   - eligible: `[customerCount]`; nil: all customers are.
     /// - Throws: `countMismatch`; `outOfRange` for a category that the model lacks;
     ///   `nonFiniteValue` for a score that is not finite.
@@ -132,7 +164,7 @@ package struct PromotionResponse: Sendable, Equatable, Codable {
         _ probability: PurchaseProbability, eligible: Bitmap? = nil, threadCount: Int,
         kernels: KernelTable = .current
     ) throws(ModelError) -> [TopN.Entry] {
-        let f = product.count
+        let (f, count) = (product.count, max(0, count))
         try requireCount(
             customerFactors.count, customerLifts.count * f, "values of customer factors")
         if let eligible {
@@ -172,7 +204,7 @@ package struct PromotionResponse: Sendable, Equatable, Codable {
         if let row = parts.compactMap(\.flaw).first {
             throw .nonFiniteValue(what: "scores of customers", row: row, column: 0)
         }
-        return Array(parts.flatMap(\.entries).sorted { $0.isBefore($1) }.prefix(max(0, count)))
+        return Array(parts.flatMap(\.entries).sorted { $0.isBefore($1) }.prefix(count))
     }
 
     /// Promoted lines among all, and the share that is expected of them.
@@ -188,6 +220,14 @@ package struct PromotionResponse: Sendable, Equatable, Codable {
 
         func posterior(_ concentration: Double) -> Double {
             (concentration * expected + Double(promoted)) / (concentration + Double(count))
+        }
+
+        /// Of a customer beside the categories bought; 1 without lines.
+        func lift(_ concentration: Double) -> Double {
+            count == 0
+                ? 1
+                : PromotionResponse.odds(posterior(concentration))
+                    / PromotionResponse.odds(expected)
         }
 
         /// Log-likelihood of a beta-binomial of mean `expected`, but for a constant.

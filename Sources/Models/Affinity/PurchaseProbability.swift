@@ -40,6 +40,16 @@ package struct PurchaseProbability: Sendable, Equatable, Codable {
                 labels[row % 2].append(bought.contains(row, entry.item))
             }
         }
+        return try fit(scores: scores, labels: labels, horizonDays: horizonDays)
+    }
+
+    /// The same from scores as they come.
+    /// - Parameters:
+    ///   - scores: of the candidates of the customers at even places, then of the others.
+    ///   - labels: whether each was bought.
+    static func fit(
+        scores: [[Double]], labels: [[Bool]], horizonDays: Double
+    ) throws(ModelError) -> PurchaseProbability {
         let even = try calibration(scores[0], labels[0])
         let check = try ProbabilitySummary(
             probabilities: scores[1].map { even.probability($0) }, positive: labels[1])
