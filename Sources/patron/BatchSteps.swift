@@ -133,6 +133,13 @@ extension ModelCard {
         case "als":
             return ["factorCount", "iterations", "productCount"].map { number($0, 0) }
                 .joined(separator: ", ") + ", " + number("loss", 6)
+        case "hybrid", "popular", "repeatPurchase":
+            return [
+                ("factorCount", 0), ("productCount", 0), ("factorWeight", 3),
+                ("popularityWeight", 2), ("halfLifeDays", 1), ("priorCount", 0),
+                ("repeatRate", 4), ("lastBasketNDCG", 4),
+            ].filter { diagnostics[$0.0] != nil }.map { number($0.0, $0.1) }
+                .joined(separator: ", ")
         case "kmeans":
             return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
                 + number("inertia", 1) + ", " + number("iterations", 0)

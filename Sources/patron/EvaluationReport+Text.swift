@@ -67,9 +67,30 @@ extension EvaluationReport {
             }
             lines.append(table.text)
         }
+        lines += affinityVariants.isEmpty ? [] : [variantsText]
         for (name, reason) in notFitted.sorted(by: { $0.key < $1.key }) {
             lines.append("\(name) not fitted: \(reason)")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// A line a variant of the affinity model, measures in pairs: products new to the customer, all.
+    private var variantsText: String {
+        let first = affinityVariants[0]
+        var header = ["affinity variants"]
+        for (what, measures) in [("new", first.newProducts), ("all", first.allProducts)] {
+            for measure in measures {
+                header += ["\(what): recall@\(measure.k)>", "NDCG@\(measure.k)>"]
+            }
+        }
+        var table = TextTable(header)
+        for variant in affinityVariants {
+            table.add(
+                [variant.variant]
+                    + (variant.newProducts + variant.allProducts).flatMap {
+                        [$0.summary.recall.decimals(4), $0.summary.ndcg.decimals(4)]
+                    })
+        }
+        return table.text
     }
 }

@@ -3,35 +3,66 @@ import ColumnStore
 import Models
 
 extension AffinityModel {
-    /// What an `affinity` model file holds, checked: parameters that could be fitted, a row of
-    /// factors a product, no product id twice. The file does not hold losses.
-    init(_ parameters: ImplicitALS.Parameters, reading file: ArrayFile) throws(EngineError) {
+    /// What an `affinity` model file holds, checked: parameters that could be fitted, a row a
+    /// product, no product id twice. The file does not hold losses.
+    init(_ settings: Settings, reading file: ArrayFile) throws(EngineError) {
         do throws(ModelError) {
-            try parameters.check()
+            try settings.factors.check()
         } catch {
             throw .damagedModel(path: file.path, reason: "its parameters: \(error)")
         }
-        let (products, factors) = try mapErrors(EngineError.store) { () throws(StoreError) in
-            let bytes = try file.array("productIDBytes", of: UInt8.self).toArray()
-            let offsets = try file.array("productIDOffsets", of: Int64.self).toArray()
-            guard let products = TextArray(bytes: bytes, offsets: offsets.map { Int($0) }) else {
-                throw .corrupt(
-                    path: file.path, byteOffset: file.entry("productIDOffsets")?.byteOffset ?? 0,
-                    reason: "productIDOffsets: they do not span the product ids")
-            }
-            let factors = try file.array(
-                "productFactors", of: Float.self, shape: [products.count, parameters.factorCount])
-            return (products, factors.toArray())
+        let factorCount = settings.variant.hasFactors ? settings.factors.factorCount : 0
+        let products = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try Self.products(file)
         }
+        let count = products.count
+        self.init(
+            settings: settings, products: products, productFactors: [], lossPerIteration: [])
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            if settings.variant.hasFactors {
+                productFactors = try file.array(
+                    "productFactors", of: Float.self, shape: [count, factorCount]
+                ).toArray()
+            }
+            if settings.variant != .factors {
+                productShares = try file.array(
+                    "productShares", of: Float.self, shape: [count]
+                ).toArray()
+            }
+        }
+        if settings.variant.readsBaskets { try readHybrid(file) }
         var rows: [ArraySlice<UInt8>: Int] = [:]
-        for row in 0..<products.count {
+        for row in 0..<count {
             if let earlier = rows.updateValue(row, forKey: products.utf8(row)) {
                 throw .damagedModel(
                     path: file.path, reason: "products \(earlier) and \(row) have the same id")
             }
         }
-        self.init(
-            parameters: parameters, products: products, productFactors: factors,
-            lossPerIteration: [])
+    }
+
+    private static func products(_ file: ArrayFile) throws(StoreError) -> TextArray {
+        let bytes = try file.array("productIDBytes", of: UInt8.self).toArray()
+        let offsets = try file.array("productIDOffsets", of: Int64.self).toArray()
+        guard let products = TextArray(bytes: bytes, offsets: offsets.map { Int($0) }) else {
+            throw .corrupt(
+                path: file.path, byteOffset: file.entry("productIDOffsets")?.byteOffset ?? 0,
+                reason: "productIDOffsets: they do not span the product ids")
+        }
+        return products
+    }
+
+    private mutating func readHybrid(_ file: ArrayFile) throws(EngineError) {
+        let count = products.count
+        let rates = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try file.array("repeatRates", of: Double.self, shape: [count]).toArray()
+        }
+        guard let hybrid = settings.hybrid else {
+            throw .damagedModel(path: file.path, reason: "it lacks the settings of its variant")
+        }
+        do throws(ModelError) {
+            self.hybrid = try hybrid.hybrid(rates: rates, shares: productShares)
+        } catch {
+            throw .damagedModel(path: file.path, reason: "its parameters: \(error)")
+        }
     }
 }

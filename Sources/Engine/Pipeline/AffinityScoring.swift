@@ -79,7 +79,6 @@ struct AffinityScoring {
     let workspace: Workspace
     let history: SurveyedHistory
     let asOf: CalendarDay
-    let parameters: ImplicitALS.Parameters
     let model: AffinityModel
     let reference: ModelReference
     /// Those of the customers who have changed since an earlier scoring, where they are known.
@@ -97,8 +96,8 @@ struct AffinityScoring {
     ) throws(EngineError) -> AffinityScores? {
         let top = try modelErrors("affinity") { () throws(ModelError) in
             try TopN(
-                itemFactors: model.productFactors, itemCount: model.products.count,
-                factorCount: parameters.factorCount)
+                itemFactors: model.servedProductFactors, itemCount: model.products.count,
+                factorCount: model.servedFactorCount)
         }
         let earlier: Result<AffinityCache.Contents, CacheFlaw> = Result {
             () throws(CacheFlaw) in
@@ -113,8 +112,7 @@ struct AffinityScoring {
         case .failure(let flaw):
             report("products of all customers: \(flaw.reason)")
         }
-        guard let all = try history.purchaseMatrix(customersAsOf: asOf, through: asOf)
-        else { return nil }
+        guard let all = try allPurchases() else { return nil }
         let scores = try scores(of: all, top)
         return AffinityScores(
             contents: scores,
@@ -131,35 +129,37 @@ struct AffinityScoring {
             kernels: "\(KernelTable.current.level)")
     }
 
+    /// Of all customers, with the model's products; nil where no line names any.
+    private func allPurchases() throws(EngineError) -> AffinityPurchases? {
+        guard model.variant.readsBaskets else {
+            return try history.purchaseMatrix(customersAsOf: asOf, through: asOf).map {
+                AffinityPurchases(counts: $0.rearranged(to: model.products))
+            }
+        }
+        return try history.basketLines(customersAsOf: asOf, through: asOf)?
+            .purchases(of: model.products)
+    }
+
     private func scores(
-        of bought: PurchaseMatrix, _ top: TopN
+        of purchases: AffinityPurchases, _ top: TopN
     ) throws(EngineError) -> AffinityContents {
-        let (products, factors) = (model.products, model.productFactors)
-        let matrix = bought.rearranged(to: products)
-        let fitted = FittedALS(parameters: parameters, itemFactors: factors)
-        let customerFactors = try modelErrors("affinity") {
+        let (served, lists) = try modelErrors("affinity") {
             () throws(ModelError) in
-            try ImplicitALS.foldIn(matrix, into: fitted, threadCount: threadCount)
-        }
-        var topProducts = try modelErrors("affinity") {
-            () throws(ModelError) in
-            try top.top(
-                plan.affinity.topProductCount, queryFactors: customerFactors,
-                excluding: plan.affinity.excludePurchased ? matrix : nil,
-                threadCount: threadCount)
-        }
-        // Who bought none of the model's products has no factors: every product would score 0, and
-        // the first ones in the list would look like a choice. The server says tooLittleHistory.
-        let width = parameters.factorCount
-        for row in 0..<matrix.rowCount
-        where customerFactors[row * width..<(row + 1) * width].allSatisfy({ $0 == 0 }) {
-            topProducts.clear(row)
+            let served = try model.served(purchases, threadCount: threadCount)
+            return (
+                served,
+                try model.lists(
+                    plan.affinity.topProductCount, top, served, purchases,
+                    excludesPurchased: plan.affinity.excludePurchased, threadCount: threadCount)
+            )
         }
         var contents = AffinityContents(
-            factorCount: width, customerFactors: customerFactors, productIDs: .texts(products),
-            productFactors: factors, purchasedOffsets: matrix.rowOffsets,
-            purchasedProducts: matrix.columnIndices)
-        (contents.topItems, contents.topItemCount) = (topProducts.items, topProducts.width)
+            factorCount: model.servedFactorCount, customerFactors: served.customerFactors,
+            productIDs: .texts(model.products), productFactors: model.servedProductFactors,
+            purchasedOffsets: purchases.counts.rowOffsets,
+            purchasedProducts: purchases.counts.columnIndices)
+        contents.purchasedScores = served.additions?.values ?? []
+        (contents.topItems, contents.topItemCount) = (lists.items, lists.width)
         return contents
     }
 
@@ -173,21 +173,35 @@ struct AffinityScoring {
                 earlier.customerIDs, replacedBy: bought.customerIDs ?? customers.slice(0..<0),
                 giving: customers, threadCount: threadCount)
         else { return nil }
-        return merge(earlier, try scores(of: bought.matrix, top), carried)
+        return merge(earlier, try scores(of: bought.purchases, top), carried)
     }
 
     /// What the customers bought, each all of it, who have lines since; perhaps some others too.
+    /// - Returns: with the model's products; nil where no line names any.
     private func purchases(
         since earlier: FeatureCache.Lines
-    ) throws(EngineError) -> SurveyedHistory.CustomerPurchases? {
-        if let purchases, purchases.since == earlier { return purchases.of }
+    ) throws(EngineError) -> (customerIDs: IDColumn?, purchases: AffinityPurchases)? {
+        if !model.variant.readsBaskets, let purchases, purchases.since == earlier {
+            let matrix = purchases.of.matrix.rearranged(to: model.products)
+            return (purchases.of.customerIDs, AffinityPurchases(counts: matrix))
+        }
         let before = workspace.manifest.purchaseEnds.prefix { $0.count <= earlier.end.count }
-        return try history.purchases(
-            asOf: asOf,
-            changed: HistoryChange(
-                segmentCount: before.count,
-                windows: earlier.asOf < asOf
-                    ? [AsOfWindow(after: earlier.asOf, through: asOf, clock: plan.clock)] : []))
+        let change = HistoryChange(
+            segmentCount: before.count,
+            windows: earlier.asOf < asOf
+                ? [AsOfWindow(after: earlier.asOf, through: asOf, clock: plan.clock)] : [])
+        guard model.variant.readsBaskets else {
+            return try history.purchases(asOf: asOf, changed: change).map {
+                (
+                    $0.customerIDs,
+                    AffinityPurchases(counts: $0.matrix.rearranged(to: model.products))
+                )
+            }
+        }
+        guard let (customerIDs, baskets) = try history.changedBaskets(asOf: asOf, change) else {
+            return nil
+        }
+        return (customerIDs, try baskets.purchases(of: model.products))
     }
 
     /// The rows of an earlier generation with those of some customers in their places.
@@ -250,6 +264,7 @@ private struct AffinityMerging {
         var offsets = [0]
         offsets.reserveCapacity(sources.count + 1)
         var products: [Int32] = []
+        var scores: [Float] = []
         // About as many a row as all have.
         let share = Double(sources.count) / Double(max(1, earlier.base.count))
         products.reserveCapacity(
@@ -257,20 +272,23 @@ private struct AffinityMerging {
                 + Int(Double(earlier.base.arrays.purchasedProducts.count) * min(1, share)))
         for source in sources {
             if source < 0 {
-                products +=
-                    fresh.purchasedProducts[
-                        fresh.purchasedOffsets[~source]..<fresh.purchasedOffsets[~source + 1]]
+                let own = fresh.purchasedOffsets[~source]..<fresh.purchasedOffsets[~source + 1]
+                products += fresh.purchasedProducts[own]
+                if !fresh.purchasedScores.isEmpty { scores += fresh.purchasedScores[own] }
             } else {
                 let (rows, row) = rows(at: source)
+                let own = Int(rows.purchasedOffsets[row])..<Int(rows.purchasedOffsets[row + 1])
                 rows.purchasedProducts.withSpan { old in
-                    for i in Int(rows.purchasedOffsets[row])..<Int(rows.purchasedOffsets[row + 1]) {
-                        products.append(old[i])
-                    }
+                    for i in own { products.append(old[i]) }
+                }
+                rows.purchasedScores?.withSpan { old in
+                    for i in own { scores.append(old[i]) }
                 }
             }
             offsets.append(products.count)
         }
         (result.purchasedOffsets, result.purchasedProducts) = (offsets, products)
+        result.purchasedScores = scores
         return result
     }
 
@@ -310,34 +328,5 @@ private struct AffinityMerging {
                 }
             }
         }
-    }
-}
-
-extension PurchaseMatrix {
-    /// The same purchases with the columns of `target`; products that it lacks are left out.
-    func rearranged(to target: TextArray) -> SparseMatrix {
-        if products == target { return sparse }
-        var columnOfText: [ArraySlice<UInt8>: Int32] = [:]
-        for column in 0..<target.count { columnOfText[target.utf8(column)] = Int32(column) }
-        let columns = (0..<products.count).map { columnOfText[products.utf8($0)] }
-        var newOffsets = [0]
-        var newColumns: [Int32] = []
-        var newValues: [Float] = []
-        newOffsets.reserveCapacity(rowOffsets.count)
-        var row: [(column: Int32, value: Float)] = []
-        for index in 0..<rowCount {
-            row.removeAll(keepingCapacity: true)
-            for position in rowOffsets[index]..<rowOffsets[index + 1] {
-                guard let column = columns[Int(productCodes[position])] else { continue }
-                row.append((column, values[position]))
-            }
-            row.sort { $0.column < $1.column }
-            newColumns += row.lazy.map(\.column)
-            newValues += row.lazy.map(\.value)
-            newOffsets.append(newColumns.count)
-        }
-        return SparseMatrix(
-            rowCount: rowCount, columnCount: target.count, rowOffsets: newOffsets,
-            columnIndices: newColumns, values: newValues)
     }
 }

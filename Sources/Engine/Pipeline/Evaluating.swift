@@ -29,6 +29,9 @@ package struct EvaluationReport: Codable, Sendable {
     package var affinity: RankingSummary?
     /// The same customers and the most popular products, those bought already left out as well.
     package var mostPopular: RankingSummary?
+    /// How each variant of the affinity model did, the plan's settings of factors in all; empty as
+    /// above.
+    package var affinityVariants: [AffinityMeasure]
     package var notFitted: [String: String]
 
     /// How churn probabilities of one origin did.
@@ -67,7 +70,7 @@ extension Workspace {
         var report = EvaluationReport(
             asOf: asOf.description, horizon: horizon.description, customerCount: table.rowCount,
             churn: [], actualRevenue: outcome.revenue.reduce(0, +),
-            topProductCount: plan.affinity.topProductCount, notFitted: [:])
+            topProductCount: plan.affinity.topProductCount, affinityVariants: [], notFitted: [:])
         var lifetime: (models: LifetimeModels, covariates: CovariateEncoding.Encoded)?
         do throws(EngineError) {
             let models = try fitting.lifetime()
@@ -80,9 +83,7 @@ extension Workspace {
         }
         try evaluateChurn(lifetime, fitting, lastPurchase: days.upperBound, into: &report)
         do throws(EngineError) {
-            let purchases = try fitting.purchases()
-            let model = try fitting.affinity(of: purchases)
-            try evaluateAffinity(model, purchases, fitting, through: end, into: &report)
+            try evaluateAffinity(fitting, through: end, into: &report)
         } catch {
             guard error.isAboutTheData else { throw error }
             report.notFitted["affinity"] = error.reason(of: "affinity")
@@ -176,84 +177,5 @@ extension Workspace {
             guard error.isAboutTheData else { throw error }
             report.notFitted["churn"] = error.reason(of: "churn")
         }
-    }
-
-    /// Recall of products that a customer first bought after the day, over customers with any who
-    /// had bought products by the day: of the others the model says nothing, as the server does.
-    /// - Parameter before: what the model was fitted on.
-    private func evaluateAffinity(
-        _ model: AffinityModel, _ before: PurchaseMatrix, _ fitting: ModelFitting,
-        through end: CalendarDay, into report: inout EvaluationReport
-    ) throws(EngineError) {
-        let asOf = fitting.table.asOf
-        guard
-            let after = try fitting.history.purchaseMatrix(
-                customersAsOf: asOf, after: asOf, through: end)
-        else { throw .noProducts }
-        let seen = before.sparse
-        let k = plan.affinity.topProductCount
-        let factors = try modelErrors("affinity") {
-            () throws(ModelError) in
-            try ImplicitALS.foldIn(
-                seen,
-                into: FittedALS(parameters: model.parameters, itemFactors: model.productFactors),
-                threadCount: fitting.threadCount)
-        }
-        let ranked = try modelErrors("affinity") {
-            () throws(ModelError) in
-            try TopN(
-                itemFactors: model.productFactors, itemCount: model.products.count,
-                factorCount: model.parameters.factorCount
-            ).top(k, queryFactors: factors, excluding: seen, threadCount: fitting.threadCount)
-        }
-        // The most popular products are the same for everybody but for what each has bought: the
-        // k best of the k + bought first ones.
-        let popular = mostPopular(seen, count: seen.columnCount).map(\.item)
-        var (found, common) = (RankingMeans(k: k), RankingMeans(k: k))
-        for row in 0..<before.rowCount {
-            let bought = before.products(ofRow: row)
-            // Without an entry all products score 0, and the list is that of the lowest rows.
-            if bought.isEmpty { continue }
-            let new = Self.ascending(after.products(ofRow: row), without: bought)
-            if new.isEmpty { continue }
-            found.add(ranked[row].map(\.item), relevant: Set(new))
-            common.add(
-                Array(popular.lazy.filter { !bought.contains(sorted: $0) }.prefix(k)),
-                relevant: Set(new))
-        }
-        report.affinity = found.summary
-        report.mostPopular = common.summary
-    }
-
-    /// The numbers of the first list that the second lacks, both ascending.
-    private static func ascending(
-        _ first: ArraySlice<Int32>, without second: ArraySlice<Int32>
-    ) -> [Int32] {
-        var result: [Int32] = []
-        var position = second.startIndex
-        for number in first {
-            while position < second.endIndex, second[position] < number { position += 1 }
-            if position == second.endIndex || second[position] != number { result.append(number) }
-        }
-        return result
-    }
-}
-
-extension PurchaseMatrix {
-    /// The products that a row bought, ascending.
-    fileprivate func products(ofRow row: Int) -> ArraySlice<Int32> {
-        productCodes[rowOffsets[row]..<rowOffsets[row + 1]]
-    }
-}
-
-extension ArraySlice<Int32> {
-    /// Whether an ascending list holds a number.
-    fileprivate func contains(sorted number: Int32) -> Bool {
-        var (low, high) = (startIndex, endIndex)
-        while low < high {
-            let middle = (low + high) / 2
-            if self[middle] < number { low = middle + 1 } else { high = middle }
-        }
-        return low < endIndex && self[low] == number
     }
 }

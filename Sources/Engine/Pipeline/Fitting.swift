@@ -23,16 +23,6 @@ package struct LifetimeModels: Codable, Sendable {
     package var simpleDurationMonths: Double
 }
 
-/// The factors of one training: what `affinity` model files hold.
-struct AffinityModel: Sendable {
-    var parameters: ImplicitALS.Parameters
-    /// In the order of the factors' rows.
-    var products: TextArray
-    /// `[productCount × factorCount]`, row-major.
-    var productFactors: [Float]
-    var lossPerIteration: [Double]
-}
-
 /// Fits each model of a plan on the features of one day. Nothing is written here.
 struct ModelFitting {
     let plan: Plan
@@ -207,29 +197,6 @@ struct ModelFitting {
         return (models, encoded)
     }
 
-    /// What the affinity model learns from.
-    func purchases() throws(EngineError) -> PurchaseMatrix {
-        guard
-            let matrix = try history.purchaseMatrix(
-                customersAsOf: table.asOf, through: table.asOf)
-        else { throw .noProducts }
-        return matrix
-    }
-
-    func affinity(of matrix: PurchaseMatrix) throws(EngineError) -> AffinityModel {
-        let parameters = ImplicitALS.Parameters(
-            factorCount: plan.affinity.factorCount, regularization: plan.affinity.regularization,
-            confidenceWeight: plan.affinity.confidenceWeight,
-            iterations: plan.affinity.iterations, seed: plan.seed, threadCount: threadCount)
-        let fitted = try modelErrors("affinity") {
-            () throws(ModelError) in
-            try ImplicitALS.fit(matrix.sparse, parameters, keepsUserFactors: false)
-        }
-        return AffinityModel(
-            parameters: parameters, products: matrix.products,
-            productFactors: fitted.itemFactors, lossPerIteration: fitted.lossPerIteration)
-    }
-
     /// Margin / revenue over all rows, returns deducted from both.
     private func marginRate() -> Double {
         guard table.convention.marginSource == .column else { return plan.grossMarginRate }
@@ -328,13 +295,5 @@ extension CollapsedHistory {
             ageAtLastPurchaseDays: data.ageAtLastPurchaseDays,
             observedAgeDays: data.observedAgeDays,
             include: data.status.map { $0 == CustomerHistory.ok }, threadCount: threadCount)
-    }
-}
-
-extension PurchaseMatrix {
-    var sparse: SparseMatrix {
-        SparseMatrix(
-            rowCount: rowCount, columnCount: columnCount, rowOffsets: rowOffsets,
-            columnIndices: productCodes, values: values)
     }
 }

@@ -12,7 +12,7 @@ package struct ModelCard: Codable, Sendable, Equatable {
     /// Counts up from 1 with every training of this name.
     package var version: Int
     /// The fitted mathematics: `bgnbd+gammagamma`, `bgnbd+covariates+gammagamma`, `kmeans`, `rfm`,
-    /// `lifecycle`, `quadrants`, `als`, `trees`, `logistic`.
+    /// `lifecycle`, `quadrants`, `als`, `hybrid`, `popular`, `repeatPurchase`, `trees`, `logistic`.
     package var algorithm: String
     /// The last day whose purchases the fit saw, `yyyy-MM-dd`.
     package var asOf: String

@@ -523,11 +523,11 @@ struct Scoring {
     }
 
     private mutating func scoreAffinity(_ report: (String) -> Void) throws(EngineError) {
-        guard let read = try model(ImplicitALS.Parameters.self, "affinity") else { return }
+        guard let read = try model(AffinityModel.Settings.self, "affinity") else { return }
         let saved = try AffinityModel(read.model, reading: read.file)
         let scoring = AffinityScoring(
-            workspace: workspace, history: history, asOf: table.asOf, parameters: read.model,
-            model: saved, reference: models[models.count - 1], purchases: purchases.take(),
+            workspace: workspace, history: history, asOf: table.asOf, model: saved,
+            reference: models[models.count - 1], purchases: purchases.take(),
             threadCount: threadCount)
         guard let scores = try scoring.scores(of: table.customerIDs, report) else { return }
         affinityKey = scoring.key

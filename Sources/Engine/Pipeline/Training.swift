@@ -155,22 +155,8 @@ extension Workspace {
             return (card, try ModelStore.write(fitted, card: card, to: path))
         }
         if name == "affinity" {
-            let model = try fitting.affinity(of: try fitting.purchases())
-            var card = card(name, version, "als", fitting)
-            card.diagnostics = [
-                "loss": model.lossPerIteration.last ?? 0,
-                "productCount": Double(model.products.count),
-                "factorCount": Double(model.parameters.factorCount),
-                "iterations": Double(model.lossPerIteration.count),
-            ]
-            let file = try ModelStore.write(model.parameters, card: card, to: path) { writer in
-                writer.add(
-                    "productFactors", model.productFactors,
-                    shape: [model.products.count, model.parameters.factorCount])
-                writer.add("productIDBytes", model.products.bytes)
-                writer.add("productIDOffsets", model.products.offsets.map(Int64.init))
-            }
-            return (card, file)
+            return try fitAndWriteAffinity(
+                card(name, version, plan.affinity.variant.cardName, fitting), to: path, fitting)
         }
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }

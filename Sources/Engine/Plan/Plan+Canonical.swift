@@ -55,6 +55,13 @@ extension Plan {
         writer.line(1, "iterations", String(affinity.iterations))
         writer.line(1, "topProductCount", String(affinity.topProductCount))
         writer.line(1, "excludePurchased", String(affinity.excludePurchased))
+        // Plans of what there was before there were variants keep their names.
+        if affinity.variant != .factors {
+            writer.line(1, "variant", affinity.variant.rawValue)
+        }
+        if affinity.horizon != Plan.Affinity.defaultHorizon {
+            writer.line(1, "horizon", affinity.horizon.description)
+        }
         return writer.text
     }
 

@@ -229,8 +229,26 @@ extension Plan {
         package init() {}
     }
 
-    /// Implicit-feedback factors of customers and products.
+    /// What ranks products for customers.
+    package enum AffinityVariant: String, Sendable, CaseIterable, Codable {
+        /// Implicit-feedback factors of customers and products.
+        case factors
+        /// Factors, popularity and repeat purchase in one score, with learned weights.
+        case hybrid
+        /// The products that most customers bought, the same for everybody.
+        case popular
+        /// What the customer buys again, then what everybody buys.
+        case repeatPurchase
+
+        /// Whether it looks at baskets and what is bought again.
+        package var readsBaskets: Bool { self == .hybrid || self == .repeatPurchase }
+        /// Whether it has factors.
+        package var hasFactors: Bool { self == .factors || self == .hybrid }
+    }
+
+    /// Products of customers and customers of products.
     package struct Affinity: Sendable, Equatable {
+        package var variant = AffinityVariant.factors
         /// 1…512; more follow finer tastes and cost time with their square.
         package var factorCount = 32
         /// 0…1e6; more pulls the factors of rare customers and products towards 0.
@@ -241,8 +259,13 @@ extension Plan {
         package var iterations = 10
         /// Products kept for each customer; 1…1,000.
         package var topProductCount = 10
-        /// Whether products that the customer has bought are left out of the top products.
+        /// Whether products that the customer has bought are left out of the top products. Where the
+        /// plan does not say, they are but for the variants that look at what is bought again.
         package var excludePurchased = true
+        /// How far ahead purchase probabilities look, at most 100 years.
+        package var horizon = Affinity.defaultHorizon
+
+        package static let defaultHorizon = Horizon(4, .week)
 
         package init() {}
     }

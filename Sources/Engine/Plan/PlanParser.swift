@@ -238,32 +238,4 @@ struct PlanParser {
                 hint: "set churn.model to trees or logistic, or leave it out")
         }
     }
-
-    private mutating func parseAffinity(
-        of top: PlanReader.Section, into affinity: inout Plan.Affinity
-    ) {
-        let keys = [
-            "factorCount", "regularization", "confidenceWeight", "iterations", "topProductCount",
-            "excludePurchased",
-        ]
-        guard let section = reader.section(top["affinity"], keys: keys) else { return }
-        if let count = reader.integer(section["factorCount"], in: PlanLimits.factorCount) {
-            affinity.factorCount = count
-        }
-        if let value = reader.number(section["regularization"], in: 0...1e6) {
-            affinity.regularization = value
-        }
-        if let value = reader.number(section["confidenceWeight"], in: 0...1e6) {
-            affinity.confidenceWeight = value
-        }
-        if let count = reader.integer(section["iterations"], in: PlanLimits.affinityIterations) {
-            affinity.iterations = count
-        }
-        if let count = reader.integer(section["topProductCount"], in: PlanLimits.topProductCount) {
-            affinity.topProductCount = count
-        }
-        if let exclude = reader.bool(section["excludePurchased"]) {
-            affinity.excludePurchased = exclude
-        }
-    }
 }

@@ -169,12 +169,27 @@ package struct AffinityFile: Sendable {
 
     /// The `count` products with the highest scores for a customer, best first; ties go to the
     /// lower row. O(products × factors) at most.
-    func topProducts(customer: Int, count: Int, excludesPurchased: Bool) -> [TopEntry] {
+    /// - Parameter eligible: `[productCount]`; nil: all products are.
+    func topProducts(
+        customer: Int, count: Int, excludesPurchased: Bool, eligible: Bitmap? = nil
+    ) -> [TopEntry] {
         let (rows, row) = place(customer)
-        return rows.withRow(row) { factors, purchased in
-            preparedProducts.top(
+        return rows.withRow(row) { factors, purchased, scores in
+            let isAdding = rows.hasScores && !excludesPurchased
+            let others = preparedProducts.top(
                 count, query: factors,
-                excluding: purchased.extracting(first: excludesPurchased ? purchased.count : 0))
+                excluding: purchased.extracting(
+                    first: excludesPurchased || isAdding ? purchased.count : 0),
+                eligible: eligible)
+            guard isAdding else { return others }
+            var all = others
+            for i in purchased.indices where eligible?[Int(purchased[i])] ?? true {
+                let score = productFactors.withRow(Int(purchased[i])) {
+                    KernelTable.current.dot(factors, $0)
+                }
+                all.append(TopEntry(item: purchased[i], score: score + scores[i]))
+            }
+            return Array(all.sorted { $0.isBefore($1) }.prefix(count))
         }
     }
 
@@ -186,15 +201,24 @@ package struct AffinityFile: Sendable {
             // Nobody bought it in the model's time: every customer would score 0, and the first
             // ones would look like a choice.
             if product.indices.allSatisfy({ product[$0] == 0 }) { return [] }
-            let purchased = excludesPurchasers ? Int32(row) : nil
-            let best = base.top(count, for: product, without: purchased)
-            guard let changed else { return best }
-            let others = changed.rows.top(count, for: product, without: purchased).map {
+            func best(_ rows: AffinityRows) -> [TopEntry] {
+                let isAdding = rows.hasScores && !excludesPurchasers
+                let others = rows.top(
+                    count, for: product,
+                    without: excludesPurchasers || isAdding ? Int32(row) : nil)
+                guard isAdding else { return others }
+                return Array(
+                    (others + rows.purchasers(of: Int32(row), product))
+                        .sorted { $0.isBefore($1) }.prefix(count))
+            }
+            let first = best(base)
+            guard let changed else { return first }
+            let others = best(changed.rows).map {
                 TopEntry(item: $0.item + Int32(base.count), score: $0.score)
             }
             // The order of customers is that of the rows of one file, not of both.
             return Array(
-                customers(of: best + others, changed.places).sorted { $0.isBefore($1) }
+                customers(of: first + others, changed.places).sorted { $0.isBefore($1) }
                     .prefix(count))
         }
     }

@@ -3,7 +3,8 @@ import Models
 import Numerical
 
 /// Rows of customers in an affinity file: `customerFactors` [m × f] float32; `purchasedOffsets`
-/// [m + 1] int64 and `purchasedProducts` int32, which say who bought what; `topItems` [m × places]
+/// [m + 1] int64 and `purchasedProducts` int32, which say who bought what; where something is added
+/// to the scores of products bought, `purchasedScores` float32, one a product; `topItems` [m × places]
 /// int32, the products that a scoring ranked highest for each, -1 for none, where one is kept.
 struct AffinityRows: Sendable {
     let factorCount: Int
@@ -11,15 +12,20 @@ struct AffinityRows: Sendable {
     private let customerFactors: MappedArray<Float>
     private let purchasedOffsets: MappedArray<Int64>
     private let purchasedProducts: MappedArray<Int32>
+    private let purchasedScores: MappedArray<Float>?
     /// Rows of customers with purchases and a factor that is not 0: the others bought nothing that
     /// the model knows, or have another row.
     let haveFactors: Bitmap
+
+    fileprivate static let scoresName = "purchasedScores"
 
     /// The arrays of a file, as they are.
     struct Arrays: Sendable {
         let customerFactors: MappedArray<Float>
         let purchasedOffsets: MappedArray<Int64>
         let purchasedProducts: MappedArray<Int32>
+        /// Nil where nothing is added to scores.
+        let purchasedScores: MappedArray<Float>?
 
         var count: Int { customerFactors.shape[0] }
         var factorCount: Int { customerFactors.shape[1] }
@@ -37,6 +43,11 @@ struct AffinityRows: Sendable {
             purchasedOffsets = try file.array(
                 "purchasedOffsets", of: Int64.self, shape: [count + 1])
             purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
+            purchasedScores =
+                file.entry(AffinityRows.scoresName) == nil
+                ? nil
+                : try file.array(
+                    AffinityRows.scoresName, of: Float.self, shape: [purchasedProducts.count])
         }
 
         /// Refuses contents that a reader must not meet: factors of which a score might not be
@@ -72,6 +83,12 @@ struct AffinityRows: Sendable {
             }
             if let flaw = flaws.compactMap(\.self).first {
                 throw file.corrupt(flaw.array, flaw.reason)
+            }
+            let areFinite = purchasedScores?.withSpan { scores in
+                scores.indices.allSatisfy { scores[$0].isFinite }
+            }
+            guard areFinite ?? true else {
+                throw file.corrupt(AffinityRows.scoresName, "one is not finite")
             }
         }
 
@@ -109,6 +126,9 @@ struct AffinityRows: Sendable {
             "customerFactors", contents.customerFactors, shape: [count, contents.factorCount])
         writer.add("purchasedOffsets", contents.purchasedOffsets.map(Int64.init))
         writer.add("purchasedProducts", contents.purchasedProducts)
+        if !contents.purchasedScores.isEmpty {
+            writer.add(scoresName, contents.purchasedScores)
+        }
         if contents.topItemCount > 0 {
             writer.add("topItems", contents.topItems, shape: [count, contents.topItemCount])
         }
@@ -125,6 +145,7 @@ struct AffinityRows: Sendable {
         customerFactors = arrays.customerFactors
         purchasedOffsets = arrays.purchasedOffsets
         purchasedProducts = arrays.purchasedProducts
+        purchasedScores = arrays.purchasedScores
         try arrays.verify(file, top, threadCount: 1)
         haveFactors = Self.withFactors(arrays, current: current)
     }
@@ -145,12 +166,49 @@ struct AffinityRows: Sendable {
         return bits
     }
 
-    /// Lends the factors of a row and the products of its customer.
-    func withRow<Result>(_ row: Int, _ body: (Span<Float>, Span<Int32>) -> Result) -> Result {
+    /// Lends the factors of a row, the products of its customer and what is added to their scores:
+    /// nothing for no product where nothing is.
+    func withRow<Result>(
+        _ row: Int, _ body: (Span<Float>, Span<Int32>, Span<Float>) -> Result
+    ) -> Result {
         let (start, end) = (Int(purchasedOffsets[row]), Int(purchasedOffsets[row + 1]))
         return customerFactors.withRow(row) { factors in
-            purchasedProducts.withSpan { body(factors, $0.extracting(start..<end)) }
+            purchasedProducts.withSpan { products in
+                guard let purchasedScores else {
+                    let none: [Float] = []
+                    return body(factors, products.extracting(start..<end), none.span)
+                }
+                return purchasedScores.withSpan {
+                    body(factors, products.extracting(start..<end), $0.extracting(start..<end))
+                }
+            }
         }
+    }
+
+    var hasScores: Bool { purchasedScores != nil }
+
+    /// The rows that bought a product, with their scores: of factors, and what is added.
+    /// - Complexity: O(rows × log of a row's products).
+    func purchasers(of row: Int32, _ product: Span<Float>) -> [TopEntry] {
+        var entries: [TopEntry] = []
+        let (kernels, width) = (KernelTable.current, factorCount)
+        purchasedOffsets.withSpan { offsets in
+            purchasedProducts.withSpan { products in
+                customerFactors.withSpan { factors in
+                    for customer in 0..<count where haveFactors[customer] {
+                        let own = Int(offsets[customer])..<Int(offsets[customer + 1])
+                        guard let place = Self.place(of: row, in: products, own) else { continue }
+                        let score = kernels.dot(
+                            factors.extracting(customer * width..<(customer + 1) * width), product)
+                        entries.append(
+                            TopEntry(
+                                item: Int32(customer),
+                                score: score + (purchasedScores?[place] ?? 0)))
+                    }
+                }
+            }
+        }
+        return entries
     }
 
     /// The `count` rows with the highest scores for a product, best first; ties go to the lower row.
@@ -180,14 +238,18 @@ struct AffinityRows: Sendable {
         }
     }
 
-    /// Binary search in an ascending part of a span.
     private static func contains(_ span: Span<Int32>, _ range: Range<Int>, _ value: Int32) -> Bool {
+        place(of: value, in: span, range) != nil
+    }
+
+    /// Binary search in an ascending part of a span.
+    static func place(of value: Int32, in span: Span<Int32>, _ range: Range<Int>) -> Int? {
         var (low, high) = (range.lowerBound, range.upperBound)
         while low < high {
             let middle = (low + high) / 2
             if span[middle] < value { low = middle + 1 } else { high = middle }
         }
-        return low < range.upperBound && span[low] == value
+        return low < range.upperBound && span[low] == value ? low : nil
     }
 }
 

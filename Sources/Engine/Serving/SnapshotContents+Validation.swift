@@ -90,6 +90,10 @@ extension AffinityContents {
         {
             return "offsets do not span the purchased products"
         }
+        if !purchasedScores.isEmpty && purchasedScores.count != purchasedProducts.count {
+            return "\(purchasedScores.count) scores of \(purchasedProducts.count) purchases"
+        }
+        if !purchasedScores.allSatisfy(\.isFinite) { return "a score of a purchase is not finite" }
         for customer in 0..<customerCount {
             let (start, end) = (purchasedOffsets[customer], purchasedOffsets[customer + 1])
             if start > end || end > purchasedProducts.count {

@@ -128,6 +128,9 @@ package struct AffinityContents: Sendable {
     package var purchasedOffsets: [Int]
     /// Product rows, ascending within a customer.
     package var purchasedProducts: [Int32]
+    /// Of each of `purchasedProducts`, what is added to the scalar product of factors of the customer
+    /// and the product; empty where nothing is.
+    package var purchasedScores: [Float] = []
     /// `[customerCount × topItemCount]`: the products that were ranked highest for each, best first,
     /// -1 for none. Not served: a later scoring goes on from them.
     var topItems: [Int32] = []

@@ -117,7 +117,7 @@ struct SurveyedHistory: Sendable {
     }
 
     /// - Throws: where products are more than a matrix has columns.
-    private func checkedProducts() throws(EngineError) -> TextArray? {
+    func checkedProducts() throws(EngineError) -> TextArray? {
         guard let products = texts.products else { return nil }
         guard products.count <= Int(Int32.max) else {
             throw .features(
