@@ -28,7 +28,7 @@ struct Patron: AsyncParsableCommand {
                 name: "Reports",
                 subcommands: [
                     Value.self, Project.self, Cohorts.self, Survival.self, Tiers.self,
-                    HistoryCommand.self, Contracts.self,
+                    HistoryCommand.self, Contracts.self, Rules.self,
                 ]),
             CommandGroup(
                 name: "Serving",
@@ -57,7 +57,8 @@ struct Patron: AsyncParsableCommand {
             // better off with the limits that the allocator learns.
             switch command {
             case is Evaluate, is Ingest, is Run, is Score, is Train: keepFreedMemory()
-            case is Cohorts, is Project, is Survival, is Tiers, is Value: keepFreedMemory()
+            case is Cohorts, is Project, is Rules, is Survival, is Tiers, is Value:
+                keepFreedMemory()
             default: break
             }
             if var asynchronous = command as? any AsyncParsableCommand {
