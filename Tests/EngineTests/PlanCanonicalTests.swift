@@ -7,6 +7,9 @@ import Units
     @Test(arguments: [
         PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations, PlanTexts.algorithms,
         PlanTexts.covariates, PlanTexts.named,
+        PlanTexts.covariates, PlanTexts.affinity("variant: hybrid, horizon: 2w"),
+        PlanTexts.affinity("variant: popular"), PlanTexts.affinity("variant: repeatPurchase"),
+        PlanTexts.affinity("variant: hybrid, excludePurchased: true, factorCount: 8"),
     ])
     func parsingTheCanonicalTextGivesThePlanBack(text: String) throws {
         let plan = try Plan(parsing: text, path: "patron.yaml")
@@ -31,6 +34,7 @@ import Units
         let text = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml").canonicalText
         #expect(text.contains("\n    clusterCount: 5\n    scaling: zScore\n"))
         #expect(text.contains("\n  basis: margin\nchurn:\n"))
+        #expect(text.hasSuffix("\n  topProductCount: 10\n  excludePurchased: true\n"))
     }
 
     /// Names of segments are settings, and none that a model was fitted with.

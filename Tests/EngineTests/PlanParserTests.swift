@@ -295,6 +295,14 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             ("affinity: {factorCount: 1000}", .outOfRange, 7, 25, "1 to 512"),
             ("affinity: {factorCount: 3.5}", .wrongType, 7, 25, ""),
             ("affinity: {excludePurchased: yes}", .wrongType, 7, 30, ""),
+            ("affinity: {variant: populr}", .unknownValue, 7, 21, "did you mean `popular`?"),
+            ("affinity: {variant: als}", .unknownValue, 7, 21, "hybrid"),
+            ("affinity: {variant: popular, factorCount: 3}", .contradiction, 7, 30, "hybrid"),
+            (
+                "affinity: {variant: repeatPurchase, excludePurchased: true}", .contradiction, 7,
+                37, "leave it out"
+            ),
+            ("affinity: {horizon: 0d}", .outOfRange, 7, 21, "100 years"),
             ("sources: {}", .syntax, 0, 0, "keep one"),
             ("churn: {horizon: 13w", .syntax, 0, 0, ""),
             ("\tseed: 1", .syntax, 7, 1, ""),

@@ -98,4 +98,9 @@ enum PlanTexts {
         affinity: {factorCount: 16, regularization: 0.1, confidenceWeight: 5,
                    iterations: 3, topProductCount: 20, excludePurchased: false}
         """
+
+    /// The shortest plan with settings of affinity.
+    static func affinity(_ settings: String) -> String {
+        minimal + "\naffinity: {\(settings)}\n"
+    }
 }

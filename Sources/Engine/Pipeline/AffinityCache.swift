@@ -18,7 +18,7 @@ enum AffinityCache {
 
     /// What the scores depend on besides lines.
     struct Key: Codable, Equatable {
-        var version = 3
+        var version = 4
         var model: ModelReference
         var timeZone: TimeZoneKey
         var topProductCount: Int

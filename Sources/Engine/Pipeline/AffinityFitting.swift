@@ -45,6 +45,9 @@ extension ModelFitting {
         }
         var settings = AffinityHybrid.Parameters()
         settings.excludesPurchased = excludesPurchased
+        // Popularity always tells apart what nothing else does, and a product that it gives nothing
+        // is one that nobody bought.
+        settings.popularityWeights = settings.popularityWeights.map { max($0, 0.001) }
         settings.threadCount = threadCount
         let hybrid =
             variant.hasFactors
@@ -75,14 +78,19 @@ extension SparseMatrix {
 
 extension Workspace {
     func fitAndWriteAffinity(
-        _ card: ModelCard, to path: String, _ fitting: ModelFitting
+        _ card: ModelCard, to path: String, _ fitting: ModelFitting,
+        _ report: (String) -> Void
     ) throws(EngineError) -> (card: ModelCard, file: ModelStore.WrittenFile) {
         let variant = plan.affinity.variant
-        let model = try fitting.affinity(
-            variant, of: try fitting.affinityHistory(variant, through: fitting.table.asOf),
-            excludesPurchased: plan.affinity.excludePurchased)
+        let history = try fitting.affinityHistory(variant, through: fitting.table.asOf)
+        var model = try fitting.affinity(
+            variant, of: history, excludesPurchased: plan.affinity.excludePurchased)
+        var detailing = AffinityDetailing(self, fitting, history)
+        model.details = try detailing.details(of: &model, report)
+        model.settings.details = model.details?.card
         var card = card
         card.describe(model)
+        card.warnings = detailing.warnings
         let file = try ModelStore.write(model.settings, card: card, to: path) { writer in
             model.add(to: &writer)
         }
@@ -99,6 +107,14 @@ extension AffinityModel {
         writer.add("productIDOffsets", products.offsets.map(Int64.init))
         if variant != .factors { writer.add("productShares", productShares) }
         if let hybrid { writer.add("repeatRates", hybrid.repeats.rates) }
+        guard let details else { return }
+        writer.add("productCategories", details.productCategories)
+        writer.add("productPrices", details.productPrices)
+        writer.add("productMargins", details.productMargins)
+        writer.add("coldProducts", details.coldProducts)
+        writer.add(
+            "coldMeans", details.coldCustomers.means,
+            shape: [details.coldCustomers.groups.count, servedFactorCount])
     }
 }
 
@@ -110,6 +126,7 @@ extension ModelCard {
             diagnostics["factorCount"] = Double(model.factorCount)
             diagnostics["iterations"] = Double(model.lossPerIteration.count)
         }
+        if let details = model.details { describe(details) }
         guard let hybrid = model.hybrid else { return }
         diagnostics["popularityWeight"] = hybrid.popularityWeight
         if model.variant.hasFactors { diagnostics["factorWeight"] = hybrid.factorWeight }
@@ -118,5 +135,25 @@ extension ModelCard {
         diagnostics["repeatRate"] = hybrid.repeats.overallRate
         // Of the last basket of each customer, by what was known before.
         diagnostics["lastBasketNDCG"] = hybrid.trials.map(\.ndcg).max() ?? 0
+    }
+
+    private mutating func describe(_ details: AffinityDetails) {
+        diagnostics["coldProductCount"] = Double(details.coldProducts.count)
+        diagnostics["categoryCount"] = Double(details.categories.count)
+        for (name, part) in [
+            ("newProducts", details.probability?.fresh),
+            ("boughtBefore", details.probability?.again),
+        ] {
+            guard let part else { continue }
+            // Of customers that the calibration was not fitted on.
+            diagnostics["\(name).areaUnderROC"] = part.heldOut.areaUnderROC
+            diagnostics["\(name).meanPredicted"] = part.heldOut.meanPredicted
+            diagnostics["\(name).observedShare"] = part.heldOut.observedShare
+            diagnostics["\(name).calibrationError"] = part.heldOut.calibrationError
+        }
+        guard let promotion = details.promotion else { return }
+        diagnostics["promotedShare"] =
+            Double(promotion.promotedCount) / Double(max(1, promotion.lineCount))
+        diagnostics["promotionConcentration"] = promotion.customerConcentration
     }
 }

@@ -38,6 +38,7 @@ extension AffinityModel {
                     path: file.path, reason: "products \(earlier) and \(row) have the same id")
             }
         }
+        if let card = settings.details { try readDetails(card, file) }
     }
 
     private static func products(_ file: ArrayFile) throws(StoreError) -> TextArray {
@@ -64,5 +65,60 @@ extension AffinityModel {
         } catch {
             throw .damagedModel(path: file.path, reason: "its parameters: \(error)")
         }
+    }
+
+    private mutating func readDetails(
+        _ card: AffinityDetails.Card, _ file: ArrayFile
+    ) throws(EngineError) {
+        let (count, width) = (products.count, servedFactorCount)
+        func flaw(_ reason: String) -> EngineError {
+            .damagedModel(path: file.path, reason: reason)
+        }
+        var details = AffinityDetails(
+            categories: card.categories, productCategories: [], productPrices: [],
+            productMargins: [], probability: card.probability, promotion: card.promotion)
+        details.coldCustomers.groups = card.coldGroups
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            details.productCategories = try file.array(
+                "productCategories", of: Int32.self, shape: [count]
+            ).toArray()
+            details.productPrices = try file.array(
+                "productPrices", of: Double.self, shape: [count]
+            ).toArray()
+            details.productMargins = try file.array(
+                "productMargins", of: Double.self, shape: [count]
+            ).toArray()
+            details.coldProducts = try file.array("coldProducts", of: Int32.self).toArray()
+            details.coldCustomers.means = try file.array(
+                "coldMeans", of: Float.self, shape: [card.coldGroups.count, width]
+            ).toArray()
+        }
+        guard details.productCategories.allSatisfy({ -1 <= $0 && Int($0) < card.categories.count })
+        else { throw flaw("a product of a category that there is not") }
+        guard details.productPrices.allSatisfy({ $0 >= 0 && $0.isFinite }),
+            details.productMargins.allSatisfy(\.isFinite),
+            details.coldCustomers.means.allSatisfy(\.isFinite)
+        else { throw flaw("a price, margin or mean factor that is not finite") }
+        var last: Int32 = -1
+        for row in details.coldProducts {
+            guard row > last, Int(row) < count else {
+                throw flaw("products without buyers that do not ascend")
+            }
+            last = row
+        }
+        if let promotion = card.promotion, !promotion.isSound(card.categories.count) {
+            throw flaw("its response to promotions")
+        }
+        self.details = details
+    }
+}
+
+extension PromotionResponse {
+    /// Whether it is of so many categories, with lifts and shares that a fit gives.
+    fileprivate func isSound(_ categoryCount: Int) -> Bool {
+        categoryLifts.count == max(1, categoryCount) && categoryShares.count == categoryLifts.count
+            && categoryLifts.allSatisfy { $0 > 0 && $0.isFinite }
+            && categoryShares.allSatisfy { $0 > 0 && $0 < 1 }
+            && customerConcentration > 0 && customerConcentration.isFinite
     }
 }

@@ -14,6 +14,8 @@ struct AffinityModel: Sendable {
     /// Of the variants that look at what is bought again, with the shares.
     var hybrid: AffinityHybrid?
     var lossPerIteration: [Double]
+    /// Nil in files of releases that knew nothing of these.
+    var details: AffinityDetails?
 
     var variant: Plan.AffinityVariant { settings.variant }
     /// Factors of a row of `productFactors`.
@@ -25,13 +27,14 @@ struct AffinityModel: Sendable {
         var factors: ImplicitALS.Parameters
         var variant = Plan.AffinityVariant.factors
         var hybrid: HybridSettings?
+        var details: AffinityDetails.Card?
 
         init(factors: ImplicitALS.Parameters, variant: Plan.AffinityVariant = .factors) {
             (self.factors, self.variant) = (factors, variant)
         }
 
         private enum CodingKeys: String, CodingKey {
-            case variant, hybrid
+            case variant, hybrid, details
         }
 
         init(from decoder: any Decoder) throws {
@@ -41,6 +44,7 @@ struct AffinityModel: Sendable {
                 try values.decodeIfPresent(Plan.AffinityVariant.self, forKey: .variant)
                 ?? .factors
             hybrid = try values.decodeIfPresent(HybridSettings.self, forKey: .hybrid)
+            details = try values.decodeIfPresent(AffinityDetails.Card.self, forKey: .details)
         }
 
         func encode(to encoder: any Encoder) throws {
@@ -48,6 +52,7 @@ struct AffinityModel: Sendable {
             var values = encoder.container(keyedBy: CodingKeys.self)
             if variant != .factors { try values.encode(variant, forKey: .variant) }
             try values.encodeIfPresent(hybrid, forKey: .hybrid)
+            try values.encodeIfPresent(details, forKey: .details)
         }
     }
 
@@ -108,6 +113,16 @@ extension AffinityModel {
         }
     }
 
+    /// The product factors of the fit: zeros for products without buyers, whose own are of their
+    /// category. That a customer has not bought these says nothing of the customer.
+    private var fittedFactors: [Float] {
+        var factors = productFactors
+        for product in details?.coldProducts ?? [] {
+            for j in 0..<factorCount { factors[Int(product) * factorCount + j] = 0 }
+        }
+        return factors
+    }
+
     /// - Parameter purchases: of any customers, of the model's products.
     func served(
         _ purchases: AffinityPurchases, threadCount: Int
@@ -117,7 +132,7 @@ extension AffinityModel {
         if variant.hasFactors {
             factors = try ImplicitALS.foldIn(
                 purchases.counts,
-                into: FittedALS(parameters: settings.factors, itemFactors: productFactors),
+                into: FittedALS(parameters: settings.factors, itemFactors: fittedFactors),
                 threadCount: threadCount)
         }
         switch variant {

@@ -159,6 +159,7 @@ struct AffinityScoring {
             purchasedOffsets: purchases.counts.rowOffsets,
             purchasedProducts: purchases.counts.columnIndices)
         contents.purchasedScores = served.additions?.values ?? []
+        if model.variant.hasFactors { contents.purchasedCounts = purchases.counts.values }
         (contents.topItems, contents.topItemCount) = (lists.items, lists.width)
         return contents
     }
@@ -264,7 +265,7 @@ private struct AffinityMerging {
         var offsets = [0]
         offsets.reserveCapacity(sources.count + 1)
         var products: [Int32] = []
-        var scores: [Float] = []
+        var (scores, counts): ([Float], [Float]) = ([], [])
         // About as many a row as all have.
         let share = Double(sources.count) / Double(max(1, earlier.base.count))
         products.reserveCapacity(
@@ -275,6 +276,7 @@ private struct AffinityMerging {
                 let own = fresh.purchasedOffsets[~source]..<fresh.purchasedOffsets[~source + 1]
                 products += fresh.purchasedProducts[own]
                 if !fresh.purchasedScores.isEmpty { scores += fresh.purchasedScores[own] }
+                if !fresh.purchasedCounts.isEmpty { counts += fresh.purchasedCounts[own] }
             } else {
                 let (rows, row) = rows(at: source)
                 let own = Int(rows.purchasedOffsets[row])..<Int(rows.purchasedOffsets[row + 1])
@@ -284,11 +286,14 @@ private struct AffinityMerging {
                 rows.purchasedScores?.withSpan { old in
                     for i in own { scores.append(old[i]) }
                 }
+                rows.purchasedCounts?.withSpan { old in
+                    for i in own { counts.append(old[i]) }
+                }
             }
             offsets.append(products.count)
         }
         (result.purchasedOffsets, result.purchasedProducts) = (offsets, products)
-        result.purchasedScores = scores
+        (result.purchasedScores, result.purchasedCounts) = (scores, counts)
         return result
     }
 

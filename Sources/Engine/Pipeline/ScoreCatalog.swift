@@ -17,6 +17,7 @@ enum ScoreCatalog {
         case simpleLifetimeValue = 21
         case valueTier = 22
         case lifetimeChurnProbability = 23
+        case promotionLift = 28
 
         /// As on the wire, in CSV files and in DESCRIBE.
         var name: String {
@@ -36,6 +37,7 @@ enum ScoreCatalog {
             case .simpleLifetimeValue: "simple_lifetime_value"
             case .valueTier: "value_tier"
             case .lifetimeChurnProbability: "lifetime_churn_probability"
+            case .promotionLift: "promotion_lift"
             }
         }
 
@@ -58,6 +60,8 @@ enum ScoreCatalog {
             case .simpleLifetimeValue: "monthly revenue x gross margin x expected duration"
             case .lifetimeChurnProbability:
                 "the same by the lifetime model, where the plan's churn model is another one"
+            case .promotionLift:
+                "how many times as much the customer buys under promotion as the average does"
             case .valueTier: "1 highest to 4 lowest, by longevity and days since the last order"
             }
         }

@@ -244,6 +244,7 @@ struct Scoring {
     private(set) var otherPlans: [String] = []
     private(set) var notes: [String] = []
     private(set) var affinity: AffinityContents?
+    private(set) var offers: OfferContents?
     /// Nil without a learned churn model, or where the plan wants none.
     private var churnReasons: ChurnReasons?
     /// What the affinity scores depend on; nil without any.
@@ -294,15 +295,16 @@ struct Scoring {
             customerIDs: table.customerIDs, status: status, columns: columns, affinity: affinity,
             segments: segments)
         contents.profiles = profiles
+        contents.offers = offers
         if case .texts(let products)? = affinity?.productIDs { self.products = products }
-        affinity = nil
+        (affinity, offers) = (nil, nil)
         columns = []
         return contents
     }
 
     func scoreFile(_ contents: SnapshotContents) -> ScoreFile {
         var contents = contents
-        contents.affinity = nil
+        (contents.affinity, contents.offers) = (nil, nil)
         return ScoreFile(
             contents: contents, products: products, topProducts: topProducts,
             churnReasons: churnReasons)
@@ -532,5 +534,10 @@ struct Scoring {
         guard let scores = try scoring.scores(of: table.customerIDs, report) else { return }
         affinityKey = scoring.key
         (affinity, topProducts) = (scores.contents, scores.topProducts)
+        offers = try workspace.offerContents(
+            saved, table.customerIDs, asOf: table.asOf, history, topProducts)
+        if let lifts = offers?.customerLifts, !lifts.isEmpty {
+            append(.promotionLift, "", .float64(lifts), eligible)
+        }
     }
 }

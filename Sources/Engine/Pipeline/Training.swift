@@ -156,7 +156,8 @@ extension Workspace {
         }
         if name == "affinity" {
             return try fitAndWriteAffinity(
-                card(name, version, plan.affinity.variant.cardName, fitting), to: path, fitting)
+                card(name, version, plan.affinity.variant.cardName, fitting), to: path, fitting,
+                report)
         }
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }

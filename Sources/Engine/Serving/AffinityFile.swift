@@ -17,11 +17,19 @@ package struct AffinityFile: Sendable {
     private static let indexPrefix = "products"
 
     private let products: IDIndex
-    private let productFactors: MappedArray<Float>
+    let productFactors: MappedArray<Float>
+    /// Products with a factor that is not 0: of the others nothing is known.
+    let haveProductFactors: Bitmap
     /// The products' factors once more, in the order that look-ups read.
     private let preparedProducts: TopN
     private let base: AffinityRows
     private let changed: (rows: AffinityRows, places: MappedArray<Int32>)?
+    /// Nil where nothing is known for offers but factors.
+    let offerFile: OfferFile?
+    let customerCount: Int
+
+    /// Of a customer and of a product.
+    var factorCount: Int { preparedProducts.factorCount }
 
     package var productCount: Int { products.count }
     package var productIDsAreTexts: Bool { products.holdsTexts }
@@ -56,8 +64,10 @@ package struct AffinityFile: Sendable {
     /// checked too: no request can meet one that leaves its array, or a list that a binary search
     /// would misread.
     package init(
-        folder: String, hasChanged: Bool, customerCount: Int, productCount: Int
+        folder: String, hasChanged: Bool, hasOffers: Bool = false, customerCount: Int,
+        productCount: Int
     ) throws(EngineError) {
+        self.customerCount = customerCount
         do throws(StoreError) {
             let file = try Self.open(folder, threadCount: 1)
             let all = try AffinityRows.Arrays(file, count: hasChanged ? nil : customerCount)
@@ -69,6 +79,11 @@ package struct AffinityFile: Sendable {
             }
             let top = try Self.prepare(file, productFactors)
             preparedProducts = top
+            haveProductFactors = Self.known(productFactors)
+            offerFile =
+                hasOffers
+                ? try OfferFile(
+                    folder: folder, customerCount: customerCount, top, productFactors) : nil
             guard hasChanged else {
                 base = try AffinityRows(all, file, top, current: nil)
                 changed = nil
@@ -150,8 +165,16 @@ package struct AffinityFile: Sendable {
         }
     }
 
+    /// Rows with a factor that is not 0.
+    private static func known(_ factors: MappedArray<Float>) -> Bitmap {
+        Bitmap(
+            (0..<factors.shape[0]).map { row in
+                factors.withRow(row) { row in !row.indices.allSatisfy { row[$0] == 0 } }
+            })
+    }
+
     /// Where the row of a customer is.
-    private func place(_ customer: Int) -> (rows: AffinityRows, row: Int) {
+    func place(_ customer: Int) -> (rows: AffinityRows, row: Int) {
         guard let changed else { return (base, customer) }
         let place = Int(changed.places[customer])
         return place < base.count ? (base, place) : (changed.rows, place - base.count)
@@ -175,22 +198,34 @@ package struct AffinityFile: Sendable {
     ) -> [TopEntry] {
         let (rows, row) = place(customer)
         return rows.withRow(row) { factors, purchased, scores in
-            let isAdding = rows.hasScores && !excludesPurchased
-            let others = preparedProducts.top(
-                count, query: factors,
-                excluding: purchased.extracting(
-                    first: excludesPurchased || isAdding ? purchased.count : 0),
-                eligible: eligible)
-            guard isAdding else { return others }
-            var all = others
-            for i in purchased.indices where eligible?[Int(purchased[i])] ?? true {
-                let score = productFactors.withRow(Int(purchased[i])) {
-                    KernelTable.current.dot(factors, $0)
-                }
-                all.append(TopEntry(item: purchased[i], score: score + scores[i]))
-            }
-            return Array(all.sorted { $0.isBefore($1) }.prefix(count))
+            topProducts(
+                factors, purchased, scores, isAdding: rows.hasScores, count: count,
+                excludesPurchased: excludesPurchased, eligible: eligible)
         }
+    }
+
+    /// The same by factors and purchases.
+    /// - Parameters:
+    ///   - scores: what is added for products bought, where it `isAdding`.
+    func topProducts(
+        _ factors: Span<Float>, _ purchased: Span<Int32>, _ scores: Span<Float>, isAdding: Bool,
+        count: Int, excludesPurchased: Bool, eligible: Bitmap?
+    ) -> [TopEntry] {
+        let addsScores = isAdding && !excludesPurchased
+        let others = preparedProducts.top(
+            count, query: factors,
+            excluding: purchased.extracting(
+                first: excludesPurchased || addsScores ? purchased.count : 0),
+            eligible: eligible)
+        guard addsScores else { return others }
+        var all = others
+        for i in purchased.indices where eligible?[Int(purchased[i])] ?? true {
+            let score = productFactors.withRow(Int(purchased[i])) {
+                KernelTable.current.dot(factors, $0)
+            }
+            all.append(TopEntry(item: purchased[i], score: score + scores[i]))
+        }
+        return Array(all.sorted { $0.isBefore($1) }.prefix(count))
     }
 
     /// The `count` customers with the highest scores for a product, best first; ties go to the

@@ -4,7 +4,8 @@ import Numerical
 
 /// Rows of customers in an affinity file: `customerFactors` [m × f] float32; `purchasedOffsets`
 /// [m + 1] int64 and `purchasedProducts` int32, which say who bought what; where something is added
-/// to the scores of products bought, `purchasedScores` float32, one a product; `topItems` [m × places]
+/// to the scores of products bought, `purchasedScores` float32, one a product; of a model with factors
+/// `purchasedCounts` float32, how much of each; `topItems` [m × places]
 /// int32, the products that a scoring ranked highest for each, -1 for none, where one is kept.
 struct AffinityRows: Sendable {
     let factorCount: Int
@@ -13,11 +14,13 @@ struct AffinityRows: Sendable {
     private let purchasedOffsets: MappedArray<Int64>
     private let purchasedProducts: MappedArray<Int32>
     private let purchasedScores: MappedArray<Float>?
+    private let purchasedCounts: MappedArray<Float>?
     /// Rows of customers with purchases and a factor that is not 0: the others bought nothing that
     /// the model knows, or have another row.
     let haveFactors: Bitmap
 
     fileprivate static let scoresName = "purchasedScores"
+    fileprivate static let countsName = "purchasedCounts"
 
     /// The arrays of a file, as they are.
     struct Arrays: Sendable {
@@ -26,6 +29,8 @@ struct AffinityRows: Sendable {
         let purchasedProducts: MappedArray<Int32>
         /// Nil where nothing is added to scores.
         let purchasedScores: MappedArray<Float>?
+        /// Nil where each counts once.
+        let purchasedCounts: MappedArray<Float>?
 
         var count: Int { customerFactors.shape[0] }
         var factorCount: Int { customerFactors.shape[1] }
@@ -43,11 +48,12 @@ struct AffinityRows: Sendable {
             purchasedOffsets = try file.array(
                 "purchasedOffsets", of: Int64.self, shape: [count + 1])
             purchasedProducts = try file.array("purchasedProducts", of: Int32.self)
-            purchasedScores =
-                file.entry(AffinityRows.scoresName) == nil
-                ? nil
-                : try file.array(
-                    AffinityRows.scoresName, of: Float.self, shape: [purchasedProducts.count])
+            func optional(_ name: String, _ count: Int) throws(StoreError) -> MappedArray<Float>? {
+                file.entry(name) == nil
+                    ? nil : try file.array(name, of: Float.self, shape: [count])
+            }
+            purchasedScores = try optional(AffinityRows.scoresName, purchasedProducts.count)
+            purchasedCounts = try optional(AffinityRows.countsName, purchasedProducts.count)
         }
 
         /// Refuses contents that a reader must not meet: factors of which a score might not be
@@ -84,12 +90,18 @@ struct AffinityRows: Sendable {
             if let flaw = flaws.compactMap(\.self).first {
                 throw file.corrupt(flaw.array, flaw.reason)
             }
-            let areFinite = purchasedScores?.withSpan { scores in
-                scores.indices.allSatisfy { scores[$0].isFinite }
-            }
-            guard areFinite ?? true else {
+            guard Self.isSound(purchasedScores, -Float.greatestFiniteMagnitude) else {
                 throw file.corrupt(AffinityRows.scoresName, "one is not finite")
             }
+            guard Self.isSound(purchasedCounts, 0) else {
+                throw file.corrupt(AffinityRows.countsName, "one is not finite or below 0")
+            }
+        }
+
+        private static func isSound(_ values: MappedArray<Float>?, _ least: Float) -> Bool {
+            values?.withSpan { values in
+                values.indices.allSatisfy { values[$0] >= least && values[$0].isFinite }
+            } ?? true
         }
 
         private static func flaw(
@@ -129,6 +141,9 @@ struct AffinityRows: Sendable {
         if !contents.purchasedScores.isEmpty {
             writer.add(scoresName, contents.purchasedScores)
         }
+        if !contents.purchasedCounts.isEmpty {
+            writer.add(countsName, contents.purchasedCounts)
+        }
         if contents.topItemCount > 0 {
             writer.add("topItems", contents.topItems, shape: [count, contents.topItemCount])
         }
@@ -146,6 +161,7 @@ struct AffinityRows: Sendable {
         purchasedOffsets = arrays.purchasedOffsets
         purchasedProducts = arrays.purchasedProducts
         purchasedScores = arrays.purchasedScores
+        purchasedCounts = arrays.purchasedCounts
         try arrays.verify(file, top, threadCount: 1)
         haveFactors = Self.withFactors(arrays, current: current)
     }
@@ -186,6 +202,13 @@ struct AffinityRows: Sendable {
     }
 
     var hasScores: Bool { purchasedScores != nil }
+
+    /// How much of each product its customer bought.
+    func counts(_ row: Int) -> [Float] {
+        let own = Int(purchasedOffsets[row])..<Int(purchasedOffsets[row + 1])
+        guard let purchasedCounts else { return [Float](repeating: 1, count: own.count) }
+        return own.map { purchasedCounts[$0] }
+    }
 
     /// The rows that bought a product, with their scores: of factors, and what is added.
     /// - Complexity: O(rows × log of a row's products).

@@ -70,6 +70,7 @@ package final class ServingSnapshot: Sendable {
             names.contains(AffinityFile.name)
             ? try AffinityFile(
                 folder: folder, hasChanged: names.contains(AffinityFile.changedName),
+                hasOffers: names.contains(OfferFile.name),
                 customerCount: descriptor.customerCount, productCount: descriptor.productCount)
             : nil
         segments = try Self.readSegments(folder)
@@ -165,9 +166,9 @@ extension ServingSnapshot {
     ) throws(EngineError) {
         let path = folder + "/" + file.name
         let checksum: UInt32
-        if [SnapshotWriter.lookupName, AffinityFile.name, AffinityFile.changedName]
-            .contains(file.name)
-        {
+        if [
+            SnapshotWriter.lookupName, AffinityFile.name, AffinityFile.changedName, OfferFile.name,
+        ].contains(file.name) {
             // Its arrays have been verified.
             checksum = try mapErrors(EngineError.store) { () throws(StoreError) in
                 try ArrayFile(path: path, verifiesArrays: false).checksum

@@ -33,6 +33,12 @@ extension SnapshotContents {
         if let problem = affinity?.problem(customerCount: rowCount) {
             try fail("affinity: \(problem)")
         }
+        if let problem = offers?.problem(
+            customerCount: rowCount, productCount: affinity?.productIDs.count ?? 0,
+            factorCount: affinity?.factorCount ?? 0)
+        {
+            try fail("offers: \(problem)")
+        }
         for table in segments {
             if Set(table.segments.map(\.number)).count != table.segments.count {
                 try fail("segmentation \(table.segmentation): a segment number comes twice")
@@ -93,6 +99,12 @@ extension AffinityContents {
         if !purchasedScores.isEmpty && purchasedScores.count != purchasedProducts.count {
             return "\(purchasedScores.count) scores of \(purchasedProducts.count) purchases"
         }
+        if !purchasedCounts.isEmpty && purchasedCounts.count != purchasedProducts.count {
+            return "\(purchasedCounts.count) counts of \(purchasedProducts.count) purchases"
+        }
+        if !purchasedCounts.allSatisfy({ $0 >= 0 && $0.isFinite }) {
+            return "a count of a purchase is not finite or below 0"
+        }
         if !purchasedScores.allSatisfy(\.isFinite) { return "a score of a purchase is not finite" }
         for customer in 0..<customerCount {
             let (start, end) = (purchasedOffsets[customer], purchasedOffsets[customer + 1])
@@ -108,6 +120,31 @@ extension AffinityContents {
             }
         }
         return nil
+    }
+}
+
+extension OfferContents {
+    fileprivate func problem(
+        customerCount: Int, productCount: Int, factorCount: Int
+    ) -> String? {
+        let counts = [
+            productCategories.count, productPrices.count, productMargins.count,
+            productsInStock.count,
+        ]
+        if counts.contains(where: { $0 != productCount }) {
+            return "\(counts) details of \(productCount) products"
+        }
+        if ![0, customerCount].contains(customerLifts.count) {
+            return "\(customerLifts.count) lifts of \(customerCount) customers"
+        }
+        if coldFactors.count != coldCustomers.count * factorCount {
+            return "\(coldFactors.count) factors of \(coldCustomers.count) customers"
+        }
+        let areFinite =
+            productPrices.allSatisfy { $0 >= 0 && $0.isFinite }
+            && productMargins.allSatisfy(\.isFinite) && coldFactors.allSatisfy(\.isFinite)
+            && customerLifts.allSatisfy { $0 > 0 && $0.isFinite }
+        return areFinite ? nil : "a number is not finite or negative"
     }
 }
 

@@ -22,6 +22,8 @@ package struct SnapshotContents: Sendable {
     /// Nil where no affinity model is served: top products and top customers then answer
     /// `ScoreStatus.modelNotFitted`.
     package var affinity: AffinityContents?
+    /// Nil where offers know nothing but factors; never without `affinity`.
+    package var offers: OfferContents?
     package var segments: [SegmentTable]
     /// Of segmentations that are among `segments`; may lack some.
     package var profiles: [SegmentProfile] = []
@@ -131,6 +133,9 @@ package struct AffinityContents: Sendable {
     /// Of each of `purchasedProducts`, what is added to the scalar product of factors of the customer
     /// and the product; empty where nothing is.
     package var purchasedScores: [Float] = []
+    /// Of each of `purchasedProducts`, how much of it was bought, as the fit counts; empty where the
+    /// model has no factors, or each counts once.
+    package var purchasedCounts: [Float] = []
     /// `[customerCount × topItemCount]`: the products that were ranked highest for each, best first,
     /// -1 for none. Not served: a later scoring goes on from them.
     var topItems: [Int32] = []

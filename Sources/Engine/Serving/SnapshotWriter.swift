@@ -17,6 +17,7 @@ import Darwin
 ///   affinity.arr    factors, who bought what, product ids  ArrayFile "patron.affinity", optional;
 ///                   that of an earlier generation under a second name where there is
 ///   affinity-changed.arr   the customers who have other rows since
+///   offers.arr      products' details, purchase probabilities   ArrayFile "patron.offers", optional
 ///   segments.json   segment tables
 ///   profiles.json   what the segments are like, optional
 ///   scores.seg      all scores once more, for whoever takes them along; not served
@@ -99,6 +100,7 @@ package enum SnapshotWriter {
         _ threadCount: Int
     ) throws(StoreError) {
         let productCount = contents.affinity?.productIDs.count ?? 0
+        let factorCount = contents.affinity?.factorCount ?? 0
         // Its memory is free once it is written.
         let affinity = Mutex(contents.affinity)
         contents.affinity = nil
@@ -111,6 +113,10 @@ package enum SnapshotWriter {
                 var files: [SnapshotDescriptor.File] = []
                 if let affinity = affinity.withLock({ $0.take() }) {
                     files = try AffinityFile.write(affinity, into: folder)
+                }
+                if let offers = rest.offers {
+                    files.append(
+                        try OfferFile.write(offers, factorCount: factorCount, into: folder))
                 }
                 try scores?.writeSegment(
                     to: "\(folder)/\(ScoreFile.name)", threadCount: threadCount)

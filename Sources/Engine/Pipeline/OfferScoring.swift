@@ -1,0 +1,82 @@
+import ByteCoding
+import Features
+import Models
+import Numerical
+import Units
+
+extension Workspace {
+    /// What offers need beside factors: of the products and customers of now.
+    /// - Parameters:
+    ///   - topProducts: of the customers, by the model; who has none may have bought nothing.
+    /// - Returns: nil for a model of an earlier release, which knows nothing of these.
+    func offerContents(
+        _ model: AffinityModel, _ customerIDs: IDColumn, asOf: CalendarDay,
+        _ history: SurveyedHistory, _ topProducts: TopProductRows
+    ) throws(EngineError) -> OfferContents? {
+        guard let details = model.details else { return nil }
+        let table = try productTable()
+        let inStock = (0..<model.products.count).map { product -> UInt8 in
+            table?.isInStock(model.products[product]) ?? true ? 1 : 0
+        }
+        let cold = (0..<customerIDs.count).filter {
+            topProducts.width == 0 || topProducts[$0, 0] == nil
+        }
+        let width = model.servedFactorCount
+        var coldFactors: [Float] = []
+        var coldRows: [Int32] = []
+        if !cold.isEmpty, !details.coldCustomers.groups.isEmpty {
+            let attributes = try customerAttributes(for: nil)
+            let tableRows = try mapErrors(EngineError.features) { () throws(FeatureError) in
+                try attributes?.rows(joining: customerIDs)
+            }
+            coldFactors = try modelErrors("affinity") { () throws(ModelError) in
+                try details.coldCustomers.factors(
+                    attributes, tableRows: cold.map { tableRows?[$0] ?? -1 }, factorCount: width)
+            }
+            coldRows = cold.map { Int32($0) }
+        }
+        return OfferContents(
+            card: OfferContents.Card(
+                variant: model.variant, similarFactorCount: model.factorCount,
+                categories: details.categories, probability: details.probability,
+                promotion: details.promotion,
+                folding: model.variant.hasFactors
+                    ? OfferContents.Folding(
+                        factors: model.settings.factors,
+                        factorWeight: model.hybrid?.factorWeight) : nil),
+            productCategories: details.productCategories, productPrices: details.productPrices,
+            productMargins: details.productMargins, productsInStock: inStock,
+            coldProducts: details.coldProducts,
+            customerLifts: try customerLifts(details, customerIDs, asOf: asOf, history),
+            coldCustomers: coldRows, coldFactors: coldFactors)
+    }
+
+    /// How customers respond to promotions, by all that they bought so far; empty where the model does
+    /// not say, or no line does.
+    private func customerLifts(
+        _ details: AffinityDetails, _ customerIDs: IDColumn, asOf: CalendarDay,
+        _ history: SurveyedHistory
+    ) throws(EngineError) -> [Double] {
+        guard let promotion = details.promotion,
+            let (cells, customerCount) = try history.promotionCells(asOf: asOf),
+            customerCount == customerIDs.count
+        else { return [] }
+        var numberOf: [String: Int32] = [:]
+        for (number, name) in details.categories.enumerated() { numberOf[name] = Int32(number) }
+        // Categories that came after the training are not known to the model.
+        let codes = history.categoryNames.map { numberOf[$0] ?? -1 }
+        let known = cells.compactMap { cell -> PromotionResponse.Cell? in
+            let category =
+                details.categories.isEmpty
+                ? 0 : codes.indices.contains(Int(cell.category)) ? codes[Int(cell.category)] : -1
+            return category < 0
+                ? nil
+                : PromotionResponse.Cell(
+                    customer: cell.customer, category: category,
+                    promotedCount: cell.promotedCount, count: cell.count)
+        }
+        return try modelErrors("affinity") { () throws(ModelError) in
+            try promotion.customerLifts(of: known, customerCount: customerCount)
+        }
+    }
+}
