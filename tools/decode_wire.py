@@ -28,7 +28,8 @@ STATUS = {
 }
 OPCODES = {
     1: "HELLO", 2: "PING", 3: "GOAWAY", 0x10: "DESCRIBE", 0x20: "LOOKUP", 0x22: "TOP_PRODUCTS",
-    0x23: "TOP_CUSTOMERS", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
+    0x23: "TOP_CUSTOMERS", 0x24: "SIMILAR", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
+    0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS",
 }
 SUPPORTED_FEATURES = 0
 LARGEST_FRAME = 64 << 20
@@ -321,6 +322,85 @@ def top_request(body):
     return {"id": identifier, "count": count, "excludesPurchased": excludes}
 
 
+def read_choice(body, offset, choices, name):
+    number = body.u8(offset, name)
+    if number not in choices:
+        raise Refused("valueOutOfRange", name)
+    return choices[number]
+
+
+def read_top_count(body):
+    count = body.count("I", 4, 10000, "count")
+    if count == 0:
+        raise Refused("valueOutOfRange", "count")
+    return count
+
+
+def read_id(body, kind, offset):
+    """An id and the offset behind it."""
+    if kind == 1:
+        return body.unpack("q", offset, "id"), offset + 8
+    size = body.count("I", offset, 1024, "id")
+    return body.text(offset + 4, size, "id"), offset + 4 + size
+
+
+def offer_products_request(body):
+    kind = read_id_kind(body, 0)
+    options = body.u8(1, "options")
+    if options > 7:
+        raise Refused("nonzeroReserved", "options")
+    if options & 3 == 3:
+        raise Refused("valueOutOfRange", "options")
+    result = {"bought": {0: "included", 1: "leftOut", 2: "only"}[options & 3],
+              "includesOutOfStock": bool(options & 4)}
+    result["offer"] = read_choice(body, 2, {0: "next", 1: "crossSell", 2: "upSell"}, "offer")
+    result["rank"] = read_choice(body, 3, {0: "affinity", 1: "margin"}, "rank")
+    result["count"] = read_top_count(body)
+    low, high = body.unpack("q", 8, "price"), body.unpack("q", 16, "price")
+    if low < 0 or (high != 0 and high < low):
+        raise Refused("valueOutOfRange", "price")
+    ratio = body.unpack("H", 24, "ratio")
+    if 0 < ratio <= 100:
+        raise Refused("valueOutOfRange", "ratio")
+    result.update(lowestPrice=low, highestPrice=high, largestRatioPercent=ratio)
+    counts = {"categories": body.count("H", 26, 1024, "categories"),
+              "boughtSince": body.count("H", 28, 1024, "boughtSince")}
+    body.zero(30, 2)
+    result["id"], offset = read_id(body, kind, 32)
+    for name, limit in (("categories", 4096), ("boughtSince", 1024)):
+        result[name] = []
+        for _ in range(counts[name]):
+            size = body.count("H", offset, limit, name)
+            result[name].append(body.text(offset + 2, size, name))
+            offset += 2 + size
+    body.end(offset)
+    return result
+
+
+def offer_customers_request(body):
+    kind = read_id_kind(body, 0)
+    options = body.u8(1, "options")
+    if options > 3:
+        raise Refused("nonzeroReserved", "options")
+    rank = read_choice(body, 2, {0: "affinity", 1: "probability"}, "rank")
+    body.zero(3, 1)
+    count = read_top_count(body)
+    identifier, end = read_id(body, kind, 8)
+    body.end(end)
+    return {"id": identifier, "count": count, "rank": rank,
+            "excludesPurchasers": bool(options & 1), "isPromoted": bool(options & 2)}
+
+
+def similar_request(body):
+    kind = read_id_kind(body, 0)
+    subject = read_choice(body, 1, {1: "customer", 2: "product"}, "subject")
+    body.zero(2, 2)
+    count = read_top_count(body)
+    identifier, end = read_id(body, kind, 8)
+    body.end(end)
+    return {"id": identifier, "count": count, "subject": subject}
+
+
 def segments_request(body):
     size = body.count("H", 0, 4096, "nameBytes")
     body.zero(2, 2)
@@ -415,12 +495,13 @@ def table_answer(body):
 
 REQUESTS = {
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
-    0x22: top_request, 0x23: top_request, 0x26: segments_request,
-    0x27: segments_request,
+    0x22: top_request, 0x23: top_request, 0x24: similar_request, 0x26: segments_request,
+    0x27: segments_request, 0x28: offer_products_request, 0x29: offer_customers_request,
 }
 ANSWERS = {
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
-    0x22: table_answer, 0x23: table_answer, 0x26: table_answer, 0x27: table_answer,
+    0x22: table_answer, 0x23: table_answer, 0x24: table_answer, 0x26: table_answer,
+    0x27: table_answer, 0x28: table_answer, 0x29: table_answer,
 }
 
 

@@ -191,7 +191,7 @@ public final class PatronConnection: Sendable {
 
     // MARK: Exchange
 
-    private func ask(
+    func ask(
         _ request: Request, _ deadline: Duration?
     ) async throws(PatronError) -> Response {
         var id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -265,7 +265,7 @@ public final class PatronConnection: Sendable {
         return response
     }
 
-    private func unexpected(_ operation: String) -> PatronError {
+    func unexpected(_ operation: String) -> PatronError {
         channel.close(promise: nil)
         return .malformedAnswer(reason: "\(operation) was answered with something else")
     }

@@ -110,6 +110,18 @@ extension FrameHandler {
             try scan(header) { () throws(Refusal) in
                 .topCustomers(try topCustomersAnswer(served, request))
             }
+        case .similar(let request):
+            try scan(header) { () throws(Refusal) in
+                .similar(try similarAnswer(served, request))
+            }
+        case .offerProducts(let request):
+            try scan(header) { () throws(Refusal) in
+                .offerProducts(try offerProductsAnswer(served, request))
+            }
+        case .offerCustomers(let request):
+            try scan(header) { () throws(Refusal) in
+                .offerCustomers(try offerCustomersAnswer(served, request))
+            }
         case .lookup:
             preconditionFailure("look-ups are answered above or refused")
         }

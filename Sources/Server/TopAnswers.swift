@@ -18,7 +18,7 @@ func topProductsAnswer(
         break
     }
     let areTexts = served.snapshot.affinity?.productIDsAreTexts ?? false
-    return answer(served, top.products, status: top.status, idsAreTexts: areTexts) { row in
+    return topAnswer(served, top.products, status: top.status, idsAreTexts: areTexts) { row in
         served.snapshot.affinity?.productID(row)
     }
 }
@@ -33,14 +33,14 @@ func topCustomersAnswer(
         product: request.id, count: request.count, excludesPurchasers: request.excludesPurchased)
     guard let top else { throw Refusal(.unknownProduct, "no such product in this snapshot") }
     let customers = served.snapshot.customers
-    return answer(served, top, status: .ok, idsAreTexts: customers.holdsTexts) { customers[$0] }
+    return topAnswer(served, top, status: .ok, idsAreTexts: customers.holdsTexts) { customers[$0] }
 }
 
-private let noAffinity = Refusal(
+let noAffinity = Refusal(
     .notInSnapshot, "this snapshot has no affinity model",
     hint: "map the product column in the plan, train and publish")
 
-private func requireKind(
+func requireKind(
     _ id: EntityID, isText wanted: Bool, _ what: String
 ) throws(Refusal) {
     let isText = if case .text = id { true } else { false }
@@ -51,7 +51,7 @@ private func requireKind(
     }
 }
 
-private func answer(
+func topAnswer(
     _ served: ServedSnapshot, _ entries: [TopEntry], status: Engine.ScoreStatus,
     idsAreTexts: Bool, id: (Int) -> EntityID?
 ) -> TableAnswer {

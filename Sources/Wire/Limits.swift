@@ -15,6 +15,10 @@ package struct WireLimits: Sendable, Equatable {
     package static let metaItems = 32
     /// Models named in one snapshot stamp.
     package static let models = 64
+    /// Categories that one OFFER_PRODUCTS may name.
+    package static let categories = 1_024
+    /// Products that one OFFER_PRODUCTS may say were bought since.
+    package static let boughtSince = 1_024
     /// Bytes of a HELLO's credential.
     package static let credentialBytes = 1_024
 
@@ -26,7 +30,7 @@ package struct WireLimits: Sendable, Equatable {
     package var columns = 1_024
     /// Rows of one table.
     package var rows = 1 << 20
-    /// Results that one TOP_PRODUCTS or TOP_CUSTOMERS may ask for.
+    /// Results that one request for products or customers may ask for.
     package var topCount = 10_000
     /// Bytes that decoding one body may allocate.
     package var decodedBytes = 64 << 20

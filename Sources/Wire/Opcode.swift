@@ -8,8 +8,11 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case lookup = 0x0020
     case topProducts = 0x0022
     case topCustomers = 0x0023
+    case similar = 0x0024
     case segments = 0x0026
     case segmentProfiles = 0x0027
+    case offerProducts = 0x0028
+    case offerCustomers = 0x0029
 
     package static let responseBit: UInt16 = 0x8000
 
@@ -23,8 +26,11 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .lookup: "LOOKUP"
         case .topProducts: "TOP_PRODUCTS"
         case .topCustomers: "TOP_CUSTOMERS"
+        case .similar: "SIMILAR"
         case .segments: "SEGMENTS"
         case .segmentProfiles: "SEGMENT_PROFILES"
+        case .offerProducts: "OFFER_PRODUCTS"
+        case .offerCustomers: "OFFER_CUSTOMERS"
         }
     }
 }

@@ -1,10 +1,12 @@
 /// The part of a message that an error is about, by the name that protocol/WIRE.md gives it.
 package enum WireField: String, Sendable, CaseIterable {
-    case body, clientName, columnCount, columnDescriptor, columnID, columnIDs, count, credential
+    case body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID,
+        columnIDs, count, credential
     case currency, customerIDKind, customerCount, descriptorBytes, errorField, errorHint, errorText
     case id, idCount, idKind, ids, maximumFrameBytes, meta, metaBytes, metaItem, modelCount
-    case modelName, options, productCount, productIDKind, reserved, rowCount, segmentation
-    case serverName, stampBytes, textBuffer, textOffsets, token, validity, values, versionRange
+    case modelName, offer, options, price, productCount, productIDKind, rank, ratio, reserved
+    case rowCount, segmentation, serverName, stampBytes, subject, textBuffer, textOffsets, token,
+        validity, values, versionRange
 }
 
 /// What is wrong with received bytes. Byte offsets count from the first byte of the frame for

@@ -33,7 +33,8 @@ struct Patron: AsyncParsableCommand {
             CommandGroup(
                 name: "Serving",
                 subcommands: [
-                    Serve.self, Lookup.self, TopProducts.self, TopCustomers.self, Segments.self,
+                    Serve.self, Lookup.self, TopProducts.self, TopCustomers.self,
+                    SimilarProducts.self, SimilarCustomers.self, Segments.self,
                     Explain.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),

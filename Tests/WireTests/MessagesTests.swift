@@ -16,7 +16,7 @@ struct MessagesTests {
     }
 
     static func request(_ random: inout SeededRandom) -> Request {
-        switch random.below(7) {
+        switch random.below(8) {
         case 0:
             var hello = HelloRequest(clientName: text(&random, 40))
             hello.maximumVersion = UInt8(1 + random.below(255))
@@ -37,9 +37,38 @@ struct MessagesTests {
                 id: ids(&random, 1)[0], count: 1 + random.below(10_000),
                 excludesPurchased: random.below(2) == 0)
             return random.below(2) == 0 ? .topProducts(top) : .topCustomers(top)
+        case 6: return offerRequest(&random)
         default:
             let name = text(&random, 20)
             return .segments(SegmentsRequest(segmentation: name.isEmpty ? nil : name))
+        }
+    }
+
+    private static func offerRequest(_ random: inout SeededRandom) -> Request {
+        let (id, count) = (ids(&random, 1)[0], 1 + random.below(10_000))
+        switch random.below(3) {
+        case 0:
+            var request = OfferProductsRequest(id: id, count: count)
+            request.offer = .allCases[random.below(3)]
+            request.rank = .allCases[random.below(2)]
+            request.bought = .allCases[random.below(3)]
+            request.includesOutOfStock = random.below(2) == 0
+            request.lowestPrice = Int64(random.below(1_000))
+            request.highestPrice =
+                random.below(2) == 0 ? 0 : request.lowestPrice + Int64(random.below(9))
+            request.largestRatioPercent = random.below(2) == 0 ? 0 : UInt16(101 + random.below(9))
+            request.categories = (0..<random.below(4)).map { _ in text(&random, 30) }
+            request.boughtSince = (0..<random.below(3)).map { _ in text(&random, 30) }
+            return .offerProducts(request)
+        case 1:
+            var request = OfferCustomersRequest(id: id, count: count)
+            request.rank = .allCases[random.below(2)]
+            request.excludesPurchasers = random.below(2) == 0
+            request.isPromoted = random.below(2) == 0
+            return .offerCustomers(request)
+        default:
+            return .similar(
+                SimilarRequest(subject: .allCases[random.below(2)], id: id, count: count))
         }
     }
 

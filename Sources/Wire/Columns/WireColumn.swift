@@ -28,6 +28,10 @@ package struct ColumnID: RawRepresentable, Hashable, Sendable {
     package static let rowStatus = ColumnID(rawValue: 0xF001)
     package static let entityID = ColumnID(rawValue: 0xF002)
     package static let score = ColumnID(rawValue: 0xF003)
+    package static let purchaseProbability = ColumnID(rawValue: 0xF004)
+    package static let expectedMargin = ColumnID(rawValue: 0xF005)
+    package static let affinityBasis = ColumnID(rawValue: 0xF006)
+    package static let promotionLift = ColumnID(rawValue: 0xF007)
 
     package static let segmentation = ColumnID(rawValue: 0xF010)
     package static let segmentID = ColumnID(rawValue: 0xF011)

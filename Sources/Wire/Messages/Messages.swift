@@ -8,8 +8,11 @@ package enum Request: Sendable, Equatable {
     case lookup(LookupRequest)
     case topProducts(TopRequest)
     case topCustomers(TopRequest)
+    case similar(SimilarRequest)
     case segments(SegmentsRequest)
     case segmentProfiles(SegmentsRequest)
+    case offerProducts(OfferProductsRequest)
+    case offerCustomers(OfferCustomersRequest)
 
     package var opcode: Opcode {
         switch self {
@@ -19,8 +22,11 @@ package enum Request: Sendable, Equatable {
         case .lookup: .lookup
         case .topProducts: .topProducts
         case .topCustomers: .topCustomers
+        case .similar: .similar
         case .segments: .segments
         case .segmentProfiles: .segmentProfiles
+        case .offerProducts: .offerProducts
+        case .offerCustomers: .offerCustomers
         }
     }
 
@@ -45,8 +51,13 @@ package enum Request: Sendable, Equatable {
         case .lookup: self = .lookup(try LookupRequest(decoding: body, limits: limits))
         case .topProducts: self = .topProducts(try TopRequest(decoding: body, limits: limits))
         case .topCustomers: self = .topCustomers(try TopRequest(decoding: body, limits: limits))
+        case .similar: self = .similar(try SimilarRequest(decoding: body, limits: limits))
         case .segments: self = .segments(try SegmentsRequest(decoding: body))
         case .segmentProfiles: self = .segmentProfiles(try SegmentsRequest(decoding: body))
+        case .offerProducts:
+            self = .offerProducts(try OfferProductsRequest(decoding: body, limits: limits))
+        case .offerCustomers:
+            self = .offerCustomers(try OfferCustomersRequest(decoding: body, limits: limits))
         }
     }
 
@@ -70,7 +81,10 @@ package enum Request: Sendable, Equatable {
         case .describe: break
         case .lookup(let message): message.encode(into: &writer)
         case .topProducts(let message), .topCustomers(let message): message.encode(into: &writer)
+        case .similar(let message): message.encode(into: &writer)
         case .segments(let message), .segmentProfiles(let message): message.encode(into: &writer)
+        case .offerProducts(let message): message.encode(into: &writer)
+        case .offerCustomers(let message): message.encode(into: &writer)
         }
         return writer.finishFrame(frame)
     }
@@ -85,8 +99,11 @@ package enum Response: Sendable, Equatable {
     case lookup(TableAnswer)
     case topProducts(TableAnswer)
     case topCustomers(TableAnswer)
+    case similar(TableAnswer)
     case segments(TableAnswer)
     case segmentProfiles(TableAnswer)
+    case offerProducts(TableAnswer)
+    case offerCustomers(TableAnswer)
     /// A request failed. The opcode is the request's, known to this release or not.
     case failure(rawOpcode: UInt16, Status, ErrorBody)
 
@@ -99,8 +116,11 @@ package enum Response: Sendable, Equatable {
         case .lookup: Opcode.lookup.rawValue
         case .topProducts: Opcode.topProducts.rawValue
         case .topCustomers: Opcode.topCustomers.rawValue
+        case .similar: Opcode.similar.rawValue
         case .segments: Opcode.segments.rawValue
         case .segmentProfiles: Opcode.segmentProfiles.rawValue
+        case .offerProducts: Opcode.offerProducts.rawValue
+        case .offerCustomers: Opcode.offerCustomers.rawValue
         case .failure(let rawOpcode, _, _): rawOpcode & ~Opcode.responseBit
         }
     }
@@ -141,9 +161,14 @@ package enum Response: Sendable, Equatable {
         case .lookup: self = .lookup(try TableAnswer(decoding: body, limits: limits))
         case .topProducts: self = .topProducts(try TableAnswer(decoding: body, limits: limits))
         case .topCustomers: self = .topCustomers(try TableAnswer(decoding: body, limits: limits))
+        case .similar: self = .similar(try TableAnswer(decoding: body, limits: limits))
         case .segments: self = .segments(try TableAnswer(decoding: body, limits: limits))
         case .segmentProfiles:
             self = .segmentProfiles(try TableAnswer(decoding: body, limits: limits))
+        case .offerProducts:
+            self = .offerProducts(try TableAnswer(decoding: body, limits: limits))
+        case .offerCustomers:
+            self = .offerCustomers(try TableAnswer(decoding: body, limits: limits))
         }
     }
 
@@ -164,7 +189,8 @@ package enum Response: Sendable, Equatable {
         case .goAway(_, let message): message.encode(into: &writer)
         case .describe(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .lookup(let message), .topProducts(let message), .topCustomers(let message),
-            .segments(let message), .segmentProfiles(let message):
+            .similar(let message), .segments(let message), .segmentProfiles(let message),
+            .offerProducts(let message), .offerCustomers(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .failure(_, _, let message): message.encode(into: &writer)
         }

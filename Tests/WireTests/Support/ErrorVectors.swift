@@ -131,6 +131,10 @@ extension ErrorVector {
         let text = Request.lookup(LookupRequest(ids: .texts(TextArray(["ab", "cd"]))))
         let top = Request.topProducts(
             TopRequest(id: .integer(1), count: 10, excludesPurchased: false))
+        let offer = Request.offerProducts(Samples.offerProducts)
+        let offerCustomers = Request.offerCustomers(Samples.offerCustomers)
+        let similar = Request.similar(
+            SimilarRequest(subject: .product, id: .integer(1), count: 2))
         let segments = Request.segments(SegmentsRequest(segmentation: "ab"))
         var hello = Samples.hello
         hello.optionalFeatures = []
@@ -194,6 +198,53 @@ extension ErrorVector {
                 name: "lookup_text_split", about: "an id that ends inside a character",
                 status: .invalidText,
                 bytes: edited(text) { $0.replaceSubrange(20..<24, with: [0x61, 0xC3, 0xA9, 0x61]) }),
+            .init(
+                name: "offer_options", about: "bought things left out and alone wanted",
+                status: .valueOutOfRange, bytes: edited(offer) { $0[1] = 3 }),
+            .init(
+                name: "offer_unknown_option", about: "option bit 3", status: .nonzeroReserved,
+                bytes: edited(offer) { $0[1] = 8 }),
+            .init(
+                name: "offer_kind", about: "offer 3", status: .valueOutOfRange,
+                bytes: edited(offer) { $0[2] = 3 }),
+            .init(
+                name: "offer_rank", about: "rank 2", status: .valueOutOfRange,
+                bytes: edited(offer) { $0[3] = 2 }),
+            .init(
+                name: "offer_price", about: "a lowest price below 0", status: .valueOutOfRange,
+                bytes: edited(offer) { $0[15] = 0x80 }),
+            .init(
+                name: "offer_price_band", about: "the highest price below the lowest",
+                status: .valueOutOfRange,
+                bytes: edited(offer) {
+                    $0.replaceSubrange(16..<24, with: [1, 0, 0, 0, 0, 0, 0, 0])
+                }
+            ),
+            .init(
+                name: "offer_ratio", about: "a ratio of 100", status: .valueOutOfRange,
+                bytes: edited(offer) { $0.replaceSubrange(24..<26, with: [100, 0]) }),
+            .init(
+                name: "offer_categories", about: "1,025 categories", status: .tooManyItems,
+                bytes: edited(offer) { $0.replaceSubrange(26..<28, with: [1, 4]) }),
+            .init(
+                name: "offer_bought_since", about: "1,025 products bought since",
+                status: .tooManyItems,
+                bytes: edited(offer) { $0.replaceSubrange(28..<30, with: [1, 4]) }),
+            .init(
+                name: "offer_bought_end", about: "a product bought since more than there is",
+                status: .truncatedBody, bytes: edited(offer) { $0[28] = 2 }),
+            .init(
+                name: "offer_customers_option", about: "option bit 2", status: .nonzeroReserved,
+                bytes: edited(offerCustomers) { $0[1] = 4 }),
+            .init(
+                name: "offer_customers_rank", about: "rank 2", status: .valueOutOfRange,
+                bytes: edited(offerCustomers) { $0[2] = 2 }),
+            .init(
+                name: "similar_subject", about: "subject 0", status: .valueOutOfRange,
+                bytes: edited(similar) { $0[1] = 0 }),
+            .init(
+                name: "similar_count", about: "count 0", status: .valueOutOfRange,
+                bytes: edited(similar) { $0[4] = 0 }),
             .init(
                 name: "top_count", about: "count 0", status: .valueOutOfRange,
                 bytes: edited(top) { $0[4] = 0 }),

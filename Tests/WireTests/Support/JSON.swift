@@ -110,6 +110,30 @@ func meaning(_ request: Request) -> JSON {
             ("id", meaning(message.id)), ("count", .integer(Int64(message.count))),
             ("excludesPurchased", .bool(message.excludesPurchased)),
         ])
+    case .similar(let message):
+        return .object([
+            ("id", meaning(message.id)), ("count", .integer(Int64(message.count))),
+            ("subject", .string("\(message.subject)")),
+        ])
+    case .offerProducts(let message):
+        return .object([
+            ("id", meaning(message.id)), ("count", .integer(Int64(message.count))),
+            ("offer", .string("\(message.offer)")), ("rank", .string("\(message.rank)")),
+            ("bought", .string("\(message.bought)")),
+            ("includesOutOfStock", .bool(message.includesOutOfStock)),
+            ("lowestPrice", .integer(message.lowestPrice)),
+            ("highestPrice", .integer(message.highestPrice)),
+            ("largestRatioPercent", .integer(Int64(message.largestRatioPercent))),
+            ("categories", .array(message.categories.map { .string($0) })),
+            ("boughtSince", .array(message.boughtSince.map { .string($0) })),
+        ])
+    case .offerCustomers(let message):
+        return .object([
+            ("id", meaning(message.id)), ("count", .integer(Int64(message.count))),
+            ("rank", .string("\(message.rank)")),
+            ("excludesPurchasers", .bool(message.excludesPurchasers)),
+            ("isPromoted", .bool(message.isPromoted)),
+        ])
     case .segments(let message), .segmentProfiles(let message):
         return .object([("segmentation", message.segmentation.map { .string($0) } ?? .null)])
     }
@@ -225,7 +249,8 @@ func meaning(_ response: Response) -> JSON {
             ),
         ])
     case .lookup(let answer), .topProducts(let answer), .topCustomers(let answer),
-        .segments(let answer), .segmentProfiles(let answer):
+        .similar(let answer), .segments(let answer), .segmentProfiles(let answer),
+        .offerProducts(let answer), .offerCustomers(let answer):
         return .object([("stamp", meaning(answer.stamp)), ("table", meaning(answer.table))])
     case .failure(_, _, let body): return meaning(body)
     }

@@ -78,6 +78,44 @@ enum Samples {
             WireColumn(.score, .float32([1.25, 1])),
         ])
 
+    static let offeredProducts = Table(
+        rowCount: 2,
+        columns: [
+            WireColumn(.entityID, ids: .texts(TextArray(["85123A", "22423"]))),
+            WireColumn(.score, .float32([0.875, 0.5])),
+            WireColumn(.purchaseProbability, .float64([0.25, 0.0625])),
+            WireColumn(
+                .expectedMargin, .float64([1.5, 0]), validity: ValidityBitmap([true, false])),
+            WireColumn(.affinityBasis, .int32([0, 2])),
+        ])
+
+    static let offeredCustomers = Table(
+        rowCount: 2,
+        columns: [
+            WireColumn(.entityID, ids: .integers([17_850, 12_583])),
+            WireColumn(.score, .float32([1.25, 1])),
+            WireColumn(.purchaseProbability, .float64([0.5, 0.375])),
+            WireColumn(.expectedMargin, .float64([3, 2.25])),
+            WireColumn(.affinityBasis, .int32([0, 0])),
+            WireColumn(.promotionLift, .float64([2.5, 0.75])),
+        ])
+
+    static var offerProducts: OfferProductsRequest {
+        var request = OfferProductsRequest(id: .integer(17_850), count: 10)
+        (request.offer, request.rank, request.bought) = (.upSell, .margin, .leftOut)
+        (request.lowestPrice, request.highestPrice) = (25_000, 400_000)
+        request.largestRatioPercent = 200
+        request.categories = ["caf\u{E9}", "garden"]
+        request.boughtSince = ["22423"]
+        return request
+    }
+
+    static var offerCustomers: OfferCustomersRequest {
+        var request = OfferCustomersRequest(id: .text("85123A"), count: 2)
+        (request.rank, request.isPromoted, request.excludesPurchasers) = (.probability, true, false)
+        return request
+    }
+
     static let segments = Table(
         rowCount: 2,
         columns: [
@@ -175,6 +213,16 @@ enum Samples {
                 "top_customers_request", [],
                 .topCustomers(TopRequest(id: .text("85123A"), count: 2, excludesPurchased: false))
             ),
+            ("offer_products_request", [], .offerProducts(offerProducts)),
+            (
+                "offer_products_request_text", [],
+                .offerProducts(OfferProductsRequest(id: .text("C-1"), count: 1))
+            ),
+            ("offer_customers_request", [], .offerCustomers(offerCustomers)),
+            (
+                "similar_request", [],
+                .similar(SimilarRequest(subject: .product, id: .text("85123A"), count: 2))
+            ),
             ("segments_request", [], .segments(SegmentsRequest(segmentation: "value"))),
             ("segments_request_all", [], .segments(SegmentsRequest())),
             (
@@ -213,6 +261,9 @@ enum Samples {
                             ])))
             ),
             ("top_customers_response", [], .topCustomers(answer(topCustomers))),
+            ("offer_products_response", [], .offerProducts(answer(offeredProducts))),
+            ("offer_customers_response", [], .offerCustomers(answer(offeredCustomers))),
+            ("similar_response", [], .similar(answer(topProducts))),
             ("segments_response", [], .segments(answer(segments))),
             ("segments_response_profiled", [], .segments(answer(segmentsWithProfiles))),
             ("segment_profiles_response", [], .segmentProfiles(answer(segmentProfiles))),

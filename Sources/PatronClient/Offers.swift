@@ -1,0 +1,128 @@
+import ByteCoding
+import Wire
+
+/// What products are wanted for a customer.
+public struct OfferOptions: Sendable, Equatable {
+    public enum Offer: String, Sendable, CaseIterable {
+        /// The next best of all products.
+        case next
+        /// Of categories that the customer has bought nothing of.
+        case crossSell
+        /// Dearer than all that the customer bought of their category.
+        case upSell
+    }
+
+    public enum Rank: String, Sendable, CaseIterable {
+        case affinity
+        /// Purchase probability times what a unit brings.
+        case margin
+    }
+
+    public enum Bought: String, Sendable, CaseIterable {
+        case leftOut, included
+        /// Nothing but what the customer has bought before.
+        case only
+    }
+
+    public var offer = Offer.next
+    public var rank = Rank.affinity
+    public var bought = Bought.leftOut
+    /// Names of categories, at most 1,024; empty for all.
+    public var categories: [String] = []
+    /// Of a unit, in the snapshot's currency, 0 … 9e14; nil for no limit.
+    public var lowestPrice: Double?
+    public var highestPrice: Double?
+    /// Of an up-sell to the dearest that was bought; 1.01 … 655.
+    public var largestRatio = 1.5
+    /// Products that the customer has bought since the snapshot's scoring, at most 1,024, each as
+    /// often as it stands here: the answer is as if these had been scored. A customer whom the
+    /// snapshot does not know is answered by them alone.
+    public var boughtSince: [PatronID] = []
+    /// Also products that are known to be out of stock.
+    public var includesOutOfStock = false
+
+    public init() {}
+}
+
+/// Where a score comes from.
+public enum AffinityBasis: Int, Sendable, CaseIterable {
+    case ownPurchases = 0
+    /// The customer has bought nothing that the model knows: attributes in common with others.
+    case customerAttributes = 1
+    /// Nobody has bought the product: its category and price.
+    case productAttributes = 2
+    case attributesOfBoth = 3
+}
+
+/// Products to offer to a customer, or customers to offer a product to.
+public struct OfferResult: Sendable, Equatable {
+    public struct Entry: Sendable, Equatable {
+        public var id: PatronID
+        /// Comparable within one answer only.
+        public var score: Float
+        /// That the customer buys the product within the horizon of the plan; nil where it is not
+        /// calibrated.
+        public var purchaseProbability: Double?
+        /// In the snapshot's currency; nil likewise.
+        public var expectedMargin: Double?
+        /// How many times as often the customer buys the product under promotion; nil where it was
+        /// not asked for.
+        public var promotionLift: Double?
+        /// Nil for a number that this release does not know.
+        public var basis: AffinityBasis?
+    }
+
+    public var snapshot: SnapshotInfo
+    /// Why there are no entries, or ok.
+    public var status: CustomerStatus
+    /// Best first.
+    public var entries: [Entry]
+}
+
+extension OfferProductsRequest {
+    init(_ id: EntityID, count: Int, _ options: OfferOptions) {
+        self.init(id: id, count: count)
+        offer =
+            switch options.offer {
+            case .next: .next
+            case .crossSell: .crossSell
+            case .upSell: .upSell
+            }
+        rank = options.rank == .margin ? .margin : .affinity
+        bought =
+            switch options.bought {
+            case .leftOut: .leftOut
+            case .included: .included
+            case .only: .only
+            }
+        categories = options.categories
+        boughtSince = options.boughtSince.map(\.description)
+        func money(_ price: Double?) -> Int64 {
+            price.map { Int64(min(9e18, max(0, ($0 * 10_000).rounded()))) } ?? 0
+        }
+        lowestPrice = money(options.lowestPrice)
+        highestPrice = money(options.highestPrice)
+        largestRatioPercent = UInt16(
+            min(65_535, max(101, (options.largestRatio * 100).rounded())))
+        includesOutOfStock = options.includesOutOfStock
+    }
+}
+
+extension OfferResult {
+    init(_ answer: TableAnswer) throws(PatronError) {
+        let top = try TopResult(answer)
+        let table = answer.table
+        let probabilities = table[.purchaseProbability]
+        let (margins, lifts) = (table[.expectedMargin], table[.promotionLift])
+        let bases = table[.affinityBasis]
+        self.init(
+            snapshot: top.snapshot, status: top.status,
+            entries: top.entries.enumerated().map { row, entry in
+                Entry(
+                    id: entry.id, score: entry.score,
+                    purchaseProbability: probabilities?.number(row),
+                    expectedMargin: margins?.number(row), promotionLift: lifts?.number(row),
+                    basis: bases?.number(row).flatMap { AffinityBasis(rawValue: Int($0)) })
+            })
+    }
+}
