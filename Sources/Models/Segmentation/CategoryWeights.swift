@@ -6,7 +6,8 @@ enum CategoryWeights {
     /// being the shares of a column's categories: half the mean squared difference of two rows'
     /// numbers over the chance that their categories differ. Columns that do not vary say nothing
     /// and are left out; 1 where there are no numbers or no categories that vary. A missing
-    /// category is none of the shares.
+    /// category is none of the shares. Held within 1e-30 ... `KPrototypes.largestGamma`, so that
+    /// single precision has it.
     ///
     /// With z-scores it is 1 over the mean heterogeneity: 1 for columns of many even categories,
     /// 2 for halves. Z. Huang ("Clustering large data sets with mixed numeric and categorical
@@ -28,7 +29,7 @@ enum CategoryWeights {
         guard !varying.isEmpty, !heterogeneities.isEmpty else { return 1 }
         let variance = varying.reduce(0, +) / Double(varying.count)
         let meanHeterogeneity = heterogeneities.reduce(0, +) / Double(heterogeneities.count)
-        return variance / meanHeterogeneity
+        return min(max(variance / meanHeterogeneity, 1e-30), KPrototypes.largestGamma)
     }
 
     private static func counts(_ categories: CategoryMatrix, _ column: Int) -> [Int] {

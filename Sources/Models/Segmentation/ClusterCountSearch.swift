@@ -32,6 +32,19 @@ package enum ClusterCountSearch {
             self.criterion = criterion
             self.sampleRowCount = sampleRowCount
         }
+
+        func check() throws(ModelError) {
+            guard counts.lowerBound >= 2 else {
+                throw .outOfRange(
+                    what: "the least clusterCount tried",
+                    actual: Double(counts.lowerBound), allowed: "at least 2")
+            }
+            guard sampleRowCount >= 2 else {
+                throw .outOfRange(
+                    what: "sampleRowCount", actual: Double(sampleRowCount),
+                    allowed: "at least 2")
+            }
+        }
     }
 
     /// How one number of clusters did. All numbers are finite.
@@ -81,16 +94,7 @@ package enum ClusterCountSearch {
         _ points: FeatureMatrix, _ parameters: Parameters, fit: KMeans.Parameters,
         kernels: KernelTable = .current
     ) throws(ModelError) -> Outcome {
-        guard parameters.counts.lowerBound >= 2 else {
-            throw .outOfRange(
-                what: "the least clusterCount tried",
-                actual: Double(parameters.counts.lowerBound), allowed: "at least 2")
-        }
-        guard parameters.sampleRowCount >= 2 else {
-            throw .outOfRange(
-                what: "sampleRowCount", actual: Double(parameters.sampleRowCount),
-                allowed: "at least 2")
-        }
+        try parameters.check()
         var single = fit
         single.clusterCount = 1
         single.restarts = 1
@@ -135,10 +139,10 @@ package enum ClusterCountSearch {
     }
 
     /// No restart has this stream.
-    private static let sampleStream: UInt64 = 1 << 32
+    static let sampleStream: UInt64 = 1 << 32
 
     /// Infinite where every row lies on its centroid.
-    private static func calinskiHarabasz(
+    static func calinskiHarabasz(
         total: Double, within: Double, rowCount: Int, clusterCount: Int
     ) -> Double {
         guard within > 0, rowCount > clusterCount else { return .infinity }
@@ -152,21 +156,24 @@ package enum ClusterCountSearch {
         /// `[rows.count × featureCount]`, row-major.
         let values: [Float]
 
-        /// Source: R. Floyd in J. Bentley, "Programming pearls: a sample of brilliance",
-        /// Communications of the ACM 30, 1987.
         init(_ points: FeatureMatrix, rowCount: Int, random: SeededRandom) {
-            var random = random
-            if points.rowCount <= rowCount {
-                rows = Array(0..<points.rowCount)
-            } else {
-                var chosen: Set<Int> = []
-                for last in points.rowCount - rowCount..<points.rowCount {
-                    let row = random.below(last + 1)
-                    chosen.insert(chosen.contains(row) ? last : row)
-                }
-                rows = chosen.sorted()
-            }
+            rows = sampledRows(of: points.rowCount, rowCount, random)
             values = rows.flatMap { points.row($0) }
         }
+    }
+
+    /// Rows chosen without repetition, ascending; all where they are no more than wanted.
+    ///
+    /// Source: R. Floyd in J. Bentley, "Programming pearls: a sample of brilliance",
+    /// Communications of the ACM 30, 1987.
+    static func sampledRows(of count: Int, _ wanted: Int, _ random: SeededRandom) -> [Int] {
+        if count <= wanted { return Array(0..<count) }
+        var random = random
+        var chosen: Set<Int> = []
+        for last in count - wanted..<count {
+            let row = random.below(last + 1)
+            chosen.insert(chosen.contains(row) ? last : row)
+        }
+        return chosen.sorted()
     }
 }

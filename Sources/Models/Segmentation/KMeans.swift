@@ -76,15 +76,9 @@ package enum KMeans {
         }
 
         func check() throws(ModelError) {
-            func require(_ name: String, _ value: Int) throws(ModelError) {
-                guard value >= 1 else {
-                    throw .outOfRange(what: name, actual: Double(value), allowed: "at least 1")
-                }
-            }
-            try require("clusterCount", clusterCount)
-            try require("restarts", restarts)
-            try require("maximumIterations", maximumIterations)
-            try require("threadCount", threadCount)
+            try ClusterFits.check(
+                clusterCount: clusterCount, restarts: restarts,
+                maximumIterations: maximumIterations, threadCount: threadCount)
             guard tolerance >= 0 && tolerance.isFinite else {
                 throw .outOfRange(what: "tolerance", actual: tolerance, allowed: "at least 0")
             }

@@ -19,11 +19,15 @@ package import Numerical
 /// categorical values", Data Mining and Knowledge Discovery 2, 1998, sections 3 and 4, with all
 /// rows reassigned before the prototypes move (Lloyd's way, in place of MacQueen's).
 package enum KPrototypes {
+    /// More than this no mismatch costs, found from the data or given: a thousand columns of it,
+    /// each a million times as heavy, stay within the range of single precision.
+    package static let largestGamma = 1e15
+
     package struct Parameters: Sendable, Equatable, Codable {
         /// At least 1. More clusters: lower cost, smaller segments.
         package var clusterCount = 5
-        /// What a mismatch of categories costs, above 0; more: categories weigh more. nil: found
-        /// from the data, see `CategoryWeights.gamma`.
+        /// What a mismatch of categories costs, above 0, at most `largestGamma`; more: categories
+        /// weigh more. nil: found from the data, see `CategoryWeights.gamma`.
         package var gamma: Double?
         /// `[categoryCount]`, at least 0: a factor of `gamma` for each column; empty: all 1.
         package var categoryWeights: [Double] = []
@@ -59,19 +63,13 @@ package enum KPrototypes {
         }
 
         func check(categoryCount: Int) throws(ModelError) {
-            func require(_ name: String, _ value: Int) throws(ModelError) {
-                guard value >= 1 else {
-                    throw .outOfRange(what: name, actual: Double(value), allowed: "at least 1")
-                }
-            }
-            try require("clusterCount", clusterCount)
-            try require("restarts", restarts)
-            try require("maximumIterations", maximumIterations)
-            try require("threadCount", threadCount)
+            try ClusterFits.check(
+                clusterCount: clusterCount, restarts: restarts,
+                maximumIterations: maximumIterations, threadCount: threadCount)
             guard tolerance >= 0 && tolerance < 1 else {
                 throw .outOfRange(what: "tolerance", actual: tolerance, allowed: "0 ..< 1")
             }
-            if let gamma, !(gamma > 0 && gamma <= 1e15) {
+            if let gamma, !(gamma > 0 && gamma <= KPrototypes.largestGamma) {
                 throw .outOfRange(what: "gamma", actual: gamma, allowed: "above 0, at most 1e15")
             }
             guard categoryWeights.isEmpty || categoryWeights.count == categoryCount else {
@@ -107,19 +105,10 @@ package enum KPrototypes {
                 model: "k-prototypes", actual: rows.rowCount, needed: parameters.clusterCount)
         }
         var run = PrototypeRun(rows, parameters, kernels: kernels)
-        var best: FittedKPrototypes?
-        var failure = ModelError.noRows(model: "k-prototypes")
-        for restart in 0..<parameters.restarts {
+        return try ClusterFits.best(ofRestarts: parameters.restarts, cost: \.cost) {
+            (restart) throws(ModelError) in
             var random = SeededRandom(seed: parameters.seed, stream: UInt64(restart))
-            do throws(ModelError) {
-                let fitted = try run.iterate(from: try run.seed(&random))
-                if fitted.cost < best?.cost ?? .infinity { best = fitted }
-            } catch {
-                // Another start may still find as many clusters.
-                failure = error
-            }
+            return try run.iterate(from: try run.seed(&random))
         }
-        guard let best else { throw failure }
-        return best
     }
 }

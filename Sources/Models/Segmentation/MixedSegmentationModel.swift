@@ -92,6 +92,24 @@ package struct MixedSegmentationModel: Sendable, Equatable, Codable {
         return (model, model.assign(mixed, categories, kernels, parameters.threadCount))
     }
 
+    /// Chooses the number of segments: fits each in a range, as `fit` would.
+    /// - Parameters: as of `fit`.
+    /// - Throws: as `fit` and `ClusterCountSearch.search`.
+    package static func search(
+        columns: [[Float]], valid: [[Bool]?] = [], categories: [CategoryColumn],
+        rows: [Int]? = nil, scaling kind: FeatureScaling.Kind,
+        _ parameters: ClusterCountSearch.Parameters, fit: KPrototypes.Parameters,
+        kernels: KernelTable = .current
+    ) throws(ModelError) -> ClusterCountSearch.MixedOutcome {
+        let scaling =
+            columns.isEmpty
+            ? nil : try FeatureScaling.fit(kind, columns: columns, valid: valid, rows: rows)
+        let mixed = try mixedRows(
+            scaling, columns, valid, categories.map(\.codes), categories, rows,
+            threadCount: fit.threadCount)
+        return try ClusterCountSearch.search(mixed, parameters, fit: fit, kernels: kernels)
+    }
+
     /// Assigns rows to segments.
     /// - Parameters:
     ///   - columns: the fit's features in its order.

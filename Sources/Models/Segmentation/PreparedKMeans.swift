@@ -117,19 +117,10 @@ package struct PreparedKMeans: Sendable {
     /// - Throws: as `start` and `fit(from:)`, where no restart can be fitted.
     package func fit() throws(ModelError) -> FittedKMeans {
         var run = self.run
-        var best: FittedKMeans?
-        var failure = ModelError.noRows(model: "k-means")
-        for restart in 0..<parameters.restarts {
-            do {
-                let fitted = try run.iterate(from: try start(restart: restart).centroids)
-                if fitted.inertia < best?.inertia ?? .infinity { best = fitted }
-            } catch {
-                // Another start may still find as many clusters; a file that cannot be read stays so.
-                if case .unreadable = error { throw error }
-                failure = error
-            }
+        let best = try ClusterFits.best(ofRestarts: parameters.restarts, cost: \.inertia) {
+            (restart) throws(ModelError) in
+            try run.iterate(from: try start(restart: restart).centroids)
         }
-        guard let best else { throw failure }
         return shifted(best)
     }
 

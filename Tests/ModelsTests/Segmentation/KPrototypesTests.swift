@@ -244,6 +244,37 @@ struct MixedPlanted {
         }
     }
 
+    /// Modes are rows' categories column by column and need not be any row's: clusters lose all
+    /// their rows on the way, and get others.
+    @Test func emptyClustersAreRefilled() throws {
+        for seed in 1...400 as ClosedRange<UInt64> {
+            var random = SeededRandom(seed: seed)
+            let columns = (0..<6).map { _ in (0..<24).map { _ in Int32(random.below(3)) } }
+            let rows = MixedRows(
+                numeric: FeatureMatrix(rowCount: 24, featureCount: 0),
+                categories: CategoryMatrix(columns: columns, rowCount: 24))
+            let fitted = try KPrototypes.fit(
+                rows, .init(clusterCount: 8, seed: seed, restarts: 1))
+            #expect(fitted.sizes.allSatisfy { $0 > 0 }, "seed \(seed)")
+        }
+    }
+
+    /// Of numbers so far apart that the mean variance leaves single precision.
+    @Test func gammaIsHeld() throws {
+        let wide = MixedRows(
+            numeric: FeatureMatrix(columns: [[-9e15, 9e15, 9e15, -9e15]]),
+            categories: CategoryMatrix(columns: [[0, 0, 0, 1]], rowCount: 4))
+        let fitted = try KPrototypes.fit(
+            wide, .init(clusterCount: 2, categoryWeights: [1e6]))
+        #expect(fitted.gamma == KPrototypes.largestGamma)
+        #expect(fitted.categoryCosts.allSatisfy { $0.isFinite })
+        #expect(fitted.cost.isFinite)
+        let narrow = MixedRows(
+            numeric: FeatureMatrix(columns: [[1e-30, 2e-30, 1e-30, 2e-30]]),
+            categories: wide.categories)
+        #expect(try KPrototypes.fit(narrow, .init(clusterCount: 1)).categoryCosts[0] > 0)
+    }
+
     @Test func moreClustersThanDistinctRows() {
         let rows = MixedRows(
             numeric: FeatureMatrix(columns: [[1, 1, 1, 1, 1, 2]]),
