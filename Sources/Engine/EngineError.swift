@@ -7,6 +7,9 @@ package import Models
 package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A file with these very bytes was ingested before.
     case alreadyIngested(path: String, earlier: String)
+    /// A segmentation is made of others that are not there, or not in the version that it was trained
+    /// with.
+    case basesMissing(model: String, bases: [String])
     /// A model file does not hold what its training wrote.
     case damagedModel(path: String, reason: String)
     /// A file of a published snapshot does not hold what was written.
@@ -26,6 +29,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case needsNoCovariates(command: String, covariates: [String])
     /// The ledger of a segmentation does not hold what was asked for.
     case noLedger(segmentation: String, reason: String)
+    /// A plan without purchases on a workspace without customers.
+    case noCustomers(workspace: String)
     /// A segmentation none of whose features this data has.
     case noFeatures(model: String, features: [String])
     /// A segmentation reads predictions that the latest lifetime model does not make.
@@ -67,6 +72,11 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             \(path): a file with the same content was ingested before, as \(earlier); \
             give --again to add its lines a second time
             """
+        case .basesMissing(let model, let bases):
+            """
+            \(model): it is made of \(bases.joined(separator: ", ")), which is not trained, or was \
+            trained anew since: train both
+            """
         case .damagedModel(let path, let reason):
             "\(path): \(reason); the model is damaged: train it again"
         case .damagedSnapshot(let path, let byteOffset, let reason):
@@ -97,6 +107,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             covariates \(covariates.joined(separator: ", ")): take lifetime.covariates out of the \
             plan and train again, in a workspace of its own to keep this model
             """
+        case .noCustomers(let workspace):
+            "\(workspace): holds no customers: run `patron ingest` first"
         case .noFeatures(let model, let features):
             """
             \(model): this data has none of the features \(features.joined(separator: ", ")): \
@@ -152,7 +164,7 @@ extension EngineError {
     /// Whether the data, not a file or a setting, is why a model cannot be fitted.
     var isAboutTheData: Bool {
         switch self {
-        case .model, .noFeatures, .noPredictions, .noProducts, .notFinite: true
+        case .basesMissing, .model, .noFeatures, .noPredictions, .noProducts, .notFinite: true
         default: false
         }
     }

@@ -4,17 +4,28 @@ import ByteCoding
 struct AttributeColumns {
     private(set) var columns: [FeatureColumn] = []
     private(set) var groups: [String: [String]] = ["attributes": []]
+    /// Of those that `names` asks for by `FeatureCatalog.textPrefix`.
+    private(set) var texts: [String: CodedText] = [:]
 
     /// - Parameters:
     ///   - rows: the attribute row of every feature row, -1 for none.
     ///   - names: features and groups of which attributes are to be joined; all where nil.
     init(_ attributes: CustomerAttributes, rows: [Int], keeping names: Set<String>? = nil) {
         for column in attributes.columns {
+            let textName = FeatureCatalog.textPrefix + column.name
+            if let names, names.contains(textName), case .text(let text) = column.values {
+                texts[textName] = CodedText(
+                    codes: rows.map { $0 < 0 ? CodedText.missing : text.codes[$0] },
+                    values: text.values)
+            }
             let name = FeatureCatalog.attributePrefix + column.name
             guard names.map({ Self.isNamed(column.name, in: $0) }) ?? true else { continue }
             switch column.values {
             case .number(let values, let valid):
-                append(Self.numberColumn(name, values, valid: valid, rows: rows), group: name)
+                let isDegrees = attributes.coordinates?.names.contains(column.name) ?? false
+                append(
+                    Self.numberColumn(name, values, valid: valid, rows: rows), group: name,
+                    isOfAll: !isDegrees)
             case .text(let text):
                 let codes = rows.map { $0 < 0 ? CodedText.missing : text.codes[$0] }
                 appendIndicators(
@@ -30,6 +41,23 @@ struct AttributeColumns {
                     })
             }
         }
+        appendCoordinates(of: attributes, rows: rows, keeping: names)
+    }
+
+    /// The places on the globe, where they are wanted.
+    private mutating func appendCoordinates(
+        of attributes: CustomerAttributes, rows: [Int], keeping names: Set<String>?
+    ) {
+        guard let coordinates = attributes.coordinates,
+            names.map({ Self.isNamed(FeatureCatalog.coordinates, in: $0) }) ?? true
+        else { return }
+        let group = FeatureCatalog.attributePrefix + FeatureCatalog.coordinates
+        for (axis, values) in zip(["x", "y", "z"], coordinates.axes) {
+            append(
+                Self.numberColumn(
+                    "\(group).\(axis)", values, valid: coordinates.valid, rows: rows),
+                group: group)
+        }
     }
 
     /// Whether a list names the attribute, one of its values or all attributes.
@@ -42,10 +70,13 @@ struct AttributeColumns {
         }
     }
 
-    private mutating func append(_ column: FeatureColumn, group: String) {
+    /// - Parameter isOfAll: whether it is one of the group of all attributes.
+    private mutating func append(
+        _ column: FeatureColumn, group: String, isOfAll: Bool = true
+    ) {
         columns.append(column)
         groups[group, default: []].append(column.name)
-        groups["attributes", default: []].append(column.name)
+        if isOfAll { groups["attributes", default: []].append(column.name) }
     }
 
     private static func numberColumn(

@@ -159,17 +159,19 @@ package struct FeatureScan: Sendable {
             parts[index] = ColumnPart(values: [])
         }
         var groups = layout.groups
+        var texts: [String: CodedText] = [:]
         let customerIDs = rows.customerIDs ?? .integers([])
         if let attributes {
             let joined = AttributeColumns(
                 attributes, rows: try attributes.rows(joining: customerIDs), keeping: names)
             columns += joined.columns
             groups.merge(joined.groups) { first, _ in first }
+            texts = joined.texts
         }
         return FeatureTable(
             customerIDs: customerIDs, asOf: asOf,
             convention: rows.convention ?? convention(orderIDs: false, margins: false),
-            columns: columns, groups: groups, history: rows.history, lines: lines)
+            columns: columns, groups: groups, texts: texts, history: rows.history, lines: lines)
     }
 
     private func convention(of history: PurchaseHistory) -> OrderConvention {

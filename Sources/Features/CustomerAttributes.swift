@@ -30,10 +30,15 @@ package struct CustomerAttributes: Sendable {
 
     package let ids: IDColumn
     package let columns: [Column]
+    /// Where the customers are, where two of the columns say so.
+    package let coordinates: Coordinates?
 
+    /// - Parameter places: the columns of latitudes and longitudes, numbers both; nil for none.
     /// - Throws: `.inconsistentHistory` where a column has another row count than the ids, or a
-    ///   code has no value.
-    package init(ids: IDColumn, columns: [Column]) throws(FeatureError) {
+    ///   code has no value; `.coordinateOutOfRange`.
+    package init(
+        ids: IDColumn, columns: [Column], places: (latitude: String, longitude: String)? = nil
+    ) throws(FeatureError) {
         self.ids = ids
         self.columns = columns
         for column in columns {
@@ -41,6 +46,9 @@ package struct CustomerAttributes: Sendable {
                 throw .inconsistentHistory(
                     "the attribute \(column.name) does not fit its table's rows")
             }
+        }
+        coordinates = try places.flatMap { (places) throws(FeatureError) in
+            try Coordinates(latitude: places.latitude, longitude: places.longitude, of: columns)
         }
     }
 

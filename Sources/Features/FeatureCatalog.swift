@@ -120,6 +120,10 @@ package enum FeatureCatalog {
     package static let channelPrefix = "channelShare."
     package static let channelOther = "channelShareOther"
     package static let attributePrefix = "attribute."
+    /// What begins the name of a text attribute's values as they are, without a column a value.
+    package static let textPrefix = "text."
+    /// The attribute that a latitude and a longitude make together: a group of three columns.
+    package static let coordinates = "coordinates"
 
     /// All names that a plan may use whatever the data; attributes and values come on top.
     package static let knownNames: [String] =

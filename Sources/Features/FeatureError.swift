@@ -6,6 +6,8 @@ package enum FeatureError: Error, Sendable, Equatable, CustomStringConvertible {
     case amountsTooLarge(column: String, customerRow: Int)
     /// The as-of day lies before the first purchase of the whole history.
     case asOfBeforeFirstPurchase(asOf: CalendarDay, firstPurchase: CalendarDay)
+    /// A latitude or longitude that is no place on the globe.
+    case coordinateOutOfRange(attribute: String, row: Int, limit: Double)
     /// An id that must be unique occurs twice.
     case duplicateID(table: String, row: Int)
     /// One table's ids are integers and the other's are texts.
@@ -29,6 +31,9 @@ package enum FeatureError: Error, Sendable, Equatable, CustomStringConvertible {
         case .asOfBeforeFirstPurchase(let asOf, let first):
             "the as-of day \(asOf) lies before the first purchase on \(first): "
                 + "choose \(first) or a later day"
+        case .coordinateOutOfRange(let attribute, let row, let limit):
+            "the attribute \(attribute) of row \(row) of the customers lies outside "
+                + "±\(Int(limit)) degrees: correct it and ingest the file again"
         case .duplicateID(let table, let row):
             "the id in row \(row) of the \(table) table occurs twice: keep one row for each id"
         case .idKindMismatch(let table):

@@ -27,20 +27,24 @@ package struct FeatureTable: Sendable {
     package private(set) var columns: [FeatureColumn]
     /// Group name to the names of its columns, such as `hourShares`, `attribute.gender`.
     package let groups: [String: [String]]
+    /// By name, such as `text.gender`, the values of text attributes that the table was told to
+    /// hold as they are, one a row.
+    package private(set) var texts: [String: CodedText]
     package private(set) var history: CustomerHistory
     /// The lines by the as-of day, returns included.
     package let lines: LineRange
 
     init(
         customerIDs: IDColumn, asOf: CalendarDay, convention: OrderConvention,
-        columns: [FeatureColumn], groups: [String: [String]], history: CustomerHistory,
-        lines: LineRange
+        columns: [FeatureColumn], groups: [String: [String]], texts: [String: CodedText] = [:],
+        history: CustomerHistory, lines: LineRange
     ) {
         self.customerIDs = customerIDs
         self.asOf = asOf
         self.convention = convention
         self.columns = columns
         self.groups = groups
+        self.texts = texts
         self.history = history
         self.lines = lines
     }
@@ -49,6 +53,7 @@ package struct FeatureTable: Sendable {
     /// else the table holds stays.
     package mutating func removeColumns() {
         columns = []
+        texts = [:]
         history = CustomerHistory()
     }
 

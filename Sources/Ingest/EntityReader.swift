@@ -1,6 +1,7 @@
 import ByteCoding
 
-/// Reads one file of customers or products: an id and the mapped attributes a line.
+/// Reads one file of customers or products: an id and the mapped attributes a line. Where no id is
+/// mapped, lines have that of their number.
 ///
 /// An empty attribute is missing, not a reject; a number that cannot be read rejects its line. Of
 /// several lines with one id the first accepted one wins, the others are `duplicateID` rejects.
@@ -52,6 +53,8 @@ private struct AttributeBuilder {
     let name: String
     let index: Int
     let kind: AttributeKind
+    /// Of an ordinal attribute the number of each level.
+    let numberOfLevel: [[UInt8]: Double]
     var numbers: [Double] = []
     var valid: [Bool] = []
     var text: InternedColumn
@@ -62,11 +65,18 @@ private struct AttributeBuilder {
         self.index = index
         self.kind = kind
         text = InternedColumn(index: index)
+        var numberOfLevel: [[UInt8]: Double] = [:]
+        if case .ordinal(let levels) = kind {
+            for (index, level) in levels.enumerated() {
+                numberOfLevel[Array(level.utf8)] = Double(index + 1)
+            }
+        }
+        self.numberOfLevel = numberOfLevel
     }
 
     var column: EntityColumn {
         switch kind {
-        case .number:
+        case .latitude, .longitude, .number, .ordinal:
             return EntityColumn(name: name, values: .number(numbers, valid: valid))
         case .set:
             let sets = CodedSets(
@@ -102,7 +112,8 @@ private struct EntityParser {
     private let layout: ColumnLayout
     private let decimalSign: UInt8
     private let idKind: IDKind
-    private let idIndex: Int
+    /// Nil where lines are numbered.
+    private let idIndex: Int?
     private var integerIDs: [Int64] = []
     private var knownIntegers: Set<Int64> = []
     private var textIDs = TextCodes()
@@ -113,11 +124,16 @@ private struct EntityParser {
     init(_ mapping: EntityMapping, _ layout: ColumnLayout) throws(IngestError) {
         self.layout = layout
         decimalSign = mapping.format.decimalSign.byte
-        idKind = mapping.id.kind
-        idIndex = try layout.index(of: mapping.id.column, role: "id")
+        idKind = mapping.id?.kind ?? .integer
+        idIndex = try mapping.id.map { (id) throws(IngestError) in
+            try layout.index(of: id.column, role: "id")
+        }
         for attribute in mapping.attributes {
             guard !attributes.contains(where: { $0.name == attribute.name }) else {
                 throw .invalidMapping("two attributes are named `\(attribute.name)`")
+            }
+            if case .ordinal(let levels) = attribute.kind, Set(levels).count != levels.count {
+                throw .invalidMapping("a level of attribute `\(attribute.name)` is named twice")
             }
             if case .set(let separator) = attribute.kind, separator >= 0x80 {
                 throw .invalidMapping(
@@ -142,27 +158,15 @@ private struct EntityParser {
     mutating func parse(
         _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
     ) throws(IngestError) {
-        let id = checkedID(
-            bytes, record.fields[idIndex], idKind, missing: .missingID, decimalSign: decimalSign)
-        switch id {
-        case .failure(let reason): judge.add(reason, field: idIndex)
-        case .integer(let value):
-            if knownIntegers.contains(value) { judge.add(.duplicateID, field: idIndex) }
-        case .text(let start, let end):
-            if textIDs.contains(bytes, from: start, to: end) {
-                judge.add(.duplicateID, field: idIndex)
-            }
-        case .unescaped(let text):
-            if textIDs.contains(text.span, from: 0, to: text.count) {
-                judge.add(.duplicateID, field: idIndex)
-            }
-        }
+        let id =
+            idIndex.map { checkedID(bytes, record, field: $0, &judge) }
+            ?? .integer(Int64(record.lineNumber))
         for place in attributes.indices { check(place, bytes, record, &judge) }
         guard !judge.hasIssues else { return }
         try appendID(id, bytes)
         for place in attributes.indices {
             switch attributes[place].kind {
-            case .number:
+            case .latitude, .longitude, .number, .ordinal:
                 attributes[place].numbers.append(lineNumbers[place] ?? 0)
                 attributes[place].valid.append(lineNumbers[place] != nil)
             case .set(let separator):
@@ -174,13 +178,34 @@ private struct EntityParser {
         judge.accept()
     }
 
+    private func checkedID(
+        _ bytes: Span<UInt8>, _ record: Record, field: Int, _ judge: inout LineJudge
+    ) -> CheckedID {
+        let id = Ingest.checkedID(
+            bytes, record.fields[field], idKind, missing: .missingID, decimalSign: decimalSign)
+        switch id {
+        case .failure(let reason): judge.add(reason, field: field)
+        case .integer(let value):
+            if knownIntegers.contains(value) { judge.add(.duplicateID, field: field) }
+        case .text(let start, let end):
+            if textIDs.contains(bytes, from: start, to: end) {
+                judge.add(.duplicateID, field: field)
+            }
+        case .unescaped(let text):
+            if textIDs.contains(text.span, from: 0, to: text.count) {
+                judge.add(.duplicateID, field: field)
+            }
+        }
+        return id
+    }
+
     private mutating func check(
         _ place: Int, _ bytes: Span<UInt8>, _ record: Record, _ judge: inout LineJudge
     ) {
         let index = attributes[place].index
         let field = record.fields[index]
         lineNumbers[place] = nil
-        guard attributes[place].kind == .number else {
+        guard attributes[place].kind.isNumeric else {
             if field.end - field.start > Limits.textByteCount {
                 judge.add(.textTooLong, field: index)
             }
@@ -190,9 +215,22 @@ private struct EntityParser {
         var end = field.end
         trim(bytes, &start, &end)
         if start == end { return }
+        if case .ordinal = attributes[place].kind {
+            let level = trimmed(unquoted(bytes, field))
+            if level.isEmpty { return }
+            lineNumbers[place] = attributes[place].numberOfLevel[level]
+            if lineNumbers[place] == nil { judge.add(.unknownLevel, field: index) }
+            return
+        }
         let number = DecimalNumber(bytes, from: start, to: end, decimalSign: decimalSign)
         lineNumbers[place] = number?.double
-        if lineNumbers[place] == nil { judge.add(.unparseableNumber, field: index) }
+        guard let value = lineNumbers[place] else {
+            judge.add(.unparseableNumber, field: index)
+            return
+        }
+        if let largest = attributes[place].kind.largestMagnitude, abs(value) > largest {
+            judge.add(.coordinateOutOfRange, field: index)
+        }
     }
 
     private mutating func appendID(
@@ -209,7 +247,8 @@ private struct EntityParser {
         }
         if code == nil {
             throw .tooManyDistinctTexts(
-                path: layout.path, column: layout.label(idIndex), limit: Limits.distinctTextCount)
+                path: layout.path, column: layout.label(idIndex ?? 0),
+                limit: Limits.distinctTextCount)
         }
     }
 }

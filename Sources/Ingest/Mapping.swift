@@ -157,11 +157,34 @@ package struct PurchaseMapping: Sendable, Equatable {
 
 /// What the values of an attribute are.
 package enum AttributeKind: Sendable, Equatable {
+    /// Degrees north, -90…90.
+    case latitude
+    /// Degrees east, -180…180.
+    case longitude
     /// A finite number.
     case number
+    /// One of some texts in order, lowest first: the first is the number 1, the next one 2.
+    case ordinal(levels: [String])
     /// Several texts in one field between `separator` bytes (one ASCII byte), such as `golf;wine`.
     case set(separator: UInt8)
     case text
+
+    /// Whether its values are numbers once they are read.
+    package var isNumeric: Bool {
+        switch self {
+        case .latitude, .longitude, .number, .ordinal: true
+        case .set, .text: false
+        }
+    }
+
+    /// Largest distance from 0; nil for any.
+    package var largestMagnitude: Double? {
+        switch self {
+        case .latitude: 90
+        case .longitude: 180
+        case .number, .ordinal, .set, .text: nil
+        }
+    }
 }
 
 /// An attribute of a customer or product: its name in Patron, its column, its kind.
@@ -180,11 +203,12 @@ package struct AttributeMapping: Sendable, Equatable {
 /// How a file of customers or products is read.
 package struct EntityMapping: Sendable, Equatable {
     package var format: TextFormat
-    package var id: IDReference
+    /// Nil for the number of the line in the file, from 1, the header counted: an integer.
+    package var id: IDReference?
     package var attributes: [AttributeMapping]
 
     package init(
-        format: TextFormat = TextFormat(), id: IDReference, attributes: [AttributeMapping] = []
+        format: TextFormat = TextFormat(), id: IDReference?, attributes: [AttributeMapping] = []
     ) {
         self.format = format
         self.id = id

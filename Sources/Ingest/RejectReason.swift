@@ -2,6 +2,8 @@
 package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRepresentable {
     /// An amount, quantity, unit price, margin or cost beyond `Limits.amountUnits`.
     case amountOutOfRange
+    /// A latitude outside -90…90 or a longitude outside -180…180 degrees.
+    case coordinateOutOfRange
     /// An id that an earlier line of the same file of customers or products has; the first wins.
     case duplicateID
     /// An id that is no whole number where the mapping says integer, or longer than
@@ -31,6 +33,8 @@ package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRep
     case textTooLong
     /// A time outside `Limits.years`; epoch times in milliseconds end here.
     case timeOutOfRange
+    /// A text that is none of the levels of an ordinal attribute.
+    case unknownLevel
     /// A number that cannot be read as one; `NaN` and `inf` are among these.
     case unparseableNumber
     /// A time that the mapping's format does not describe, or a day that does not exist.
@@ -45,6 +49,7 @@ package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRep
     var limitNote: String {
         switch self {
         case .amountOutOfRange: " (at most ±\(Limits.amountUnits))"
+        case .coordinateOutOfRange: " (latitude -90 to 90, longitude -180 to 180 degrees)"
         case .lineTooLong: " (at most \(Limits.lineByteCount) bytes)"
         case .textTooLong: " (at most \(Limits.textByteCount) bytes)"
         case .timeOutOfRange:

@@ -1,5 +1,6 @@
 import Engine
 import Ingest
+import Models
 import Units
 
 /// A pipeline step with its time, as printed and as JSON.
@@ -143,7 +144,12 @@ extension ModelCard {
         case "kmeans":
             return number("clusterCount", 0) + (clusterCountChoice?.headline ?? "") + ", "
                 + number("inertia", 1) + ", " + number("iterations", 0)
-        case "lifecycle", "quadrants", "rfm":
+        case "kprototypes":
+            return [number("clusterCount", 0), number("gamma", 4), number("cost", 1)]
+                .joined(separator: ", ") + ", " + number("iterations", 0)
+        case "layers":
+            return number("clusterCount", 0) + ", " + number("dividedCount", 0)
+        case "join", "lifecycle", "quadrants", "rfm":
             return diagnostics.sorted { $0.key < $1.key }.map {
                 "\($0.key) \($0.value.decimals(0))"
             }
@@ -179,6 +185,7 @@ extension ModelCard {
         lines += churn?.lines ?? []
         lines += covariates?.lines ?? []
         lines += refit?.lines ?? []
+        lines += map?.lines ?? []
         lines += warnings.map { "  warning: \($0)" }
         return lines.joined(separator: "\n")
     }
@@ -203,6 +210,20 @@ extension ModelCard.ChurnCheck {
             "  learned from what was known on \(fitDay), checked on \(checkDay): "
                 + "who had no order in the \(horizonDays) days after"
         ] + rows
+    }
+}
+
+extension SegmentMap {
+    /// A line a segment.
+    fileprivate var lines: [String] {
+        let shares = varianceShares.map { ($0 * 100).decimals(1) + " %" }
+        return [
+            "  for a picture, on two principal axes (\(shares.joined(separator: " and ")) of the "
+                + "variance):"
+        ]
+            + positions.enumerated().map { segment, position in
+                "    \(segment): \(position.map { $0.decimals(3) }.joined(separator: ", "))"
+            }
     }
 }
 

@@ -60,8 +60,10 @@ struct Failure {
             .noLedger, .snapshotExists, .unknownModel, .workspaceExists, .notAWorkspace,
             .sourceMissing:
             failed
-        case .alreadyIngested, .damagedModel, .damagedSnapshot, .features, .idKindMismatch,
-            .ingest, .model, .noFeatures, .noHoldout, .noProducts, .noPredictions, .noPurchases,
+        case .alreadyIngested, .basesMissing, .damagedModel, .damagedSnapshot, .features,
+            .idKindMismatch,
+            .ingest, .model, .noCustomers, .noFeatures, .noHoldout, .noProducts, .noPredictions,
+            .noPurchases,
             .notFinite,
             .nothingFitted, .plan, .unknownCustomer, .unusableTable:
             badData

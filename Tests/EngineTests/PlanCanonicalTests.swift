@@ -6,8 +6,8 @@ import Units
 @Suite struct PlanCanonicalTests {
     @Test(arguments: [
         PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations, PlanTexts.algorithms,
-        PlanTexts.covariates, PlanTexts.named,
-        PlanTexts.covariates, PlanTexts.affinity("variant: hybrid, horizon: 2w"),
+        PlanTexts.covariates, PlanTexts.named, PlanTexts.layers, PlanTexts.customersOnly,
+        PlanTexts.affinity("variant: hybrid, horizon: 2w"),
         PlanTexts.affinity("variant: popular"), PlanTexts.affinity("variant: repeatPurchase"),
         PlanTexts.affinity("variant: hybrid, excludePurchased: true, factorCount: 8"),
     ])
@@ -21,11 +21,11 @@ import Units
 
     @Test func oddTextsSurvive() throws {
         var plan = try Plan(parsing: PlanTexts.minimal, path: "patron.yaml")
-        plan.sources.purchases.files = [
+        plan.sources.purchases?.files = [
             "a \"b\" \\ c.csv", "Käufe\u{2028}\u{85}\n\t.csv", "1", "null", "",
         ]
-        plan.sources.purchases.mapping.product = .name("1")
-        plan.sources.purchases.mapping.category = .number(1)
+        plan.sources.purchases?.mapping.product = .name("1")
+        plan.sources.purchases?.mapping.category = .number(1)
         #expect(try Plan(parsing: plan.canonicalText, path: "canonical") == plan)
     }
 

@@ -50,7 +50,7 @@ private func problems(_ text: String) -> [PlanError.Problem] {
         #expect(plan.grossMarginRate == 0.4)
         #expect(plan.discountRate == DiscountRate(annual: 0.15))
 
-        let purchases = plan.sources.purchases
+        let purchases = try #require(plan.sources.purchases)
         #expect(purchases.files == ["purchases.csv", "more/purchases 2.csv"])
         var mapping = PurchaseMapping(
             format: TextFormat(
@@ -397,7 +397,8 @@ private func problems(_ text: String) -> [PlanError.Problem] {
             ("hello", .wrongType, "mapping"),
             ("- a\n- b\n", .wrongType, "mapping"),
             ("seed: 1\n", .missing, "sources"),
-            ("sources:\n  customers: {id: a}\n", .missing, "purchases"),
+            ("sources:\n  customers: {id: a}\n", .missing, "segmentations"),
+            ("sources:\n  products: {id: a}\n", .missing, "purchases"),
             ("sources:\n  purchases:\n    files: a.csv\n", .missing, "columns"),
             ("a: 1\n---\nb: 2\n", .syntax, ""),
             ("a: \u{1}\n", .syntax, ""),

@@ -38,6 +38,42 @@ enum PlanTexts {
               stage: {algorithm: lifecycle, names: {4: Gone}}
 
             """
+    /// Clusters of mixed data, places, layers.
+    static let layers = """
+        sources:
+          purchases:
+            columns: {customerID: customer, time: date, amount: amount}
+          customers:
+            id: customer
+            attributes:
+              age: number
+              gender: text
+              school: {levels: [low, "2 mid", high]}
+              size: {type: ordinal, column: Größe, levels: [S, M, L]}
+              north: latitude
+              east: {type: longitude, column: lon}
+        segmentations:
+          region: {features: [coordinates], scaling: none}
+          mixed: {algorithm: kPrototypes, features: [attributes, revenue], clusterCount: 6}
+          weighted: {algorithm: kPrototypes, features: [gender], gamma: 2.5, scaling: quantile}
+          stage: {algorithm: lifecycle}
+          value: {features: [revenue], clusterCount: 3, per: stage}
+          kinds: {algorithm: kPrototypes, features: [gender, school], gamma: auto, per: region}
+          micro: {algorithm: join, of: [stage, value, mixed]}
+          all: {algorithm: join, of: [micro, region]}
+
+        """
+
+    static let customersOnly = """
+        sources:
+          customers:
+            files: [people.csv]
+            id: {type: lineNumber}
+            attributes: {age: number, gender: text}
+        segmentations:
+          people: {features: [attributes]}
+
+        """
 
     static let covariates = full.replacingOccurrences(
         of: "model: bgnbd, horizon: 39w", with: "model: paretonbd, covariates: [gender, age]")

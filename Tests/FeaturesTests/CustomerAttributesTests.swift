@@ -104,4 +104,84 @@ import Units
             try table.selection(of: ["revenu"])
         }
     }
+
+    /// Texts as they are: without a column a value.
+    @Test func textsAsTheyAre() throws {
+        let table = try FeatureTable(
+            of: attributes(), asOf: CalendarDay(daysSince1970: 0), convention: Self.convention,
+            keeping: ["text.gender", "attribute.age"])
+        #expect(table.customerIDs == .integers([1, 2, 3, 5, 9]))
+        #expect(table.columns.map(\.name) == ["attribute.age"])
+        let text = try #require(table.texts["text.gender"])
+        #expect((0..<5).map { text[$0] } == [nil, "F", "M", "X", "F"])
+        #expect(table.history.status == [UInt8](repeating: CustomerHistory.ok, count: 5))
+        #expect(table.history.revenue == [0, 0, 0, 0, 0])
+        // A group of purchases is known, and has no column.
+        let selection = try table.selection(of: ["age", "hourShares"])
+        #expect(selection.unavailable == ["hourShares"])
+        let plain = try features(lines, asOf: "2024-01-01", attributes: attributes())
+        #expect(plain.texts.isEmpty)
+    }
+
+    private static let convention = OrderConvention(
+        orderUnit: .customerDay, marginSource: .rate, grossMarginRate: 0.3, itemUnit: .line,
+        timeZoneName: "UTC")
+
+    @Test func placesLieOnASphere() throws {
+        let places = try CustomerAttributes(
+            ids: .integers([1, 2, 3, 4]),
+            columns: [
+                CustomerAttributes.Column(
+                    name: "north",
+                    values: .number([0, 0, 90, 12], valid: [true, true, true, true])),
+                CustomerAttributes.Column(
+                    name: "east",
+                    values: .number([179.9, -179.9, 77, 0], valid: [true, true, true, false])),
+            ], places: ("north", "east"))
+        let table = try FeatureTable(
+            of: places, asOf: CalendarDay(daysSince1970: 0), convention: Self.convention)
+        let names = ["x", "y", "z"].map { "attribute.coordinates.\($0)" }
+        #expect(table.groups["attribute.coordinates"] == names)
+        // All attributes are the place, not the degrees as well.
+        #expect(table.groups["attributes"] == names)
+        #expect(try table.selection(of: ["coordinates"]).columnIndices.count == 3)
+        #expect(try table.selection(of: ["north"]).columnIndices.count == 1)
+        func point(_ row: Int) -> [Float?] {
+            names.map { name in
+                table.column(named: name).flatMap { column in
+                    column.valid?[row] ?? true ? column.values[row] : nil
+                }
+            }
+        }
+        for (value, expected) in zip(point(0), [-0.9999985, 0.0017453, 0] as [Float]) {
+            #expect(abs((value ?? 9) - expected) < 1e-6)
+        }
+        for (value, expected) in zip(point(1), [-0.9999985, -0.0017453, 0] as [Float]) {
+            #expect(abs((value ?? 9) - expected) < 1e-6)
+        }
+        #expect(abs((point(2)[2] ?? 9) - 1) < 1e-6)
+        #expect(point(3) == [nil, nil, nil])
+        let degrees = try #require(Coordinates.degrees(-1, 0.001, -1))
+        #expect(abs(degrees.latitude + 45) < 1e-3 && abs(degrees.longitude - 179.94) < 0.01)
+        #expect(Coordinates.degrees(0, 0, 0) == nil)
+    }
+
+    /// Numbers that were read before the plan said that they are degrees.
+    @Test func degreesOutsideTheGlobeAreNamed() {
+        for (values, limit) in [([91.0, 0], 90.0), ([.nan, 0], 90), ([0, -181], 180)] {
+            #expect(
+                throws: FeatureError.coordinateOutOfRange(
+                    attribute: limit == 90 ? "north" : "east", row: 0, limit: limit)
+            ) {
+                try CustomerAttributes(
+                    ids: .integers([5]),
+                    columns: [
+                        CustomerAttributes.Column(
+                            name: "north", values: .number([values[0]], valid: [true])),
+                        CustomerAttributes.Column(
+                            name: "east", values: .number([values[1]], valid: [true])),
+                    ], places: ("north", "east"))
+            }
+        }
+    }
 }

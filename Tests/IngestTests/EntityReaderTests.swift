@@ -73,7 +73,7 @@ import Testing
 
     @Test func textIDs() throws {
         var textual = mapping
-        textual.id.kind = .text
+        textual.id?.kind = .text
         textual.attributes = []
         let (table, report) = try read(
             "customer_id\n007\n7\n \"007\"\n\"007\"\n\"a\"\"b\"\n\"a\"\"b\"\n", textual)
@@ -150,5 +150,69 @@ import Testing
                 #expect(whole.1.map { $0.byteCount == text.utf8.count } ?? true)
             }
         }
+    }
+
+    @Test func levelsAreNumbersInTheirOrder() throws {
+        let ordinal = EntityMapping(
+            format: TextFormat(maximumRejectShare: 1),
+            id: IDReference(.name("id"), kind: .integer),
+            attributes: [
+                AttributeMapping(
+                    name: "school", column: .name("school"),
+                    kind: .ordinal(levels: ["low", "2 mid", "a \"b\""]))
+            ])
+        let (table, report) = try read(
+            "id,school\n1,low\n2, 2 mid \n3,\"a \"\"b\"\"\"\n4,\n5,Low\n6,  \n", ordinal)
+        #expect(table.ids == .integers([1, 2, 3, 4, 6]))
+        #expect(
+            table.columns[0].values
+                == .number([1, 2, 3, 0, 0], valid: [true, true, true, false, false]))
+        #expect(report.reasonCounts == [.unknownLevel: 1])
+        var twice = ordinal
+        twice.attributes[0].kind = .ordinal(levels: ["low", "low"])
+        #expect(throws: IngestError.self) { try read("id,school\n1,low\n", twice) }
+    }
+
+    @Test func coordinatesOutsideTheGlobe() throws {
+        let places = EntityMapping(
+            format: TextFormat(maximumRejectShare: 1),
+            id: IDReference(.name("id"), kind: .integer),
+            attributes: [
+                AttributeMapping(name: "north", column: .name("lat"), kind: .latitude),
+                AttributeMapping(name: "east", column: .name("lon"), kind: .longitude),
+            ])
+        let text = """
+            id,lat,lon
+            1,-90,180
+            2,90.0001,0
+            3,0,-180.5
+            4,48.1,-180
+            5,,11
+            6,north,0
+
+            """
+        let (table, report) = try read(text, places)
+        #expect(table.ids == .integers([1, 4, 5]))
+        #expect(table.columns[0].values == .number([-90, 48.1, 0], valid: [true, true, false]))
+        #expect(report.reasonCounts == [.coordinateOutOfRange: 2, .unparseableNumber: 1])
+        // A line and a column in the list of what was left out.
+        try withTemporaryFolder { folder in
+            let path = folder.appendingPathComponent("rejects.csv").path
+            let rejects = try RejectsWriter(path: path)
+            _ = try readEntities(
+                Array(text.utf8), path: "customers.csv", mapping: places, rejects: rejects)
+            try rejects.finish()
+            let listed = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(listed.contains("customers.csv,3,lat,coordinateOutOfRange,90.0001"))
+            #expect(listed.contains("customers.csv,4,lon,coordinateOutOfRange,-180.5"))
+        }
+    }
+
+    @Test func linesWithoutIDsHaveTheirNumber() throws {
+        let numbered = EntityMapping(
+            format: TextFormat(maximumRejectShare: 1), id: nil,
+            attributes: [AttributeMapping(name: "age", column: .name("age"), kind: .number)])
+        let (table, _) = try read("age\n41\nx\n43\n", numbered)
+        #expect(table.ids == .integers([2, 4]))
     }
 }

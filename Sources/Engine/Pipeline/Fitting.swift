@@ -34,44 +34,47 @@ struct ModelFitting {
     /// Of the rows, as of `Workspace.plannedAttributes`.
     let attributes: JoinedAttributes?
     let threadCount: Int
+    /// By model name the segmentations that others are made of, as far as they are needed yet.
+    var bases: [String: SegmentBase] = [:]
 
     /// Rows that have an order, which are the only ones models learn from.
     var eligibleRows: [Int] {
         table.history.status.indices.filter { table.history.status[$0] == CustomerHistory.ok }
     }
 
-    /// - Returns: the model, and where its number of segments was left to the data, how they chose.
-    func segmentation(
-        _ settings: Plan.Segmentation
-    ) throws(EngineError) -> (
-        fitted: FittedSegmentation, choice: ModelCard.ClusterCountChoice?
-    ) {
-        var (names, lacking): ([String], [String]) = ([], [])
-        for name in settings.features {
-            let isLacking =
-                PredictedFeatures.names.contains(name) && table.column(named: name) == nil
-            if isLacking { lacking.append(name) } else { names.append(name) }
+    /// A segmentation; `bases` has those that it is made of.
+    func segmentation(_ settings: Plan.Segmentation) throws(EngineError) -> SegmentationFit {
+        if settings.algorithm == .join { return try fitJoin(settings) }
+        if let outer = settings.per { return try fitLayers(settings, per: outer) }
+        return try clusters(
+            settings, rows: table.eligibleRows(for: plan.wantedFeatures(settings)))
+    }
+
+    /// A segmentation of some rows, by features alone.
+    func clusters(
+        _ settings: Plan.Segmentation, rows: [Int]
+    ) throws(EngineError) -> SegmentationFit {
+        if let prototypes = settings.prototypes {
+            return try fitPrototypes(settings, prototypes, rows: rows)
         }
-        var selection = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try table.selection(of: names)
-        }
-        selection.unavailable += lacking
         let name = "segmentation.\(settings.name)"
+        let selection = try self.selection(of: settings.features)
         guard !selection.columnIndices.isEmpty else {
             throw .noFeatures(model: name, features: settings.features)
         }
         let input = SegmentationInput(
-            columns: selection.columnIndices.map { table.columns[$0] }, rows: eligibleRows,
+            columns: selection.columnIndices.map { table.columns[$0] }, rows: rows,
             of: table.rowCount)
         if let rules = settings.rules {
+            let lacking = selection.unavailable.filter(PredictedFeatures.names.contains)
             guard lacking.isEmpty else { throw .noPredictions(model: name, features: lacking) }
             guard selection.unavailable.isEmpty else {
                 throw .noFeatures(model: name, features: selection.unavailable)
             }
-            let fitted = try modelErrors(name) { () throws(ModelError) in
-                try Self.fit(rules, input)
-            }
-            return (fitted, nil)
+            return SegmentationFit(
+                fitted: try modelErrors(name) { () throws(ModelError) in
+                    try Self.fit(rules, input)
+                })
         }
         var parameters = KMeans.Parameters(
             seed: plan.seed, restarts: settings.restarts,
@@ -90,7 +93,25 @@ struct ModelFitting {
                 model, columns: input.columns, valid: input.valid, rows: input.rows,
                 segments: assignment.segments),
             unavailable: selection.unavailable)
-        return (fitted, choice)
+        return SegmentationFit(
+            fitted: fitted, choice: choice,
+            map: try map(name, model.scaling, input, centroids: model.centroids))
+    }
+
+    /// Which columns of the table a list of features means. Predictions that were not made are
+    /// unavailable.
+    func selection(of features: [String]) throws(EngineError) -> FeatureTable.Selection {
+        var (names, lacking): ([String], [String]) = ([], [])
+        for name in features {
+            let isLacking =
+                PredictedFeatures.names.contains(name) && table.column(named: name) == nil
+            if isLacking { lacking.append(name) } else { names.append(name) }
+        }
+        var selection = try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try table.selection(of: names)
+        }
+        selection.unavailable += lacking
+        return selection
     }
 
     private static func fit(
@@ -205,6 +226,16 @@ struct ModelFitting {
     }
 }
 
+/// A segmentation as it was fitted, and what its card says of the fit.
+struct SegmentationFit {
+    var fitted: FittedSegmentation
+    /// How the number of segments was chosen, where it was left to the data.
+    var choice: ModelCard.ClusterCountChoice?
+    /// Where the segments lie beside each other; nil for those that have no centroids.
+    var map: SegmentMap?
+    var warnings: [String] = []
+}
+
 /// The columns of a segmentation and the rows of the table that it is about; none is copied.
 struct SegmentationInput {
     let names: [String]
@@ -219,16 +250,22 @@ struct SegmentationInput {
         valid = columns.map(\.valid)
         self.rows = rows.count == rowCount ? nil : rows
     }
+
+    init(names: [String], columns: [[Float]], valid: [[Bool]?], rows: [Int]?) {
+        (self.names, self.columns, self.valid, self.rows) = (names, columns, valid, rows)
+    }
 }
 
 extension Plan {
     /// The names of the models that the plan asks for, in the order of their training.
     package var modelNames: [String] {
         func names(_ isPredicted: Bool) -> [String] {
-            segmentations.filter { $0.usesPredictions == isPredicted }.map {
+            layeredSegmentations.filter { usesPredictions($0) == isPredicted }.map {
                 "segmentation.\($0.name)"
             }
         }
+        // Customers without purchases have nothing that other models are of.
+        if sources.purchases == nil { return names(false) }
         return names(false) + ["lifetime"] + names(true)
             + (churn.model.isLearned ? ["churn"] : []) + ["affinity"]
     }
@@ -249,14 +286,15 @@ extension Plan {
     }
 }
 
-extension Plan.Segmentation {
-    /// Whether it wants the lifetime model first.
-    var usesPredictions: Bool { features.contains(where: PredictedFeatures.names.contains) }
-}
-
 extension Plan.SegmentationAlgorithm {
     /// In model cards.
-    var cardName: String { self == .kMeans ? "kmeans" : rawValue }
+    var cardName: String {
+        switch self {
+        case .kMeans: "kmeans"
+        case .kPrototypes: "kprototypes"
+        case .join, .lifecycle, .quadrants, .rfm: rawValue
+        }
+    }
 }
 
 extension Plan.Scaling {
@@ -264,6 +302,7 @@ extension Plan.Scaling {
         switch self {
         case .logZScore: .logZScore
         case .none: .none
+        case .quantile: .quantile
         case .robust: .robust
         case .zScore: .zScore
         }

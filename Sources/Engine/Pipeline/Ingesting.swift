@@ -102,7 +102,7 @@ extension Workspace {
 
     private func plannedFiles() throws(EngineError) -> IngestFiles {
         IngestFiles(
-            purchases: try sourcePaths(plan.sources.purchases.files),
+            purchases: try sourcePaths(plan.sources.purchases?.files ?? []),
             customers: try sourcePaths(plan.sources.customers?.files ?? []),
             products: try sourcePaths(plan.sources.products?.files ?? []))
     }
@@ -146,9 +146,13 @@ private struct PendingIngest {
         report("reading \(path)")
         guard try !isKnown(path, "purchases") else { return }
         let plan = workspace.plan
+        guard let source = plan.sources.purchases else {
+            throw .sourceMissing(
+                kind: "purchases", planPath: "\(workspace.folder)/patron.yaml")
+        }
         let stream = try mapErrors(EngineError.ingest) { () throws(IngestError) in
             try PurchaseStream(
-                path: path, mapping: plan.sources.purchases.mapping, clock: plan.clock,
+                path: path, mapping: source.mapping, clock: plan.clock,
                 rejects: rejects, threadCount: threadCount,
                 plan: memory.readingPlan(threadCount: threadCount))
         }

@@ -11,8 +11,9 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var name: String
     /// Counts up from 1 with every training of this name.
     package var version: Int
-    /// The fitted mathematics: `bgnbd+gammagamma`, `bgnbd+covariates+gammagamma`, `kmeans`, `rfm`,
-    /// `lifecycle`, `quadrants`, `als`, `hybrid`, `popular`, `repeatPurchase`, `trees`, `logistic`.
+    /// The fitted mathematics: `bgnbd+gammagamma`, `bgnbd+covariates+gammagamma`, `kmeans`,
+    /// `kprototypes`, `layers`, `join`, `rfm`, `lifecycle`, `quadrants`, `als`, `hybrid`, `popular`,
+    /// `repeatPurchase`, `trees`, `logistic`.
     package var algorithm: String
     /// The last day whose purchases the fit saw, `yyyy-MM-dd`.
     package var asOf: String
@@ -38,6 +39,8 @@ package struct ModelCard: Codable, Sendable, Equatable {
     package var covariates: CovariateReport?
     /// Of a segmentation that is not the first of its name.
     package var refit: SegmentRefit?
+    /// Of a segmentation by clusters: where they lie beside each other, for a picture.
+    package var map: SegmentMap?
 
     /// How a learned churn model did on customers and days that it has not seen.
     package struct ChurnCheck: Codable, Sendable, Equatable {

@@ -279,12 +279,18 @@ struct Scoring {
 
     /// - Parameter report: is told why something of an earlier scoring is of no use.
     mutating func run(_ report: (String) -> Void) throws(EngineError) {
-        addHistoryColumns()
-        let outlook = try scoreOutlook()
-        for segmentation in plan.segmentations { try scoreSegmentation(segmentation, outlook) }
+        var outlook = Outlook()
+        if plan.sources.purchases != nil {
+            addHistoryColumns()
+            outlook = try scoreOutlook()
+        }
+        for segmentation in plan.layeredSegmentations {
+            try scoreSegmentation(segmentation, outlook)
+        }
+        sortSegments()
         table.removeColumns()
         (carried, others) = (nil, nil)
-        try scoreAffinity(report)
+        if plan.sources.purchases != nil { try scoreAffinity(report) }
         columns.sort { $0.id < $1.id }
     }
 
@@ -455,6 +461,18 @@ struct Scoring {
             notes.append("\(EngineError.noPredictions(model: name, features: lacking))")
             return
         }
+        var bases: [String: [Int32]] = [:]
+        let outdated = fitted.segmenter.bases.filter { base in
+            bases[base.name] = segmentNumbers.first { $0.model == base }?.numbers
+            return bases[base.name] == nil
+        }
+        guard outdated.isEmpty else {
+            models.removeLast()
+            missing.append(name)
+            notes.append(
+                "\(EngineError.basesMissing(model: name, bases: outdated.map(\.name)))")
+            return
+        }
         var numbers: [Int32]
         if let carried, carried.models.contains(name),
             let earlier = carried.cache.numbers(of: model)
@@ -464,16 +482,18 @@ struct Scoring {
                 try fitted.segmenter.segments(of: carried.changed, name, threadCount: threadCount),
                 threadCount: threadCount)
         } else {
-            numbers = try fitted.segmenter.segments(of: table, name, threadCount: threadCount)
+            numbers = try fitted.segmenter.segments(
+                of: table, name, within: bases, threadCount: threadCount)
         }
         segmentNumbers.append((model, numbers))
         notes += settings.unknownNames(fitted.segmentIDs)
-        let ranked = RankedSegments(
-            ids: fitted.segmentIDs, names: fitted.names(settings), numbers: numbers)
+        let ranked = RankedSegments(fitted, settings, numbers: numbers)
         let profile = SegmentProfile(
             segmentation: settings.name, ids: ranked.ids,
             features: try ranked.profile(
-                of: fitted.segmenter.featureNames, in: table, others, name,
+                of: fitted.segmenter.featureNames.filter {
+                    !$0.hasPrefix(FeatureCatalog.textPrefix)
+                }, in: table, others, name,
                 threadCount: threadCount))
         var described = segmentTable(settings.name, ranked, outlook)
         for place in described.segments.indices {
@@ -482,14 +502,31 @@ struct Scoring {
         segments.append(described)
         profiles.append(profile)
         let ids = ranked.ids.map { Int32($0) }
+        let valid = ranked.places.map { $0 >= 0 }
         columns.append(
             ScoreColumn(
                 id: UInt16(columnID),
                 name: "\(settings.name)_segment", unit: "segment",
                 description: "segment of \(settings.name), \(fitted.segmenter.words) "
-                    + settings.features.joined(separator: ", "),
+                    + (settings.parts.isEmpty ? settings.features : settings.parts)
+                    .joined(separator: ", "),
                 values: .int32(ranked.places.map { $0 < 0 ? 0 : ids[Int($0)] }),
-                valid: eligible.allSatisfy(\.self) ? nil : eligible))
+                valid: valid.allSatisfy(\.self) ? nil : valid))
+    }
+
+    /// Tables in the order of the plan, whatever was scored first.
+    private mutating func sortSegments() {
+        let names = plan.segmentations.map(\.name)
+        func place(_ segmentation: String) -> Int { names.firstIndex(of: segmentation) ?? -1 }
+        let tables = segments.indices.sorted {
+            let (a, b) = (place(segments[$0].segmentation), place(segments[$1].segmentation))
+            return a == b ? $0 < $1 : a < b
+        }
+        segments = tables.map { segments[$0] }
+        let order = profiles.indices.sorted {
+            place(profiles[$0].segmentation) < place(profiles[$1].segmentation)
+        }
+        profiles = order.map { profiles[$0] }
     }
 
     private func segmentTable(

@@ -5,13 +5,20 @@ package import Models
 package enum Segmenter: Sendable, Equatable {
     case clusters(SegmentationModel)
     case grid(RFMGrid)
+    case join(JoinedSegments)
+    case layers(LayeredSegments)
+    case mixed(MixedSegments)
     case quadrants(QuadrantModel)
     case stages(LifecycleStages)
 
+    /// Those of segmentations that it is made of are not among them.
     package var featureNames: [String] {
         switch self {
         case .clusters(let model): model.featureNames
         case .grid(let model): model.featureNames
+        case .join: []
+        case .layers(let layers): layers.featureNames
+        case .mixed(let segments): segments.model.featureNames + segments.model.categoryNames
         case .quadrants(let model): model.featureNames
         case .stages: LifecycleStages.featureNames
         }
@@ -21,6 +28,9 @@ package enum Segmenter: Sendable, Equatable {
         switch self {
         case .clusters(let model): model.segmentCount
         case .grid(let model): model.segmentCount
+        case .join(let joined): joined.segmentCount
+        case .layers(let layers): layers.segmentCount
+        case .mixed(let segments): segments.model.segmentCount
         case .quadrants(let model): model.segmentCount
         case .stages(let model): model.segmentCount
         }
@@ -31,13 +41,17 @@ package enum Segmenter: Sendable, Equatable {
         switch self {
         case .clusters: "k-means on"
         case .grid: "levels of"
+        case .join: "combinations of"
+        case .layers(let layers): "within each \(layers.base.plainName), by"
+        case .mixed: "k-prototypes on"
         case .quadrants: "high and low by"
         case .stages: "stages by"
         }
     }
 
+    /// - Parameter table: of the rows.
     private func assign(
-        _ input: SegmentationInput, threadCount: Int
+        _ input: SegmentationInput, of table: FeatureTable, threadCount: Int
     ) throws(ModelError) -> [Int32] {
         switch self {
         case .clusters(let model):
@@ -47,6 +61,14 @@ package enum Segmenter: Sendable, Equatable {
             ).segments
         case .grid(let model):
             model.assign(columns: input.columns, valid: input.valid, rows: input.rows)
+        case .join, .layers:
+            preconditionFailure("segments of segments need those that they are made of")
+        case .mixed(let segments):
+            try segments.model.assign(
+                columns: input.columns, valid: input.valid,
+                categories: segments.categories(of: table),
+                rows: input.rows, threadCount: threadCount
+            ).segments
         case .quadrants(let model):
             model.assign(columns: input.columns, valid: input.valid, rows: input.rows)
         case .stages(let model):
@@ -55,16 +77,48 @@ package enum Segmenter: Sendable, Equatable {
     }
 
     /// The segment of every customer of a table, -1 for those that are not eligible.
-    /// - Parameter name: of the model, for errors.
+    /// - Parameters:
+    ///   - name: of the model, for errors.
+    ///   - bases: by model name the segments of those that it is made of, of every row.
     func segments(
-        of table: FeatureTable, _ name: String, threadCount: Int
+        of table: FeatureTable, _ name: String, within bases: [String: [Int32]] = [:],
+        threadCount: Int
     ) throws(EngineError) -> [Int32] {
-        var numbers = [Int32](repeating: -1, count: table.rowCount)
-        let status = table.history.status
-        let rows = status.indices.filter { status[$0] == CustomerHistory.ok }
-        guard !rows.isEmpty else { return numbers }
+        switch self {
+        case .join(let joined):
+            return joined.assign(
+                try joined.parts.map { (part) throws(EngineError) in
+                    try Self.numbers(of: part.model, bases, for: name)
+                })
+        case .layers(let layers):
+            return try layers.segments(
+                of: table, name, within: try Self.numbers(of: layers.base, bases, for: name),
+                threadCount: threadCount)
+        case .clusters, .grid, .mixed, .quadrants, .stages:
+            var numbers = [Int32](repeating: -1, count: table.rowCount)
+            let rows = table.eligibleRows(for: featureNames)
+            let segments = try segments(ofRows: rows, of: table, name, threadCount: threadCount)
+            for (position, row) in rows.enumerated() { numbers[row] = segments[position] }
+            return numbers
+        }
+    }
+
+    private static func numbers(
+        of base: ModelReference, _ bases: [String: [Int32]], for name: String
+    ) throws(EngineError) -> [Int32] {
+        guard let numbers = bases[base.name] else {
+            throw .basesMissing(model: name, bases: [base.name])
+        }
+        return numbers
+    }
+
+    /// The segments of some rows of a table, by a segmentation that is not made of others.
+    func segments(
+        ofRows rows: [Int], of table: FeatureTable, _ name: String, threadCount: Int
+    ) throws(EngineError) -> [Int32] {
+        guard !rows.isEmpty else { return [] }
         var inputs: [FeatureColumn] = []
-        for feature in featureNames {
+        for feature in featureNames where !feature.hasPrefix(FeatureCatalog.textPrefix) {
             let column = table.column(named: feature)
             if column == nil, PredictedFeatures.names.contains(feature) {
                 throw .noPredictions(model: name, features: [feature])
@@ -77,16 +131,34 @@ package enum Segmenter: Sendable, Equatable {
                         values: [Float](repeating: 0, count: table.rowCount)))
         }
         let input = SegmentationInput(columns: inputs, rows: rows, of: table.rowCount)
-        let segments = try modelErrors(name) { () throws(ModelError) in
-            try assign(input, threadCount: threadCount)
+        return try modelErrors(name) { () throws(ModelError) in
+            try assign(input, of: table, threadCount: threadCount)
         }
-        for (position, row) in rows.enumerated() { numbers[row] = segments[position] }
-        return numbers
+    }
+}
+
+extension FeatureTable {
+    /// Rows that a segmentation on some features is of: those with an order, and all where the
+    /// features are of attributes alone.
+    func eligibleRows(for features: [String]) -> [Int] {
+        let status = history.status
+        if !features.isEmpty, features.allSatisfy(FeatureCatalog.mayBeAttribute) {
+            return Array(status.indices)
+        }
+        return status.indices.filter { status[$0] == CustomerHistory.ok }
+    }
+}
+
+extension ModelReference {
+    /// Of a segmentation, as the plan names it.
+    var plainName: String {
+        let prefix = "segmentation."
+        return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     }
 }
 
 /// The segmentation of one training: what `segmentation.…` model files hold.
-package struct FittedSegmentation: Sendable {
+package struct FittedSegmentation: Sendable, Equatable {
     package var segmenter: Segmenter
     /// One a segment: what sets it apart.
     package var segmentNames: [String]
@@ -113,7 +185,8 @@ package struct FittedSegmentation: Sendable {
 
 extension FittedSegmentation: Codable {
     private enum Key: String, CodingKey {
-        case model, grid, quadrants, stages, segmentNames, unavailable, segmentIDs, nextID
+        case model, grid, join, layers, mixed, quadrants, stages, segmentNames, unavailable
+        case segmentIDs, nextID
     }
 
     package init(from decoder: any Decoder) throws {
@@ -127,6 +200,14 @@ extension FittedSegmentation: Codable {
             LifecycleStages.self, forKey: .stages)
         {
             segmenter = .stages(stages)
+        } else if let joined = try container.decodeIfPresent(JoinedSegments.self, forKey: .join) {
+            segmenter = .join(joined)
+        } else if let layers = try container.decodeIfPresent(
+            LayeredSegments.self, forKey: .layers)
+        {
+            segmenter = .layers(layers)
+        } else if let mixed = try container.decodeIfPresent(MixedSegments.self, forKey: .mixed) {
+            segmenter = .mixed(mixed)
         } else {
             segmenter = .clusters(try container.decode(SegmentationModel.self, forKey: .model))
         }
@@ -156,6 +237,9 @@ extension FittedSegmentation: Codable {
         switch segmenter {
         case .clusters(let model): try container.encode(model, forKey: .model)
         case .grid(let grid): try container.encode(grid, forKey: .grid)
+        case .join(let joined): try container.encode(joined, forKey: .join)
+        case .layers(let layers): try container.encode(layers, forKey: .layers)
+        case .mixed(let segments): try container.encode(segments, forKey: .mixed)
         case .quadrants(let model): try container.encode(model, forKey: .quadrants)
         case .stages(let stages): try container.encode(stages, forKey: .stages)
         }

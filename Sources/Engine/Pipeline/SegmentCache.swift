@@ -74,6 +74,7 @@ struct SegmentCache {
     /// Why the segments of a customer who has not changed may be others now; nil where they are not.
     func flaw(for model: LatestSegmentation, asOf: CalendarDay) -> String? {
         let features = model.featureNames
+        if model.isMadeOfOthers { return "it is made of other segmentations" }
         if !models.contains(model.reference) { return "the last scoring had another model" }
         if features.contains(where: PredictedFeatures.names.contains) {
             return "predictions change without purchases"
@@ -147,10 +148,13 @@ struct LatestSegmentation: Sendable {
     let reference: ModelReference
     let featureNames: [String]
     let segmentCount: Int
+    /// Its segments follow from those of other segmentations.
+    let isMadeOfOthers: Bool
 
     init(_ entry: Manifest.Model, _ model: Segmenter) {
         reference = ModelReference(entry)
         (featureNames, segmentCount) = (model.featureNames, model.segmentCount)
+        isMadeOfOthers = !model.bases.isEmpty
     }
 }
 

@@ -66,6 +66,8 @@ extension Workspace {
             throw .unknownCustomer(id: id, reason: "has returns only by \(snapshot.asOf)")
         }
         let values = segmentation.segmenter.featureNames.map { feature -> Float? in
+            // A text is no number.
+            if feature.hasPrefix(FeatureCatalog.textPrefix) { return nil }
             // A value that nobody has is a share of 0, as in every assignment.
             guard let column = table.column(named: feature) else { return 0 }
             return column.valid?[0] ?? true ? column.values[0] : nil

@@ -54,17 +54,27 @@ extension ModelFitting {
     ) throws(EngineError) -> SegmentIdentity {
         let name = "segmentation.\(settings.name)"
         var identity = SegmentIdentity()
+        guard fitted.segmenter.bases.isEmpty else {
+            if let previous { fitted.keepIDs(ofCodesIn: previous) }
+            identity.warnings += settings.unknownNames(fitted.segmentIDs)
+            return identity
+        }
         let numbers = try fitted.segmenter.segments(of: table, name, threadCount: threadCount)
         identity.seedAdjustedRand = try modelErrors(name) { () throws(ModelError) in
             try seedAdjustedRand(of: fitted.segmenter, numbers, settings)
         }
         if let previous {
-            if let earlier = previous.model, missingFeatures(of: earlier).isEmpty {
+            if let earlier = previous.model, earlier.segmenter.bases.isEmpty,
+                missingFeatures(of: earlier).isEmpty
+            {
                 identity.refit = try match(&fitted, numbers, earlier, previous.version, name)
             } else {
                 let reason =
                     previous.model.map {
-                        "these customers have no " + missingFeatures(of: $0).joined(separator: ", ")
+                        !$0.segmenter.bases.isEmpty
+                            ? "it was made of other segmentations"
+                            : "these customers have no "
+                                + missingFeatures(of: $0).joined(separator: ", ")
                     } ?? "its file cannot be read"
                 identity.warnings.append(
                     "its segments are not compared with those of version \(previous.version), "
@@ -80,7 +90,8 @@ extension ModelFitting {
     /// a category any more is nothing missing.
     private func missingFeatures(of earlier: FittedSegmentation) -> [String] {
         earlier.segmenter.featureNames.filter { name in
-            table.column(named: name) == nil && !FeatureCatalog.isValueShare(name)
+            table.column(named: name) == nil && table.texts[name] == nil
+                && !FeatureCatalog.isValueShare(name)
                 && !plan.attributeNames.contains {
                     name.hasPrefix("\(FeatureCatalog.attributePrefix)\($0).")
                 }
@@ -181,6 +192,26 @@ extension FittedSegmentation {
     mutating func giveIDs(from first: Int) {
         segmentIDs = segmentIDs.indices.map { first + $0 }
         nextID = first + segmentIDs.count
+    }
+
+    /// What is made of other segmentations keeps the id of every combination that the version before
+    /// had too: their codes are of ids that stay. All else gets new ids.
+    mutating func keepIDs(ofCodesIn previous: PreviousSegmentation) {
+        var known: [String: Int] = [:]
+        if case .join(let joined)? = previous.model?.segmenter, let earlier = previous.model {
+            for (code, id) in zip(joined.codes, earlier.segmentIDs) { known[code] = id }
+        }
+        nextID = previous.nextID
+        for segment in segmentIDs.indices {
+            var id: Int?
+            if case .join(let joined) = segmenter { id = known[joined.codes[segment]] }
+            if let id {
+                segmentIDs[segment] = id
+            } else {
+                segmentIDs[segment] = nextID
+                nextID += 1
+            }
+        }
     }
 
     /// The names that are served: the plan's where it has one, by id.

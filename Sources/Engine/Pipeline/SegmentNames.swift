@@ -1,3 +1,4 @@
+import Features
 package import Models
 
 /// What sets each segment apart, in words: `high revenue, low daysSinceLastPurchase`.
@@ -21,55 +22,99 @@ package enum SegmentNames {
         _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], rows: [Int]? = nil,
         segments: [Int32], keeping earlier: [String?] = []
     ) -> [String] {
-        let names = Naming(
-            model, columns: columns, valid: valid, rows: rows, segments: segments)
-        let kept = (0..<model.segmentCount).map { segment -> String? in
+        of(
+            Traits(
+                SegmentationInput(
+                    names: model.featureNames, columns: columns, valid: valid, rows: rows),
+                centroids: model.centroids, sizes: model.sizes, featureCount: model.featureCount,
+                segments: segments),
+            segmentCount: model.segmentCount, keeping: earlier)
+    }
+
+    /// Names segments by what sets each apart most.
+    static func of(
+        _ traits: Traits, segmentCount: Int, keeping earlier: [String?] = []
+    ) -> [String] {
+        let kept = (0..<segmentCount).map { segment -> String? in
             guard !earlier.isEmpty, let name = earlier[segment] else { return nil }
-            return names.isTrue(name, of: segment) ? name : nil
+            return traits.isTrue(name, of: segment) ? name : nil
         }
         var result = kept.enumerated().map { segment, name in
-            name ?? names.name(segment, featureCount: 2)
+            name ?? traits.name(segment, traitCount: 2)
         }
-        for featureCount in 3..<max(3, min(model.featureCount, 5) + 1) {
+        for traitCount in 3..<max(3, min(traits.mostCount, 5) + 1) {
             let counts = Dictionary(grouping: result, by: \.self).mapValues(\.count)
             for segment in result.indices
             where counts[result[segment]] ?? 0 > 1 && kept[segment] == nil {
-                result[segment] = names.name(segment, featureCount: featureCount)
+                result[segment] = traits.name(segment, traitCount: traitCount)
             }
         }
         return result
     }
 
-    private struct Naming {
-        let featureNames: [String]
-        /// `[segment][feature]`: how far the scaled centroid lies from the middle.
-        var distances: [[Double]] = []
-        /// `[segment][feature]`: how far the mean lies from that of all rows, in the feature's unit.
-        var differences: [[Double]] = []
+    /// What may set each segment apart.
+    struct Traits {
+        private struct Trait {
+            var text: String
+            /// How far the scaled centroid lies from the middle; above 0 for a text's value.
+            var distance: Double
+            /// Whether words of high and low are true of the means too.
+            var isClear: Bool
+        }
 
+        /// `[segment]`.
+        private var traits: [[Trait]]
+        private let featureNames: [String]
+        /// `[segment][feature]`: how far the mean lies from that of all rows, in the feature's unit.
+        private let differences: [[Double]]
+
+        /// Most traits of a segment.
+        var mostCount: Int { traits.map(\.count).max() ?? 0 }
+
+        /// - Parameters:
+        ///   - input: the model's features in its order, as they were before scaling.
+        ///   - centroids: `[sizes.count × featureCount]`, scaled.
         init(
-            _ model: SegmentationModel, columns: [[Float]], valid: [[Bool]?], rows: [Int]?,
+            _ input: SegmentationInput, centroids: [Float], sizes: [Int], featureCount d: Int,
             segments: [Int32]
         ) {
-            let d = model.featureCount
-            featureNames = model.featureNames
-            let total = Double(max(1, model.sizes.reduce(0, +)))
+            let total = Double(max(1, sizes.reduce(0, +)))
             let middle = (0..<d).map { j in
-                model.sizes.enumerated().reduce(0.0) { sum, segment in
-                    sum + Double(model.centroids[segment.offset * d + j])
-                        * Double(segment.element) / total
+                sizes.enumerated().reduce(0.0) { sum, segment in
+                    sum + Double(centroids[segment.offset * d + j]) * Double(segment.element)
+                        / total
                 }
             }
-            let means = columns.indices.map { j in
+            let means = input.columns.indices.map { j in
                 Means(
-                    columns[j], valid: valid.isEmpty ? nil : valid[j], rows: rows,
-                    segments: segments,
-                    segmentCount: model.segmentCount)
+                    input.columns[j], valid: input.valid.isEmpty ? nil : input.valid[j],
+                    rows: input.rows, segments: segments, segmentCount: sizes.count)
             }
-            for segment in 0..<model.segmentCount {
-                distances.append(
-                    (0..<d).map { Double(model.centroids[segment * d + $0]) - middle[$0] })
-                differences.append(means.map { $0.difference(of: segment) })
+            featureNames = input.names.map(plain)
+            differences = sizes.indices.map { segment in
+                means.map { $0.difference(of: segment) }
+            }
+            let axes = Self.axes(of: input.names)
+            traits = sizes.indices.map { segment in
+                func distance(_ j: Int) -> Double {
+                    Double(centroids[segment * d + j]) - middle[j]
+                }
+                var traits = (0..<d).filter { !(axes?.contains($0) ?? false) }.compactMap {
+                    (j) -> Trait? in
+                    let difference = means[j].difference(of: segment)
+                    guard abs(distance(j)) > 1e-6, difference != 0 else { return nil }
+                    return Trait(
+                        text: (difference > 0 ? "high " : "low ") + plain(input.names[j]),
+                        distance: abs(distance(j)),
+                        isClear: (distance(j) > 0) == (difference > 0))
+                }
+                if let axes, let place = Self.place(axes.map { means[$0].mean(of: segment) }) {
+                    let length = axes.reduce(0) { $0 + distance($1) * distance($1) }.squareRoot()
+                    if length > 1e-6 {
+                        traits.append(Trait(text: place, distance: length, isClear: true))
+                    }
+                }
+                return traits
             }
         }
 
@@ -99,21 +144,40 @@ package enum SegmentNames {
             }
         }
 
-        func name(_ segment: Int, featureCount: Int) -> String {
-            let (distances, differences) = (distances[segment], differences[segment])
-            let differing = distances.indices.filter {
-                abs(distances[$0]) > 1e-6 && differences[$0] != 0
+        /// The three columns of `FeatureCatalog.coordinates`, where all are there.
+        private static func axes(of names: [String]) -> [Int]? {
+            let group = FeatureCatalog.attributePrefix + FeatureCatalog.coordinates
+            let axes = ["x", "y", "z"].compactMap { names.firstIndex(of: "\(group).\($0)") }
+            return axes.count == 3 ? axes : nil
+        }
+
+        /// Where the middle of a segment is: `around 48.1 N 11.6 E`.
+        private static func place(_ means: [Double?]) -> String? {
+            guard let x = means[0], let y = means[1], let z = means[2],
+                let degrees = Coordinates.degrees(x, y, z)
+            else { return nil }
+            func text(_ value: Double, _ positive: String, _ negative: String) -> String {
+                let tenths = Int((abs(value) * 10).rounded())
+                return "\(tenths / 10).\(tenths % 10) \(value < 0 ? negative : positive)"
             }
-            let clear = differing.filter { (distances[$0] > 0) == (differences[$0] > 0) }
-            let order = (clear.isEmpty ? differing : clear).sorted {
-                abs(distances[$0]) == abs(distances[$1])
-                    ? $0 < $1 : abs(distances[$0]) > abs(distances[$1])
-            }
-            guard let first = order.first else { return "everybody" }
-            let least = featureCount == 2 ? abs(distances[first]) / 2 : 0
-            return order.prefix(featureCount).filter { abs(distances[$0]) >= least }
-                .map { (differences[$0] > 0 ? "high " : "low ") + featureNames[$0] }
-                .joined(separator: ", ")
+            return "around \(text(degrees.latitude, "N", "S")) "
+                + text(degrees.longitude, "E", "W")
+        }
+
+        mutating func append(_ text: String, distance: Double, to segment: Int) {
+            traits[segment].append(Trait(text: text, distance: distance, isClear: true))
+        }
+
+        func name(_ segment: Int, traitCount: Int) -> String {
+            let clear = traits[segment].filter(\.isClear)
+            let ordered = (clear.isEmpty ? traits[segment] : clear).enumerated().sorted {
+                $0.element.distance == $1.element.distance
+                    ? $0.offset < $1.offset : $0.element.distance > $1.element.distance
+            }.map(\.element)
+            guard let first = ordered.first else { return "everybody" }
+            let least = traitCount == 2 ? first.distance / 2 : 0
+            return ordered.prefix(traitCount).filter { $0.distance >= least }
+                .map(\.text).joined(separator: ", ")
         }
     }
 
@@ -133,6 +197,11 @@ package enum SegmentNames {
                 sums[Int(segment)] += Double(values[row])
                 counts[Int(segment)] += 1
             }
+        }
+
+        /// Of a segment; nil where it has no value.
+        func mean(of segment: Int) -> Double? {
+            counts[segment] > 0 ? sums[segment] / counts[segment] : nil
         }
 
         /// A segment's mean less that of all rows; 0 where it has no value.

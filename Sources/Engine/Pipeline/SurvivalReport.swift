@@ -178,7 +178,7 @@ extension Workspace {
         let customers = try EntitySegments.read(
             manifest.customerSegments.map { "\(folder)/\($0.file)" })
         let table = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try customers?.attributes
+            try customers?.attributes()
         }
         let known = table?.columns.map(\.name) ?? []
         for name in names where !known.contains(name) {

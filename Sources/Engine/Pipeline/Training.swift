@@ -38,7 +38,8 @@ extension Workspace {
         let earlier = previous.values.flatMap { $0.model?.segmenter.featureNames ?? [] }
         let table = try features(
             asOf: asOf,
-            keeping: plan.featureNames.union(earlier).subtracting(PredictedFeatures.names),
+            keeping: plan.featureNames.union(earlier).union(try baseFeatureNames(of: names))
+                .subtracting(PredictedFeatures.names),
             usesCache: true, threadCount: threadCount,
             report: report)
         var fitting = ModelFitting(
@@ -61,6 +62,7 @@ extension Workspace {
                 }
                 try addPredictions(
                     for: name, after: previous[name], by: next.models, to: &fitting)
+                try addBases(for: name, by: next.models, to: &fitting)
                 let version = (next.models.filter { $0.name == name }.map(\.version).max() ?? 0) + 1
                 let file = "models/\(name)-\(sixDigits(version)).arr"
                 let path = "\(folder)/\(file)"
@@ -108,13 +110,21 @@ extension Workspace {
         to fitting: inout ModelFitting
     ) throws(EngineError) {
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
+        guard let settings, plan.usesPredictions(settings) else { return }
         let earlier = previous?.model?.segmenter.featureNames ?? []
-        let wanted = Set(plan.segmentations.flatMap(\.features) + earlier).filter {
+        try addPredictions(
+            plan.segmentations.flatMap(\.features) + earlier, by: models, to: &fitting)
+    }
+
+    /// Those of `names` that are predictions and are not there yet.
+    func addPredictions(
+        _ names: [String], by models: [Manifest.Model], to fitting: inout ModelFitting
+    ) throws(EngineError) {
+        let wanted = Set(names).filter {
             PredictedFeatures.names.contains($0) && fitting.table.column(named: $0) == nil
         }
         let versions = models.filter { $0.name == "lifetime" }
-        guard settings?.usesPredictions == true, !wanted.isEmpty,
-            let latest = versions.max(by: { $0.version < $1.version })
+        guard !wanted.isEmpty, let latest = versions.max(by: { $0.version < $1.version })
         else { return }
         let read = try ModelStore.read(LifetimeModels.self, from: "\(folder)/\(latest.file)")
         let asOf = fitting.table.asOf
@@ -161,15 +171,19 @@ extension Workspace {
         }
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }
-        var (fitted, choice) = try fitting.segmentation(settings)
+        let fit = try fitting.segmentation(settings)
+        var fitted = fit.fitted
         let identity = try fitting.identify(&fitted, settings, after: previous)
-        var card = card(name, version, settings.algorithm.cardName, fitting)
+        var card = card(
+            name, version, settings.per == nil ? settings.algorithm.cardName : "layers", fitting)
         card.describe(fitted.segmenter)
         card.diagnostics["seedAdjustedRand"] = identity.seedAdjustedRand
-        card.warnings = fitted.unavailable.map { "this data has no feature \($0)" }
+        card.warnings =
+            fitted.unavailable.map { "this data has no feature \($0)" } + fit.warnings
         card.warnings += identity.warnings
         card.refit = identity.refit
-        card.describe(choice, of: fitted.segmenter.segmentCount)
+        card.describe(fit.choice, of: fitted.segmenter.segmentCount)
+        card.map = fit.map
         card.inputs = fitting.histograms(fitted.segmenter.featureNames)
         return (card, try ModelStore.write(fitted, card: card, to: path))
     }
@@ -182,10 +196,12 @@ extension Workspace {
             name: name, version: version, algorithm: algorithm,
             asOf: fitting.table.asOf.description, planHash: plan.hash, seed: plan.seed,
             currency: plan.currency, convention: fitting.table.convention,
-            conventionText: fitting.table.convention.text,
+            conventionText: plan.sources.purchases == nil
+                ? "attributes of customers, of now; no purchases" : fitting.table.convention.text,
             data: ModelCard.DataRange(
                 customerCount: fitting.table.rowCount, lineCount: lines.count,
-                firstTime: lines.first, lastTime: lines.last),
+                firstTime: lines.count > 0 ? lines.first : 0,
+                lastTime: lines.count > 0 ? lines.last : 0),
             diagnostics: [:], inputs: [], warnings: [])
     }
 
@@ -231,7 +247,7 @@ extension Plan {
     /// The features and groups that training reads.
     var featureNames: Set<String> {
         Set(
-            segmentations.flatMap(\.features) + ModelFitting.lifetimeInputNames
+            segmentations.flatMap(wantedFeatures) + ModelFitting.lifetimeInputNames
                 + (churn.model.isLearned ? churn.features : [])
         ).subtracting(PredictedFeatures.names)
     }
@@ -268,6 +284,22 @@ extension ModelCard {
                     diagnostics["level\(index + 2).\(name)"] = sign * Double(value)
                 }
             }
+        case .join(let joined):
+            diagnostics = [
+                "combinationCount": Double(joined.segmentCount),
+                "joinedCount": Double(joined.parts.count),
+            ]
+        case .layers(let layers):
+            diagnostics = [
+                "clusterCount": Double(layers.segmentCount),
+                "dividedCount": Double(layers.parts.count { $0 != nil }),
+            ]
+        case .mixed(let segments):
+            diagnostics = [
+                "clusterCount": Double(segments.model.segmentCount),
+                "cost": segments.model.cost, "gamma": segments.model.gamma,
+                "iterations": Double(segments.model.iterations),
+            ]
         case .quadrants(let model):
             for (axis, name) in model.featureNames.enumerated() {
                 diagnostics["high.\(name)"] = model.cuts[axis].leastValues.first.map(Double.init)

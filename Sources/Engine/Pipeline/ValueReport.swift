@@ -117,7 +117,7 @@ extension Workspace {
             throw known.contains(grouping)
                 ? .modelMissing(name: name) : .unknownModel(name: grouping, known: known)
         }
-        let names = Set(fitted.segmenter.featureNames)
+        let names = try featureNames(of: fitted)
         var table = try features(
             asOf: asOf, keeping: names.subtracting(PredictedFeatures.names),
             threadCount: threadCount)
@@ -126,7 +126,7 @@ extension Workspace {
         return CustomerGroups(
             table: table,
             names: fitted.names(plan.segmentations.first { $0.name == grouping }),
-            numbers: try fitted.segmenter.segments(of: table, name, threadCount: threadCount))
+            numbers: try segments(fitted, name, of: table, threadCount: threadCount))
     }
 
     /// The latest lifetime model.

@@ -15,7 +15,7 @@ extension Plan {
         writer.line(0, "grossMarginRate", String(grossMarginRate))
         writer.line(0, "annualDiscountRate", String(discountRate.annual))
         writer.open(0, "sources")
-        writer.add(purchases: sources.purchases)
+        if let purchases = sources.purchases { writer.add(purchases: purchases) }
         if let customers = sources.customers { writer.add("customers", customers) }
         if let products = sources.products { writer.add("products", products) }
         if segmentations.isEmpty {
@@ -27,6 +27,8 @@ extension Plan {
                 writer.add(names: segmentation.names)
             }
         }
+        // Without purchases no other models are fitted.
+        if sources.purchases == nil { return writer.text }
         writer.open(0, "lifetime")
         writer.line(1, "model", lifetime.model.rawValue)
         writer.line(1, "horizon", lifetime.horizon.description)
@@ -120,13 +122,16 @@ private struct CanonicalWriter {
     mutating func add(_ name: String, _ source: Plan.EntitySource) {
         open(1, name)
         add(files: source.files, format: source.mapping.format)
-        line(2, "id", id(source.mapping.id))
+        line(2, "id", source.mapping.id.map(id) ?? "{type: lineNumber}")
         guard !source.mapping.attributes.isEmpty else { return }
         open(2, "attributes")
         for attribute in source.mapping.attributes {
             let kind =
                 switch attribute.kind {
+                case .latitude: "latitude"
+                case .longitude: "longitude"
                 case .number: "number"
+                case .ordinal(let levels): "ordinal, levels: " + list(levels)
                 case .text: "text"
                 case .set(let separator):
                     "set, separator: " + quoted(String(Unicode.Scalar(separator)))
@@ -162,6 +167,16 @@ private struct CanonicalWriter {
             }
             return
         }
+        guard segmentation.parts.isEmpty else {
+            line(2, "algorithm", segmentation.algorithm.rawValue)
+            line(2, "of", list(segmentation.parts))
+            return
+        }
+        if let prototypes = segmentation.prototypes {
+            line(2, "algorithm", segmentation.algorithm.rawValue)
+            if let gamma = prototypes.gamma { line(2, "gamma", String(gamma)) }
+        }
+        if let per = segmentation.per { line(2, "per", quoted(per)) }
         line(2, "features", list(segmentation.features))
         switch segmentation.clusterCount {
         case .fixed(let count):

@@ -1,3 +1,4 @@
+import Features
 package import Ingest
 package import Models
 package import Units
@@ -32,19 +33,22 @@ package struct Plan: Sendable, Equatable {
 
     /// The names under which segmentations may use customer attributes.
     package var attributeNames: [String] {
-        sources.customers?.mapping.attributes.map(\.name) ?? []
+        let names = sources.customers?.mapping.attributes.map(\.name) ?? []
+        return places == nil ? names : names + [FeatureCatalog.coordinates]
     }
 }
 
 extension Plan {
     /// The files of a plan and how to read them.
     package struct Sources: Sendable, Equatable {
-        package var purchases: PurchaseSource
+        /// Nil where customers have attributes only.
+        package var purchases: PurchaseSource?
         package var customers: EntitySource?
         package var products: EntitySource?
 
         package init(
-            purchases: PurchaseSource, customers: EntitySource? = nil, products: EntitySource? = nil
+            purchases: PurchaseSource?, customers: EntitySource? = nil,
+            products: EntitySource? = nil
         ) {
             self.purchases = purchases
             self.customers = customers
@@ -75,7 +79,7 @@ extension Plan {
 
     /// How a feature is brought to a common scale before distances are taken.
     package enum Scaling: String, Sendable, CaseIterable {
-        case none, zScore, logZScore, robust
+        case none, zScore, logZScore, robust, quantile
     }
 
     /// How many segments a segmentation has.
@@ -106,7 +110,10 @@ extension Plan {
 
     /// What a segmentation may be called in a plan.
     package enum SegmentationAlgorithm: String, Sendable, CaseIterable {
-        case kMeans, lifecycle, quadrants, rfm
+        case join, kMeans, kPrototypes, lifecycle, quadrants, rfm
+
+        /// Whether its segments are clusters.
+        package var isOfClusters: Bool { self == .kMeans || self == .kPrototypes }
     }
 
     /// A segmentation by rules instead of clusters.
@@ -118,14 +125,29 @@ extension Plan {
         case rfm(levelCount: Int)
     }
 
+    /// What k-prototypes has beside the settings of k-means.
+    package struct PrototypeSettings: Sendable, Equatable {
+        /// What a mismatch of categories costs beside squared differences of scaled numbers; above
+        /// 0, at most 1e15. Nil: found from the data.
+        package var gamma: Double?
+
+        package init() {}
+    }
+
     package struct Segmentation: Sendable, Equatable {
         package var name: String
         /// What segments are called, by their ids; others have the names that models make.
         package var names: [Int: String] = [:]
         /// Names of features, groups of features, attributes or predictions.
         package var features: [String]
-        /// Nil for k-means, which alone has the settings that follow.
+        /// Nil for clusters, which alone have the settings that follow, and for joins.
         package var rules: SegmentRules?
+        /// Names of the segmentations whose segments are joined; empty for no join.
+        package var parts: [String] = []
+        /// The segmentation within each of whose segments this one is fitted on its own.
+        package var per: String?
+        /// Of k-prototypes; nil for k-means.
+        package var prototypes: PrototypeSettings?
         package var clusterCount: ClusterCount = 5
         package var scaling = Scaling.zScore
         /// Independent seedings, of which the one of the least inertia is kept; 1…100.
@@ -140,7 +162,8 @@ extension Plan {
 
         package var algorithm: SegmentationAlgorithm {
             switch rules {
-            case nil: .kMeans
+            case nil where !parts.isEmpty: .join
+            case nil: prototypes == nil ? .kMeans : .kPrototypes
             case .lifecycle: .lifecycle
             case .quadrants: .quadrants
             case .rfm: .rfm
@@ -283,6 +306,10 @@ package enum PlanLimits {
     package static let fileCount = 10_000
     package static let columnNumber = 10_000
     package static let attributeCount = 200
+    /// Of an ordinal attribute.
+    package static let levelCount = 1_000
+    /// Segmentations that one join may join.
+    package static let joinedSegmentationCount = 8
     package static let segmentationCount = 100
     package static let featureCount = 1_000
     /// Mappings and lists within each other.

@@ -6,8 +6,17 @@ extension PlanParser {
     mutating func parseSegmentations(
         of top: PlanReader.Section, into plan: inout Plan
     ) {
-        guard let setting = top["segmentations"] else { return }
+        guard let setting = top["segmentations"] else {
+            if !hasPurchases {
+                reader.missing(
+                    "segmentations", in: top,
+                    hint: "without purchases there are no default ones: name one, such as "
+                        + "{groups: {features: [attributes]}}")
+            }
+            return
+        }
         let named = reader.namedSettings(setting, limit: PlanLimits.segmentationCount)
+        segmentationNames = named.map(\.key)
         plan.segmentations = named.compactMap { entry in
             parseSegmentation(entry, attributeNames: plan.attributeNames)
         }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
@@ -15,10 +24,12 @@ extension PlanParser {
 
     private static let clusterKeys = ["clusterCount", "scaling", "restarts", "maximumIterations"]
 
-    /// The settings that belong to an algorithm alone.
+    /// The settings that belong to some algorithms alone.
     private static func keys(_ algorithm: Plan.SegmentationAlgorithm) -> [String] {
         switch algorithm {
-        case .kMeans: clusterKeys
+        case .join: ["of"]
+        case .kMeans: clusterKeys + ["per"]
+        case .kPrototypes: clusterKeys + ["per", "gamma"]
         case .lifecycle: ["newDays", "activeDays", "lapsedDays"]
         case .quadrants: ["leastHighValues"]
         case .rfm: ["levelCount"]
@@ -43,8 +54,9 @@ extension PlanParser {
         let chosen = reader.choice(section["algorithm"], of: Plan.SegmentationAlgorithm.self)
         if section["algorithm"] != nil, chosen == nil { return nil }
         let algorithm = chosen ?? .kMeans
+        var told = Set(Self.keys(algorithm))
         for other in all where other != algorithm {
-            for key in Self.keys(other) {
+            for key in Self.keys(other) where told.insert(key).inserted {
                 guard let setting = section[key] else { continue }
                 reader.report(
                     .contradiction, at: setting.position,
@@ -56,8 +68,10 @@ extension PlanParser {
         var segmentation = Plan.Segmentation(name: entry.key, features: [])
         segmentation.names = parseSegmentNames(section["names"])
         parseClusters(of: section, into: &segmentation)
+        parseLayer(of: section, algorithm, into: &segmentation)
         switch algorithm {
-        case .kMeans: break
+        case .join, .kMeans: break
+        case .kPrototypes: segmentation.prototypes = parsePrototypes(of: section)
         case .lifecycle:
             segmentation.rules = parseStages(of: section).map(Plan.SegmentRules.lifecycle)
         case .quadrants: segmentation.rules = .quadrants(parseCuts(section["leastHighValues"]))
@@ -126,20 +140,32 @@ extension PlanParser {
         _ algorithm: Plan.SegmentationAlgorithm, _ attributeNames: [String]
     ) -> [String]? {
         guard let setting = section["features"] else {
+            if !hasPurchases, algorithm == .lifecycle || algorithm == .rfm {
+                reader.report(
+                    .contradiction, at: entry.position,
+                    "\(entry.name): \(algorithm.rawValue) is of purchases, and the plan has no "
+                        + "sources.purchases",
+                    hint: "map them, or name attributes and another algorithm")
+                return nil
+            }
             switch algorithm {
+            case .join: return []
             case .lifecycle: return LifecycleStages.featureNames
             case .rfm: return RFMGrid.defaultFeatures
-            case .kMeans, .quadrants:
+            case .kMeans, .kPrototypes, .quadrants:
                 reader.report(
                     .missing, at: entry.position, "\(entry.name).features is missing",
                     hint: "list features or groups, such as [revenue365Days, hourShares]")
                 return nil
             }
         }
-        if algorithm == .lifecycle {
+        if algorithm == .lifecycle || algorithm == .join {
             reader.report(
                 .contradiction, at: setting.position,
-                "\(setting.name): stages are told by days alone", hint: "leave the features out")
+                algorithm == .join
+                    ? "\(setting.name): a join is of segmentations, not of features"
+                    : "\(setting.name): stages are told by days alone",
+                hint: "leave the features out")
             return nil
         }
         guard
@@ -158,6 +184,7 @@ extension PlanParser {
         }
         let isGroup = { (name: String) in
             FeatureCatalog.fixedGroups[name] != nil || FeatureCatalog.dataGroups.contains(name)
+                || name == FeatureCatalog.coordinates && attributeNames.contains(name)
         }
         if wanted != nil, let group = features.first(where: isGroup) {
             reader.report(
@@ -246,6 +273,15 @@ extension PlanParser {
         attributeNames: [String]
     ) {
         let isPredicted = PredictedFeatures.names.contains(feature.text)
+        if !hasPurchases, isPredicted || !mayBeAttribute(feature.text, attributeNames) {
+            reader.report(
+                .contradiction, at: feature.position,
+                "`\(feature.text)` is made of purchases, and the plan has no sources.purchases",
+                hint: attributeNames.isEmpty
+                    ? "map attributes under sources.customers.attributes"
+                    : "name attributes: \(attributeNames.prefix(20).joined(separator: ", "))")
+            return
+        }
         if FeatureCatalog.mayExist(feature.text, attributeNames: attributeNames) { return }
         if isPredicted, name != "churn" { return }
         reader.report(

@@ -11,17 +11,22 @@ extension PlanParser {
         guard
             let section = reader.section(setting, keys: ["purchases", "customers", "products"])
         else { return nil }
-        let customers = parseEntities(section["customers"])
+        let customers = parseEntities(
+            section["customers"], mayNumberLines: section["purchases"] == nil)
         let products = parseEntities(section["products"])
         guard let purchases = section["purchases"] else {
+            guard section["customers"] == nil else {
+                return customers.map { Plan.Sources(purchases: nil, customers: $0) }
+            }
             reader.report(
                 .missing, at: setting.position, "sources.purchases is missing",
-                hint: "it needs columns: customerID, time and amount")
+                hint: "it needs columns: customerID, time and amount; customers alone need "
+                    + "sources.customers")
             return nil
         }
         guard let source = parsePurchases(purchases) else { return nil }
-        if let setting = section["customers"], let customers,
-            customers.mapping.id.kind != source.mapping.customerID.kind
+        if let setting = section["customers"], let id = customers?.mapping.id,
+            id.kind != source.mapping.customerID.kind
         {
             reader.report(
                 .contradiction, at: setting.position,
@@ -147,7 +152,10 @@ extension PlanParser {
 
     // MARK: Customers and products
 
-    private mutating func parseEntities(_ setting: PlanReader.Setting?) -> Plan.EntitySource? {
+    /// - Parameter mayNumberLines: whether no purchase refers to the ids.
+    private mutating func parseEntities(
+        _ setting: PlanReader.Setting?, mayNumberLines: Bool = false
+    ) -> Plan.EntitySource? {
         guard let setting,
             let section = reader.section(setting, keys: Self.formatKeys + ["id", "attributes"])
         else { return nil }
@@ -160,6 +168,17 @@ extension PlanParser {
                 hint: "name the id's column or give its number from 1")
             return nil
         }
+        if isLineNumber(section["id"]) {
+            if !mayNumberLines {
+                reader.report(
+                    .contradiction, at: section["id"]?.position ?? setting.position,
+                    "\(setting.name).id: purchases know no line numbers",
+                    hint: "name the id's column or give its number from 1")
+            }
+            return Plan.EntitySource(
+                files: files,
+                mapping: EntityMapping(format: format, id: nil, attributes: attributes))
+        }
         guard let id = parseID(section["id"], hasHeader: format.hasHeader) else { return nil }
         return Plan.EntitySource(
             files: files, mapping: EntityMapping(format: format, id: id, attributes: attributes))
@@ -169,39 +188,52 @@ extension PlanParser {
         _ setting: PlanReader.Setting?, hasHeader: Bool
     ) -> [AttributeMapping] {
         guard let setting else { return [] }
-        return reader.namedSettings(setting, limit: PlanLimits.attributeCount).compactMap {
-            if PredictedFeatures.names.contains($0.key) {
+        let entries = reader.namedSettings(setting, limit: PlanLimits.attributeCount)
+        let attributes = entries.compactMap { (entry) -> AttributeMapping? in
+            if PredictedFeatures.names.contains(entry.key) {
                 reader.report(
-                    .unknownValue, at: $0.position, "`\($0.key)` cannot name an attribute",
+                    .unknownValue, at: entry.position, "`\(entry.key)` cannot name an attribute",
                     hint: "it is a prediction: give it another name, and name its column")
                 return nil
             }
-            return parseAttribute($0, hasHeader: hasHeader)
+            return parseAttribute(entry, hasHeader: hasHeader)
         }
+        checkPlaces(attributes, entries, at: setting)
+        return attributes
     }
 
     private enum AttributeType: String, CaseIterable {
-        case number, set, text
+        case latitude, longitude, number, ordinal, set, text
     }
 
-    /// `age: number`, or a mapping of type, column (the name where it is absent) and separator.
+    /// `age: number`, or a mapping of type, column (the name where it is absent), separator and
+    /// levels.
     private mutating func parseAttribute(
         _ entry: PlanReader.Setting, hasHeader: Bool
     ) -> AttributeMapping? {
         var columnReference: ColumnReference? = .name(entry.key)
         var separator = UInt8(ascii: ";")
+        var levels: [String]?
+        var namesLevels = false
         let type: AttributeType?
         var columnSetting: PlanReader.Setting?
         if case .mapping = entry.value {
-            guard let section = reader.section(entry, keys: ["type", "column", "separator"]) else {
-                return nil
-            }
-            type = reader.choice(section["type"], of: AttributeType.self)
-            if section["type"] == nil {
+            guard
+                let section = reader.section(
+                    entry, keys: ["type", "column", "separator", "levels"])
+            else { return nil }
+            // A list of levels says that they are in order.
+            type =
+                section["type"] == nil && section["levels"] != nil
+                ? .ordinal : reader.choice(section["type"], of: AttributeType.self)
+            if section["type"] == nil, type == nil {
                 reader.report(
                     .missing, at: entry.position, "\(entry.name).type is missing",
-                    hint: "allowed: number, set, text")
+                    hint: "allowed: "
+                        + AttributeType.allCases.map(\.rawValue).joined(separator: ", "))
             }
+            namesLevels = section["levels"] != nil
+            levels = parseLevels(section["levels"], isOrdinal: type == .ordinal)
             columnSetting = section["column"]
             if let setting = columnSetting {
                 columnReference = parseColumn(
@@ -220,9 +252,19 @@ extension PlanParser {
                 hint: "give its number: {type: …, column: 2}")
         }
         guard let type, let columnReference else { return nil }
+        if type == .ordinal, levels == nil {
+            if namesLevels { return nil }
+            reader.report(
+                .missing, at: entry.position, "\(entry.name).levels is missing",
+                hint: "list all values, the lowest first, such as levels: [low, mid, high]")
+            return nil
+        }
         let kind: AttributeKind =
             switch type {
+            case .latitude: .latitude
+            case .longitude: .longitude
             case .number: .number
+            case .ordinal: .ordinal(levels: levels ?? [])
             case .set: .set(separator: separator)
             case .text: .text
             }
@@ -292,6 +334,14 @@ extension PlanParser {
         let kind = reader.choice(section["type"], of: IDKind.self)
         return requiredColumn(of: section, at: setting, hasHeader: hasHeader)
             .map { IDReference($0, kind: kind ?? .text) }
+    }
+
+    /// `{type: lineNumber}`
+    private func isLineNumber(_ setting: PlanReader.Setting?) -> Bool {
+        guard case .mapping(let mapping)? = setting?.value, mapping.count == 1 else {
+            return false
+        }
+        return mapping["type"]?.scalar?.string == "lineNumber"
     }
 
     private mutating func requiredColumn(

@@ -27,6 +27,12 @@ extension Plan {
 /// Fills a `Plan` from YAML, section by section.
 struct PlanParser {
     var reader = PlanReader()
+    /// Whether the plan reads purchases, of which most features and models are.
+    var hasPurchases = true
+    /// Where segmentations name others that they are made of.
+    var layerReferences: [LayerReference] = []
+    /// Names of all segmentations, of those with problems too.
+    var segmentationNames: [String] = []
 
     /// Nil where the sources cannot be made out at all; otherwise the plan is to be used only if
     /// the reader has no problems.
@@ -40,8 +46,11 @@ struct PlanParser {
         guard let top = reader.section(root, name: "", keys: keys) else { return nil }
         let sources = parseSources(in: top)
         var plan = sources.map { Plan(sources: $0) } ?? Self.placeholder
+        hasPurchases = plan.sources.purchases != nil
         parseBasics(of: top, into: &plan)
         parseSegmentations(of: top, into: &plan)
+        checkLayers(of: plan)
+        checkModelsWithoutPurchases(of: top)
         parseModels(of: top, into: &plan)
         return sources == nil ? nil : plan
     }
@@ -67,7 +76,7 @@ struct PlanParser {
             guard let root = try Yams.compose(yaml: text), !reader.isEmpty(root) else {
                 reader.report(
                     .missing, at: start, "the plan is empty",
-                    hint: "it needs at least sources.purchases.columns")
+                    hint: "it needs at least sources.purchases.columns, or sources.customers")
                 return nil
             }
             return root
@@ -195,7 +204,7 @@ struct PlanParser {
             }
             plan.lifetime.covariates.append(name)
             switch attributes.first(where: { $0.name == name })?.kind {
-            case .number, .text: break
+            case .latitude, .longitude, .number, .ordinal, .text: break
             case .set:
                 reader.report(
                     .contradiction, at: position,

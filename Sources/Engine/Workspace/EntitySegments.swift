@@ -225,25 +225,25 @@ extension IDColumn {
 
 extension EntityTable {
     /// The table as the features want it.
-    var attributes: CustomerAttributes {
-        get throws(FeatureError) {
-            try CustomerAttributes(
-                ids: ids,
-                columns: columns.map { column in
-                    switch column.values {
-                    case .number(let values, let valid):
-                        CustomerAttributes.Column(
-                            name: column.name, values: .number(values, valid: valid))
-                    case .text(let text):
-                        CustomerAttributes.Column(name: column.name, values: .text(text))
-                    case .set(let sets):
-                        CustomerAttributes.Column(
-                            name: column.name,
-                            values: .set(
-                                rowOffsets: sets.rowOffsets, codes: sets.codes,
-                                values: sets.values))
-                    }
-                })
-        }
+    /// - Parameter places: the attributes that say where a customer is; nil for none.
+    func attributes(
+        places: (latitude: String, longitude: String)? = nil
+    ) throws(FeatureError) -> CustomerAttributes {
+        try CustomerAttributes(
+            ids: ids,
+            columns: columns.map { column in
+                switch column.values {
+                case .number(let values, let valid):
+                    CustomerAttributes.Column(
+                        name: column.name, values: .number(values, valid: valid))
+                case .text(let text):
+                    CustomerAttributes.Column(name: column.name, values: .text(text))
+                case .set(let sets):
+                    CustomerAttributes.Column(
+                        name: column.name,
+                        values: .set(
+                            rowOffsets: sets.rowOffsets, codes: sets.codes, values: sets.values))
+                }
+            }, places: places)
     }
 }

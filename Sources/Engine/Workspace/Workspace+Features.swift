@@ -55,6 +55,9 @@ extension Workspace {
         // Before the new one is made: there may be no room for two.
         loadedFeatures = nil
         let attributes = try customerAttributes(for: names)
+        if plan.sources.purchases == nil {
+            return DayFeatures(table: try customerTable(attributes, asOf: asOf, keeping: names))
+        }
         var cached =
             usesCache ? try cachedFeatures(asOf, threadCount: threadCount, report) : nil
         let survey = try survey(
@@ -91,6 +94,25 @@ extension Workspace {
             keep(table, all, survey.totals, collapsed, changedSince: nil, report)
         }
         return DayFeatures(table: table)
+    }
+
+    /// The customers of a workspace without purchases.
+    /// - Throws: `.noCustomers` where none are ingested.
+    private func customerTable(
+        _ attributes: CustomerAttributes?, asOf: CalendarDay, keeping names: Set<String>?
+    ) throws(EngineError) -> FeatureTable {
+        guard let attributes, attributes.ids.count > 0 else {
+            throw .noCustomers(workspace: folder)
+        }
+        return try mapErrors(EngineError.features) { () throws(FeatureError) in
+            try FeatureTable(
+                of: attributes, asOf: asOf,
+                convention: OrderConvention(
+                    orderUnit: .customerDay, marginSource: .rate,
+                    grossMarginRate: plan.grossMarginRate, itemUnit: .line,
+                    timeZoneName: plan.timeZone),
+                keeping: names)
+        }
     }
 
     /// Features that go on from kept ones, which are kept in turn.

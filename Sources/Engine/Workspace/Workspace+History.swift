@@ -16,7 +16,9 @@ extension Workspace {
     func segmentedHistory(threadCount: Int) throws(EngineError) -> SegmentedHistory {
         let segments = manifest.purchaseSegments.map(\.file)
         if let loadedHistory, loadedHistory.segments == segments { return loadedHistory.history }
-        guard !segments.isEmpty else { throw .noPurchases(workspace: folder) }
+        guard !segments.isEmpty || plan.sources.purchases == nil else {
+            throw .noPurchases(workspace: folder)
+        }
         do throws(EngineError) {
             let history = try SegmentedHistory(
                 paths: segments.map { "\(folder)/\($0)" }, grossMarginRate: plan.grossMarginRate,
@@ -70,10 +72,12 @@ extension Workspace {
     }
 
     /// The day that a command without `--as-of` means: the plan's, else that of the last purchase.
+    /// Attributes have no days: customers without purchases are as of 1970-01-01.
     package func asOfDay(
         _ requested: CalendarDay?, threadCount: Int
     ) throws(EngineError) -> CalendarDay {
         if let day = requested ?? plan.asOf { return day }
+        if plan.sources.purchases == nil { return CalendarDay(daysSince1970: 0) }
         let history = try segmentedHistory(threadCount: threadCount)
         guard let days = try history.purchaseDays(clock: plan.clock) else {
             throw .features(.noPurchases)
@@ -91,7 +95,7 @@ extension Workspace {
         let customers = try EntitySegments.read(
             manifest.customerSegments.map { "\(folder)/\($0.file)" })
         return try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try customers?.attributes
+            try customers?.attributes(places: plan.places)
         }
     }
 }
