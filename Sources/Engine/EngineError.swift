@@ -44,6 +44,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     /// `publish` without a scored snapshot, or a look-up before the first `publish`.
     case noSnapshot(workspace: String, what: String)
     case notAWorkspace(path: String)
+    /// A segmentation that is made of others.
+    case notExplained(segmentation: String, bases: [String])
     /// A fit with a number that is infinite or none.
     case notFinite(model: String)
     /// `train` on data that gives none of the plan's models; why, by name.
@@ -113,6 +115,11 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             """
             \(model): this data has none of the features \(features.joined(separator: ", ")): \
             map their columns in the plan or name other features
+            """
+        case .notExplained(let segmentation, let bases):
+            """
+            \(segmentation): is made of other segmentations; explain \
+            \(bases.joined(separator: ", ")) instead
             """
         case .noLedger(let segmentation, let reason):
             "ledger of \(segmentation): \(reason)"

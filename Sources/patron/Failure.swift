@@ -57,7 +57,8 @@ struct Failure {
         case .noSnapshot: unavailable
         case .unusableAttribute: usage
         case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .needsNoCovariates,
-            .noLedger, .snapshotExists, .unknownModel, .workspaceExists, .notAWorkspace,
+            .noLedger, .notExplained, .snapshotExists, .unknownModel, .workspaceExists,
+            .notAWorkspace,
             .sourceMissing:
             failed
         case .alreadyIngested, .basesMissing, .damagedModel, .damagedSnapshot, .features,

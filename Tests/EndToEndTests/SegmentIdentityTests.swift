@@ -186,7 +186,7 @@ import Units
             let summary = try open(folder).train(
                 asOf: Self.firstDay, only: ["segmentation.value"], threadCount: 1)
             let next = try model(folder, "segmentation.value", version: 2)
-            #expect(next.segmentIDs == [1_024, 1_025, 1_026] && next.nextID == 1_027)
+            #expect(next.segmentIDs == [10_000, 10_001, 10_002] && next.nextID == 10_003)
             #expect(summary.models[0].refit == nil)
             #expect(summary.models[0].warnings.contains { $0.contains("cannot be read") })
         }

@@ -491,9 +491,7 @@ struct Scoring {
         let profile = SegmentProfile(
             segmentation: settings.name, ids: ranked.ids,
             features: try ranked.profile(
-                of: fitted.segmenter.featureNames.filter {
-                    !$0.hasPrefix(FeatureCatalog.textPrefix)
-                }, in: table, others, name,
+                of: fitted.segmenter.featureNames, in: table, others, name,
                 threadCount: threadCount))
         var described = segmentTable(settings.name, ranked, outlook)
         for place in described.segments.indices {

@@ -59,6 +59,10 @@ extension Workspace {
                 known: snapshot.segments.map(\.segmentation).filter { $0 != "tier" })
         }
         let segmentation = fitted.model
+        let bases = segmentation.segmenter.bases.map(\.plainName)
+        guard bases.isEmpty else {
+            throw .notExplained(segmentation: name, bases: bases)
+        }
         let table = try features(
             ofCustomer: id, segmentation.segmenter.featureNames, snapshot, threadCount: threadCount)
         let numbers = try segmentation.segmenter.segments(of: table, model, threadCount: 1)

@@ -28,7 +28,7 @@ struct PreviousSegmentation {
     /// An id that no segment of it or of an earlier version has.
     var nextID: Int {
         // Without the file: no version has more segments than this, so no more new ids either.
-        model?.nextID ?? version * PlanLimits.clusterCount.upperBound
+        model?.nextID ?? version * JoinedSegments.mostSegments
     }
 }
 
@@ -54,28 +54,21 @@ extension ModelFitting {
     ) throws(EngineError) -> SegmentIdentity {
         let name = "segmentation.\(settings.name)"
         var identity = SegmentIdentity()
-        guard fitted.segmenter.bases.isEmpty else {
+        if case .join = fitted.segmenter {
             if let previous { fitted.keepIDs(ofCodesIn: previous) }
             identity.warnings += settings.unknownNames(fitted.segmentIDs)
             return identity
         }
-        let numbers = try fitted.segmenter.segments(of: table, name, threadCount: threadCount)
+        let numbers = try segments(by: fitted, name)
         identity.seedAdjustedRand = try modelErrors(name) { () throws(ModelError) in
             try seedAdjustedRand(of: fitted.segmenter, numbers, settings)
         }
         if let previous {
-            if let earlier = previous.model, earlier.segmenter.bases.isEmpty,
-                missingFeatures(of: earlier).isEmpty
-            {
+            let reason = difference(of: previous.model, from: fitted)
+            if let earlier = previous.model, reason == nil {
                 identity.refit = try match(&fitted, numbers, earlier, previous.version, name)
             } else {
-                let reason =
-                    previous.model.map {
-                        !$0.segmenter.bases.isEmpty
-                            ? "it was made of other segmentations"
-                            : "these customers have no "
-                                + missingFeatures(of: $0).joined(separator: ", ")
-                    } ?? "its file cannot be read"
+                let reason = reason ?? "its file cannot be read"
                 identity.warnings.append(
                     "its segments are not compared with those of version \(previous.version), "
                         + "because \(reason): all ids are new")
@@ -84,6 +77,40 @@ extension ModelFitting {
         }
         identity.warnings += settings.unknownNames(fitted.segmentIDs)
         return identity
+    }
+
+    /// The segments of all customers by a version, within those that it divides as they are now.
+    private func segments(
+        by version: FittedSegmentation, _ name: String
+    ) throws(EngineError) -> [Int32] {
+        var numbers: [String: [Int32]] = [:]
+        for (name, base) in bases { numbers[name] = base.numbers }
+        return try version.segmenter.segments(
+            of: table, name, within: numbers, threadCount: threadCount)
+    }
+
+    /// Why a version cannot be compared with a new one; nil where it can, and where there is none.
+    private func difference(
+        of earlier: FittedSegmentation?, from new: FittedSegmentation
+    ) -> String? {
+        guard let earlier else { return nil }
+        let missing = missingFeatures(of: earlier)
+        guard missing.isEmpty else {
+            return "these customers have no " + missing.joined(separator: ", ")
+        }
+        let limit = PlanLimits.clusterCount.upperBound
+        guard max(earlier.segmentIDs.count, new.segmentIDs.count) <= limit else {
+            return "only up to \(limit) segments are compared"
+        }
+        switch (earlier.segmenter, new.segmenter) {
+        case (.layers(let old), .layers(let layers)):
+            guard let base = bases[layers.base.name]?.segmenter, base.isMadeOfRules,
+                old.base.name == layers.base.name, old.parts.count == base.segmentCount
+            else { return "the segments that it divides may be others" }
+            return nil
+        case (.join, _), (.layers, _), (_, .layers): return "it was made otherwise"
+        default: return nil
+        }
     }
 
     /// Features without which an earlier version would put everybody somewhere else; that nobody has
@@ -102,7 +129,7 @@ extension ModelFitting {
         _ fitted: inout FittedSegmentation, _ numbers: [Int32], _ earlier: FittedSegmentation,
         _ version: Int, _ name: String
     ) throws(EngineError) -> SegmentRefit {
-        let old = try earlier.segmenter.segments(of: table, name, threadCount: threadCount)
+        let old = try segments(by: earlier, name)
         let (oldIDs, model) = (earlier.segmentIDs, fitted)
         let (migration, matching) = try modelErrors(name) { () throws(ModelError) in
             let migration = try SegmentMigration(
@@ -131,7 +158,8 @@ extension ModelFitting {
     ) throws(EngineError) -> SegmentationInput {
         let columns = names.compactMap { table.column(named: $0) }
         guard columns.count == names.count else { throw .noFeatures(model: model, features: names) }
-        return SegmentationInput(columns: columns, rows: eligibleRows, of: table.rowCount)
+        return SegmentationInput(
+            columns: columns, rows: table.eligibleRows(for: names), of: table.rowCount)
     }
 
     /// What another seed would have made of the same customers: one fit more, of one seeding.
@@ -140,7 +168,9 @@ extension ModelFitting {
     ) throws(ModelError) -> Double? {
         guard case .clusters(let model) = segmenter, model.segmentCount > 1 else { return nil }
         let columns = model.featureNames.compactMap { table.column(named: $0) }
-        let input = SegmentationInput(columns: columns, rows: eligibleRows, of: table.rowCount)
+        let input = SegmentationInput(
+            columns: columns, rows: table.eligibleRows(for: model.featureNames),
+            of: table.rowCount)
         let other = try SegmentationModel.fit(
             featureNames: input.names, columns: input.columns, valid: input.valid,
             rows: input.rows, scaling: settings.scaling.kind,
@@ -183,6 +213,16 @@ extension Segmenter {
         case (.quadrants(let one), .quadrants(let other)): one.featureNames == other.featureNames
         case (.stages(let one), .stages(let other)): one == other
         default: false
+        }
+    }
+}
+
+extension Segmenter {
+    /// Whether a number always means the same, whatever the customers.
+    var isMadeOfRules: Bool {
+        switch self {
+        case .grid, .quadrants, .stages: true
+        case .clusters, .join, .layers, .mixed: false
         }
     }
 }

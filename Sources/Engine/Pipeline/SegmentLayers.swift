@@ -182,8 +182,7 @@ extension Segmenter {
     func code(of segment: Int, id: Int) -> String {
         switch self {
         case .join(let joined): joined.codes[segment]
-        case .layers(let layers): "\(layers.place(of: segment).inner)"
-        case .clusters, .grid, .mixed, .quadrants, .stages: "\(id)"
+        case .clusters, .grid, .layers, .mixed, .quadrants, .stages: "\(id)"
         }
     }
 }

@@ -1,3 +1,4 @@
+import ByteCoding
 import Features
 package import Models
 
@@ -65,16 +66,25 @@ extension RankedSegments {
         threadCount: Int
     ) throws(EngineError) -> SegmentProfiles {
         let rowCount = table.rowCount
+        let numbers = features.filter { !$0.hasPrefix(FeatureCatalog.textPrefix) }
+        let categories = features.compactMap { feature in
+            table.texts[feature].map { text in
+                CategoryColumn(
+                    SegmentNames.plain(feature),
+                    codes: text.codes.map { $0 == CodedText.missing ? -1 : Int32($0) },
+                    categories: (0..<text.values.count).map { text.values[$0] })
+            }
+        }
         return try modelErrors(name) { () throws(ModelError) in
             try SegmentProfiles(
-                assignments: places, segmentCount: ids.count, names: features,
-                threadCount: threadCount
+                assignments: places, segmentCount: ids.count, names: numbers,
+                categories: categories, threadCount: threadCount
             ) { index in
-                if let column = table.column(named: features[index]) {
+                if let column = table.column(named: numbers[index]) {
                     return (column.values, column.valid)
                 }
                 // As for assignment: a value that nobody has any more is a share of 0.
-                return others?.column(named: features[index])
+                return others?.column(named: numbers[index])
                     ?? ([Float](repeating: 0, count: rowCount), nil)
             }
         }
