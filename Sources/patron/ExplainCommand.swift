@@ -44,8 +44,10 @@ extension SegmentExplanationReport {
         }
         for part in parts {
             table.add([
-                part.feature, number(part.value), number(part.segmentMean), number(part.nextMean),
-                number(part.overallMean), number(part.difference, 4),
+                SegmentNames.plain(part.feature), part.text ?? number(part.value),
+                part.segmentText ?? number(part.segmentMean),
+                part.nextText ?? number(part.nextMean), number(part.overallMean),
+                number(part.difference, 4),
                 SegmentText.percent(part.share),
             ])
         }

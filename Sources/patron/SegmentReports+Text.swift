@@ -36,7 +36,7 @@ enum SegmentText {
                 ["index (all = 100)", "mean of all>"] + part.map { "segment \($0)>" })
             for feature in features {
                 table.add(
-                    [feature.name, feature.mean.map { $0.decimals(3) } ?? "-"]
+                    [SegmentNames.plain(feature.name), feature.mean.map { $0.decimals(3) } ?? "-"]
                         + part.map { id in feature.indexes[id].map { $0.decimals(0) } ?? "-" })
             }
             lines.append(table.text)
@@ -74,7 +74,8 @@ extension SegmentProfileReport {
         }
         for segment in apart {
             let texts = segment.distinctions.map { found in
-                (found.category.map { "\(found.feature) = \($0)" } ?? found.feature)
+                (found.category.map { "\(found.feature) = \($0)" }
+                    ?? SegmentNames.plain(found.feature))
                     + (found.index.map { " \($0.decimals(0))" } ?? "")
                     + " (\(SegmentText.deviations(found.difference)))"
             }

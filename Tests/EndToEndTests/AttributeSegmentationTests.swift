@@ -205,6 +205,15 @@ import Units
             #expect(segments.output.contains("kinds"), "\(segments.errors)")
             let lookup = try patron("lookup", "7", "--workspace", "ws")
             #expect(lookup.output.contains("kinds_segment"), "\(lookup.errors)")
+            let explained = try patron(
+                "explain", "ws", "--customer", "7", "--segmentation", "kinds")
+            #expect(explained.code == 0, "\(explained.errors)")
+            #expect(
+                explained.output.contains("next: ") && explained.output.contains("favourite"),
+                "\(explained.output)")
+            let unknown = try patron(
+                "explain", "ws", "--customer", "1207", "--segmentation", "kinds")
+            #expect(unknown.code != 0 && unknown.errors.contains("1207"), "\(unknown.errors)")
             #expect(try patron("verify", "ws").code == 0)
             let models = try patron("models", "ws")
             #expect(

@@ -130,7 +130,9 @@ extension ModelCard {
         guard let hybrid = model.hybrid else { return }
         diagnostics["popularityWeight"] = hybrid.popularityWeight
         if model.variant.hasFactors { diagnostics["factorWeight"] = hybrid.factorWeight }
-        diagnostics["halfLifeDays"] = hybrid.repeats.parameters.halfLife
+        // A purchase of ages ago counts as one of today where it is longer than any history.
+        let halfLife = hybrid.repeats.parameters.halfLife
+        if halfLife < 1e6 { diagnostics["halfLifeDays"] = halfLife }
         diagnostics["priorCount"] = hybrid.repeats.parameters.priorCount
         diagnostics["repeatRate"] = hybrid.repeats.overallRate
         // Of the last basket of each customer, by what was known before.

@@ -186,7 +186,7 @@ extension ModelFitting {
 extension SegmentNames {
     /// A feature as people call it, without what tells attributes and texts apart from features of
     /// purchases.
-    static func plain(_ feature: String) -> String {
+    package static func plain(_ feature: String) -> String {
         for prefix in [FeatureCatalog.attributePrefix, FeatureCatalog.textPrefix]
         where feature.hasPrefix(prefix) { return String(feature.dropFirst(prefix.count)) }
         return feature

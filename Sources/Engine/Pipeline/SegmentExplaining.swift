@@ -15,8 +15,14 @@ package struct SegmentExplanationReport: Encodable, Sendable {
     /// A feature that the segmentation reads.
     package struct Part: Encodable, Sendable {
         package var feature: String
-        /// The customer's; nil where it is missing.
+        /// The customer's; nil where it is missing, and for a text.
         package var value: Double?
+        /// The customer's text; nil where it is missing, and for a number.
+        package var text: String?
+        /// The most frequent texts of the customer's segment and of the next one; nil for numbers, and
+        /// where a segment has none.
+        package var segmentText: String?
+        package var nextText: String?
         /// Means of the customer's segment, of the next one and of all customers; nil for a
         /// generation without profiles.
         package var segmentMean: Double?
@@ -63,10 +69,12 @@ extension Workspace {
         guard bases.isEmpty else {
             throw .notExplained(segmentation: name, bases: bases)
         }
-        let table = try features(
+        let (table, row) = try features(
             ofCustomer: id, segmentation.segmenter.featureNames, snapshot, threadCount: threadCount)
-        let numbers = try segmentation.segmenter.segments(of: table, model, threadCount: 1)
-        guard let number = numbers.first.map({ Int($0) }), number >= 0 else {
+        let numbers = try segmentation.segmenter.segments(
+            of: table, model, threadCount: threadCount)
+        let number = Int(numbers[row])
+        guard number >= 0 else {
             throw .unknownCustomer(id: id, reason: "has returns only by \(snapshot.asOf)")
         }
         let values = segmentation.segmenter.featureNames.map { feature -> Float? in
@@ -74,13 +82,22 @@ extension Workspace {
             if feature.hasPrefix(FeatureCatalog.textPrefix) { return nil }
             // A value that nobody has is a share of 0, as in every assignment.
             guard let column = table.column(named: feature) else { return 0 }
-            return column.valid?[0] ?? true ? column.values[0] : nil
+            return column.valid?[row] ?? true ? column.values[row] : nil
         }
         var explanation: SegmentExplanation?
-        if case .clusters(let clusters) = segmentation.segmenter {
+        switch segmentation.segmenter {
+        case .clusters(let clusters):
             explanation = try modelErrors(model) { () throws(ModelError) in
                 try clusters.explain(values: values, segment: number)
             }
+        case .mixed(let mixed):
+            explanation = try modelErrors(model) { () throws(ModelError) in
+                try mixed.model.explain(
+                    values: Array(values.prefix(mixed.model.featureCount)),
+                    categories: mixed.categories(of: table).map { $0.name(ofRow: row) },
+                    segment: number)
+            }
+        case .grid, .join, .layers, .quadrants, .stages: break
         }
         let names = segmentation.names(plan.segmentations.first { $0.name == name })
         func segment(_ number: Int, _ distance: Double?) -> SegmentExplanationReport.Segment {
@@ -93,9 +110,14 @@ extension Workspace {
             segment: segment(number, explanation?.distance),
             next: explanation?.nextSegment.map { segment($0, explanation?.nextDistance) },
             parts: zip(segmentation.segmenter.featureNames, values).map { feature, value in
-                .init(feature: feature, value: value.map(Double.init))
+                .init(
+                    feature: feature, value: value.map(Double.init),
+                    text: table.texts[feature].flatMap { $0.text(ofRow: row) })
             })
         report.take(explanation, try snapshot.profile(of: name))
+        if case .mixed(let mixed) = segmentation.segmenter {
+            report.takeTexts(of: mixed.model, segment: number, next: explanation?.nextSegment)
+        }
         return report
     }
 
@@ -118,10 +140,21 @@ extension Workspace {
         return ReadModel(entry: entry, card: read.card, model: read.model, file: read.file)
     }
 
-    /// One customer's features as of a generation's day, from this customer's lines alone.
+    /// One customer's features as of a generation's day, in a row of a table: from this customer's
+    /// lines alone, or from the table of all customers where there are no lines.
     private func features(
         ofCustomer id: String, _ names: [String], _ snapshot: ServingSnapshot, threadCount: Int
-    ) throws(EngineError) -> FeatureTable {
+    ) throws(EngineError) -> (table: FeatureTable, row: Int) {
+        guard plan.sources.purchases != nil else {
+            let table = try features(
+                asOf: snapshot.asOf, keeping: Set(names), usesCache: false,
+                threadCount: threadCount)
+            let row = (0..<table.rowCount).first { table.customerIDs[$0].description == id }
+            guard let row else {
+                throw .unknownCustomer(id: id, reason: "no line of the customers has this id")
+            }
+            return (table, row)
+        }
         let history = try segmentedHistory(threadCount: threadCount)
         guard let customer = history.customerID(id) else {
             throw .unknownCustomer(id: id, reason: "ids of customers are whole numbers here")
@@ -152,7 +185,7 @@ extension Workspace {
                 try predictions(wanted, by: lifetime.model, of: table, threadCount: 1))
         }
         table.append(missingAttributes(of: wanted, in: table))
-        return table
+        return (table, 0)
     }
 
     /// An attribute without a value has no column in the table of one customer. Where another value is
@@ -173,7 +206,34 @@ extension Workspace {
     }
 }
 
+extension CategoryColumn {
+    /// Nil where it is missing.
+    fileprivate func name(ofRow row: Int) -> String? {
+        codes[row] < 0 ? nil : categories[Int(codes[row])]
+    }
+}
+
+extension CodedText {
+    /// Nil where it is missing.
+    fileprivate func text(ofRow row: Int) -> String? {
+        codes[row] == Self.missing ? nil : values[Int(codes[row])]
+    }
+}
+
 extension SegmentExplanationReport {
+    /// Takes the most frequent texts of both segments.
+    fileprivate mutating func takeTexts(
+        of model: MixedSegmentationModel, segment: Int, next: Int?
+    ) {
+        let own = model.modes(of: segment)
+        let others = next.map { model.modes(of: $0) }
+        for (column, name) in model.categoryNames.enumerated() {
+            guard let index = parts.firstIndex(where: { $0.feature == name }) else { continue }
+            parts[index].segmentText = own[column]
+            parts[index].nextText = others.flatMap { $0[column] }
+        }
+    }
+
     /// Takes what decides, largest first, and the means beside it.
     fileprivate mutating func take(
         _ explanation: SegmentExplanation?, _ profile: SegmentProfile?

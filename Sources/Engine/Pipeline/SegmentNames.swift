@@ -4,8 +4,9 @@ package import Models
 /// What sets each segment apart, in words: `high revenue, low daysSinceLastPurchase`.
 package enum SegmentNames {
     /// Names the two features whose scaled centroid lies farthest from the middle of all segments,
-    /// the second only where it is half as far. Segments of equal names get the next features too,
-    /// until they differ.
+    /// the second only where it is half as far. A segment is `average` where even the first is not an
+    /// eighth as far as that of the segment that is farthest out. Segments of equal names get the next
+    /// features too, until they differ.
     ///
     /// A name is true of the averages that are reported beside it: high is a segment whose mean lies
     /// above that of all rows. On a logarithmic scale the middle is nearer the geometric mean, and a
@@ -67,6 +68,11 @@ package enum SegmentNames {
         private let featureNames: [String]
         /// `[segment][feature]`: how far the mean lies from that of all rows, in the feature's unit.
         private let differences: [[Double]]
+
+        /// Of any trait of any segment.
+        private var largestDistance: Double {
+            traits.reduce(0) { $1.reduce($0) { max($0, $1.distance) } }
+        }
 
         /// Most traits of a segment.
         var mostCount: Int { traits.map(\.count).max() ?? 0 }
@@ -175,6 +181,7 @@ package enum SegmentNames {
                     ? $0.offset < $1.offset : $0.element.distance > $1.element.distance
             }.map(\.element)
             guard let first = ordered.first else { return "everybody" }
+            if traitCount == 2, first.distance < largestDistance / 8 { return "average" }
             let least = traitCount == 2 ? first.distance / 2 : 0
             return ordered.prefix(traitCount).filter { $0.distance >= least }
                 .map(\.text).joined(separator: ", ")
