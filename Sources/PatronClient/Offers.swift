@@ -122,7 +122,8 @@ extension OfferResult {
                     id: entry.id, score: entry.score,
                     purchaseProbability: probabilities?.number(row),
                     expectedMargin: margins?.number(row), promotionLift: lifts?.number(row),
-                    basis: bases?.number(row).flatMap { AffinityBasis(rawValue: Int($0)) })
+                    basis: bases?.number(row).flatMap { Int(exactly: $0) }
+                        .flatMap { AffinityBasis(rawValue: $0) })
             })
     }
 }

@@ -31,12 +31,12 @@ func offerCustomersAnswer(
     wanted.count = request.count
     wanted.excludesPurchasers = request.excludesPurchasers
     wanted.isPromoted = request.isPromoted
-    let entries = try refusing { () throws(OfferFlaw) in
+    let offers = try refusing { () throws(OfferFlaw) in
         try served.snapshot.offerCustomers(product: request.id, wanted)
     }
     let customers = served.snapshot.customers
     return offerAnswer(
-        served, Offers(status: .ok, entries: entries), idsAreTexts: customers.holdsTexts,
+        served, offers, idsAreTexts: customers.holdsTexts,
         withLifts: request.isPromoted
     ) { customers[$0] }
 }

@@ -152,10 +152,12 @@ private struct ProfileRow {
 extension SegmentTable.Distinction {
     /// `revenue 310 (+1.8)`: the index, and the difference in standard deviations.
     fileprivate var text: String {
-        let tenths = Int((abs(difference) * 10).rounded())
+        // What is larger is as good as this, and an integer holds it.
+        func whole(_ value: Double) -> Int { Int(min(1e15, max(-1e15, value)).rounded()) }
+        let tenths = whole(abs(difference) * 10)
         let value = "\(difference < 0 ? "-" : "+")\(tenths / 10).\(tenths % 10)"
         let name = category.map { "\(feature) = \($0)" } ?? feature
-        return index.map { "\(name) \(Int($0.rounded())) (\(value))" } ?? "\(name) (\(value))"
+        return index.map { "\(name) \(whole($0)) (\(value))" } ?? "\(name) (\(value))"
     }
 }
 

@@ -136,6 +136,52 @@ import Units
         }
     }
 
+    /// A plan may turn layers over: models that were made of each other in turn are no circle, for each
+    /// is of a version.
+    @Test func layersMayBeTurnedOver() throws {
+        try withTemporaryFolder { folder in
+            _ = try workspace(folder)
+            let path = folder.sub("ws/patron.yaml")
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            let start = try #require(text.range(of: "segmentations:")).lowerBound
+            func plan(_ segmentations: String) throws -> Workspace {
+                try (text[..<start] + segmentations).write(
+                    toFile: path, atomically: true, encoding: .utf8)
+                return try Workspace(folder: folder.sub("ws"), access: .writing)
+            }
+            _ = try plan(
+                """
+                segmentations:
+                  outer: {features: [revenue], clusterCount: 2}
+                  inner: {features: [orderCount], clusterCount: 2, per: outer}
+
+                """
+            ).train(
+                asOf: Self.asOf, only: ["segmentation.outer", "segmentation.inner"],
+                threadCount: 1)
+            let turned = try plan(
+                """
+                segmentations:
+                  outer: {features: [revenue], clusterCount: 2, per: inner}
+                  inner: {features: [orderCount], clusterCount: 2}
+
+                """)
+            func trainOuter() throws {
+                _ = try turned.train(
+                    asOf: Self.asOf, only: ["segmentation.outer"], threadCount: 1)
+            }
+            try trainOuter()
+            // What it is made of was made of the version before.
+            let error = #expect(throws: EngineError.self) { try trainOuter() }
+            #expect(error?.description.contains("train both") == true)
+            _ = try turned.train(
+                asOf: Self.asOf, only: ["segmentation.inner", "segmentation.outer"],
+                threadCount: 1)
+            let summary = try turned.score(asOf: Self.asOf, threadCount: 1)
+            #expect(summary.columns.contains("outer_segment"))
+        }
+    }
+
     /// A scoring that goes on from an earlier one gives what one of all customers gives.
     @Test func goingOnFromAnEarlierScoring() throws {
         try withTemporaryFolder { folder in

@@ -24,6 +24,8 @@ struct PreviousSegmentation {
     let version: Int
     /// Nil where its file cannot be read.
     let model: FittedSegmentation?
+    /// What its segments divide; nil where they divide none, and where that cannot be read.
+    let base: Segmenter?
 
     /// An id that no segment of it or of an earlier version has.
     var nextID: Int {
@@ -47,7 +49,8 @@ extension ModelFitting {
     /// A first version has 0 ..< its number of segments. A later one assigns the same customers, all
     /// that have an order by the training's day, by both versions, and a segment keeps the id of the
     /// one that it continues (`SegmentMatching`). Rules that are the same rules keep all ids. A
-    /// segment that goes on keeps its name as long as everything that the name says is true.
+    /// segment of k-means that goes on keeps its name as long as everything that the name says is
+    /// true.
     func identify(
         _ fitted: inout FittedSegmentation, _ settings: Plan.Segmentation,
         after previous: PreviousSegmentation?
@@ -64,7 +67,7 @@ extension ModelFitting {
             try seedAdjustedRand(of: fitted.segmenter, numbers, settings)
         }
         if let previous {
-            let reason = difference(of: previous.model, from: fitted)
+            let reason = difference(of: previous, from: fitted)
             if let earlier = previous.model, reason == nil {
                 identity.refit = try match(&fitted, numbers, earlier, previous.version, name)
             } else {
@@ -91,9 +94,9 @@ extension ModelFitting {
 
     /// Why a version cannot be compared with a new one; nil where it can, and where there is none.
     private func difference(
-        of earlier: FittedSegmentation?, from new: FittedSegmentation
+        of previous: PreviousSegmentation, from new: FittedSegmentation
     ) -> String? {
-        guard let earlier else { return nil }
+        guard let earlier = previous.model else { return nil }
         let missing = missingFeatures(of: earlier)
         guard missing.isEmpty else {
             return "these customers have no " + missing.joined(separator: ", ")
@@ -104,8 +107,8 @@ extension ModelFitting {
         }
         switch (earlier.segmenter, new.segmenter) {
         case (.layers(let old), .layers(let layers)):
-            guard let base = bases[layers.base.name]?.segmenter, base.isMadeOfRules,
-                old.base.name == layers.base.name, old.parts.count == base.segmentCount
+            guard let base = bases[layers.base.name]?.segmenter,
+                old.base.name == layers.base.name, previous.base?.hasSameRules(as: base) ?? false
             else { return "the segments that it divides may be others" }
             return nil
         case (.join, _), (.layers, _), (_, .layers): return "it was made otherwise"
@@ -217,16 +220,6 @@ extension Segmenter {
     }
 }
 
-extension Segmenter {
-    /// Whether a number always means the same, whatever the customers.
-    var isMadeOfRules: Bool {
-        switch self {
-        case .grid, .quadrants, .stages: true
-        case .clusters, .join, .layers, .mixed: false
-        }
-    }
-}
-
 extension FittedSegmentation {
     /// New ids for all segments.
     mutating func giveIDs(from first: Int) {
@@ -234,11 +227,14 @@ extension FittedSegmentation {
         nextID = first + segmentIDs.count
     }
 
-    /// What is made of other segmentations keeps the id of every combination that the version before
-    /// had too: their codes are of ids that stay. All else gets new ids.
+    /// What is made of the same other segmentations keeps the id of every combination that the
+    /// version before had too: their codes are of ids that stay. All else gets new ids.
     mutating func keepIDs(ofCodesIn previous: PreviousSegmentation) {
         var known: [String: Int] = [:]
-        if case .join(let joined)? = previous.model?.segmenter, let earlier = previous.model {
+        if case .join(let joined)? = previous.model?.segmenter, let earlier = previous.model,
+            case .join(let own) = segmenter,
+            joined.parts.map(\.model.name) == own.parts.map(\.model.name)
+        {
             for (code, id) in zip(joined.codes, earlier.segmentIDs) { known[code] = id }
         }
         nextID = previous.nextID

@@ -303,6 +303,10 @@ extension Workspace {
         let segmenter = read.model.segmenter
         var numbers: [String: [Int32]] = [:]
         for base in segmenter.bases {
+            // Only the version that it is made of: another one may be made of this in turn.
+            guard models.contains(where: { ModelReference($0) == base }),
+                models.filter({ $0.name == base.name }).allSatisfy({ $0.version <= base.version })
+            else { return }
             try addBase(base.name, by: models, to: &fitting)
             guard let known = fitting.bases[base.name], known.reference == base else {
                 // It cannot be told who is where.
@@ -355,7 +359,10 @@ extension Workspace {
     func featureNames(of fitted: FittedSegmentation) throws(EngineError) -> Set<String> {
         var names = Set(fitted.segmenter.featureNames)
         for base in fitted.segmenter.bases {
-            if let read = try latestModel(FittedSegmentation.self, base.name, asOf: nil) {
+            // As for `addBase`: another version may be made of this one.
+            if let read = try latestModel(FittedSegmentation.self, base.name, asOf: nil),
+                ModelReference(read.entry) == base
+            {
                 names.formUnion(try featureNames(of: read.model))
             }
         }

@@ -98,7 +98,16 @@ extension Workspace {
             // A damaged one does not keep a new one from being made; the card says what it costs.
             let read = try? ModelStore.read(
                 FittedSegmentation.self, from: "\(folder)/\(latest.file)")
-            result[name] = PreviousSegmentation(version: latest.version, model: read?.model)
+            var base: Segmenter?
+            if case .layers(let layers)? = read?.model.segmenter,
+                let entry = manifest.models.first(where: { ModelReference($0) == layers.base })
+            {
+                base = try? ModelStore.read(
+                    FittedSegmentation.self, from: "\(folder)/\(entry.file)"
+                ).model.segmenter
+            }
+            result[name] = PreviousSegmentation(
+                version: latest.version, model: read?.model, base: base)
         }
         return result
     }

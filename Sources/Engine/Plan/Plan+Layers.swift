@@ -62,6 +62,8 @@ extension Plan {
             (attribute.kind == .text ? FeatureCatalog.textPrefix : FeatureCatalog.attributePrefix)
                 + attribute.name
         }
+        // A text that is named twice would weigh twice.
+        var seen: Set<String> = []
         return segmentation.features.flatMap { (name) -> [String] in
             if name == "attributes" {
                 let all = attributes.filter { $0.kind != .latitude && $0.kind != .longitude }
@@ -77,7 +79,7 @@ extension Plan {
                 return [name]
             }
             return [wanted(attribute)]
-        }
+        }.filter { seen.insert($0).inserted }
     }
 }
 

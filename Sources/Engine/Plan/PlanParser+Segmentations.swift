@@ -39,11 +39,14 @@ extension PlanParser {
     private mutating func parseSegmentation(
         _ entry: PlanReader.Setting, attributeNames: [String]
     ) -> Plan.Segmentation? {
-        guard isName(entry.key) else {
+        // `tier` is the name of the levels of value in the same lists.
+        guard isName(entry.key), entry.key != "tier" else {
             reader.report(
                 .unknownValue, at: entry.position,
                 "`\(entry.key)` cannot name a segmentation",
-                hint: "use a letter, then up to 63 letters, digits, - or _")
+                hint: entry.key == "tier"
+                    ? "tiers of value have this name; choose another one"
+                    : "use a letter, then up to 63 letters, digits, - or _")
             return nil
         }
         let all = Plan.SegmentationAlgorithm.allCases

@@ -12,9 +12,17 @@ extension AffinityFile {
             throw .lacks("calibrated purchase probabilities")
         }
         if !request.boughtSince.isEmpty {
-            return offers(try folded(customer, request.boughtSince), request, eligible)
+            let folded = try folded(customer, request.boughtSince)
+            // Products that nobody had bought tell nothing of what else is bought.
+            let own = offerFile?.card.similarFactorCount ?? 0
+            if own == 0 || folded.factors.prefix(own).contains(where: { $0 != 0 }) {
+                return offers(folded, request, eligible)
+            }
         }
-        guard let customer else { return Offers(status: .unknownCustomer) }
+        guard let customer else {
+            return Offers(
+                status: request.boughtSince.isEmpty ? .unknownCustomer : .tooLittleHistory)
+        }
         let (rows, row) = place(customer)
         if hasFactors(customer: customer) {
             let known = rows.withRow(row) { factors, purchased, scores in
@@ -173,8 +181,7 @@ extension AffinityFile {
     /// Customers for a product: O(customers × factors).
     func offerCustomers(
         product row: Int, _ request: OfferCustomersRequest
-    ) throws(OfferFlaw) -> [OfferEntry] {
-        guard haveProductFactors[row] else { return [] }
+    ) throws(OfferFlaw) -> Offers {
         let asksForProbability = request.rank == .probability || request.isPromoted
         if asksForProbability, offerFile?.card.probability == nil {
             throw .lacks("calibrated purchase probabilities")
@@ -182,6 +189,7 @@ extension AffinityFile {
         if request.isPromoted, offerFile?.card.promotion == nil || offerFile?.hasLifts != true {
             throw .lacks("responses to promotions")
         }
+        guard haveProductFactors[row] else { return Offers(status: .tooLittleHistory) }
         let basis: AffinityBasis =
             offerFile?.isCold(product: row) ?? false ? .productAttributes : .ownPurchases
         func entry(_ customer: Int, score: Float, wasBought: Bool) -> OfferEntry {
@@ -200,13 +208,15 @@ extension AffinityFile {
             return entry
         }
         if !asksForProbability {
-            return topCustomers(
-                product: row, count: request.count, excludesPurchasers: request.excludesPurchasers
-            ).map { found in
-                entry(
-                    Int(found.item), score: found.score,
-                    wasBought: hasBought(Int(found.item), Int32(row)))
-            }
+            let found = topCustomers(
+                product: row, count: request.count, excludesPurchasers: request.excludesPurchasers)
+            return Offers(
+                status: .ok,
+                entries: found.map { found in
+                    entry(
+                        Int(found.item), score: found.score,
+                        wasBought: hasBought(Int(found.item), Int32(row)))
+                })
         }
         var best = BestOffers(count: request.count)
         forEachCustomer(product: row) { customer, score, wasBought in
@@ -214,7 +224,7 @@ extension AffinityFile {
             let offer = entry(customer, score: score, wasBought: wasBought)
             if let probability = offer.probability { best.add(offer, key: probability) }
         }
-        return best.sorted()
+        return Offers(status: .ok, entries: best.sorted())
     }
 
     private func hasBought(_ customer: Int, _ product: Int32) -> Bool {
@@ -262,6 +272,8 @@ extension AffinityFile {
         guard hasFactors(customer: customer) else { return Offers(status: .tooLittleHistory) }
         let own = factors(customer: customer, width)
         let length = KernelTable.current.dot(own.span, own.span)
+        // A hybrid in which factors weigh nothing.
+        guard length > 0 else { return Offers(status: .tooLittleHistory) }
         var best = BestOffers(count: count)
         for other in 0..<customerCount where other != customer && hasFactors(customer: other) {
             let (rows, row) = place(other)

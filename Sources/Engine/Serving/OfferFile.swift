@@ -179,7 +179,7 @@ struct OfferFile: Sendable {
         guard let folding = card.folding else { return nil }
         let f = folding.factors.factorCount
         guard f == card.similarFactorCount, f == width - (folding.factorWeight == nil ? 0 : 1),
-            folding.factorWeight?.isFinite ?? true
+            f >= 1, Float(folding.factorWeight ?? 1).isFinite
         else { throw file.corrupt("coldFactors", "the card's factors are \(f) of \(width)") }
         var factors: [Float] = []
         factors.reserveCapacity(cold.count * f)

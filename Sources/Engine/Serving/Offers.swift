@@ -106,7 +106,7 @@ extension ServingSnapshot {
     /// Customers for a product, in general or while it is promoted.
     package func offerCustomers(
         product: EntityID, _ request: OfferCustomersRequest
-    ) throws(OfferFlaw) -> [OfferEntry] {
+    ) throws(OfferFlaw) -> Offers {
         guard let affinity else { throw .noAffinity }
         guard let row = affinity.productRow(product) else { throw .unknownProduct }
         return try affinity.offerCustomers(product: row, request)

@@ -90,10 +90,15 @@ package final class ServingSnapshot: Sendable {
         let bytes = try SnapshotDescriptor.bytes(of: path, limit: Self.largestProfiles)
         do {
             let profiles = try JSONDecoder().decode([SegmentProfile].self, from: Data(bytes))
-            return profiles.first { $0.segmentation == segmentation }
+            guard let profile = profiles.first(where: { $0.segmentation == segmentation }) else {
+                return nil
+            }
+            if profile.isWhole { return profile }
         } catch {
             throw .damagedSnapshot(path: path, byteOffset: 0, reason: "unreadable: \(error)")
         }
+        throw .damagedSnapshot(
+            path: path, byteOffset: 0, reason: "a profile of \(segmentation) lacks segments")
     }
 
     /// The position of a column among `columns`; nil where the snapshot has none of this id.
