@@ -14,12 +14,10 @@ package struct SegmentProfile: Sendable, Equatable, Codable {
 
     /// Whether there is something of every segment.
     var isWhole: Bool {
-        // A combination of segments that nobody is in has no ids, and an empty profile.
-        let count = max(1, ids.count)
-        return features.sizes.count == count
-            && features.numbers.allSatisfy { $0.segments.count == count }
+        features.sizes.count == ids.count
+            && features.numbers.allSatisfy { $0.segments.count == ids.count }
             && features.categories.allSatisfy {
-                $0.segments.count == count && $0.missingShares.count == count
+                $0.segments.count == ids.count && $0.missingShares.count == ids.count
             }
     }
 
@@ -88,7 +86,7 @@ extension RankedSegments {
         }
         return try modelErrors(name) { () throws(ModelError) in
             try SegmentProfiles(
-                assignments: places, segmentCount: max(1, ids.count), names: numbers,
+                assignments: places, segmentCount: ids.count, names: numbers,
                 categories: categories, threadCount: threadCount
             ) { index in
                 if let column = table.column(named: numbers[index]) {
