@@ -466,7 +466,11 @@ def describe_answer(body):
         result[name] = body.u8(start + offset, name)
         if result[name] > 2:
             raise Refused("valueOutOfRange", name)
-    body.zero(start + 18, 46)
+    variant = body.u8(start + 18, "affinityVariant")
+    body.zero(start + 19, 1 if variant else 45)
+    if variant:
+        body.zero(start + 24, 40)
+        result["affinity"] = {"variant": variant, "offers": body.u32(start + 20, "offers")}
     table = read_table(body, start + 64)
     columns = {column["id"]: column for column in table["columns"]}
     wanted = {0xF020: 1, 0xF021: 5, 0xF022: 1, 0xF023: 5, 0xF024: 5}

@@ -60,11 +60,33 @@ extension Description {
             productCount: Int(clamping: answer.productCount),
             customerIDKind: answer.customerIDKind.map(PatronIDKind.init),
             productIDKind: answer.productIDKind.map(PatronIDKind.init),
+            affinity: answer.affinity.map(Affinity.init),
             columns: answer.columns.map {
                 Column(
                     id: $0.id.rawValue, name: $0.name, unit: $0.unit, description: $0.description,
                     valueNames: $0.valueNames)
             })
+    }
+}
+
+extension Description.Affinity {
+    init(_ affinity: DescribeResponse.Affinity) {
+        let name =
+            switch affinity.variant {
+            case .factors: "factors"
+            case .hybrid: "hybrid"
+            case .popular: "popular"
+            case .repeatPurchase: "repeatPurchase"
+            case .other(let number): "other \(number)"
+            }
+        let offers = affinity.offers
+        self.init(
+            variant: name, hasDetails: offers.contains(.details),
+            hasProbabilities: offers.contains(.probabilities),
+            takesBoughtSince: offers.contains(.boughtSince),
+            hasPromotions: offers.contains(.promotions), findsSimilar: offers.contains(.similar),
+            servesColdCustomers: offers.contains(.coldCustomers),
+            servesColdProducts: offers.contains(.coldProducts))
     }
 }
 

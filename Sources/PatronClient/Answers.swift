@@ -51,12 +51,34 @@ public struct Description: Sendable, Equatable {
         public var valueNames = ""
     }
 
+    /// What affinity there is, and which offers can be asked for.
+    public struct Affinity: Sendable, Equatable {
+        /// `factors`, `hybrid`, `popular`, `repeatPurchase`; `other` and a number of newer servers.
+        public var variant: String
+        /// Cross-sell, up-sell, and products by category and price.
+        public var hasDetails: Bool
+        /// Purchase probabilities and expected margins.
+        public var hasProbabilities: Bool
+        /// Purchases since the scoring.
+        public var takesBoughtSince: Bool
+        /// Customers of a product under promotion.
+        public var hasPromotions: Bool
+        /// Similar customers and products.
+        public var findsSimilar: Bool
+        /// Customers who have bought nothing, by their attributes.
+        public var servesColdCustomers: Bool
+        /// Products that nobody has bought, by category and price.
+        public var servesColdProducts: Bool
+    }
+
     public var snapshot: SnapshotInfo
     public var customerCount: Int
     public var productCount: Int
     /// Nil where there are none.
     public var customerIDKind: PatronIDKind?
     public var productIDKind: PatronIDKind?
+    /// Nil where there is none, and for a server that does not say.
+    public var affinity: Affinity?
     public var columns: [Column]
 }
 

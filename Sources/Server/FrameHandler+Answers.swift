@@ -94,7 +94,7 @@ extension FrameHandler {
             respond(
                 .ping(PingResponse(token: ping.token, generation: served.generation)), header)
         case .describe:
-            respond(.describe(served.description), header)
+            respond(.describe(served.description(features)), header)
         case .segments(let request):
             respond(.segments(try segmentsAnswer(served, request)), header)
         case .segmentProfiles(let request):
@@ -140,6 +140,7 @@ extension FrameHandler {
             throw Refusal(error)
         }
         hasGreeted = true
+        features = negotiation.features
         peerFrameByteCount = Int(hello.maximumFrameBytes)
         let limits = shared.limits
         var response = HelloResponse(serverName: "patron")

@@ -41,6 +41,8 @@ final class FrameHandler: ChannelInboundHandler {
     private var isAdmitted = false
     /// Whether HELLO has succeeded.
     var hasGreeted = false
+    /// What HELLO agreed on.
+    var features: Features = []
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
     /// Request ids on the scan threads.

@@ -8,8 +8,8 @@ final class ServedSnapshot: Sendable {
     let stamp: SnapshotStamp
     /// The stamp as it opens the body of an answer.
     let stampBytes: [UInt8]
-    /// The body of the answer to DESCRIBE.
-    let description: DescribeResponse
+    /// The body of the answer to DESCRIBE, with all that features add.
+    private let description: DescribeResponse
     /// All columns, in the order in which a LOOKUP that names none gets them.
     let fields: [LookupField]
 
@@ -31,6 +31,7 @@ final class ServedSnapshot: Sendable {
             productCount: UInt64(snapshot.productCount),
             customerIDKind: snapshot.customers.holdsTexts ? .text : .integer,
             productIDKind: snapshot.affinity.map { $0.productIDsAreTexts ? .text : .integer },
+            affinity: snapshot.affinity.map(DescribeResponse.Affinity.init),
             columns: snapshot.columns.indices.map { index in
                 let column = snapshot.columns[index]
                 return DescribeResponse.Column(
@@ -38,6 +39,14 @@ final class ServedSnapshot: Sendable {
                     type: LookupField(index, column).type, unit: column.unit,
                     description: descriptions[index], valueNames: valueNames[column.name] ?? "")
             })
+    }
+
+    /// The body of the answer to DESCRIBE on a connection of these features.
+    func description(_ features: Features) -> DescribeResponse {
+        guard !features.contains(.affinityFacts) else { return description }
+        var short = description
+        short.affinity = nil
+        return short
     }
 
     /// What the numbers of a column are called, by the column's name.
@@ -68,5 +77,27 @@ final class ServedSnapshot: Sendable {
             }
         }
         return chosen
+    }
+}
+
+extension DescribeResponse.Affinity {
+    fileprivate init(_ affinity: AffinityFile) {
+        let can = affinity.capabilities
+        var offers: Offers = []
+        if can.hasDetails { offers.insert(.details) }
+        if can.hasProbabilities { offers.insert(.probabilities) }
+        if can.foldsPurchases { offers.insert(.boughtSince) }
+        if can.hasPromotions { offers.insert(.promotions) }
+        if can.findsSimilar { offers.insert(.similar) }
+        if can.servesColdCustomers { offers.insert(.coldCustomers) }
+        if can.servesColdProducts { offers.insert(.coldProducts) }
+        let variant: Variant =
+            switch can.variant {
+            case .factors: .factors
+            case .hybrid: .hybrid
+            case .popular: .popular
+            case .repeatPurchase: .repeatPurchase
+            }
+        self.init(variant: variant, offers: offers)
     }
 }

@@ -66,6 +66,8 @@ package struct Features: OptionSet, Sendable, Hashable {
     package static let streams = Features(rawValue: 1 << 1)
     /// The server may add its timings as meta to answers.
     package static let timings = Features(rawValue: 1 << 2)
+    /// The facts of DESCRIBE say what the affinity model is and which offers it can make.
+    package static let affinityFacts = Features(rawValue: 1 << 3)
 
     /// Bits that stay unassigned for good.
     package static let junkMask = Features(rawValue: 0xFF << 56)
@@ -74,7 +76,7 @@ package struct Features: OptionSet, Sendable, Hashable {
     package static let serverJunk = Features(rawValue: 1 << 58)
 
     /// What this release can do. Nothing is compulsory and nothing of the reserved is built.
-    package static let supported: Features = []
+    package static let supported: Features = [.affinityFacts]
 }
 
 /// Why a customer or product has no score, or 0: it has one. A reader treats a number that it

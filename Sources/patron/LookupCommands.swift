@@ -169,7 +169,7 @@ struct Lookup: AsyncParsableCommand {
     }
 
     /// Names by numbers, of lines such as `3 Sleeping`.
-    private static func names(_ text: String) -> [String: String]? {
+    static func names(_ text: String) -> [String: String]? {
         if text.isEmpty { return nil }
         let pairs = text.split(separator: "\n").compactMap { line in
             let parts = line.split(separator: " ", maxSplits: 1)

@@ -33,7 +33,7 @@ struct Patron: AsyncParsableCommand {
             CommandGroup(
                 name: "Serving",
                 subcommands: [
-                    Serve.self, Lookup.self, TopProducts.self, TopCustomers.self,
+                    Serve.self, Describe.self, Lookup.self, TopProducts.self, TopCustomers.self,
                     SimilarProducts.self, SimilarCustomers.self, Segments.self,
                     Explain.self,
                 ]),

@@ -327,8 +327,11 @@ import Units
                 #expect(promoted.entries.count == 241)
                 let plain = try await connection.offerCustomers(product: .text("a3"), count: 3)
                 #expect(plain.entries.allSatisfy { $0.promotionLift == nil })
-                let columns = try await connection.describe().columns
+                let description = try await connection.describe()
+                let columns = description.columns
                 #expect(columns.contains { $0.name == "promotion_lift" && $0.id == 28 })
+                let affinity = try #require(description.affinity)
+                #expect(affinity.hasPromotions && affinity.hasProbabilities && affinity.hasDetails)
             }
         }
     }

@@ -331,6 +331,13 @@ import Units
                 try workspace.publish()
             }
             let report = try open(folder).segmentProfile(of: "value")
+            // Whoever has opened a generation keeps it, whatever becomes of its files.
+            let location = try #require(try Workspace.currentSnapshot(folder.sub("ws")))
+            let kept = try ServingSnapshot(location)
+            let path = "\(location.folder)/profiles.json"
+            try FileManager.default.moveItem(atPath: path, toPath: folder.sub("away"))
+            #expect(try kept.profile(of: "value")?.ids == [0, 1, 2])
+            try FileManager.default.moveItem(atPath: folder.sub("away"), toPath: path)
             let features = try #require(report.features)
             try await serving(folder.sub("ws")) { connection, _ in
                 let columns = try await connection.describe().columns

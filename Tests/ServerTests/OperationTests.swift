@@ -1,5 +1,6 @@
 import PatronClient
 import Testing
+import Wire
 
 /// Every operation, through the client, over a real socket.
 @Suite struct OperationTests {
@@ -16,6 +17,11 @@ import Testing
             #expect(description.productCount == 20)
             #expect(description.customerIDKind == .integer)
             #expect(description.productIDKind == .text)
+            // A generation without details of its products.
+            let affinity = try #require(description.affinity)
+            #expect(affinity.variant == "factors")
+            #expect(affinity.findsSimilar)
+            #expect(!affinity.hasDetails && !affinity.hasProbabilities)
             #expect(description.columns.map(\.id) == [2, 10, 13, 300])
             #expect(description.columns[1].name == "revenue")
             #expect(description.columns[1].unit == "GBP")
@@ -23,6 +29,21 @@ import Testing
             #expect(connection.maximumLookupIDs == 65_536)
             #expect(try await connection.ping() == 1)
             await connection.close()
+        }
+    }
+
+    /// Who does not know of them gets the zeros of before.
+    @Test(arguments: [Features([]), .affinityFacts])
+    func affinityIsDescribedToWhoAskedForIt(features: Features) async throws {
+        try await withServer { server in
+            let raw = try RawConnection(port: server.port)
+            try await raw.sayHello(optionalFeatures: features.union(.clientJunk))
+            raw.send(frame(.describe, 2))
+            guard case .describe(let description)? = try await raw.receive()?.response else {
+                Issue.record("not a description")
+                return
+            }
+            #expect((description.affinity != nil) == (features == .affinityFacts))
         }
     }
 

@@ -89,9 +89,13 @@ final class RawConnection {
         return nil
     }
 
-    func sayHello(maximumFrameBytes: UInt32 = 16 << 20) async throws {
-        send(
-            frame(.hello(HelloRequest(maximumFrameBytes: maximumFrameBytes, clientName: "raw")), 1))
+    func sayHello(
+        maximumFrameBytes: UInt32 = 16 << 20, optionalFeatures: Features = [.clientJunk]
+    ) async throws {
+        let hello = HelloRequest(
+            maximumFrameBytes: maximumFrameBytes, optionalFeatures: optionalFeatures,
+            clientName: "raw")
+        send(frame(.hello(hello), 1))
         guard case .hello? = try await receive()?.response else { throw POSIXError(.EPROTO) }
     }
 }

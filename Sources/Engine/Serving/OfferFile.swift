@@ -72,6 +72,10 @@ struct OfferFile: Sendable {
 
     var productCount: Int { categories.count }
     var hasLifts: Bool { lifts.count > 0 }
+    /// Whether anything but a product's id tells it from others.
+    let hasDetails: Bool
+    let hasColdProducts: Bool
+    var hasColdCustomers: Bool { coldCustomers.count > 0 }
 
     static func write(
         _ contents: OfferContents, factorCount: Int, into folder: String
@@ -118,6 +122,10 @@ struct OfferFile: Sendable {
         self.inStock = Bitmap(inStock.map { $0 != 0 })
         let cold = try file.array("coldProducts", of: Int32.self).toArray()
         coldProducts = try Self.bitmap(cold, count: count, file, "coldProducts")
+        hasColdProducts = !cold.isEmpty
+        hasDetails =
+            !card.categories.isEmpty
+            || prices.withSpan { values in values.indices.contains { values[$0] > 0 } }
         lifts = try file.array("lifts", of: Double.self)
         guard [0, customerCount].contains(lifts.count) else {
             throw file.corrupt("lifts", "\(lifts.count) for \(customerCount) customers")

@@ -16,7 +16,8 @@ package final class ServingSnapshot: Sendable {
     /// Nil where no affinity model is served.
     package let affinity: AffinityFile?
     package let segments: [SegmentTable]
-    private let folder: String
+    /// What segments are like.
+    private let profiles: SegmentProfileFile?
     /// Column id → position among the strip's fields.
     private let fieldIndices: [UInt16: Int]
 
@@ -41,7 +42,6 @@ package final class ServingSnapshot: Sendable {
     }
 
     package init(folder: String) throws(EngineError) {
-        self.folder = folder
         descriptor = try SnapshotDescriptor(folder: folder)
         let descriptor = descriptor
         for file in descriptor.files { try Self.verifySize(file, folder) }
@@ -74,31 +74,17 @@ package final class ServingSnapshot: Sendable {
                 customerCount: descriptor.customerCount, productCount: descriptor.productCount)
             : nil
         segments = try Self.readSegments(folder)
+        profiles =
+            names.contains(SnapshotWriter.profilesName)
+            ? try SegmentProfileFile(path: "\(folder)/\(SnapshotWriter.profilesName)") : nil
         // Last, because it cannot tell where in the file the damage is; it finds a sound file of
         // another generation.
         for file in descriptor.files { try Self.verifyChecksum(file, folder) }
     }
 
-    /// The largest `profiles.json` that is read: more than 1,024 segments by 1,000 features.
-    private static let largestProfiles = 512 << 20
-
     /// What the segments of a segmentation are like; nil where the generation does not say.
     package func profile(of segmentation: String) throws(EngineError) -> SegmentProfile? {
-        let name = SnapshotWriter.profilesName
-        guard descriptor.files.contains(where: { $0.name == name }) else { return nil }
-        let path = "\(folder)/\(name)"
-        let bytes = try SnapshotDescriptor.bytes(of: path, limit: Self.largestProfiles)
-        do {
-            let profiles = try JSONDecoder().decode([SegmentProfile].self, from: Data(bytes))
-            guard let profile = profiles.first(where: { $0.segmentation == segmentation }) else {
-                return nil
-            }
-            if profile.isWhole { return profile }
-        } catch {
-            throw .damagedSnapshot(path: path, byteOffset: 0, reason: "unreadable: \(error)")
-        }
-        throw .damagedSnapshot(
-            path: path, byteOffset: 0, reason: "a profile of \(segmentation) lacks segments")
+        try profiles?.profile(of: segmentation)
     }
 
     /// The position of a column among `columns`; nil where the snapshot has none of this id.

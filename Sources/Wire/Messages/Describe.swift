@@ -4,7 +4,8 @@ package import ByteCoding
 /// table with a row for every column that LOOKUP can give.
 ///
 ///     stamp + 0  u64 customerCount   8  u64 productCount
-///            16  u8 customerIDKind (0 none)   17  u8 productIDKind   18  46 zero bytes
+///            16  u8 customerIDKind (0 none)   17  u8 productIDKind
+///            18  u8 affinityVariant   19  zero   20  u32 offers   24  40 zero bytes
 package struct DescribeResponse: Sendable, Equatable {
     /// A column that LOOKUP can give.
     package struct Column: Sendable, Equatable {
@@ -30,23 +31,64 @@ package struct DescribeResponse: Sendable, Equatable {
         }
     }
 
+    /// What affinity there is, and what can be asked of it.
+    package struct Affinity: Sendable, Equatable {
+        /// Numbers of newer servers are `other`.
+        package enum Variant: Sendable, Equatable {
+            case factors, hybrid, popular, repeatPurchase
+            case other(UInt8)
+        }
+
+        /// What OFFER_PRODUCTS, OFFER_CUSTOMERS and SIMILAR can do with the snapshot.
+        package struct Offers: OptionSet, Sendable {
+            package let rawValue: UInt32
+            package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+            /// Cross-sell, up-sell, and products by category and price.
+            package static let details = Offers(rawValue: 1 << 0)
+            /// Purchase probabilities and expected margins.
+            package static let probabilities = Offers(rawValue: 1 << 1)
+            /// Purchases since the scoring.
+            package static let boughtSince = Offers(rawValue: 1 << 2)
+            /// Customers of a product under promotion.
+            package static let promotions = Offers(rawValue: 1 << 3)
+            /// Similar customers and products.
+            package static let similar = Offers(rawValue: 1 << 4)
+            /// Customers who have bought nothing, by their attributes.
+            package static let coldCustomers = Offers(rawValue: 1 << 5)
+            /// Products that nobody has bought, by category and price.
+            package static let coldProducts = Offers(rawValue: 1 << 6)
+        }
+
+        package var variant: Variant
+        package var offers: Offers
+
+        package init(variant: Variant, offers: Offers) {
+            (self.variant, self.offers) = (variant, offers)
+        }
+    }
+
     package var stamp: SnapshotStamp
     package var customerCount: UInt64
     package var productCount: UInt64
     /// Nil where there are none.
     package var customerIDKind: IDKind?
     package var productIDKind: IDKind?
+    /// Nil where there is none, and where `affinityFacts` was not agreed on.
+    package var affinity: Affinity?
     package var columns: [Column]
 
     package init(
         stamp: SnapshotStamp, customerCount: UInt64, productCount: UInt64,
-        customerIDKind: IDKind?, productIDKind: IDKind?, columns: [Column]
+        customerIDKind: IDKind?, productIDKind: IDKind?, affinity: Affinity? = nil,
+        columns: [Column]
     ) {
         self.stamp = stamp
         self.customerCount = customerCount
         self.productCount = productCount
         self.customerIDKind = customerIDKind
         self.productIDKind = productIDKind
+        self.affinity = affinity
         self.columns = columns
     }
 
@@ -56,7 +98,10 @@ package struct DescribeResponse: Sendable, Equatable {
         writer.append(productCount)
         writer.append(customerIDKind?.rawValue ?? 0)
         writer.append(productIDKind?.rawValue ?? 0)
-        writer.appendZeros(46)
+        writer.append(affinity?.variant.rawValue ?? 0)
+        writer.append(UInt8(0))
+        writer.append(affinity?.offers.rawValue ?? 0)
+        writer.appendZeros(40)
         var table = Table(
             rowCount: columns.count,
             columns: [
@@ -86,7 +131,13 @@ package struct DescribeResponse: Sendable, Equatable {
         productCount = try body.read(.productCount, at: start + 8)
         customerIDKind = try readOptionalKind(.customerIDKind, body, at: start + 16)
         productIDKind = try readOptionalKind(.productIDKind, body, at: start + 17)
-        try body.requireZero(at: start + 18, count: 46)
+        let variant = Affinity.Variant(rawValue: try body.read(.body, at: start + 18))
+        try body.requireZero(at: start + 19, count: variant == nil ? 45 : 1)
+        affinity = try variant.map { variant throws(WireError) in
+            try body.requireZero(at: start + 24, count: 40)
+            let offers: UInt32 = try body.read(.body, at: start + 20)
+            return Affinity(variant: variant, offers: Affinity.Offers(rawValue: offers))
+        }
         let table = try Table(decoding: body, from: start + 64, limits: limits)
         for id in Self.required where table[id] == nil || table[id]?.validity != nil {
             throw .unknownColumn(id: id.rawValue, byteOffset: start + 64)
@@ -115,6 +166,30 @@ package struct DescribeResponse: Sendable, Equatable {
                 Column(
                     id: ColumnID(rawValue: id), name: names[row], type: type, unit: units[row],
                     description: descriptions[row], valueNames: valueNames?[row] ?? ""))
+        }
+    }
+}
+
+extension DescribeResponse.Affinity.Variant {
+    /// 0 is "no affinity".
+    fileprivate var rawValue: UInt8 {
+        switch self {
+        case .factors: 1
+        case .hybrid: 2
+        case .popular: 3
+        case .repeatPurchase: 4
+        case .other(let number): number
+        }
+    }
+
+    fileprivate init?(rawValue: UInt8) {
+        switch rawValue {
+        case 0: return nil
+        case 1: self = .factors
+        case 2: self = .hybrid
+        case 3: self = .popular
+        case 4: self = .repeatPurchase
+        default: self = .other(rawValue)
         }
     }
 }

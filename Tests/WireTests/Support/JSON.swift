@@ -225,33 +225,47 @@ func meaning(_ response: Response) -> JSON {
             ("graceMilliseconds", .integer(Int64(message.graceMilliseconds))),
             ("reason", meaning(message.reason)),
         ])
-    case .describe(let message):
-        return .object([
-            ("stamp", meaning(message.stamp)),
-            ("customerCount", .unsigned(message.customerCount)),
-            ("productCount", .unsigned(message.productCount)),
-            ("customerIDKind", .integer(Int64(message.customerIDKind?.rawValue ?? 0))),
-            ("productIDKind", .integer(Int64(message.productIDKind?.rawValue ?? 0))),
-            (
-                "columns",
-                .array(
-                    message.columns.map { column in
-                        let names = ("valueNames", JSON.string(column.valueNames))
-                        return .object(
-                            [
-                                ("id", .integer(Int64(column.id.rawValue))),
-                                ("name", .string(column.name)),
-                                ("type", .integer(Int64(column.type.rawValue))),
-                                ("unit", .string(column.unit)),
-                                ("description", .string(column.description)),
-                            ] + (column.valueNames.isEmpty ? [] : [names]))
-                    })
-            ),
-        ])
+    case .describe(let message): return meaning(message)
     case .lookup(let answer), .topProducts(let answer), .topCustomers(let answer),
         .similar(let answer), .segments(let answer), .segmentProfiles(let answer),
         .offerProducts(let answer), .offerCustomers(let answer):
         return .object([("stamp", meaning(answer.stamp)), ("table", meaning(answer.table))])
     case .failure(_, _, let body): return meaning(body)
     }
+}
+
+private func meaning(_ message: DescribeResponse) -> JSON {
+    var facts: [(String, JSON)] = [
+        ("stamp", meaning(message.stamp)),
+        ("customerCount", .unsigned(message.customerCount)),
+        ("productCount", .unsigned(message.productCount)),
+        ("customerIDKind", .integer(Int64(message.customerIDKind?.rawValue ?? 0))),
+        ("productIDKind", .integer(Int64(message.productIDKind?.rawValue ?? 0))),
+    ]
+    if let affinity = message.affinity {
+        let variant: Int64 =
+            switch affinity.variant {
+            case .factors: 1
+            case .hybrid: 2
+            case .popular: 3
+            case .repeatPurchase: 4
+            case .other(let number): Int64(number)
+            }
+        let offers = JSON.unsigned(UInt64(affinity.offers.rawValue))
+        facts.append(("affinity", .object([("variant", .integer(variant)), ("offers", offers)])))
+    }
+    let columns = message.columns.map { column in
+        var column: [(String, JSON)] = [
+            ("id", .integer(Int64(column.id.rawValue))),
+            ("name", .string(column.name)),
+            ("type", .integer(Int64(column.type.rawValue))),
+            ("unit", .string(column.unit)),
+            ("description", .string(column.description)),
+            ("valueNames", .string(column.valueNames)),
+        ]
+        if case .string("")? = column.last?.1 { column.removeLast() }
+        return JSON.object(column)
+    }
+    facts.append(("columns", .array(columns)))
+    return .object(facts)
 }

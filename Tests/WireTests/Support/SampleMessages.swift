@@ -10,7 +10,10 @@ enum Samples {
             .init(name: "affinity", version: 2, checksum: 0xA0B0_C0D0),
         ])
 
-    static var hello: HelloRequest { HelloRequest(clientName: "patron-swift 0.1") }
+    // Released vectors stay as they were: features of later releases are not in them.
+    static var hello: HelloRequest {
+        HelloRequest(optionalFeatures: .clientJunk, clientName: "patron-swift 0.1")
+    }
 
     static var helloWithToken: HelloRequest {
         HelloRequest(
@@ -20,6 +23,7 @@ enum Samples {
 
     static var helloResponse: HelloResponse {
         var message = HelloResponse(serverName: "patron 0.1")
+        message.offeredFeatures = .serverJunk
         message.generation = 12
         message.asOfDay = 10_134
         return message
@@ -137,6 +141,13 @@ enum Samples {
         return message
     }()
 
+    static let describeWithAffinity: DescribeResponse = {
+        var message = describe
+        message.affinity = .init(
+            variant: .hybrid, offers: [.details, .probabilities, .boughtSince, .coldProducts])
+        return message
+    }()
+
     static let segmentsWithProfiles: Table = {
         var table = segments
         table.columns += [
@@ -242,6 +253,7 @@ enum Samples {
             ),
             ("describe_response", [], .describe(describe)),
             ("describe_response_names", [], .describe(describeWithNames)),
+            ("describe_response_affinity", [], .describe(describeWithAffinity)),
             ("lookup_response_one", [], .lookup(answer(oneRow))),
             (
                 "lookup_response_many",
