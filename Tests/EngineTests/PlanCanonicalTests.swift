@@ -8,6 +8,7 @@ import Units
         PlanTexts.minimal, PlanTexts.full, PlanTexts.noSegmentations, PlanTexts.algorithms,
         PlanTexts.covariates, PlanTexts.named, PlanTexts.layers, PlanTexts.customersOnly,
         PlanTexts.affinity("variant: hybrid, horizon: 2w"),
+        PlanTexts.affinity("regularizationExponent: 1, regularization: 0.002"),
         PlanTexts.affinity("variant: popular"), PlanTexts.affinity("variant: repeatPurchase"),
         PlanTexts.affinity("variant: hybrid, excludePurchased: true, factorCount: 8"),
     ])
@@ -35,6 +36,10 @@ import Units
         #expect(text.contains("\n    clusterCount: 5\n    scaling: zScore\n"))
         #expect(text.contains("\n  basis: margin\nchurn:\n"))
         #expect(text.hasSuffix("\n  topProductCount: 10\n  excludePurchased: true\n"))
+        let scaled = try Plan(
+            parsing: PlanTexts.affinity("regularizationExponent: 0.5"), path: "patron.yaml")
+        #expect(scaled.affinity.regularizationExponent == 0.5)
+        #expect(scaled.canonicalText.hasSuffix("\n  regularizationExponent: 0.5\n"))
     }
 
     /// Names of segments are settings, and none that a model was fitted with.

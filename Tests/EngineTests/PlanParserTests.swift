@@ -303,6 +303,16 @@ private func problems(_ text: String) -> [PlanError.Problem] {
                 37, "leave it out"
             ),
             ("affinity: {horizon: 0d}", .outOfRange, 7, 21, "100 years"),
+            ("affinity: {regularizationExponent: 1.5}", .outOfRange, 7, 36, "1"),
+            ("affinity: {regularizationExponent: count}", .wrongType, 7, 36, ""),
+            (
+                "affinity: {variant: popular, regularizationExponent: 1}", .contradiction, 7, 30,
+                "hybrid"
+            ),
+            (
+                "affinity: {confidenceWeight: 0, regularizationExponent: 1}", .contradiction, 7,
+                33, "leave it out"
+            ),
             ("sources: {}", .syntax, 0, 0, "keep one"),
             ("churn: {horizon: 13w", .syntax, 0, 0, ""),
             ("\tseed: 1", .syntax, 7, 1, ""),

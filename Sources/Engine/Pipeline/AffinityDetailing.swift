@@ -231,9 +231,10 @@ extension ModelFitting {
             if model.variant.hasFactors {
                 var parameters = model.settings.factors
                 parameters.threadCount = threadCount
-                result.productFactors = try ImplicitALS.fit(
-                    counts, parameters, measuresLoss: false, keepsUserFactors: false
-                ).itemFactors
+                let fitted = try ImplicitALS.fit(
+                    counts, parameters, measuresLoss: false, keepsUserFactors: false)
+                result.productFactors = fitted.itemFactors
+                result.settings.noteItemCount(fitted.itemCount)
             }
             if model.variant == .popular { result.productShares = counts.customerShares }
             if let hybrid = model.hybrid, let baskets = earlier.purchases.baskets {

@@ -28,7 +28,8 @@ extension ModelFitting {
         let parameters = ImplicitALS.Parameters(
             factorCount: plan.affinity.factorCount, regularization: plan.affinity.regularization,
             confidenceWeight: plan.affinity.confidenceWeight,
-            iterations: plan.affinity.iterations, seed: plan.seed, threadCount: threadCount)
+            iterations: plan.affinity.iterations, seed: plan.seed, threadCount: threadCount,
+            regularizationExponent: plan.affinity.regularizationExponent)
         let counts = history.purchases.counts
         guard counts.valueCount > 0 else { throw .noRows(model: "affinity") }
         var model = AffinityModel(
@@ -38,6 +39,7 @@ extension ModelFitting {
             let fitted = try ImplicitALS.fit(counts, parameters, keepsUserFactors: false)
             model.productFactors = fitted.itemFactors
             model.lossPerIteration = fitted.lossPerIteration
+            model.settings.noteItemCount(fitted.itemCount)
         }
         guard let baskets = history.purchases.baskets else {
             if variant == .popular { model.productShares = counts.customerShares }

@@ -16,6 +16,10 @@ extension AffinityModel {
             try Self.products(file)
         }
         let count = products.count
+        if let fitted = settings.fittedItemCount, !(1...max(1, count)).contains(fitted) {
+            throw .damagedModel(
+                path: file.path, reason: "a fit of \(fitted) products, it has \(count)")
+        }
         self.init(
             settings: settings, products: products, productFactors: [], lossPerIteration: [])
         try mapErrors(EngineError.store) { () throws(StoreError) in

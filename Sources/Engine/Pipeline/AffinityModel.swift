@@ -28,13 +28,16 @@ struct AffinityModel: Sendable {
         var variant = Plan.AffinityVariant.factors
         var hybrid: HybridSettings?
         var details: AffinityDetails.Card?
+        /// Products of the fit, which scaled regularization counts: a model may have more since. Nil
+        /// where it plays no part.
+        var fittedItemCount: Int?
 
         init(factors: ImplicitALS.Parameters, variant: Plan.AffinityVariant = .factors) {
             (self.factors, self.variant) = (factors, variant)
         }
 
         private enum CodingKeys: String, CodingKey {
-            case variant, hybrid, details
+            case variant, hybrid, details, fittedItemCount
         }
 
         init(from decoder: any Decoder) throws {
@@ -45,6 +48,7 @@ struct AffinityModel: Sendable {
                 ?? .factors
             hybrid = try values.decodeIfPresent(HybridSettings.self, forKey: .hybrid)
             details = try values.decodeIfPresent(AffinityDetails.Card.self, forKey: .details)
+            fittedItemCount = try values.decodeIfPresent(Int.self, forKey: .fittedItemCount)
         }
 
         func encode(to encoder: any Encoder) throws {
@@ -53,6 +57,11 @@ struct AffinityModel: Sendable {
             if variant != .factors { try values.encode(variant, forKey: .variant) }
             try values.encodeIfPresent(hybrid, forKey: .hybrid)
             try values.encodeIfPresent(details, forKey: .details)
+            try values.encodeIfPresent(fittedItemCount, forKey: .fittedItemCount)
+        }
+
+        mutating func noteItemCount(_ count: Int) {
+            fittedItemCount = factors.regularizationExponent == 0 ? nil : count
         }
     }
 
@@ -133,7 +142,7 @@ extension AffinityModel {
             factors = try ImplicitALS.foldIn(
                 purchases.counts,
                 into: FittedALS(parameters: settings.factors, itemFactors: fittedFactors),
-                threadCount: threadCount)
+                fittedItemCount: settings.fittedItemCount, threadCount: threadCount)
         }
         switch variant {
         case .factors:

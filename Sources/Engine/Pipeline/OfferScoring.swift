@@ -43,7 +43,8 @@ extension Workspace {
                 folding: model.variant.hasFactors
                     ? OfferContents.Folding(
                         factors: model.settings.factors,
-                        factorWeight: model.hybrid?.factorWeight) : nil),
+                        factorWeight: model.hybrid?.factorWeight,
+                        fittedItemCount: model.settings.fittedItemCount) : nil),
             productCategories: details.productCategories, productPrices: details.productPrices,
             productMargins: details.productMargins, productsInStock: inStock,
             coldProducts: details.coldProducts,

@@ -61,6 +61,11 @@ extension Plan {
         if affinity.variant != .factors {
             writer.line(1, "variant", affinity.variant.rawValue)
         }
+        // The same of plans without scaled regularization.
+        if affinity.regularizationExponent != 0 {
+            writer.line(
+                1, "regularizationExponent", String(affinity.regularizationExponent))
+        }
         if affinity.horizon != Plan.Affinity.defaultHorizon {
             writer.line(1, "horizon", affinity.horizon.description)
         }

@@ -276,6 +276,12 @@ extension Plan {
         package var factorCount = 32
         /// 0…1e6; more pulls the factors of rare customers and products towards 0.
         package var regularization = 0.05
+        /// 0…1; above 0 the regularization of a row grows with its count of observations to this
+        /// power, those not bought by their weight: `ImplicitALS.Parameters.regularizationExponent`.
+        /// 1 is that of weighted-λ-regularization, the regularization times the count.
+        /// Source: Y. Zhou et al., "Large-scale parallel collaborative filtering for the Netflix
+        /// prize", 2008 (ALS-WR); S. Rendle et al., 2021 (implicit feedback, the exponent).
+        package var regularizationExponent = 0.0
         /// 0…1e6; how much more a purchase weighs than a product not bought.
         package var confidenceWeight = 10.0
         /// 1…1,000.

@@ -3,8 +3,8 @@ extension PlanParser {
         of top: PlanReader.Section, into affinity: inout Plan.Affinity
     ) {
         let keys = [
-            "variant", "factorCount", "regularization", "confidenceWeight", "iterations",
-            "topProductCount", "excludePurchased", "horizon",
+            "variant", "factorCount", "regularization", "regularizationExponent",
+            "confidenceWeight", "iterations", "topProductCount", "excludePurchased", "horizon",
         ]
         guard let section = reader.section(top["affinity"], keys: keys) else { return }
         if let variant = reader.choice(section["variant"], of: Plan.AffinityVariant.self) {
@@ -17,6 +17,9 @@ extension PlanParser {
         }
         if let value = reader.number(section["regularization"], in: 0...1e6) {
             affinity.regularization = value
+        }
+        if let value = reader.number(section["regularizationExponent"], in: 0...1) {
+            affinity.regularizationExponent = value
         }
         if let value = reader.number(section["confidenceWeight"], in: 0...1e6) {
             affinity.confidenceWeight = value
@@ -45,8 +48,22 @@ extension PlanParser {
                 "affinity.excludePurchased leaves out all that the variant repeatPurchase ranks",
                 hint: "leave it out, or set affinity.variant to factors or hybrid")
         }
-        guard !affinity.variant.hasFactors else { return }
-        for key in ["factorCount", "regularization", "confidenceWeight", "iterations"] {
+        guard !affinity.variant.hasFactors else {
+            // Rows of the other side count by 1 / confidenceWeight.
+            if affinity.regularizationExponent > 0, affinity.confidenceWeight == 0,
+                let setting = section["regularizationExponent"]
+            {
+                reader.report(
+                    .contradiction, at: setting.position,
+                    "\(setting.name) needs an affinity.confidenceWeight above 0",
+                    hint: "without confidence no product counts more than another: leave it out")
+            }
+            return
+        }
+        for key in [
+            "factorCount", "regularization", "regularizationExponent", "confidenceWeight",
+            "iterations",
+        ] {
             guard let setting = section[key] else { continue }
             // The canonical text has all settings: their defaults contradict nothing.
             if isDefault(key, affinity) { continue }
@@ -63,6 +80,8 @@ extension PlanParser {
         return switch key {
         case "factorCount": affinity.factorCount == defaults.factorCount
         case "regularization": affinity.regularization == defaults.regularization
+        case "regularizationExponent":
+            affinity.regularizationExponent == defaults.regularizationExponent
         case "confidenceWeight": affinity.confidenceWeight == defaults.confidenceWeight
         default: affinity.iterations == defaults.iterations
         }

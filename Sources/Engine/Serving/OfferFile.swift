@@ -29,6 +29,8 @@ package struct OfferContents: Sendable {
         var factors: ImplicitALS.Parameters
         /// Of a hybrid: what the factors are multiplied by, popularity's following them.
         var factorWeight: Double?
+        /// Products of the fit, which scaled regularization counts; nil without.
+        var fittedItemCount: Int?
     }
 
     var card: Card
@@ -187,7 +189,8 @@ struct OfferFile: Sendable {
         guard let folding = card.folding else { return nil }
         let f = folding.factors.factorCount
         guard f == card.similarFactorCount, f == width - (folding.factorWeight == nil ? 0 : 1),
-            f >= 1, Float(folding.factorWeight ?? 1).isFinite
+            f >= 1, Float(folding.factorWeight ?? 1).isFinite,
+            (1...max(1, cold.count)).contains(folding.fittedItemCount ?? 1)
         else { throw file.corrupt("coldFactors", "the card's factors are \(f) of \(width)") }
         var factors: [Float] = []
         factors.reserveCapacity(cold.count * f)
@@ -197,7 +200,9 @@ struct OfferFile: Sendable {
             }
         }
         do throws(ModelError) {
-            return try FoldIn(FittedALS(parameters: folding.factors, itemFactors: factors))
+            return try FoldIn(
+                FittedALS(parameters: folding.factors, itemFactors: factors),
+                fittedItemCount: folding.fittedItemCount)
         } catch {
             throw file.corrupt("coldFactors", "the card's settings of factors: \(error)")
         }

@@ -28,9 +28,15 @@ struct ExactSweep {
     /// Rows with at most so many entries are solved in that dimension, where the arithmetic of
     /// both ways is about equal; 0 where every row has a regularization of its own.
     private let fewEntriesLimit: Int
+    /// Rows of the other side that the regularization counts; those that there are where nil.
+    private let otherCount: Int?
 
-    init(_ parameters: ImplicitALS.Parameters, _ kernels: KernelTable) {
+    /// - Parameter otherCount: as of `ImplicitALS.foldIn`.
+    init(
+        _ parameters: ImplicitALS.Parameters, _ kernels: KernelTable, otherCount: Int? = nil
+    ) {
         self.parameters = parameters
+        self.otherCount = otherCount
         tables = FactorTables(parameters)
         factorCount = parameters.factorCount
         width = parameters.width
@@ -213,7 +219,8 @@ struct ExactSweep {
             ? 0
             : Float(
                 parameters.regularization(
-                    entryCount: matrix.entries(of: row).count, otherCount: matrix.columnCount))
+                    entryCount: matrix.entries(of: row).count,
+                    otherCount: otherCount ?? matrix.columnCount))
         var shift: Float = 0
         var attempts = parameters.regularization > 0 ? Self.maximumShifts : 0
         while true {

@@ -23,11 +23,14 @@ package struct FoldIn: Sendable {
         fileprivate var sweep: ExactSweep.Scratch
     }
 
-    /// - Parameter threadCount: at least 1, for this preparation; does not change the result.
+    /// - Parameters:
+    ///   - fittedItemCount: as of `ImplicitALS.foldIn`.
+    ///   - threadCount: at least 1, for this preparation; does not change the result.
     /// - Throws: as `ImplicitALS.foldIn` for factors or parameters that cannot be used.
     /// - Complexity: O(items × f²). Memory: a copy of the products' factors and f² floats.
     package init(
-        _ fitted: FittedALS, threadCount: Int = 1, kernels: KernelTable = .current
+        _ fitted: FittedALS, fittedItemCount: Int? = nil, threadCount: Int = 1,
+        kernels: KernelTable = .current
     ) throws(ModelError) {
         var parameters = fitted.parameters
         parameters.threadCount = threadCount
@@ -37,7 +40,7 @@ package struct FoldIn: Sendable {
         (itemCount, factorCount) = (fitted.itemCount, fitted.factorCount)
         let items = try FactorTables(parameters).padded(
             fitted.itemFactors, rowCount: fitted.itemCount, what: "product factors")
-        sweep = ExactSweep(parameters, kernels)
+        sweep = ExactSweep(parameters, kernels, otherCount: fittedItemCount)
         shared = sweep.shared(items, hasFew: false)
     }
 

@@ -90,12 +90,15 @@ package enum ImplicitALS {
     /// The factors of customers that were not in the fit, or have bought since: one exact
     /// half-sweep against fixed products, whatever solver the fit used. A customer's factors are
     /// the same bytes as in a half-sweep over all customers.
-    /// - Parameter purchases: `[newUserCount × itemCount]`.
+    /// - Parameters:
+    ///   - purchases: `[newUserCount × itemCount]`.
+    ///   - fittedItemCount: items of the fit where `fitted` has more, at least 1: a
+    ///     `regularizationExponent` counts those that there were. Nil: all.
     /// - Returns: `[newUserCount × factorCount]`.
     /// - Throws: as `fit`, and `countMismatch` where the items differ in number.
     package static func foldIn(
-        _ purchases: SparseMatrix, into fitted: FittedALS, threadCount: Int,
-        kernels: KernelTable = .current
+        _ purchases: SparseMatrix, into fitted: FittedALS, fittedItemCount: Int? = nil,
+        threadCount: Int, kernels: KernelTable = .current
     ) throws(ModelError) -> [Float] {
         guard purchases.columnCount == fitted.itemCount else {
             throw .countMismatch(
@@ -110,7 +113,7 @@ package enum ImplicitALS {
         let items = try tables.padded(
             fitted.itemFactors, rowCount: fitted.itemCount, what: itemsName)
         var users = AlignedFloats(count: purchases.rowCount * parameters.width)
-        try ExactSweep(parameters, kernels)
+        try ExactSweep(parameters, kernels, otherCount: fittedItemCount)
             .solve(purchases, against: items, updating: &users, what: usersName)
         return tables.unpadded(users)
     }

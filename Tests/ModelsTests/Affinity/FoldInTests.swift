@@ -55,6 +55,31 @@ import Testing
         #expect(none == [Float](repeating: 0, count: 12))
     }
 
+    /// Items that came after the fit: zeros, which may not change what the exponent counts.
+    @Test(arguments: [0, 0.7, 1]) func itemsOfLaterChangeNothing(exponent: Double) throws {
+        let (matrix, model) = try Self.fitted(exponent: exponent)
+        let expected = try ImplicitALS.foldIn(matrix, into: model, threadCount: 1)
+        let longer = FittedALS(
+            parameters: model.parameters,
+            itemFactors: model.itemFactors + [Float](repeating: 0, count: 500 * 12))
+        let wide = SparseMatrix(
+            rowCount: matrix.rowCount, columnCount: 580, rowOffsets: matrix.rowOffsets,
+            columnIndices: matrix.columnIndices, values: matrix.values)
+        let same = try ImplicitALS.foldIn(
+            wide, into: longer, fittedItemCount: 80, threadCount: 2)
+        #expect(same == expected)
+        let others = try ImplicitALS.foldIn(wide, into: longer, threadCount: 2)
+        #expect((others == expected) == (exponent == 0))
+        let (plain, foldIn) = (try FoldIn(model), try FoldIn(longer, fittedItemCount: 80))
+        var (one, other) = (plain.scratch(), foldIn.scratch())
+        for items: [Int32] in [[3], [0, 7, 79], Array(0..<60)] {
+            let values = items.map { Float($0 % 3 + 1) }
+            #expect(
+                try plain.factors(items: items, values: values, &one)
+                    == foldIn.factors(items: items, values: values, &other))
+        }
+    }
+
     @Test func refusesWhatTheFitDoes() throws {
         let foldIn = try FoldIn(Self.fitted().model)
         var scratch = foldIn.scratch()
