@@ -34,9 +34,10 @@ public struct OfferOptions: Sendable, Equatable {
     public var highestPrice: Double?
     /// Of an up-sell to the dearest that was bought; 1.01 … 655.
     public var largestRatio = 1.5
-    /// Products that the customer has bought since the snapshot's scoring, at most 1,024, each as
-    /// often as it stands here: the answer is as if these had been scored. A customer whom the
-    /// snapshot does not know is answered by them alone.
+    /// Products that the customer has bought since the snapshot's scoring, at most 1,024: the answer
+    /// is as if these had been scored as one order on the snapshot's day. A model of orders counts
+    /// each once, one of purchase lines as often as it stands here. A customer whom the snapshot does
+    /// not know is answered by them alone.
     public var boughtSince: [PatronID] = []
     /// Also products that are known to be out of stock.
     public var includesOutOfStock = false

@@ -149,7 +149,8 @@ struct TopProducts: AsyncParsableCommand {
             --offer crossSell leaves the categories of what the customer bought out, upSell shows \
             what is dearer than all that the customer bought of its category. --rank margin ranks by \
             expected margin: the purchase probability, calibrated on a split by time, times what a \
-            unit brings. With --bought the answer is as if these purchases had been scored, also for a             customer of whom nothing else is known.
+            unit brings. With --bought the answer is as if these purchases had been scored as one order, \
+            also for a customer of whom nothing else is known.
             """)
 
     @Argument(help: "Id of the customer.")

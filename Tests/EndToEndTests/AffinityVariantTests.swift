@@ -138,6 +138,73 @@ import Units
         }
     }
 
+    /// Products just bought count as a scoring of them would: factors, what is bought again, and that
+    /// the order was the customer's last. 7 has orders before, 99 is new.
+    @Test(arguments: [
+        "variant: hybrid, factorCount: 32", "variant: repeatPurchase",
+        "variant: hybrid, factorCount: 8, regularizationExponent: 1, regularization: 0.01",
+    ])
+    func whatWasJustBoughtCounts(affinity: String) async throws {
+        try await inTemporaryFolder { folder in
+            let workspace = try makeWorkspace(
+                folder, plan: Self.plan(affinity), purchases: Self.purchases())
+            _ = try workspace.ingest()
+            _ = try workspace.train(threadCount: 2)
+            _ = try workspace.score(threadCount: 2)
+            _ = try workspace.publish()
+            var plain = OfferOptions()
+            plain.bought = .included
+            var since = plain
+            // Twice in one order is once.
+            since.boughtSince = [.text("other3"), .text("welcome"), .text("other3")]
+            let (asked, justBought) = (plain, since)
+            func answers(
+                _ options: OfferOptions, of customers: [Int64]
+            ) async throws -> [OfferResult] {
+                try await serving(folder.sub("ws")) { connection, _ in
+                    var results: [OfferResult] = []
+                    for customer in customers {
+                        results.append(
+                            try await connection.offerProducts(
+                                customer: .integer(customer), count: 40, options))
+                    }
+                    return results
+                }
+            }
+            let before = try await answers(asked, of: [7])
+            let folded = try await answers(justBought, of: [7, 99])
+            // The day of the last order of all, which is the snapshot's.
+            var text = "customer,time,amount,order,product\n"
+            for customer in [7, 99] {
+                for product in ["other3", "welcome", "other3"] {
+                    text += "\(customer),2024-06-18,5,\(customer)-s,\(product)\n"
+                }
+            }
+            let more = try folder.write(text, as: "more.csv")
+            _ = try workspace.ingest(IngestFiles(purchases: [more]))
+            let scored = try workspace.score(threadCount: 2)
+            #expect(scored.asOf == "2024-06-18")
+            _ = try workspace.publish()
+            let after = try await answers(asked, of: [7, 99])
+            for (folded, scored) in zip(folded, after) {
+                #expect(folded.status == .ok && scored.status == .ok)
+                #expect(folded.entries.count == scored.entries.count && !folded.entries.isEmpty)
+                let scores = Dictionary(
+                    scored.entries.map { ($0.id, $0.score) }, uniquingKeysWith: { $1 })
+                for entry in folded.entries {
+                    let score = try #require(scores[entry.id], "\(entry.id)")
+                    #expect(abs(score - entry.score) < 1e-4, "\(entry.id)")
+                }
+            }
+            // It is the repeat scores that moved: what was bought rose, the staple, left out, fell.
+            func score(_ id: String, _ result: OfferResult) throws -> Float {
+                try #require(result.entries.first { $0.id == .text(id) }?.score)
+            }
+            #expect(try score("other3", folded[0]) > score("other3", before[0]))
+            #expect(try score("staple1", folded[0]) < score("staple1", before[0]))
+        }
+    }
+
     @Test func variantsAreComparedByABackTest() throws {
         try withTemporaryFolder { folder in
             let workspace = try makeWorkspace(

@@ -18,7 +18,7 @@ enum AffinityCache {
 
     /// What the scores depend on besides lines.
     struct Key: Codable, Equatable {
-        var version = 4
+        var version = 5
         var model: ModelReference
         var timeZone: TimeZoneKey
         var topProductCount: Int

@@ -105,6 +105,11 @@ struct ServedAffinity: Sendable {
     var customerFactors: [Float]
     /// An entry for every product that a customer has bought; nil where nothing is added.
     var additions: SparseMatrix?
+    /// Of every entry of `additions`, what a later basket goes on from
+    /// (`RepeatPurchase.ContinuedScores`).
+    var opportunities: [Float] = []
+    /// `[customerCount]` with `additions`: the day of each one's last basket; 0 without any.
+    var lastBasketDays: [Int32] = []
 }
 
 extension AffinityModel {
@@ -154,10 +159,14 @@ extension AffinityModel {
             guard let hybrid, let baskets = purchases.baskets else {
                 preconditionFailure("a variant with baskets has its parts")
             }
+            let repeats = try hybrid.repeats.continuedScores(baskets, threadCount: threadCount)
             return ServedAffinity(
                 customerFactors: hybrid.combinedCustomers(
                     factors, factorCount: factorCount, customerCount: customerCount),
-                additions: try hybrid.repeats.scores(baskets, threadCount: threadCount))
+                additions: repeats.scores, opportunities: repeats.opportunities,
+                lastBasketDays: (0..<customerCount).map { customer in
+                    baskets.baskets(of: customer).last.map { baskets.days[$0] } ?? 0
+                })
         }
     }
 

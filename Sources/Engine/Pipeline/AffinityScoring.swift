@@ -159,6 +159,8 @@ struct AffinityScoring {
             purchasedOffsets: purchases.counts.rowOffsets,
             purchasedProducts: purchases.counts.columnIndices)
         contents.purchasedScores = served.additions?.values ?? []
+        contents.purchasedOpportunities = served.opportunities
+        contents.lastBasketDays = served.lastBasketDays
         if model.variant.hasFactors { contents.purchasedCounts = purchases.counts.values }
         (contents.topItems, contents.topItemCount) = (lists.items, lists.width)
         return contents
@@ -266,6 +268,7 @@ private struct AffinityMerging {
         offsets.reserveCapacity(sources.count + 1)
         var products: [Int32] = []
         var (scores, counts): ([Float], [Float]) = ([], [])
+        var (opportunities, days): ([Float], [Int32]) = ([], [])
         // About as many a row as all have.
         let share = Double(sources.count) / Double(max(1, earlier.base.count))
         products.reserveCapacity(
@@ -277,6 +280,10 @@ private struct AffinityMerging {
                 products += fresh.purchasedProducts[own]
                 if !fresh.purchasedScores.isEmpty { scores += fresh.purchasedScores[own] }
                 if !fresh.purchasedCounts.isEmpty { counts += fresh.purchasedCounts[own] }
+                if !fresh.purchasedOpportunities.isEmpty {
+                    opportunities += fresh.purchasedOpportunities[own]
+                }
+                if !fresh.lastBasketDays.isEmpty { days.append(fresh.lastBasketDays[~source]) }
             } else {
                 let (rows, row) = rows(at: source)
                 let own = Int(rows.purchasedOffsets[row])..<Int(rows.purchasedOffsets[row + 1])
@@ -289,11 +296,16 @@ private struct AffinityMerging {
                 rows.purchasedCounts?.withSpan { old in
                     for i in own { counts.append(old[i]) }
                 }
+                rows.purchasedOpportunities?.withSpan { old in
+                    for i in own { opportunities.append(old[i]) }
+                }
+                if let old = rows.lastBasketDays { days.append(old[row]) }
             }
             offsets.append(products.count)
         }
         (result.purchasedOffsets, result.purchasedProducts) = (offsets, products)
         (result.purchasedScores, result.purchasedCounts) = (scores, counts)
+        (result.purchasedOpportunities, result.lastBasketDays) = (opportunities, days)
         return result
     }
 

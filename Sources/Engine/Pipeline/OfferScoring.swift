@@ -44,12 +44,14 @@ extension Workspace {
                     ? OfferContents.Folding(
                         factors: model.settings.factors,
                         factorWeight: model.hybrid?.factorWeight,
-                        fittedItemCount: model.settings.fittedItemCount) : nil),
+                        fittedItemCount: model.settings.fittedItemCount) : nil,
+                repeats: model.hybrid?.repeats.parameters),
             productCategories: details.productCategories, productPrices: details.productPrices,
             productMargins: details.productMargins, productsInStock: inStock,
             coldProducts: details.coldProducts,
             customerLifts: try customerLifts(details, customerIDs, asOf: asOf, history),
-            coldCustomers: coldRows, coldFactors: coldFactors)
+            coldCustomers: coldRows, coldFactors: coldFactors,
+            repeatRates: model.hybrid?.repeats.rates ?? [])
     }
 
     /// How customers respond to promotions, by all that they bought so far; empty where the model does

@@ -5,17 +5,24 @@ import Numerical
 
 extension AffinityFile {
     /// Products for a customer: O(products × factors).
-    /// - Parameter customer: nil for one of whom the snapshot knows nothing but `boughtSince`.
-    func offers(customer: Int?, _ request: OfferRequest) throws(OfferFlaw) -> Offers {
+    /// - Parameters:
+    ///   - customer: nil for one of whom the snapshot knows nothing but `boughtSince`.
+    ///   - day: of `boughtSince`, days since 1970-01-01: that of the snapshot, which answers the same
+    ///     whenever it is asked.
+    func offers(
+        customer: Int?, _ request: OfferRequest, on day: Int
+    ) throws(OfferFlaw) -> Offers {
         let eligible = try eligibleProducts(request)
         if request.rank == .margin, offerFile?.card.probability == nil {
             throw .lacks("calibrated purchase probabilities")
         }
         if !request.boughtSince.isEmpty {
-            let folded = try folded(customer, request.boughtSince)
+            let folded = try folded(customer, request.boughtSince, on: day)
             // Products that nobody had bought tell nothing of what else is bought.
             let own = offerFile?.card.similarFactorCount ?? 0
-            if own == 0 || folded.factors.prefix(own).contains(where: { $0 != 0 }) {
+            if own == 0 || folded.isAdding
+                || folded.factors.prefix(own).contains(where: { $0 != 0 })
+            {
                 return offers(folded, request, eligible)
             }
         }
@@ -39,42 +46,68 @@ extension AffinityFile {
         return cold.map { offers($0, request, eligible) } ?? Offers(status: .tooLittleHistory)
     }
 
-    /// A customer with what was bought since the scoring: factors folded in anew, what is added to
-    /// products bought before as it was.
+    /// A customer with what was bought since the scoring, as one order: factors folded in anew, repeat
+    /// scores with one order more. In a snapshot that does not say what these go on from they are as
+    /// they were.
     private func folded(
-        _ customer: Int?, _ since: [String]
+        _ customer: Int?, _ since: [String], on day: Int
     ) throws(OfferFlaw) -> OfferedCustomer {
-        var counts: [Int32: Float] = [:]
-        var added: [Int32: Float] = [:]
+        var bought: [Int32: BoughtProduct] = [:]
+        var lastDay: Int?
         if let customer {
             let (rows, row) = place(customer)
-            let own = rows.counts(row)
+            let (counts, repeats) = (rows.counts(row), rows.repeats(row))
             rows.withRow(row) { _, purchased, scores in
                 for i in purchased.indices {
-                    counts[purchased[i]] = own[i]
-                    if rows.hasScores { added[purchased[i]] = scores[i] }
+                    bought[purchased[i]] = BoughtProduct(
+                        count: counts[i], score: rows.hasScores ? scores[i] : 0,
+                        opportunities: repeats?.opportunities[i])
                 }
             }
+            lastDay = repeats.map { Int($0.lastBasketDay) }
         }
+        let countsOrders = offerFile?.card.variant.readsBaskets ?? false
         for id in since {
-            guard let product = productRow(.text(id)) else { throw .unknownProduct }
-            counts[Int32(product), default: 0] += 1
+            guard let product = productRow(sinceScoring: id) else { throw .unknownProduct }
+            // An order has a product or has not, however often.
+            if countsOrders, bought[Int32(product)]?.isInOrder ?? false { continue }
+            bought[Int32(product), default: BoughtProduct()].count += 1
+            bought[Int32(product)]?.isInOrder = true
         }
-        let items = counts.keys.sorted()
+        let items = bought.keys.sorted()
+        let products = items.map { bought[$0] ?? BoughtProduct() }
         var factors: [Float]?
         do throws(ModelError) {
-            factors = try offerFile?.factors(items, items.map { counts[$0] ?? 0 })
+            factors = try offerFile?.factors(items, products.map(\.count))
         } catch {
             throw .lacks("factors that purchases can be folded into")
         }
-        if factors == nil, let known = customer, hasFactors(customer: known) {
-            // Nothing of the customer's own but the products: popularity is everybody's.
-            factors = self.factors(customer: known, factorCount)
-        }
         guard let factors else { throw .lacks("factors that purchases can be folded into") }
         return OfferedCustomer(
-            factors: factors, purchased: items,
-            scores: added.isEmpty ? [] : items.map { added[$0] ?? 0 })
+            factors: factors, purchased: items, scores: scores(items, products, lastDay, on: day))
+    }
+
+    /// What is added to the scores of products bought, after one order more.
+    /// - Parameter lastDay: of the order before; nil where it is not known.
+    private func scores(
+        _ items: [Int32], _ products: [BoughtProduct], _ lastDay: Int?, on day: Int
+    ) -> [Float] {
+        guard let offers = offerFile, offers.hasRepeats else {
+            let areNone = products.allSatisfy { $0.score == 0 }
+            return areNone ? [] : products.map(\.score)
+        }
+        return zip(items, products).map { item, product in
+            offers.repeatScore(
+                product: Int(item),
+                product.opportunities.map { (score: product.score, opportunities: $0) },
+                days: lastDay.map { day - $0 } ?? 0, isInOrder: product.isInOrder)
+        }
+    }
+
+    /// The row of a product as requests write its id.
+    private func productRow(sinceScoring id: String) -> Int? {
+        if productIDsAreTexts { return productRow(.text(id)) }
+        return Int64(id).flatMap { productRow(.integer($0)) }
     }
 
     /// Products of which something is known, that the request allows for any customer.
@@ -311,6 +344,17 @@ extension AffinityFile {
         }
         return Offers(status: .ok, entries: entries)
     }
+}
+
+/// A product that a customer has bought.
+private struct BoughtProduct {
+    var count: Float = 0
+    /// What is added to its score.
+    var score: Float = 0
+    /// Of the orders that the snapshot knows of; nil where the product is in none of them.
+    var opportunities: Float?
+    /// Whether it was bought since.
+    var isInOrder = false
 }
 
 /// A customer as offers see one.

@@ -84,6 +84,16 @@ package struct AffinityFile: Sendable {
                 hasOffers
                 ? try OfferFile(
                     folder: folder, customerCount: customerCount, top, productFactors) : nil
+            let hasRepeats = offerFile?.hasRepeats ?? false
+            func requireRepeats(
+                _ rows: AffinityRows.Arrays, _ file: ArrayFile
+            ) throws(StoreError) {
+                guard !hasRepeats || rows.count == 0 || rows.lastBasketDays != nil else {
+                    throw file.corrupt(
+                        "purchasedScores", "\(OfferFile.name) goes on from days it does not have")
+                }
+            }
+            try requireRepeats(all, file)
             guard hasChanged else {
                 base = try AffinityRows(all, file, top, current: nil)
                 changed = nil
@@ -91,6 +101,7 @@ package struct AffinityFile: Sendable {
             }
             let changes = try Self.open(folder, Self.changedName, threadCount: 1)
             let some = try AffinityRows.Arrays(changes, count: nil)
+            try requireRepeats(some, changes)
             let (places, current) = try Self.places(
                 changes, customerCount: customerCount, all.count, some.count)
             base = try AffinityRows(all, file, top, current: current.base)

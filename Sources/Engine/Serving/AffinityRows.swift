@@ -4,7 +4,9 @@ import Numerical
 
 /// Rows of customers in an affinity file: `customerFactors` [m × f] float32; `purchasedOffsets`
 /// [m + 1] int64 and `purchasedProducts` int32, which say who bought what; where something is added
-/// to the scores of products bought, `purchasedScores` float32, one a product; of a model with factors
+/// to the scores of products bought, `purchasedScores` float32, one a product; where these are of
+/// repeats, `purchasedOpportunities` float32, by weight the baskets after the first with each, and
+/// `lastBasketDays` [m] int32; of a model with factors
 /// `purchasedCounts` float32, how much of each; `topItems` [m × places]
 /// int32, the products that a scoring ranked highest for each, -1 for none, where one is kept.
 struct AffinityRows: Sendable {
@@ -14,6 +16,8 @@ struct AffinityRows: Sendable {
     private let purchasedOffsets: MappedArray<Int64>
     private let purchasedProducts: MappedArray<Int32>
     private let purchasedScores: MappedArray<Float>?
+    private let purchasedOpportunities: MappedArray<Float>?
+    private let lastBasketDays: MappedArray<Int32>?
     private let purchasedCounts: MappedArray<Float>?
     /// Rows of customers with purchases and a factor that is not 0: the others bought nothing that
     /// the model knows, or have another row.
@@ -21,6 +25,8 @@ struct AffinityRows: Sendable {
 
     fileprivate static let scoresName = "purchasedScores"
     fileprivate static let countsName = "purchasedCounts"
+    fileprivate static let opportunitiesName = "purchasedOpportunities"
+    fileprivate static let daysName = "lastBasketDays"
 
     /// The arrays of a file, as they are.
     struct Arrays: Sendable {
@@ -31,6 +37,10 @@ struct AffinityRows: Sendable {
         let purchasedScores: MappedArray<Float>?
         /// Nil where each counts once.
         let purchasedCounts: MappedArray<Float>?
+        /// Nil where no score is of repeats, and in files of before there were any.
+        let purchasedOpportunities: MappedArray<Float>?
+        /// Likewise.
+        let lastBasketDays: MappedArray<Int32>?
 
         var count: Int { customerFactors.shape[0] }
         var factorCount: Int { customerFactors.shape[1] }
@@ -54,6 +64,11 @@ struct AffinityRows: Sendable {
             }
             purchasedScores = try optional(AffinityRows.scoresName, purchasedProducts.count)
             purchasedCounts = try optional(AffinityRows.countsName, purchasedProducts.count)
+            purchasedOpportunities = try optional(
+                AffinityRows.opportunitiesName, purchasedProducts.count)
+            lastBasketDays =
+                file.entry(AffinityRows.daysName) == nil
+                ? nil : try file.array(AffinityRows.daysName, of: Int32.self, shape: [count])
         }
 
         /// Refuses contents that a reader must not meet: factors of which a score might not be
@@ -95,6 +110,20 @@ struct AffinityRows: Sendable {
             }
             guard Self.isSound(purchasedCounts, 0) else {
                 throw file.corrupt(AffinityRows.countsName, "one is not finite or below 0")
+            }
+            guard Self.isSound(purchasedOpportunities, 0) else {
+                throw file.corrupt(
+                    AffinityRows.opportunitiesName, "one is not finite or below 0")
+            }
+            let hasOpportunities = purchasedOpportunities != nil
+            guard !hasOpportunities || purchasedScores != nil || purchasedProducts.count == 0,
+                hasOpportunities == (lastBasketDays != nil)
+            else {
+                throw file.corrupt(
+                    hasOpportunities ? AffinityRows.opportunitiesName : AffinityRows.daysName,
+                    "it comes with \(AffinityRows.scoresName) and "
+                        + (hasOpportunities
+                            ? AffinityRows.daysName : AffinityRows.opportunitiesName))
             }
         }
 
@@ -144,6 +173,10 @@ struct AffinityRows: Sendable {
         if !contents.purchasedCounts.isEmpty {
             writer.add(countsName, contents.purchasedCounts)
         }
+        if !contents.lastBasketDays.isEmpty {
+            writer.add(opportunitiesName, contents.purchasedOpportunities)
+            writer.add(daysName, contents.lastBasketDays)
+        }
         if contents.topItemCount > 0 {
             writer.add("topItems", contents.topItems, shape: [count, contents.topItemCount])
         }
@@ -162,6 +195,8 @@ struct AffinityRows: Sendable {
         purchasedProducts = arrays.purchasedProducts
         purchasedScores = arrays.purchasedScores
         purchasedCounts = arrays.purchasedCounts
+        purchasedOpportunities = arrays.purchasedOpportunities
+        lastBasketDays = arrays.lastBasketDays
         try arrays.verify(file, top, threadCount: 1)
         haveFactors = Self.withFactors(arrays, current: current)
     }
@@ -202,6 +237,14 @@ struct AffinityRows: Sendable {
     }
 
     var hasScores: Bool { purchasedScores != nil }
+
+    /// By weight, the baskets after the first with each product that a row's customer bought, and the
+    /// day of the last basket; nil where no score is of repeats.
+    func repeats(_ row: Int) -> (opportunities: [Float], lastBasketDay: Int32)? {
+        guard let purchasedOpportunities, let lastBasketDays else { return nil }
+        let own = Int(purchasedOffsets[row])..<Int(purchasedOffsets[row + 1])
+        return (own.map { purchasedOpportunities[$0] }, lastBasketDays[row])
+    }
 
     /// How much of each product its customer bought.
     func counts(_ row: Int) -> [Float] {

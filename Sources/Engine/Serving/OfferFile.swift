@@ -22,6 +22,9 @@ package struct OfferContents: Sendable {
         var promotion: PromotionResponse?
         /// Nil for a model without factors.
         var folding: Folding?
+        /// Of a model that looks at what is bought again, where `repeatRates` are there; nil in files
+        /// of before there were any.
+        var repeats: RepeatPurchase.Parameters?
     }
 
     /// How purchases become factors.
@@ -51,6 +54,8 @@ package struct OfferContents: Sendable {
     var coldCustomers: [Int32]
     /// `[coldCustomers.count × factorCount]`: those by what else is known of them.
     var coldFactors: [Float]
+    /// `[productCount]`: how likely each is bought again, with the card's `repeats`; else empty.
+    var repeatRates: [Double] = []
 }
 
 /// `offers.arr` of a generation, memory-mapped: what offers need beside `affinity.arr`.
@@ -71,6 +76,7 @@ struct OfferFile: Sendable {
     let categoryOfName: [String: Int32]
     let offers: ProductOffers
     private let foldIn: FoldIn?
+    private let repeatRates: MappedArray<Double>?
 
     var productCount: Int { categories.count }
     var hasLifts: Bool { lifts.count > 0 }
@@ -98,6 +104,7 @@ struct OfferFile: Sendable {
         writer.add(
             "coldFactors", contents.coldFactors,
             shape: [contents.coldCustomers.count, factorCount])
+        if contents.card.repeats != nil { writer.add("repeatRates", contents.repeatRates) }
         let (byteCount, checksum) = try writer.write(to: "\(folder)/\(name)")
         return SnapshotDescriptor.File(name: name, byteCount: byteCount, checksum: checksum)
     }
@@ -140,6 +147,15 @@ struct OfferFile: Sendable {
         _ = try Self.bitmap(coldCustomers.toArray(), count: customerCount, file, "coldCustomers")
         coldFactors = try file.array(
             "coldFactors", of: Float.self, shape: [coldCustomers.count, top.factorCount])
+        repeatRates =
+            card.repeats == nil
+            ? nil : try file.array("repeatRates", of: Double.self, shape: [count])
+        do throws(ModelError) {
+            try card.repeats?.check()
+            try RepeatPurchase.checkRates(repeatRates?.toArray() ?? [])
+        } catch {
+            throw file.corrupt("repeatRates", "\(error)")
+        }
         guard (0...top.factorCount).contains(card.similarFactorCount) else {
             throw file.corrupt("coldFactors", "\(card.similarFactorCount) factors of likeness")
         }
@@ -208,14 +224,37 @@ struct OfferFile: Sendable {
         }
     }
 
-    /// The served factors of a customer who bought products; nil for a model without factors.
+    /// The served factors of a customer who bought products.
     /// - Parameter items: ascending rows, each once.
+    /// - Returns: nil for a model with factors that does not say how these are folded in.
     func factors(_ items: [Int32], _ counts: [Float]) throws(ModelError) -> [Float]? {
-        guard let foldIn, let folding = card.folding else { return nil }
+        guard let foldIn, let folding = card.folding else {
+            // Popularity alone, by which everybody's is multiplied.
+            return card.variant.hasFactors ? nil : [1]
+        }
         var scratch = foldIn.scratch()
         let factors = try foldIn.factors(items: items, values: counts, &scratch)
         guard let weight = folding.factorWeight else { return factors }
         return factors.map { Float(weight) * $0 } + [1]
+    }
+
+    /// Whether repeat scores can go on from those of the scoring.
+    var hasRepeats: Bool { card.repeats != nil }
+
+    /// The repeat score of a product after one more order of the customer; 0 for a model that does not
+    /// look at what is bought again.
+    /// - Parameters:
+    ///   - before: score and opportunities by the orders before; nil for a product not bought before.
+    ///   - days: from the last order before.
+    func repeatScore(
+        product row: Int, _ before: (score: Float, opportunities: Float)?, days: Int, isInOrder: Bool
+    ) -> Float {
+        guard let repeats = card.repeats, let repeatRates else { return 0 }
+        return Float(
+            repeats.score(
+                afterBasket: Double(before?.score ?? 0),
+                opportunities: before.map { Double($0.opportunities) }, rate: repeatRates[row],
+                days: days, isInBasket: isInOrder))
     }
 
     /// Whether a product's factors are those of its category and price.

@@ -39,8 +39,9 @@ package struct OfferRequest: Sendable, Equatable {
     /// Of an up-sell to the dearest that was bought; above 1.
     package var largestRatio = 1.5
     package var includesOutOfStock = false
-    /// Ids of products that the customer has bought since the scoring, each as often as it stands
-    /// here.
+    /// Ids of products that the customer has bought since the scoring, integers by their digits: one
+    /// order on the snapshot's day. A model of lines counts each as often as it stands here, one of
+    /// orders once.
     package var boughtSince: [String] = []
 
     package init() {}
@@ -100,7 +101,7 @@ extension ServingSnapshot {
             return Offers(status: .unknownCustomer)
         }
         guard let affinity else { throw .noAffinity }
-        return try affinity.offers(customer: row, request)
+        return try affinity.offers(customer: row, request, on: asOf.daysSince1970)
     }
 
     /// Customers for a product, in general or while it is promoted.

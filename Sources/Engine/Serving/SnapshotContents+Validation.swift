@@ -102,6 +102,16 @@ extension AffinityContents {
         if !purchasedCounts.isEmpty && purchasedCounts.count != purchasedProducts.count {
             return "\(purchasedCounts.count) counts of \(purchasedProducts.count) purchases"
         }
+        if !purchasedOpportunities.isEmpty
+            && (purchasedOpportunities.count != purchasedProducts.count
+                || !purchasedOpportunities.allSatisfy({ $0 >= 0 && $0.isFinite }))
+        {
+            return "\(purchasedOpportunities.count) counts of later baskets, not one at least 0 for "
+                + "each of \(purchasedProducts.count) purchases"
+        }
+        if !lastBasketDays.isEmpty && lastBasketDays.count != customerCount {
+            return "\(lastBasketDays.count) days of last baskets of \(customerCount) customers"
+        }
         if !purchasedCounts.allSatisfy({ $0 >= 0 && $0.isFinite }) {
             return "a count of a purchase is not finite or below 0"
         }
@@ -133,6 +143,9 @@ extension OfferContents {
         ]
         if counts.contains(where: { $0 != productCount }) {
             return "\(counts) details of \(productCount) products"
+        }
+        if card.repeats != nil, repeatRates.count != productCount {
+            return "\(repeatRates.count) repeat rates of \(productCount) products"
         }
         if ![0, customerCount].contains(customerLifts.count) {
             return "\(customerLifts.count) lifts of \(customerCount) customers"

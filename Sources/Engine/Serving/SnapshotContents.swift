@@ -133,6 +133,12 @@ package struct AffinityContents: Sendable {
     /// Of each of `purchasedProducts`, what is added to the scalar product of factors of the customer
     /// and the product; empty where nothing is.
     package var purchasedScores: [Float] = []
+    /// Of each of `purchasedProducts`, by weight, the customer's baskets after the first with it, which
+    /// the repeat score of a later basket goes on from; empty where no score is of repeats.
+    package var purchasedOpportunities: [Float] = []
+    /// `[customerCount]`: the day of each one's last basket, days since 1970-01-01, 0 without any; empty
+    /// likewise.
+    package var lastBasketDays: [Int32] = []
     /// Of each of `purchasedProducts`, how much of it was bought, as the fit counts; empty where the
     /// model has no factors, or each counts once.
     package var purchasedCounts: [Float] = []

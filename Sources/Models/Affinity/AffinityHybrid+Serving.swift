@@ -97,11 +97,7 @@ extension RepeatPurchase {
         opportunityCount: Int, repeatCount: Int
     ) throws(ModelError) {
         try parameters.check()
-        if let item = rates.firstIndex(where: { !(0...1).contains($0) }) {
-            throw .outOfRange(
-                what: "the repeat rate of product \(item)", actual: rates[item],
-                allowed: "0 ... 1")
-        }
+        try Self.checkRates(rates)
         self.init(
             parameters: parameters, rates: rates, overallRate: overallRate,
             opportunityCount: opportunityCount, repeatCount: repeatCount)

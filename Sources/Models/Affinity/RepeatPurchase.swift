@@ -115,10 +115,25 @@ package struct RepeatPurchase: Sendable, Equatable, Codable {
     /// - Returns: `[customerCount × itemCount]`: an entry, in 0 ... 1, for every product that the
     ///   customer has bought.
     /// - Throws: `countMismatch`; `outOfRange` for a basket after `asOf`.
-    /// - Complexity: O(n log n) for a customer with n lines. Memory: 16 bytes a line.
+    /// - Complexity: O(n log n) for a customer with n lines. Memory: 20 bytes a line.
     package func scores(
         _ baskets: PurchaseBaskets, asOf: Int32? = nil, threadCount: Int
     ) throws(ModelError) -> SparseMatrix {
+        try continuedScores(baskets, asOf: asOf, threadCount: threadCount).scores
+    }
+
+    /// `scores` with what `Parameters.score(afterBasket:…)` goes on from.
+    package struct ContinuedScores: Sendable {
+        /// As of `scores`.
+        package var scores: SparseMatrix
+        /// n of every entry: by weight, the baskets after the customer's first of the product.
+        package var opportunities: [Float]
+    }
+
+    /// As `scores`.
+    package func continuedScores(
+        _ baskets: PurchaseBaskets, asOf: Int32? = nil, threadCount: Int
+    ) throws(ModelError) -> ContinuedScores {
         try requireCount(baskets.itemCount, itemCount, "products of baskets")
         if let asOf, let late = baskets.days.firstIndex(where: { $0 > asOf }) {
             throw .outOfRange(
@@ -132,16 +147,20 @@ package struct RepeatPurchase: Sendable, Equatable, Codable {
             for customer in customers { append(customer, of: baskets, asOf, to: &part) }
             return part
         }
-        var (offsets, items, values): ([Int], [Int32], [Float]) = ([0], [], [])
+        var (offsets, items): ([Int], [Int32]) = ([0], [])
+        var (values, opportunities): ([Float], [Float]) = ([], [])
         offsets.reserveCapacity(baskets.customerCount + 1)
         for part in parts {
             for count in part.counts { offsets.append(offsets[offsets.count - 1] + count) }
             items += part.items
             values += part.values
+            opportunities += part.opportunities
         }
-        return SparseMatrix(
-            rowCount: baskets.customerCount, columnCount: itemCount, rowOffsets: offsets,
-            columnIndices: items, values: values)
+        return ContinuedScores(
+            scores: SparseMatrix(
+                rowCount: baskets.customerCount, columnCount: itemCount, rowOffsets: offsets,
+                columnIndices: items, values: values),
+            opportunities: opportunities)
     }
 
     /// Rows of a chunk of customers.
@@ -149,6 +168,7 @@ package struct RepeatPurchase: Sendable, Equatable, Codable {
         var counts: [Int] = []
         var items: [Int32] = []
         var values: [Float] = []
+        var opportunities: [Float] = []
         var lines: [(item: Int32, basket: Int32)] = []
         var weights: [Double] = []
     }
@@ -195,6 +215,7 @@ package struct RepeatPurchase: Sendable, Equatable, Codable {
             part.items.append(item)
             part.values.append(
                 Float((again + prior * rates[Int(item)]) / (later[opened] + prior)))
+            part.opportunities.append(Float(later[opened]))
         }
         part.counts.append(part.items.count - before)
     }

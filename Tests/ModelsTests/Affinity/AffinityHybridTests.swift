@@ -79,6 +79,57 @@ import Testing
         }
     }
 
+    /// One basket after the other, each going on from the scores of those before, against all at once:
+    /// days apart, the same day, products bought before and new ones.
+    @Test(arguments: [1.5, 30, 1e9]) func aBasketMoreGoesOnFromTheScores(
+        halfLife: Double
+    ) throws {
+        var random = SeededRandom(seed: 5)
+        var customer: [[Int32]] = []
+        var days: [Int32] = []
+        for basket in 0..<12 {
+            customer.append((0..<Int32(9)).filter { _ in random.below(3) == 0 })
+            days.append((days.last ?? 100) + Int32(basket % 4 == 0 ? 0 : random.below(20)))
+        }
+        let fitted = try RepeatPurchase.fit(
+            try Self.baskets([customer], itemCount: 9, days: days),
+            .init(halfLife: halfLife, priorCount: 4, ratePriorCount: 3))
+        var known: [Int32: (score: Float, opportunities: Float)] = [:]
+        var checked = 0
+        for count in 1...customer.count {
+            let before = count > 1 ? days[count - 2] : days[0]
+            var next: [Int32: Double] = [:]
+            for item in Set(known.keys).union(customer[count - 1]) {
+                let own = known[item]
+                next[item] = fitted.parameters.score(
+                    afterBasket: Double(own?.score ?? 0),
+                    opportunities: own.map { Double($0.opportunities) },
+                    rate: fitted.rates[Int(item)], days: Int(days[count - 1] - before),
+                    isInBasket: customer[count - 1].contains(item))
+            }
+            let all = try fitted.continuedScores(
+                Self.baskets(
+                    [Array(customer.prefix(count))], itemCount: 9,
+                    days: Array(days.prefix(count))), threadCount: 1)
+            #expect(all.scores.columnIndices == next.keys.sorted())
+            #expect(all.opportunities.count == all.scores.valueCount)
+            known = [:]
+            for (i, item) in all.scores.columnIndices.enumerated() {
+                let went = try #require(next[item])
+                #expect(abs(Double(all.scores.values[i]) - went) < 1e-5, "basket \(count)")
+                known[item] = (all.scores.values[i], all.opportunities[i])
+                checked += 1
+            }
+        }
+        #expect(checked > 60)
+        // Scores that no history gives stay probabilities.
+        for wrong in [-9.0, 1e30, 0.2] {
+            let score = fitted.parameters.score(
+                afterBasket: wrong, opportunities: 3, rate: 0.5, days: -4, isInBasket: true)
+            #expect((0...1).contains(score))
+        }
+    }
+
     /// The sums of all items, sorted, against the pass that scores only those with an addition.
     @Test(arguments: [0, 1, 7, 33, 200]) func additionsAreExact(itemCount: Int) throws {
         let (f, queryCount) = (5, 37)
