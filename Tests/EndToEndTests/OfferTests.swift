@@ -287,6 +287,61 @@ import Units
         }
     }
 
+    /// Cards of `offers.arr` and of the model with right checksums that no fit gives are refused; a
+    /// look-up would leave their arrays.
+    @Test func cardsThatNoFitGivesAreRefused() throws {
+        try withTemporaryFolder { folder in
+            let workspace = try published(folder)
+            let snapshot = folder.appendingPathComponent(
+                "ws/snapshots/\(SnapshotWriter.folderName(generation: 1))")
+            let path = snapshot.sub("offers.arr")
+            let descriptor = URL(
+                fileURLWithPath: snapshot.sub(SnapshotDescriptor.fileName))
+            let (sound, described) = (
+                try Data(contentsOf: URL(fileURLWithPath: path)), try Data(contentsOf: descriptor)
+            )
+            let text = String(decoding: sound, as: UTF8.self)
+            #expect(text.contains("\"isotonic\"") && text.contains("\"categoryLifts\":["))
+            for (old, new, reason) in [
+                ("\"probabilities\":[", "\"probabilities\":[0,", "probabilities of"),
+                ("\"scores\":[", "\"scores\":[-9e9,", "probabilities of"),
+                (
+                    "\"isotonic\":{",
+                    "\"isotonic\":{\"scores\":[9,8],\"probabilities\":[0,1]},\"was\":{",
+                    "do not ascend"
+                ),
+                ("\"isotonic\":{", "\"platt\":{\"slope\":-1,\"intercept\":0,", "a slope"),
+                ("\"categoryLifts\":[", "\"categoryLifts\":[1,", "lifts of categories"),
+                ("\"variant\":\"factors\"", "\"variant\":\"popular\"", "variant popular"),
+                ("\"similarFactorCount\":8", "\"similarFactorCount\":9", "factors"),
+                ("\"factorCount\":8", "\"factorCount\":800", "factors"),
+            ] {
+                let (before, after) = try ForgedArrays.rewrite(
+                    path, replacingInCard: [(old, new)])
+                #expect(before.checksum != after.checksum, "\(old)")
+                try ForgedArrays.replace(
+                    "\(before.checksum)", "\(after.checksum)", inSnapshot: snapshot)
+                try ForgedArrays.replace(
+                    "\(before.byteCount)", "\(after.byteCount)", inSnapshot: snapshot)
+                let error = #expect(throws: EngineError.self, "\(old)") {
+                    try ServingSnapshot(folder: snapshot.path)
+                }
+                let words = error?.description ?? ""
+                #expect(words.contains("offers.arr") && words.contains(reason), "\(words)")
+                try sound.write(to: URL(fileURLWithPath: path))
+                try described.write(to: descriptor)
+            }
+            _ = try ServingSnapshot(folder: snapshot.path)
+            // The model file, which the next scoring reads.
+            let model = try #require(workspace.manifest.models.last { $0.name == "affinity" })
+            try ForgedArrays.rewrite(
+                folder.sub("ws/\(model.file)"),
+                replacingInCard: [("\"probabilities\":[", "\"probabilities\":[0,")])
+            let error = #expect(throws: EngineError.self) { try workspace.score(threadCount: 1) }
+            #expect(error?.description.contains("probabilities of") == true, "\(error as Any)")
+        }
+    }
+
     @Test func likenessFollowsTheClubs() async throws {
         try await inTemporaryFolder { folder in
             _ = try published(folder)

@@ -30,7 +30,7 @@ extension AffinityFile {
         return OfferCapabilities(
             variant: offers.card.variant, hasDetails: offers.hasDetails,
             hasProbabilities: offers.card.probability != nil,
-            foldsPurchases: offers.card.folding != nil,
+            foldsPurchases: offers.card.folding != nil || !offers.card.variant.hasFactors,
             hasPromotions: offers.card.probability != nil && offers.card.promotion != nil
                 && offers.hasLifts,
             findsSimilar: offers.card.similarFactorCount > 0,

@@ -117,12 +117,11 @@ struct OfferFile: Sendable {
         folder: String, customerCount: Int, _ top: TopN, _ productFactors: MappedArray<Float>
     ) throws(StoreError) {
         let file = try ArrayFile(path: "\(folder)/\(Self.name)", verifiesArrays: false)
-        guard file.kind == Self.kind,
-            let card = try? JSONDecoder().decode(
-                OfferContents.Card.self, from: Data(file.card))
-        else { throw .notAStoreFile(path: file.path, expected: "a snapshot's \(Self.name)") }
+        guard file.kind == Self.kind else {
+            throw .notAStoreFile(path: file.path, expected: "a snapshot's \(Self.name)")
+        }
         try file.verify(file.names, threadCount: 1)
-        self.card = card
+        card = try Self.card(file)
         let count = top.itemCount
         categories = try file.array("categories", of: Int32.self, shape: [count])
         prices = try file.array("prices", of: Double.self, shape: [count])
@@ -159,6 +158,11 @@ struct OfferFile: Sendable {
         guard (0...top.factorCount).contains(card.similarFactorCount) else {
             throw file.corrupt("coldFactors", "\(card.similarFactorCount) factors of likeness")
         }
+        // Popularity alone is one factor, which every customer has as 1.
+        guard card.variant.hasFactors || top.factorCount == 1 else {
+            throw file.corrupt(
+                "coldFactors", "\(top.factorCount) factors of the variant \(card.variant.rawValue)")
+        }
         if let promotion = card.promotion,
             promotion.categoryLifts.count != max(1, card.categories.count)
                 || !promotion.categoryLifts.allSatisfy({ $0 > 0 && $0.isFinite })
@@ -179,6 +183,19 @@ struct OfferFile: Sendable {
                 prices: prices.toArray(), margins: margins.toArray())
         } catch {
             throw file.corrupt("categories", "\(error)")
+        }
+    }
+
+    private static func card(_ file: ArrayFile) throws(StoreError) -> OfferContents.Card {
+        do {
+            return try JSONDecoder().decode(OfferContents.Card.self, from: Data(file.card))
+        } catch DecodingError.dataCorrupted(let context) {
+            let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+            throw .corrupt(
+                path: file.path, byteOffset: 0,
+                reason: "its card: \(path): \(context.debugDescription)")
+        } catch {
+            throw .corrupt(path: file.path, byteOffset: 0, reason: "its card: \(error)")
         }
     }
 
@@ -247,7 +264,8 @@ struct OfferFile: Sendable {
     ///   - before: score and opportunities by the orders before; nil for a product not bought before.
     ///   - days: from the last order before.
     func repeatScore(
-        product row: Int, _ before: (score: Float, opportunities: Float)?, days: Int, isInOrder: Bool
+        product row: Int, _ before: (score: Float, opportunities: Float)?, days: Int,
+        isInOrder: Bool
     ) -> Float {
         guard let repeats = card.repeats, let repeatRates else { return 0 }
         return Float(

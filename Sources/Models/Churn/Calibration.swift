@@ -2,7 +2,7 @@ import Foundation
 
 /// Turns scores into probabilities that agree with what happened, fitted on rows that the model was
 /// not fitted on.
-package enum Calibration: Codable, Equatable, Sendable {
+package enum Calibration: Equatable, Sendable {
     /// A non-decreasing function: linear between points, constant outside them.
     case isotonic(scores: [Double], probabilities: [Double])
     /// 1 / (1 + e^-(slope · score + intercept)), slope at least 0.

@@ -107,6 +107,35 @@ import Testing
         }
     }
 
+    /// The form in files of earlier releases, and curves that no fit gives.
+    @Test func filesHoldSoundCurvesAlone() throws {
+        func read(_ text: String) throws -> Calibration {
+            try JSONDecoder().decode(Calibration.self, from: Data(text.utf8))
+        }
+        let curve = Calibration.isotonic(scores: [-1, 0.5, 2], probabilities: [0, 0.25, 1])
+        let logistic = Calibration.platt(slope: 2, intercept: -1.5)
+        #expect(
+            try read(#"{"isotonic":{"probabilities":[0,0.25,1],"scores":[-1,0.5,2]}}"#) == curve)
+        #expect(try read(#"{"platt":{"intercept":-1.5,"slope":2}}"#) == logistic)
+        for calibration in [curve, logistic] {
+            let data = try JSONEncoder().encode(calibration)
+            #expect(try JSONDecoder().decode(Calibration.self, from: data) == calibration)
+        }
+        for text in [
+            #"{"isotonic":{"probabilities":[0,0.5],"scores":[-1,0.5,2]}}"#,
+            #"{"isotonic":{"probabilities":[0,0.5,0.7],"scores":[-1,0.5]}}"#,
+            #"{"isotonic":{"probabilities":[],"scores":[]}}"#,
+            #"{"isotonic":{"probabilities":[0,0.5],"scores":[1,1]}}"#,
+            #"{"isotonic":{"probabilities":[0,0.5],"scores":[2,1]}}"#,
+            #"{"isotonic":{"probabilities":[0.5,0.4],"scores":[1,2]}}"#,
+            #"{"isotonic":{"probabilities":[0.5,1.1],"scores":[1,2]}}"#,
+            #"{"isotonic":{"probabilities":[-0.5,1],"scores":[1,2]}}"#,
+            #"{"platt":{"intercept":0,"slope":-1}}"#, #"{"platt":{"slope":1}}"#, "{}",
+        ] {
+            #expect(throws: DecodingError.self, "\(text)") { try read(text) }
+        }
+    }
+
     @Test func foldsKeepTheShare() throws {
         var random = SeededRandom(seed: 5)
         let labels = (0..<1003).map { _ in random.bernoulli(0.2) }
