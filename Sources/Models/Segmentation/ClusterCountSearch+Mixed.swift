@@ -36,38 +36,22 @@ extension ClusterCountSearch {
             of: rows.rowCount, parameters.sampleRowCount,
             SeededRandom(seed: fit.seed, stream: sampleStream))
         let points = embedded(rows, sample, costs: whole.categoryCosts)
-        var trials: [Trial] = []
-        var best: (score: Double, clusterCount: Int)?
-        var failure: ModelError?
-        for clusterCount in parameters.counts {
-            attempt.clusterCount = clusterCount
-            var trial = Trial(clusterCount: clusterCount)
-            do throws(ModelError) {
-                let fitted = try KPrototypes.fit(rows, attempt, kernels: kernels)
-                trial.inertia = fitted.cost
-                trial.silhouette = Silhouette.mean(
+        let (best, trials) = try compare(
+            parameters, total: whole.cost, rowCount: rows.rowCount, model: "k-prototypes"
+        ) { clusterCount throws(ModelError) in
+            var counted = attempt
+            counted.clusterCount = clusterCount
+            let fitted = try KPrototypes.fit(rows, counted, kernels: kernels)
+            return (
+                clusterCount, fitted.cost,
+                Silhouette.mean(
                     rows: points.values, featureCount: points.width,
                     labels: sample.map { fitted.assignments[$0] }, clusterCount: clusterCount,
                     threadCount: fit.threadCount, kernels: kernels)
-                let ratio = calinskiHarabasz(
-                    total: whole.cost, within: fitted.cost, rowCount: rows.rowCount,
-                    clusterCount: clusterCount)
-                trial.calinskiHarabasz = ratio.isFinite ? ratio : nil
-                let score =
-                    switch parameters.criterion {
-                    case .silhouette: trial.silhouette ?? -.infinity
-                    case .calinskiHarabasz: ratio
-                    }
-                if best == nil || score > best?.score ?? -.infinity { best = (score, clusterCount) }
-            } catch {
-                failure = failure ?? error
-                trial.failure = error.description
-            }
-            trials.append(trial)
+            )
         }
-        guard let best else { throw failure ?? .noRows(model: "k-prototypes") }
         return MixedOutcome(
-            clusterCount: best.clusterCount, trials: trials, criterion: parameters.criterion,
+            clusterCount: best, trials: trials, criterion: parameters.criterion,
             sampleRowCount: sample.count)
     }
 

@@ -102,40 +102,64 @@ package enum ClusterCountSearch {
         let sample = Sample(
             points, rowCount: parameters.sampleRowCount,
             random: SeededRandom(seed: fit.seed, stream: sampleStream))
-        var trials: [Trial] = []
-        var best: (score: Double, fitted: FittedKMeans)?
-        var failure: ModelError?
-        for clusterCount in parameters.counts {
-            var trial = Trial(clusterCount: clusterCount)
+        let (best, trials) = try compare(
+            parameters, total: totalInertia, rowCount: points.rowCount, model: "k-means"
+        ) { clusterCount throws(ModelError) in
             var attempt = fit
             attempt.clusterCount = clusterCount
-            do throws(ModelError) {
-                let fitted = try KMeans.fit(points, attempt, kernels: kernels)
-                trial.inertia = fitted.inertia
-                trial.silhouette = Silhouette.mean(
+            let fitted = try KMeans.fit(points, attempt, kernels: kernels)
+            return (
+                fitted, fitted.inertia,
+                Silhouette.mean(
                     rows: sample.values, featureCount: points.featureCount,
                     labels: sample.rows.map { fitted.assignments[$0] },
                     clusterCount: clusterCount, threadCount: fit.threadCount, kernels: kernels)
+            )
+        }
+        return Outcome(
+            clusterCount: best.clusterCount, fitted: best, trials: trials,
+            criterion: parameters.criterion, sampleRowCount: sample.rows.count)
+    }
+
+    /// Fits every count by `fit` and keeps the fit that the criterion prefers, of equals that of the
+    /// smaller count.
+    /// - Parameters:
+    ///   - total: the inertia, or cost, of one cluster.
+    ///   - model: for an error without any count.
+    ///   - fit: a count's fit, its inertia or cost and its silhouette.
+    /// - Throws: where no count can be fitted, the error of the smallest.
+    static func compare<Fitted>(
+        _ parameters: Parameters, total: Double, rowCount: Int, model: String,
+        fit: (Int) throws(ModelError) -> (fitted: Fitted, inertia: Double, silhouette: Double?)
+    ) throws(ModelError) -> (best: Fitted, trials: [Trial]) {
+        var trials: [Trial] = []
+        var best: (score: Double, fitted: Fitted)?
+        var failure: ModelError?
+        for clusterCount in parameters.counts {
+            var trial = Trial(clusterCount: clusterCount)
+            do throws(ModelError) {
+                let attempt = try fit(clusterCount)
+                (trial.inertia, trial.silhouette) = (attempt.inertia, attempt.silhouette)
                 let ratio = calinskiHarabasz(
-                    total: totalInertia, within: fitted.inertia, rowCount: points.rowCount,
+                    total: total, within: attempt.inertia, rowCount: rowCount,
                     clusterCount: clusterCount)
                 trial.calinskiHarabasz = ratio.isFinite ? ratio : nil
                 let score =
                     switch parameters.criterion {
-                    case .silhouette: trial.silhouette ?? -.infinity
+                    case .silhouette: attempt.silhouette ?? -.infinity
                     case .calinskiHarabasz: ratio
                     }
-                if best == nil || score > best?.score ?? -.infinity { best = (score, fitted) }
+                if best == nil || score > best?.score ?? -.infinity {
+                    best = (score, attempt.fitted)
+                }
             } catch {
                 failure = failure ?? error
                 trial.failure = error.description
             }
             trials.append(trial)
         }
-        guard let best else { throw failure ?? .noRows(model: "k-means") }
-        return Outcome(
-            clusterCount: best.fitted.clusterCount, fitted: best.fitted, trials: trials,
-            criterion: parameters.criterion, sampleRowCount: sample.rows.count)
+        guard let best else { throw failure ?? .noRows(model: model) }
+        return (best.fitted, trials)
     }
 
     /// No restart has this stream.
