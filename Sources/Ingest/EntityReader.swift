@@ -53,6 +53,7 @@ private struct AttributeBuilder {
     let name: String
     let index: Int
     let kind: AttributeKind
+    let isMarginRate: Bool
     /// Of an ordinal attribute the number of each level.
     let numberOfLevel: [[UInt8]: Double]
     var numbers: [Double] = []
@@ -60,10 +61,11 @@ private struct AttributeBuilder {
     var text: InternedColumn
     var setOffsets: [Int] = [0]
 
-    init(name: String, index: Int, kind: AttributeKind) {
-        self.name = name
+    init(_ mapping: AttributeMapping, index: Int) {
+        name = mapping.name
         self.index = index
-        self.kind = kind
+        kind = mapping.kind
+        isMarginRate = mapping.isMarginRate
         text = InternedColumn(index: index)
         var numberOfLevel: [[UInt8]: Double] = [:]
         if case .ordinal(let levels) = kind {
@@ -142,8 +144,7 @@ private struct EntityParser {
             let role = "attribute `\(attribute.name)`"
             attributes.append(
                 AttributeBuilder(
-                    name: attribute.name, index: try layout.index(of: attribute.column, role: role),
-                    kind: attribute.kind))
+                    attribute, index: try layout.index(of: attribute.column, role: role)))
         }
         lineNumbers = Array(repeating: nil, count: attributes.count)
     }
@@ -230,6 +231,9 @@ private struct EntityParser {
         }
         if let largest = attributes[place].kind.largestMagnitude, abs(value) > largest {
             judge.add(.coordinateOutOfRange, field: index)
+        }
+        if attributes[place].isMarginRate, !Limits.marginRates.contains(value) {
+            judge.add(.marginRateOutOfRange, field: index)
         }
     }
 

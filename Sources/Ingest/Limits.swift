@@ -13,6 +13,8 @@ package enum Limits {
     package static let quotedLineCount = 1_000
     /// Largest amount, margin or cost of a line, either sign, in currency units.
     package static let amountUnits: Int64 = 1_000_000_000_000
+    /// Margin / price of a product. A loss of more than the price, and a percentage, are mistakes.
+    package static let marginRates = -1.0...1.0
     /// Years of purchase times: those of the time-zone table.
     package static let years = 1900...2099
     /// Most bytes of a value in the rejects file.

@@ -192,6 +192,8 @@ package struct AttributeMapping: Sendable, Equatable {
     package var name: String
     package var column: ColumnReference
     package var kind: AttributeKind
+    /// Whether its numbers are margin rates: `Limits.marginRates`.
+    package var isMarginRate = false
 
     package init(name: String, column: ColumnReference, kind: AttributeKind) {
         self.name = name

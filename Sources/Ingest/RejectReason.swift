@@ -15,6 +15,8 @@ package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRep
     case lineTooLong
     /// Bytes between a closing quote and the next delimiter.
     case malformedQuote
+    /// A margin rate of a product outside `Limits.marginRates`; percentages end here.
+    case marginRateOutOfRange
     /// An empty amount, quantity (where the amount is computed) or unit price.
     case missingAmount
     /// An empty customer id in a file of purchase lines.
@@ -51,6 +53,8 @@ package enum RejectReason: String, Sendable, Codable, CaseIterable, CodingKeyRep
         case .amountOutOfRange: " (at most ±\(Limits.amountUnits))"
         case .coordinateOutOfRange: " (latitude -90 to 90, longitude -180 to 180 degrees)"
         case .lineTooLong: " (at most \(Limits.lineByteCount) bytes)"
+        case .marginRateOutOfRange:
+            " (margin / price, -1 to 1: 30 percent is 0.3)"
         case .textTooLong: " (at most \(Limits.textByteCount) bytes)"
         case .timeOutOfRange:
             " (years \(Limits.years.lowerBound) to \(Limits.years.upperBound))"

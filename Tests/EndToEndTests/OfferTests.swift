@@ -90,11 +90,13 @@ import Units
         return text
     }
 
-    private func published(_ folder: URL) throws -> Workspace {
-        try folder.write(Self.products, as: "products.csv")
-        try folder.write(Self.customers, as: "customers.csv")
-        let workspace = try makeWorkspace(
-            folder, plan: Self.plan, purchases: Self.purchases)
+    private func published(
+        _ folder: URL, plan: String = Self.plan, products: String = Self.products,
+        customers: String = Self.customers
+    ) throws -> Workspace {
+        try folder.write(products, as: "products.csv")
+        try folder.write(customers, as: "customers.csv")
+        let workspace = try makeWorkspace(folder, plan: plan, purchases: Self.purchases)
         _ = try workspace.ingest()
         let trained = try workspace.train(threadCount: 2)
         #expect(trained.notFitted["affinity"] == nil)
@@ -195,6 +197,57 @@ import Units
                 #expect(customers.entries.count == 40)
                 let chances = customers.entries.compactMap(\.purchaseProbability)
                 #expect(chances == chances.sorted(by: >) && chances.count == 40)
+            }
+        }
+    }
+
+    /// Of the products the margin itself, else the margin rate, else the plan's.
+    @Test func marginsAreTheProductsOwn() async throws {
+        try await inTemporaryFolder { folder in
+            let plan = Self.plan.replacingOccurrences(
+                of: "stock: number}", with: "stock: number, margin_rate: number, margin: number}")
+            var products = "product,category,price,stock,margin_rate,margin\n"
+            for (place, category) in ["a", "b", "c"].enumerated() {
+                for number in 0..<6 {
+                    let own = ["0.9,", ",", "0.9,0.5"][place]
+                    products += "\(category)\(number),\(category),\(10 * (number + 1)),9,\(own)\n"
+                }
+            }
+            // Three in ten thousand are few enough; 30 percent is 0.3.
+            products += "a6,a,35,,0.4,\nz,a,5,9,30,\n"
+            let workspace = try published(
+                folder,
+                plan: plan.replacingOccurrences(
+                    of: "id: product\n", with: "id: product\n    maximumRejectShare: 0.1\n"),
+                products: products)
+            let card = try #require(try workspace.modelCards().first { $0.name == "affinity" })
+            #expect(!card.warnings.contains { $0.contains("margin_rate") })
+            try await serving(folder.sub("ws")) { connection, _ in
+                let ranked = try await connection.offerProducts(
+                    customer: .integer(7), count: 30,
+                    options {
+                        $0.rank = .margin
+                        $0.bought = .included
+                    })
+                #expect(ranked.entries.count == 19)
+                var last = Double.infinity
+                for entry in ranked.entries {
+                    let probability = try #require(entry.purchaseProbability)
+                    let margin = try #require(entry.expectedMargin)
+                    let ofUnit: Double =
+                        switch category(entry) {
+                        case "a": (entry.id == .text("a6") ? 0.4 : 0.9) * price(entry)
+                        case "b": 0.3 * price(entry)
+                        default: 0.5
+                        }
+                    #expect(abs(margin - probability * ofUnit) < 1e-9, "\(entry.id)")
+                    #expect(margin <= last)
+                    last = margin
+                }
+                #expect(ranked.entries.contains { $0.id == .text("a6") })
+                await #expect(throws: PatronError.self) {
+                    try await connection.offerCustomers(product: .text("z"))
+                }
             }
         }
     }

@@ -525,6 +525,33 @@ private func problems(_ text: String) -> [PlanError.Problem] {
         #expect(problems(bomb).count == 10)
     }
 
+    /// A name that says what an attribute of products is; customers may call theirs as they like.
+    @Test func marginRatesOfProductsAreNumbers() throws {
+        func text(_ source: String, _ kind: String) -> String {
+            PlanTexts.minimal + """
+
+                  \(source):
+                    id: id
+                    attributes:
+                      price: number
+                      margin_rate: \(kind)
+
+                """
+        }
+        let plan = try Plan(parsing: text("products", "number"), path: "")
+        let attributes = try #require(plan.sources.products?.mapping.attributes)
+        #expect(attributes.map(\.isMarginRate) == [false, true])
+        #expect(try Plan(parsing: plan.canonicalText, path: "") == plan)
+        #expect(plan.canonicalText.contains("type: number}\n      \"margin_rate\": {column: "))
+        let found = problems(text("products", "text"))
+        #expect(found.map(\.kind) == [.contradiction])
+        #expect((found.first?.line, found.first?.column) == (11, 7))
+        #expect(found.first?.hint.contains("margin_rate: number") == true)
+        #expect(problems(text("customers", "text")).isEmpty)
+        let own = try Plan(parsing: text("customers", "number"), path: "")
+        #expect(own.sources.customers?.mapping.attributes.contains { $0.isMarginRate } == false)
+    }
+
     @Test func filesLieBesideThePlan() {
         #expect(Plan.path(of: "a.csv", besidePlan: "/shop/patron.yaml") == "/shop/a.csv")
         #expect(Plan.path(of: "a.csv", besidePlan: "patron.yaml") == "a.csv")

@@ -208,6 +208,36 @@ import Testing
         }
     }
 
+    @Test func marginRatesAreRates() throws {
+        var mapping = EntityMapping(
+            format: TextFormat(maximumRejectShare: 1), id: IDReference(.name("id")),
+            attributes: [
+                AttributeMapping(name: "margin_rate", column: .name("rate"), kind: .number),
+                AttributeMapping(name: "price", column: .name("price"), kind: .number),
+            ])
+        let text = "id,rate,price\na,0.3,5\nb,30,5\nc,,5\nd,-1.01,5\ne,-1,5\nf,1,5\n"
+        let (all, _) = try read(text, mapping)
+        #expect(all.count == 6)
+        mapping.attributes[0].isMarginRate = true
+        let (table, report) = try read(text, mapping)
+        #expect(table.ids == .texts(TextArray(["a", "c", "e", "f"])))
+        #expect(
+            table.columns[0].values == .number([0.3, 0, -1, 1], valid: [true, false, true, true]))
+        #expect(report.reasonCounts == [.marginRateOutOfRange: 2])
+        try withTemporaryFolder { folder in
+            let path = folder.appendingPathComponent("rejects.csv").path
+            let rejects = try RejectsWriter(path: path)
+            _ = try readEntities(
+                Array(text.utf8), path: "products.csv", mapping: mapping, rejects: rejects)
+            try rejects.finish()
+            let listed = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(listed.contains("products.csv,3,rate,marginRateOutOfRange,30"))
+            #expect(listed.contains("products.csv,5,rate,marginRateOutOfRange,-1.01"))
+        }
+        mapping.format.maximumRejectShare = 0
+        #expect(throws: IngestError.self) { try read(text, mapping) }
+    }
+
     @Test func linesWithoutIDsHaveTheirNumber() throws {
         let numbered = EntityMapping(
             format: TextFormat(maximumRejectShare: 1), id: nil,

@@ -1,6 +1,7 @@
 import ByteCoding
 import ColumnStore
 import Features
+import Ingest
 import Models
 import Numerical
 import Units
@@ -30,6 +31,13 @@ struct AffinityDetailing {
     ) throws(EngineError) -> AffinityDetails? {
         guard let tally = try fitting.history.productTally(asOf: asOf) else { return nil }
         let table = try workspace.productTable()
+        if let count = table?.badMarginRateCount, count > 0 {
+            let (least, most) = (Limits.marginRates.lowerBound, Limits.marginRates.upperBound)
+            warnings.append(
+                "\(count) products have a \(ProductTable.marginRateName) outside "
+                    + "\(least) ... \(most), which is not used; correct the table of products and "
+                    + "ingest it again")
+        }
         if model.variant.hasFactors, let table { try addUnsold(table, to: &model) }
         var details = products(model.products, tally, table)
         if model.variant.hasFactors { try fillCold(&model, &details) }
@@ -99,7 +107,7 @@ struct AffinityDetailing {
                 ? Double(tally.margins[product]) / 10_000 / units : price * marginRate
             details.productCategories.append(category)
             details.productPrices.append(price.isFinite ? price : 0)
-            let margin = table?.margin(of: id) ?? earned
+            let margin = table?.margin(of: id, price: price) ?? earned
             details.productMargins.append(margin.isFinite ? margin : 0)
         }
         details.categories = categories

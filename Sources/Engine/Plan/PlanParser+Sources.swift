@@ -13,7 +13,7 @@ extension PlanParser {
         else { return nil }
         let customers = parseEntities(
             section["customers"], mayNumberLines: section["purchases"] == nil)
-        let products = parseEntities(section["products"])
+        let products = parseEntities(section["products"], areProducts: true)
         guard let purchases = section["purchases"] else {
             guard section["customers"] == nil else {
                 return customers.map { Plan.Sources(purchases: nil, customers: $0) }
@@ -152,16 +152,19 @@ extension PlanParser {
 
     // MARK: Customers and products
 
-    /// - Parameter mayNumberLines: whether no purchase refers to the ids.
+    /// - Parameters:
+    ///   - mayNumberLines: whether no purchase refers to the ids.
+    ///   - areProducts: some attributes of products have names that say what they are.
     private mutating func parseEntities(
-        _ setting: PlanReader.Setting?, mayNumberLines: Bool = false
+        _ setting: PlanReader.Setting?, mayNumberLines: Bool = false, areProducts: Bool = false
     ) -> Plan.EntitySource? {
         guard let setting,
             let section = reader.section(setting, keys: Self.formatKeys + ["id", "attributes"])
         else { return nil }
         let files = parseFiles(section["files"])
         let format = parseFormat(of: section)
-        let attributes = parseAttributes(section["attributes"], hasHeader: format.hasHeader)
+        var attributes = parseAttributes(section["attributes"], hasHeader: format.hasHeader)
+        if areProducts { markMarginRate(in: &attributes, section["attributes"]) }
         guard section["id"] != nil else {
             reader.report(
                 .missing, at: setting.position, "\(setting.name).id is missing",
@@ -182,6 +185,23 @@ extension PlanParser {
         guard let id = parseID(section["id"], hasHeader: format.hasHeader) else { return nil }
         return Plan.EntitySource(
             files: files, mapping: EntityMapping(format: format, id: id, attributes: attributes))
+    }
+
+    /// The margin rate is a number, and each value is checked by the range of rates.
+    private mutating func markMarginRate(
+        in attributes: inout [AttributeMapping], _ setting: PlanReader.Setting?
+    ) {
+        let name = ProductTable.marginRateName
+        guard let place = attributes.firstIndex(where: { $0.name == name }) else { return }
+        if attributes[place].kind == .number {
+            attributes[place].isMarginRate = true
+            return
+        }
+        let entries = setting.map { reader.namedSettings($0, limit: PlanLimits.attributeCount) }
+        guard let entry = entries?.first(where: { $0.key == name }) else { return }
+        reader.report(
+            .contradiction, at: entry.position, "\(entry.name) is the margin / price: a number",
+            hint: "write `\(name): number`, or give the attribute another name and name its column")
     }
 
     private mutating func parseAttributes(

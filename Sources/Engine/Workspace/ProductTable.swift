@@ -3,9 +3,12 @@ import ColumnStore
 import Features
 import Ingest
 
-/// What the table of products says by attributes of fixed names: `category` (text), `price`, `margin`
-/// of a unit and `stock` (numbers).
+/// What the table of products says by attributes of fixed names: `category` (text), `price` and `margin`
+/// of a unit, `margin_rate` (margin / price) and `stock` (numbers).
 struct ProductTable: Sendable {
+    /// Margin / price of a unit.
+    static let marginRateName = "margin_rate"
+
     /// Ids as purchase lines write them, each once, in the order of the table.
     let ids: [String]
     private let rowOfID: [String: Int]
@@ -41,7 +44,25 @@ struct ProductTable: Sendable {
     /// A price above 0.
     func price(of id: String) -> Double? { number("price", id).flatMap { $0 > 0 ? $0 : nil } }
 
-    func margin(of id: String) -> Double? { number("margin", id) }
+    /// What a unit brings: the margin itself, else the margin rate of the price that is known here.
+    /// - Parameter price: of a unit where the table has none; 0 where it is unknown.
+    func margin(of id: String, price: Double) -> Double? {
+        if let margin = number("margin", id) { return margin }
+        guard let rate = marginRate(of: id) else { return nil }
+        return (self.price(of: id) ?? price) * rate
+    }
+
+    /// Nil where it is not known, or is none: tables of before these were checked may hold such.
+    private func marginRate(of id: String) -> Double? {
+        number(Self.marginRateName, id).flatMap { Limits.marginRates.contains($0) ? $0 : nil }
+    }
+
+    /// How many products have a margin rate that is none.
+    var badMarginRateCount: Int {
+        ids.count { id in
+            number(Self.marginRateName, id).map { !Limits.marginRates.contains($0) } ?? false
+        }
+    }
 
     /// Whether a product can be sold: not where its stock is known to be 0 or less.
     func isInStock(_ id: String) -> Bool { number("stock", id).map { $0 > 0 } ?? true }
