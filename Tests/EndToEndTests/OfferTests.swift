@@ -294,6 +294,48 @@ import Units
         }
     }
 
+    /// Age, a number, has no groups of its own; the segments of a segmentation of it do.
+    @Test(arguments: [false, true]) func whoIsColdIsAnsweredBySegments(
+        isTrainedLater: Bool
+    ) async throws {
+        try await inTemporaryFolder { folder in
+            let plan = Self.plan
+                .replacingOccurrences(of: "{club: text, age: number}", with: "{age: number}")
+                .replacingOccurrences(
+                    of: "segmentations: {}",
+                    with: "segmentations: {life: {features: [age], clusterCount: 3}}")
+            var customers = "customer,club,age\n"
+            for customer in 0..<Self.customerCount {
+                customers += "\(customer),,\([20, 45, 70][customer % 3] + customer % 5)\n"
+            }
+            for customer in 500..<519 {
+                customers += "\(customer),,\(customer < 510 ? 21 : 72)\n"
+            }
+            let workspace = try published(folder, plan: plan, customers: customers)
+            if isTrainedLater {
+                // By the segmentation of before, and what a later one makes of its segments.
+                _ = try workspace.train(only: ["affinity"], threadCount: 2)
+                _ = try workspace.train(only: ["segmentation.life"], threadCount: 2)
+                _ = try workspace.score(threadCount: 2)
+                _ = try workspace.publish()
+            }
+            try await serving(folder.sub("ws")) { connection, _ in
+                for (customer, wanted) in [(500, "a"), (509, "a"), (515, "c")] {
+                    let offers = try await connection.offerProducts(
+                        customer: .integer(Int64(customer)), count: 4)
+                    #expect(offers.status == .ok && offers.entries.count == 4)
+                    for entry in offers.entries {
+                        #expect(category(entry) == wanted, "\(customer): \(entry.id)")
+                        #expect(entry.basis == .customerAttributes || entry.id == .text("a6"))
+                    }
+                }
+                // Of no age: what all like, not of one category alone.
+                let unknown = try await connection.offerProducts(customer: .integer(519), count: 9)
+                #expect(Set(unknown.entries.map(category)).count > 1)
+            }
+        }
+    }
+
     /// What was bought since is folded in as a scoring would, for customers known and new.
     @Test func purchasesSinceCountAtOnce() async throws {
         try await inTemporaryFolder { folder in

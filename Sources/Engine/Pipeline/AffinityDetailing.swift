@@ -220,7 +220,10 @@ struct AffinityDetailing {
                 for j in 0..<width { factors[row * width + j] = 0 }
             }
             return try ColdCustomers(
-                factors, factorCount: width, attributes, rows: rows.map { tableRows?[$0] ?? -1 })
+                factors, factorCount: width, customerCount: rows.count,
+                ColdColumn.columns(
+                    fitting.attributeSegments, rows: rows, attributes,
+                    tableRows: rows.map { tableRows?[$0] ?? -1 }))
         }
     }
 }

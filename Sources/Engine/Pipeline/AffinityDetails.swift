@@ -38,11 +38,12 @@ struct AffinityDetails: Sendable {
     }
 }
 
-/// Mean factors of customers with a value of an attribute in common: those of one who has bought
-/// nothing are the mean of the groups that the customer is in.
+/// Mean factors of customers with a value of an attribute, or a segment, in common: those of one who
+/// has bought nothing are the mean of the groups that the customer is in.
 struct ColdCustomers: Sendable {
-    /// Customers of a value of an attribute; the first group, without an attribute, is of all.
+    /// Customers of a value of a `ColdColumn`; the first group, without a name, is of all.
     struct Group: Codable, Sendable, Equatable {
+        /// The column's name.
         var attribute: String
         var value: String
     }
@@ -51,22 +52,21 @@ struct ColdCustomers: Sendable {
     /// `[groups × servedFactorCount]`.
     var means: [Float] = []
 
-    /// Values that an attribute may have groups for, the most frequent ones, and customers of each.
+    /// Values that a column may have groups for, the most frequent ones, and customers of each.
     static let valueLimit = 100
     static let fewestCustomers = 30
-    /// Attributes that are looked at.
-    static let attributeLimit = 20
+    /// Columns that are looked at: segmentations come first.
+    static let columnLimit = 20
 
     init() {}
 
     /// - Parameters:
     ///   - factors: `[customerCount × factorCount]`, served; rows without purchases are zeros.
-    ///   - attributes: texts of the customers; other kinds are not looked at.
+    ///   - columns: of the same customers.
     /// - Returns: no group where nobody has factors.
     init(
-        _ factors: [Float], factorCount: Int, _ attributes: CustomerAttributes?, rows: [Int]
+        _ factors: [Float], factorCount: Int, customerCount: Int, _ columns: [ColdColumn]
     ) throws(ModelError) {
-        let customerCount = rows.count
         let isWarm = (0..<customerCount).map { row in
             factors[row * factorCount..<(row + 1) * factorCount].contains { $0 != 0 }
         }
@@ -80,15 +80,10 @@ struct ColdCustomers: Sendable {
         try add(
             [Int32](repeating: 0, count: customerCount), [Group(attribute: "", value: "")],
             priorCount: 0)
-        var lookedAt = 0
-        for column in attributes?.columns ?? [] {
-            guard case .text(let text) = column.values, lookedAt < Self.attributeLimit else {
-                continue
-            }
-            lookedAt += 1
-            let codes = rows.map { $0 < 0 ? CodedText.missing : text.codes[$0] }
-            var counts = [Int](repeating: 0, count: text.values.count)
-            for (row, code) in codes.enumerated() where isWarm[row] && code != CodedText.missing {
+        for column in columns.prefix(Self.columnLimit) {
+            var counts = [Int](repeating: 0, count: column.values.count)
+            for (row, code) in column.codes.enumerated()
+            where isWarm[row] && code != CodedText.missing {
                 counts[Int(code)] += 1
             }
             let kept = counts.indices.filter { counts[$0] >= Self.fewestCustomers }
@@ -97,35 +92,36 @@ struct ColdCustomers: Sendable {
             var groupOfCode = [Int32](repeating: -1, count: counts.count)
             for (group, code) in kept.enumerated() { groupOfCode[code] = Int32(group) }
             try add(
-                codes.map { $0 == CodedText.missing ? -1 : groupOfCode[Int($0)] },
-                kept.map { Group(attribute: column.name, value: text.values[$0]) },
+                column.codes.map { $0 == CodedText.missing ? -1 : groupOfCode[Int($0)] },
+                kept.map { Group(attribute: column.name, value: column.values[$0]) },
                 priorCount: 5)
         }
     }
 
     /// The factors of customers.
-    /// - Parameter tableRows: of each customer, -1 for none.
-    /// - Returns: `[tableRows.count × factorCount]`.
+    /// - Parameter columns: of the customers; those that the model did not see are not looked at.
+    /// - Returns: `[customerCount × factorCount]`.
     func factors(
-        _ attributes: CustomerAttributes?, tableRows: [Int], factorCount: Int
+        customerCount: Int, _ columns: [ColdColumn], factorCount: Int
     ) throws(ModelError) -> [Float] {
         var groupOf: [String: [String: Int]] = [:]
         for (index, group) in groups.enumerated() {
             groupOf[group.attribute, default: [:]][group.value] = index
         }
-        typealias Column = (text: CodedText, groups: [Int])
-        let columns: [Column] = (attributes?.columns ?? []).compactMap { column in
-            guard case .text(let text) = column.values, let known = groupOf[column.name] else {
-                return nil
+        let known = columns.compactMap { column in
+            groupOf[column.name].map { groups in
+                (
+                    codes: column.codes,
+                    groups: (0..<column.values.count).map { groups[column.values[$0]] ?? -1 }
+                )
             }
-            return (text, (0..<text.values.count).map { known[text.values[$0]] ?? -1 })
         }
         var result: [Float] = []
-        result.reserveCapacity(tableRows.count * factorCount)
-        for row in tableRows {
+        result.reserveCapacity(customerCount * factorCount)
+        for row in 0..<customerCount {
             var own: [(group: Int, weight: Double)] = []
-            for column in columns where row >= 0 && column.text.codes[row] != CodedText.missing {
-                let group = column.groups[Int(column.text.codes[row])]
+            for column in known where column.codes[row] != CodedText.missing {
+                let group = column.groups[Int(column.codes[row])]
                 if group >= 0 { own.append((group, 1)) }
             }
             // Of whom nothing is known: the mean of all.

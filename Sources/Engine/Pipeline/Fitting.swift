@@ -36,6 +36,8 @@ struct ModelFitting {
     let threadCount: Int
     /// By model name the segmentations that others are made of, as far as they are needed yet.
     var bases: [String: SegmentBase] = [:]
+    /// Of the rows, for the affinity model.
+    var attributeSegments: [AttributeSegments] = []
 
     /// Rows that have an order, which are the only ones models learn from.
     var eligibleRows: [Int] {

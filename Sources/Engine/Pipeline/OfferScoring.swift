@@ -8,10 +8,11 @@ extension Workspace {
     /// What offers need beside factors: of the products and customers of now.
     /// - Parameters:
     ///   - topProducts: of the customers, by the model; who has none may have bought nothing.
+    ///   - segments: of the customers, for those who have.
     /// - Returns: nil for a model of an earlier release, which knows nothing of these.
     func offerContents(
         _ model: AffinityModel, _ customerIDs: IDColumn, asOf: CalendarDay,
-        _ history: SurveyedHistory, _ topProducts: TopProductRows
+        _ history: SurveyedHistory, _ topProducts: TopProductRows, _ segments: [AttributeSegments]
     ) throws(EngineError) -> OfferContents? {
         guard let details = model.details else { return nil }
         let table = try productTable()
@@ -31,7 +32,10 @@ extension Workspace {
             }
             coldFactors = try modelErrors("affinity") { () throws(ModelError) in
                 try details.coldCustomers.factors(
-                    attributes, tableRows: cold.map { tableRows?[$0] ?? -1 }, factorCount: width)
+                    customerCount: cold.count,
+                    ColdColumn.columns(
+                        segments, rows: cold, attributes,
+                        tableRows: cold.map { tableRows?[$0] ?? -1 }), factorCount: width)
             }
             coldRows = cold.map { Int32($0) }
         }

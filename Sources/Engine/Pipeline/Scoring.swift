@@ -239,6 +239,8 @@ struct Scoring {
     private(set) var profiles: [SegmentProfile] = []
     /// The segment of every customer by the model of each segmentation, -1 for none.
     private(set) var segmentNumbers: [(model: ModelReference, numbers: [Int32])] = []
+    /// By segmentations that need no purchases.
+    private var attributeSegments: [AttributeSegments] = []
     private(set) var models: [ModelReference] = []
     private(set) var missing: [String] = []
     private(set) var otherPlans: [String] = []
@@ -486,6 +488,11 @@ struct Scoring {
                 of: table, name, within: bases, threadCount: threadCount)
         }
         segmentNumbers.append((model, numbers))
+        if fitted.segmenter.isOfAttributesAlone {
+            attributeSegments.append(
+                AttributeSegments(
+                    segmentation: settings.name, ids: fitted.segmentIDs, numbers: numbers))
+        }
         notes += settings.unknownNames(fitted.segmentIDs)
         let ranked = RankedSegments(fitted, settings, numbers: numbers)
         let profile = SegmentProfile(
@@ -570,7 +577,7 @@ struct Scoring {
         affinityKey = scoring.key
         (affinity, topProducts) = (scores.contents, scores.topProducts)
         offers = try workspace.offerContents(
-            saved, table.customerIDs, asOf: table.asOf, history, topProducts)
+            saved, table.customerIDs, asOf: table.asOf, history, topProducts, attributeSegments)
         if let lifts = offers?.customerLifts, !lifts.isEmpty {
             append(.promotionLift, "", .float64(lifts), eligible)
         }

@@ -39,6 +39,7 @@ extension Workspace {
         let table = try features(
             asOf: asOf,
             keeping: plan.featureNames.union(earlier).union(try baseFeatureNames(of: names))
+                .union(names.contains("affinity") ? try attributeSegmentFeatureNames() : [])
                 .subtracting(PredictedFeatures.names),
             usesCache: true, threadCount: threadCount,
             report: report)
@@ -56,6 +57,10 @@ extension Workspace {
             for (index, name) in names.enumerated() {
                 if name != "churn" { report("fitting \(name)") }
                 if names[index...].allSatisfy({ $0 == "churn" || $0 == "affinity" }) {
+                    if names.contains("affinity"), fitting.table.columns.count > 0 {
+                        fitting.attributeSegments = try attributeSegments(
+                            by: next.models, of: fitting)
+                    }
                     // They read lines: the features' memory is for them.
                     if fitting.table.rowCount > Self.keptRowCount { loadedFeatures = nil }
                     fitting.table.removeColumns()
