@@ -356,12 +356,14 @@ def offer_products_request(body):
     result["offer"] = read_choice(body, 2, {0: "next", 1: "crossSell", 2: "upSell"}, "offer")
     result["rank"] = read_choice(body, 3, {0: "affinity", 1: "margin"}, "rank")
     result["count"] = read_top_count(body)
-    low, high = body.unpack("q", 8, "price"), body.unpack("q", 16, "price")
-    if low < 0 or (high != 0 and high < low):
-        raise Refused("valueOutOfRange", "price")
-    ratio = body.unpack("H", 24, "ratio")
+    low, high = body.unpack("q", 8, "lowestPrice"), body.unpack("q", 16, "highestPrice")
+    if low < 0:
+        raise Refused("valueOutOfRange", "lowestPrice")
+    if high != 0 and high < low:
+        raise Refused("valueOutOfRange", "highestPrice")
+    ratio = body.unpack("H", 24, "largestRatio")
     if 0 < ratio <= 100:
-        raise Refused("valueOutOfRange", "ratio")
+        raise Refused("valueOutOfRange", "largestRatio")
     result.update(lowestPrice=low, highestPrice=high, largestRatioPercent=ratio)
     counts = {"categories": body.count("H", 26, 1024, "categories"),
               "boughtSince": body.count("H", 28, 1024, "boughtSince")}

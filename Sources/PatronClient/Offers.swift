@@ -29,7 +29,8 @@ public struct OfferOptions: Sendable, Equatable {
     public var bought = Bought.leftOut
     /// Names of categories, at most 1,024; empty for all.
     public var categories: [String] = []
-    /// Of a unit, in the snapshot's currency, 0 … 9e14; nil for no limit.
+    /// Of a unit, in the snapshot's currency, 0.0001 … 9e14 or 0, rounded to a ten-thousandth; nil, or a
+    /// lowest price of 0, for no limit. A highest price of 0 is an error: nothing costs that little.
     public var lowestPrice: Double?
     public var highestPrice: Double?
     /// Of an up-sell to the dearest that was bought; 1.01 … 655.
@@ -80,8 +81,66 @@ public struct OfferResult: Sendable, Equatable {
     public var entries: [Entry]
 }
 
+extension OfferOptions {
+    /// Largest price of a unit.
+    static let largestPrice = 9e14
+    static let largestRatios = 1.01...655.0
+    static let listLimit = 1_024
+    static let categoryBytes = 4_096
+    static let idBytes = 1_024
+
+    /// - Throws: `invalidOption` with the name of the option.
+    func check() throws(PatronError) {
+        try check("lowestPrice", lowestPrice, mayBeZero: true)
+        try check("highestPrice", highestPrice, mayBeZero: false)
+        if let lowestPrice, let highestPrice, lowestPrice > highestPrice {
+            throw .invalidOption(
+                name: "lowestPrice",
+                reason: "is \(lowestPrice), above highestPrice, \(highestPrice)")
+        }
+        guard Self.largestRatios.contains(largestRatio) else {
+            throw .invalidOption(
+                name: "largestRatio",
+                reason: "is between \(Self.largestRatios.lowerBound) and 655, not \(largestRatio)")
+        }
+        try check("categories", categories, limit: Self.categoryBytes)
+        try check("boughtSince", boughtSince.map(\.description), limit: Self.idBytes)
+    }
+
+    private func check(
+        _ name: String, _ price: Double?, mayBeZero: Bool
+    ) throws(PatronError) {
+        guard let price else { return }
+        guard price >= 0, price <= Self.largestPrice else {
+            throw .invalidOption(
+                name: name, reason: "is 0.0001 … 9e14 in the snapshot's currency, not \(price)")
+        }
+        // The frame says no limit by 0.
+        guard (price * 10_000).rounded() > 0 || (mayBeZero && price == 0) else {
+            throw .invalidOption(
+                name: name, reason: "is at least 0.0001, not \(price); leave it nil for no limit")
+        }
+    }
+
+    private func check(
+        _ name: String, _ texts: [String], limit: Int
+    ) throws(PatronError) {
+        guard texts.count <= Self.listLimit else {
+            throw .invalidOption(
+                name: name, reason: "has at most \(Self.listLimit) entries, not \(texts.count)")
+        }
+        if let place = texts.firstIndex(where: { $0.utf8.count > limit }) {
+            throw .invalidOption(
+                name: "\(name)[\(place)]",
+                reason: "has at most \(limit) bytes, not \(texts[place].utf8.count)")
+        }
+    }
+}
+
 extension OfferProductsRequest {
-    init(_ id: EntityID, count: Int, _ options: OfferOptions) {
+    /// - Throws: `invalidOption` for what the frame cannot say, or would say otherwise.
+    init(_ id: EntityID, count: Int, _ options: OfferOptions) throws(PatronError) {
+        try options.check()
         self.init(id: id, count: count)
         offer =
             switch options.offer {
@@ -98,13 +157,11 @@ extension OfferProductsRequest {
             }
         categories = options.categories
         boughtSince = options.boughtSince.map(\.description)
-        func money(_ price: Double?) -> Int64 {
-            price.map { Int64(min(9e18, max(0, ($0 * 10_000).rounded()))) } ?? 0
-        }
+        // All in range, by the check.
+        func money(_ price: Double?) -> Int64 { price.map { Int64(($0 * 10_000).rounded()) } ?? 0 }
         lowestPrice = money(options.lowestPrice)
         highestPrice = money(options.highestPrice)
-        largestRatioPercent = UInt16(
-            min(65_535, max(101, (options.largestRatio * 100).rounded())))
+        largestRatioPercent = UInt16((options.largestRatio * 100).rounded())
         includesOutOfStock = options.includesOutOfStock
     }
 }

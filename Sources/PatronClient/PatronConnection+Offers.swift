@@ -3,11 +3,12 @@ import Wire
 
 extension PatronConnection {
     /// Products to offer to a customer, best first, with what is expected of each.
+    /// - Throws: `invalidOption`, before anything is sent, for options that cannot be meant.
     public func offerProducts(
         customer: PatronID, count: Int = 10, _ options: OfferOptions = OfferOptions(),
         deadline: Duration? = nil
     ) async throws(PatronError) -> OfferResult {
-        let request = OfferProductsRequest(EntityID(customer), count: count, options)
+        let request = try OfferProductsRequest(EntityID(customer), count: count, options)
         guard case .offerProducts(let answer) = try await ask(.offerProducts(request), deadline)
         else { throw unexpected("OFFER_PRODUCTS") }
         return try OfferResult(answer)

@@ -8,6 +8,8 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
     case deadlinePassed
     /// The server said GOAWAY: connect again.
     case goingAway(reason: String)
+    /// What a request asks for cannot be meant; nothing was sent.
+    case invalidOption(name: String, reason: String)
     /// The server sent something that is not its protocol; the connection is closed.
     case malformedAnswer(reason: String)
     /// Integer and text ids in one look-up.
@@ -49,6 +51,8 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
             "no answer before the deadline"
         case .goingAway(let reason):
             "the server is going away: \(reason); connect again"
+        case .invalidOption(let name, let reason):
+            "\(name) \(reason)"
         case .malformedAnswer(let reason):
             "the server's answer cannot be read: \(reason)"
         case .mixedIDs:

@@ -3,8 +3,9 @@ package enum WireField: String, Sendable, CaseIterable {
     case body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID,
         columnIDs, count, credential
     case currency, customerIDKind, customerCount, descriptorBytes, errorField, errorHint, errorText
-    case id, idCount, idKind, ids, maximumFrameBytes, meta, metaBytes, metaItem, modelCount
-    case modelName, offer, options, price, productCount, productIDKind, rank, ratio, reserved
+    case highestPrice, id, idCount, idKind, ids, largestRatio, lowestPrice, maximumFrameBytes, meta
+    case metaBytes, metaItem, modelCount
+    case modelName, offer, options, productCount, productIDKind, rank, reserved
     case rowCount, segmentation, serverName, stampBytes, subject, textBuffer, textOffsets, token,
         validity, values, versionRange
 }

@@ -103,6 +103,7 @@ struct Failure {
     private static func code(_ error: PatronError) -> Int32 {
         switch error {
         case .cannotConnect, .connectionClosed, .deadlinePassed, .goingAway: unavailable
+        case .invalidOption: usage
         case .malformedAnswer, .mixedIDs, .refused, .requestTooLarge: failed
         }
     }

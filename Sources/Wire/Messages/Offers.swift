@@ -93,21 +93,21 @@ package struct OfferProductsRequest: Sendable, Equatable {
         offer = try readChoice(.offer, body, at: 2)
         rank = try readChoice(.rank, body, at: 3)
         count = try readTopCount(body, at: 4, limits)
-        lowestPrice = try body.read(.price, at: 8)
-        highestPrice = try body.read(.price, at: 16)
+        lowestPrice = try body.read(.lowestPrice, at: 8)
+        highestPrice = try body.read(.highestPrice, at: 16)
         guard lowestPrice >= 0 else {
             throw .valueOutOfRange(
-                field: .price, actual: lowestPrice, range: 0...Int64.max, byteOffset: 8)
+                field: .lowestPrice, actual: lowestPrice, range: 0...Int64.max, byteOffset: 8)
         }
         guard highestPrice == 0 || highestPrice >= lowestPrice else {
             throw .valueOutOfRange(
-                field: .price, actual: highestPrice, range: lowestPrice...Int64.max,
+                field: .highestPrice, actual: highestPrice, range: lowestPrice...Int64.max,
                 byteOffset: 16)
         }
-        largestRatioPercent = try body.read(.ratio, at: 24)
+        largestRatioPercent = try body.read(.largestRatio, at: 24)
         guard largestRatioPercent == 0 || largestRatioPercent > 100 else {
             throw .valueOutOfRange(
-                field: .ratio, actual: Int64(largestRatioPercent),
+                field: .largestRatio, actual: Int64(largestRatioPercent),
                 range: 101...Int64(UInt16.max), byteOffset: 24)
         }
         let categoryCount = try body.readCount(

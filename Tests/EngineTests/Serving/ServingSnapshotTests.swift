@@ -6,6 +6,33 @@ import TestSupport
 import Testing
 
 @Suite struct ServingSnapshotTests {
+    /// Requests write ids as texts, integers by their digits. This snapshot has no factors to fold
+    /// purchases into: that it says so means that it knows the product.
+    @Test func productsBoughtSinceMayHaveIntegerIDs() throws {
+        try withTemporaryFolder { folder in
+            var contents = sampleContents()
+            contents.affinity?.productIDs = .integers((0..<12).map { 500 - 3 * Int64($0) })
+            let location = try SnapshotWriter.write(contents, into: folder.path)
+            let snapshot = try ServingSnapshot(location)
+            #expect(snapshot.affinity?.productIDsAreTexts == false)
+            func flaw(_ ids: [String]) -> OfferFlaw? {
+                var request = OfferRequest()
+                request.boughtSince = ids
+                do throws(OfferFlaw) {
+                    _ = try snapshot.offers(customer: .integer(1_000), request)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            let lacks = OfferFlaw.lacks("factors that purchases can be folded into")
+            #expect(flaw(["500", "467"]) == lacks)
+            for unknown in ["501", "P1", "", "500.0", "99999999999999999999"] {
+                #expect(flaw(["500", unknown]) == .unknownProduct, "\(unknown)")
+            }
+        }
+    }
+
     @Test(arguments: [0, 1, 3, 40], [false, true])
     func everythingComesBack(customerCount: Int, textIDs: Bool) throws {
         try withTemporaryFolder { folder in

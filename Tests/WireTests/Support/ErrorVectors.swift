@@ -221,6 +221,15 @@ extension ErrorVector {
                 }
             ),
             .init(
+                name: "offer_highest_price", about: "a highest price below 0, and no lowest",
+                status: .valueOutOfRange,
+                bytes: edited(offer) {
+                    $0.replaceSubrange(
+                        8..<24,
+                        with: [UInt8](repeating: 0, count: 8) + [UInt8](repeating: 0xFF, count: 8))
+                }
+            ),
+            .init(
                 name: "offer_ratio", about: "a ratio of 100", status: .valueOutOfRange,
                 bytes: edited(offer) { $0.replaceSubrange(24..<26, with: [100, 0]) }),
             .init(
