@@ -42,27 +42,21 @@ package func basketLines(
 ) -> BasketLines? {
     guard let products = history.products else { return nil }
     let window = AsOfWindow(after: nil, through: through, clock: clock)
-    let chunkRows = 2_048
-    return parallelReduce(
-        into: BasketLines(products: products.values),
-        count: (customerRows.count + chunkRows - 1) / chunkRows, threadCount: threadCount
-    ) { chunk in
-        var part = BasketLines(products: products.values)
+    let none = BasketLines(products: products.values)
+    return reduceCustomers(customerRows, into: none, threadCount: threadCount) { customers in
+        var part = none
         var scan = OrderScan()
-        var lines: [(order: Int, code: Int32)] = []
-        for row in chunk * chunkRows..<min(customerRows.count, (chunk + 1) * chunkRows) {
+        var bought: [(line: Int, product: UInt32)] = []
+        for customer in customers {
             scan.reset()
-            lines.removeAll(keepingCapacity: true)
-            for line in history.lines(ofCustomer: customerRows[row]) {
-                let code = products.codes[line]
-                guard history.amounts[line] > 0, code != CodedText.missing,
-                    window.contains(history.times[line])
-                else { continue }
+            history.collectProductLines(
+                ofCustomer: customer, products, in: window, into: &bought)
+            var lines = bought.map { (line, product) -> (order: Int, code: Int32) in
                 let local = clock.localSeconds(atUTC: Int(history.times[line]))
                 let order = scan.add(
                     line: line, code: history.orderCodes?[line],
                     day: localDay(ofSeconds: local), localSeconds: local)
-                lines.append((order, Int32(bitPattern: code)))
+                return (order, Int32(bitPattern: product))
             }
             lines.sort { ($0.order, $0.code) < ($1.order, $1.code) }
             part.append(lines, days: scan.orders.map { Int32(clamping: $0.day) })

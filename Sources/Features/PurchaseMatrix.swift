@@ -52,26 +52,19 @@ package func purchaseMatrix(
 ) -> PurchaseMatrix? {
     guard let products = history.products else { return nil }
     let window = AsOfWindow(after: after, through: through, clock: clock)
-    let chunkRows = 2_048
-    return parallelReduce(
-        into: PurchaseMatrix(products: products.values),
-        count: (customerRows.count + chunkRows - 1) / chunkRows, threadCount: threadCount
-    ) { chunk in
-        let rows = chunk * chunkRows..<min(customerRows.count, (chunk + 1) * chunkRows)
-        var part = PurchaseMatrix(products: products.values)
-        var bought: [UInt32] = []
-        for row in rows {
-            bought.removeAll(keepingCapacity: true)
-            for line in history.lines(ofCustomer: customerRows[row])
-            where history.amounts[line] > 0 && products.codes[line] != CodedText.missing {
-                if window.contains(history.times[line]) { bought.append(products.codes[line]) }
-            }
-            bought.sort()
-            for (index, code) in bought.enumerated() {
-                if index > 0, bought[index - 1] == code {
+    let none = PurchaseMatrix(products: products.values)
+    return reduceCustomers(customerRows, into: none, threadCount: threadCount) { customers in
+        var part = none
+        var bought: [(line: Int, product: UInt32)] = []
+        for customer in customers {
+            history.collectProductLines(
+                ofCustomer: customer, products, in: window, into: &bought)
+            bought.sort { $0.product < $1.product }
+            for (index, line) in bought.enumerated() {
+                if index > 0, bought[index - 1].product == line.product {
                     part.values[part.values.count - 1] += 1
                 } else {
-                    part.productCodes.append(Int32(bitPattern: code))
+                    part.productCodes.append(Int32(bitPattern: line.product))
                     part.values.append(1)
                 }
             }

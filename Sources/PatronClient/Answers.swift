@@ -151,7 +151,7 @@ public struct TopResult: Sendable, Equatable {
 
 /// The segments of one segmentation or of all.
 public struct SegmentsResult: Sendable, Equatable {
-    public struct Segment: Sendable, Equatable {
+    public struct Segment: Sendable, Equatable, Encodable {
         public var segmentation: String
         /// What the segmentation's score column holds.
         public var number: Int

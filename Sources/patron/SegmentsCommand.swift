@@ -91,21 +91,6 @@ struct Segments: AsyncParsableCommand {
 
 /// The segment tables of a server.
 struct SegmentsAnswer: Encodable, Sendable {
-    struct Row: Encodable, Sendable {
-        var segmentation: String
-        var number: Int
-        var name: String
-        var customerCount: Int
-        var customerShare: Double?
-        var revenue: Double?
-        var revenueShare: Double?
-        var meanLifetimeValue: Double?
-        var meanChurnProbability: Double?
-        var margin: Double?
-        var meanExpectedPurchases: Double?
-        var distinctions: String?
-    }
-
     struct ProfileRow: Encodable, Sendable {
         var segment: Int
         var feature: String
@@ -119,24 +104,14 @@ struct SegmentsAnswer: Encodable, Sendable {
     var generation: UInt64
     var asOf: String
     var currency: String
-    var segments: [Row]
+    var segments: [SegmentsResult.Segment]
     var profile: [ProfileRow]?
 
     init(_ result: SegmentsResult, _ profiles: SegmentProfilesResult?) {
         generation = result.snapshot.generation
         asOf = CalendarDay(daysSince1970: result.snapshot.asOfDay).description
         currency = result.snapshot.currency
-        segments = result.segments.map { segment in
-            Row(
-                segmentation: segment.segmentation, number: segment.number,
-                name: segment.name, customerCount: segment.customerCount,
-                customerShare: segment.customerShare, revenue: segment.revenue,
-                revenueShare: segment.revenueShare,
-                meanLifetimeValue: segment.meanLifetimeValue,
-                meanChurnProbability: segment.meanChurnProbability, margin: segment.margin,
-                meanExpectedPurchases: segment.meanExpectedPurchases,
-                distinctions: segment.distinctions)
-        }
+        segments = result.segments
         profile = profiles?.rows.map { row in
             ProfileRow(
                 segment: row.segment, feature: row.feature, category: row.category, mean: row.mean,
