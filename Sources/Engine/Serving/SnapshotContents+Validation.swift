@@ -106,7 +106,7 @@ extension AffinityContents {
             && (purchasedOpportunities.count != purchasedProducts.count
                 || !purchasedOpportunities.allSatisfy({ $0 >= 0 && $0.isFinite }))
         {
-            return "\(purchasedOpportunities.count) counts of later baskets, not one at least 0 for "
+            return "\(purchasedOpportunities.count) counts of later baskets, not one at least 0 of "
                 + "each of \(purchasedProducts.count) purchases"
         }
         if !lastBasketDays.isEmpty && lastBasketDays.count != customerCount {
