@@ -25,7 +25,7 @@ struct IngestStep: Encodable {
         if let path = summary.rejectsPath { lines.append("left-out lines are listed in \(path)") }
         if !summary.reports.isEmpty {
             lines.append(
-                "ingested in \(seconds.decimals(2)) s, \(Int(linesPerSecond).grouped) lines/s")
+                "ingested in \(seconds.decimals(2)) s, \(linesPerSecond.grouped) lines/s")
         }
         if let merged = summary.compaction {
             lines.append(
@@ -68,7 +68,7 @@ struct ScoreStep: Encodable {
         var text =
             "generation \(summary.generation): \(summary.customerCount.grouped) customers as of "
             + "\(summary.asOf) scored in \(seconds.decimals(2)) s "
-            + "(\(Int(customersPerSecond).grouped) customers/s), "
+            + "(\(customersPerSecond.grouped) customers/s), "
             + "\(bytesPerCustomer.decimals(0)) bytes a customer"
         if !summary.missingModels.isEmpty {
             text += "\n  without \(summary.missingModels.joined(separator: ", ")): not trained"

@@ -191,7 +191,7 @@ enum ContractWords {
     /// Without decimals where it is whole.
     static func number(_ value: Double) -> String {
         value == value.rounded() && abs(value) < 1e15
-            ? Int(value).grouped : String(format: "%.4g", value)
+            ? value.grouped : String(format: "%.4g", value)
     }
 
     /// What the first of a set of columns that say the same were left out for, one paragraph a set.

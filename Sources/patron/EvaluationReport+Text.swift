@@ -52,9 +52,9 @@ extension EvaluationReport {
             }
             lines.append(table.text)
         }
-        let expected = expectedRevenue.map { Int($0.rounded()).grouped } ?? "not fitted"
+        let expected = expectedRevenue.map(\.grouped) ?? "not fitted"
         lines.append(
-            "revenue: expected \(expected), actual \(Int(actualRevenue.rounded()).grouped)")
+            "revenue: expected \(expected), actual \(actualRevenue.grouped)")
         if let affinity, let mostPopular {
             var table = TextTable([
                 "new products", "recall@\(topProductCount)>", "precision>", "NDCG>", "customers>",

@@ -441,7 +441,7 @@ extension Double {
         let magnitude = abs(self)
         if magnitude == 0 { return "0" }
         guard magnitude >= 1e-6, magnitude < 1e15 else { return String(format: "%.3e", self) }
-        if magnitude >= 1_000 { return Int(rounded()).grouped }
+        if magnitude >= 1_000 { return grouped }
         return decimals(max(0, 3 - log10Floor(magnitude)))
     }
 

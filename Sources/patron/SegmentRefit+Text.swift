@@ -12,8 +12,7 @@ extension SegmentRefit {
                 + "new \(list(newIDs)); ended \(list(endedIDs))",
             "    \(movedCount.grouped) of \(customerCount.grouped) customers "
                 + "(\((share * 100).decimals(1)) %) moved, revenue "
-                + "\(Int(movedRevenue.rounded()).grouped); adjusted Rand "
-                + "\(adjustedRand.decimals(4))",
+                + "\(movedRevenue.grouped); adjusted Rand \(adjustedRand.decimals(4))",
         ]
     }
 }

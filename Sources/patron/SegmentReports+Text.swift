@@ -19,7 +19,7 @@ enum SegmentText {
     }
 
     static func money(_ value: Double?) -> String {
-        value.map { Int($0.rounded()).grouped } ?? ""
+        value.map(\.grouped) ?? ""
     }
 
     /// `+1.8`.

@@ -128,7 +128,7 @@ struct SegmentsAnswer: Encodable, Sendable {
             table.add([
                 row.segmentation, "\(row.number)", row.name, row.customerCount.grouped,
                 SegmentText.percent(row.customerShare),
-                row.revenue.map { Int($0.rounded()).grouped } ?? "",
+                SegmentText.money(row.revenue),
                 SegmentText.percent(row.revenueShare),
                 row.meanLifetimeValue.map { $0.decimals(2) } ?? "",
                 row.meanChurnProbability.map { $0.decimals(3) } ?? "",

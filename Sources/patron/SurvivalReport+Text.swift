@@ -17,7 +17,7 @@ extension SurvivalReport {
         var table = TextTable(["days>", "at risk>", "stay %>", "95 % from>", "to>"])
         for point in overall.points {
             table.add([
-                point.days.decimals(0), Int(point.atRisk).grouped,
+                point.days.decimals(0), point.atRisk.grouped,
                 (point.survival * 100).decimals(2), (point.lower * 100).decimals(2),
                 (point.upper * 100).decimals(2),
             ])

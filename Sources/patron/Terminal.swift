@@ -86,6 +86,9 @@ extension Int {
 }
 
 extension Double {
+    /// The nearest whole number as `1,234,567`; what no `Int` holds as it is written elsewhere.
+    var grouped: String { Int(exactly: rounded())?.grouped ?? "\(self)" }
+
     /// With `count` decimals, a point, and no grouping.
     func decimals(_ count: Int) -> String { String(format: "%.\(count)f", self) }
 }

@@ -47,7 +47,7 @@ extension TierReport {
             "tier>", "customers>", "%>", "at the fit>", "revenue>", "margin>", "expected value>",
             "a customer>",
         ])
-        func money(_ value: Double) -> String { Int(value.rounded()).grouped }
+        func money(_ value: Double) -> String { value.grouped }
         for tier in tiers {
             table.add([
                 "\(tier.tier)", tier.customerCount.grouped, (tier.customerShare * 100).decimals(1),
@@ -78,7 +78,7 @@ extension TierReport {
         }
         lines.append(matrix { $0.customerCount.grouped })
         lines.append("revenue between the two days, \(currency)")
-        lines.append(matrix { Int($0.revenueBetween.rounded()).grouped })
+        lines.append(matrix { $0.revenueBetween.grouped })
         if migration.modelIsLater {
             lines.append(
                 "the map is of \(model.asOf), after \(migration.since): a yardstick for both days, "

@@ -79,7 +79,7 @@ struct Project: ParsableCommand {
 
 extension Projection {
     fileprivate var text: String {
-        func money(_ value: Double) -> String { Int(value.rounded()).grouped }
+        func money(_ value: Double) -> String { value.grouped }
         func range(_ interval: ClosedRange<Double>?) -> String {
             interval.map { "\(money($0.lowerBound)) ... \(money($0.upperBound))" } ?? "unknown"
         }
@@ -139,7 +139,7 @@ extension ValueReport {
             ["customers", "number>", "simple value>"]
                 + ValueGap.Step.allCases.map { "\($0.title)>" } + ["lifetime value>", "95 %>"])
         func money(_ value: Double, signed: Bool = false) -> String {
-            let text = Int(value.rounded()).grouped
+            let text = value.grouped
             return signed && value >= 0.5 ? "+" + text : text
         }
         for group in groups {
