@@ -116,18 +116,22 @@ extension SegmentMigrationReport {
         var lines = [
             "\(segmentation): from \(from) to \(to)",
             "\(movedCount.grouped) of \(customerCount.grouped) customers "
-                + "(\((share * 100).decimals(1)) %) moved, with a revenue of "
-                + "\(SegmentText.money(movedRevenue)) \(currency) up to \(revenueAsOf); "
+                + "(\((share * 100).decimals(1)) %) moved\(revenueWords); "
                 + "\(newCount.grouped) new, \(goneCount.grouped) gone; "
                 + "adjusted Rand \(adjustedRand.decimals(4))",
         ]
         if max(fromSegments.count, toSegments.count) <= Self.matrixCount {
             lines.append("\n" + matrixText("customers") { $0.grouped })
-            lines.append("\n" + revenueText)
+            if matrix.amounts != nil { lines.append("\n" + revenueText) }
         } else {
             lines.append("\n" + movesText)
         }
         return lines.joined(separator: "\n")
+    }
+
+    private var revenueWords: String {
+        guard let movedRevenue, let revenueAsOf else { return "" }
+        return ", with a revenue of \(movedRevenue.grouped) \(currency) up to \(revenueAsOf)"
     }
 
     private static func title(_ segment: Segment) -> String {
@@ -174,13 +178,15 @@ extension SegmentMigrationReport {
             }
         }
         moves.sort { ($1.count, $0.from, $0.to) < ($0.count, $1.from, $1.to) }
-        var table = TextTable(["from", "to", "customers>", "revenue>"])
+        let hasRevenue = matrix.amounts != nil
+        var table = TextTable(["from", "to", "customers>"] + (hasRevenue ? ["revenue>"] : []))
         for move in moves.prefix(Self.moveCount) {
-            table.add([
-                Self.title(fromSegments[move.from]), Self.title(toSegments[move.to]),
-                move.count.grouped,
-                SegmentText.money(matrix.amount(from: move.from, to: move.to)),
-            ])
+            let revenue = SegmentText.money(matrix.amount(from: move.from, to: move.to))
+            table.add(
+                [
+                    Self.title(fromSegments[move.from]), Self.title(toSegments[move.to]),
+                    move.count.grouped,
+                ] + (hasRevenue ? [revenue] : []))
         }
         let rest = moves.count - Self.moveCount
         return table.text + (rest > 0 ? "\nand \(rest) smaller moves; --json has all" : "")

@@ -231,7 +231,7 @@ import Units
                     }
                 }
                 let moved = days[from].segments.count { $0.value != days[to].segments[$0.key] }
-                #expect(report.movedCount == moved && moved > 10 && report.movedRevenue > 0)
+                #expect(report.movedCount == moved && moved > 10 && (report.movedRevenue ?? 0) > 0)
                 #expect(report.newCount == days[to].segments.count - days[from].segments.count)
                 #expect(report.goneCount == 0 && report.adjustedRand < 1)
             }

@@ -1,5 +1,5 @@
 import ColumnStore
-package import Models
+import Models
 package import Units
 
 /// Who moved between the segments of a segmentation from one published day to another, by the ledger.
@@ -15,30 +15,57 @@ package struct SegmentMigrationReport: Encodable, Sendable {
     package var from: String
     package var to: String
     package var currency: String
-    /// Revenue is that of the moved customers up to this day.
-    package var revenueAsOf: String
+    /// Revenue is that of the moved customers up to this day; nil, as all revenue, in a workspace
+    /// without purchases.
+    package var revenueAsOf: String?
     /// Segments that anybody was in, by id: the rows and columns of the matrix, before the last ones,
     /// which are of customers without a segment.
     package var fromSegments: [Segment]
     package var toSegments: [Segment]
-    package var matrix: SegmentMigration
+    package var matrix: Matrix
     /// Customers with a segment on both days.
     package var customerCount: Int
     package var movedCount: Int
-    package var movedRevenue: Double
+    package var movedRevenue: Double?
     /// Customers with a segment on the later day alone, and on the earlier day alone.
     package var newCount: Int
     package var goneCount: Int
     package var adjustedRand: Double
+
+    /// `SegmentMigration` as it is reported.
+    package struct Matrix: Encodable, Sendable {
+        package let oldCount: Int
+        package let newCount: Int
+        /// `[(oldCount + 1) × (newCount + 1)]`, row-major: customers; in the last row in no old
+        /// segment, in the last column in no new one.
+        package let counts: [Int]
+        /// The same of their revenue; nil without purchases.
+        package let amounts: [Double]?
+
+        init(_ migration: SegmentMigration, hasAmounts: Bool) {
+            (oldCount, newCount) = (migration.oldCount, migration.newCount)
+            counts = migration.counts
+            amounts = hasAmounts ? migration.amounts : nil
+        }
+
+        package func count(from old: Int, to new: Int) -> Int {
+            counts[old * (newCount + 1) + new]
+        }
+
+        package func amount(from old: Int, to new: Int) -> Double? {
+            amounts?[old * (newCount + 1) + new]
+        }
+    }
 }
 
 extension Workspace {
+    /// Customers and, where the workspace has purchases, their revenue.
     /// - Parameters:
     ///   - name: of a segmentation.
     ///   - from, to: the ledger's state on a day is that of the last published day up to it; nil for
     ///     the two latest published days.
     /// - Throws: `.noLedger` where the ledger does not know the days; `.noSnapshot` where no
-    ///   generation is left to take the revenue from.
+    ///   generation is left to take the customers from.
     package func segmentMigration(
         of name: String, from: CalendarDay? = nil, to: CalendarDay? = nil
     ) throws(EngineError) -> SegmentMigrationReport {
@@ -51,13 +78,11 @@ extension Workspace {
                     : "there is no ledger of it; there are those of \(known)")
         }
         let (first, second) = try ledgerDays(ledger, name, from, to)
-        let snapshot = try snapshotForRevenue(of: second)
+        let snapshot = try snapshotOfCustomers(on: second)
         let (old, new) = try ledgerSegments(ledger, in: snapshot, first, second)
-        guard let field = snapshot.columns.firstIndex(where: { $0.name == "revenue" }) else {
-            throw .noSnapshot(workspace: folder, what: "its generations have no revenue")
-        }
-        let revenue = (0..<snapshot.customerCount).map {
-            snapshot.strip.value(field: field, row: $0) ?? 0
+        let field = snapshot.columns.firstIndex { $0.name == "revenue" }
+        let revenue = field.map { field in
+            (0..<snapshot.customerCount).map { snapshot.strip.value(field: field, row: $0) ?? 0 }
         }
         let names = try publishedSegments().first { $0.segmentation == name }?.segments ?? []
         func ranked(_ ids: [Int32]) -> (ids: [Int], places: [Int32]) {
@@ -70,7 +95,7 @@ extension Workspace {
         let matrix = try modelErrors("segmentation.\(name)") { () throws(ModelError) in
             try SegmentMigration(
                 old: before.places, new: after.places, oldCount: before.ids.count,
-                newCount: after.ids.count, amounts: revenue)
+                newCount: after.ids.count, amounts: revenue ?? [])
         }
         let moves = SegmentRefit(matrix, version: 0, from: before.ids, to: after.ids)
         func segments(_ ids: [Int]) -> [SegmentMigrationReport.Segment] {
@@ -78,10 +103,12 @@ extension Workspace {
         }
         return SegmentMigrationReport(
             segmentation: name, from: first.description, to: second.description,
-            currency: snapshot.currency, revenueAsOf: snapshot.asOf.description,
-            fromSegments: segments(before.ids), toSegments: segments(after.ids), matrix: matrix,
+            currency: snapshot.currency,
+            revenueAsOf: revenue == nil ? nil : snapshot.asOf.description,
+            fromSegments: segments(before.ids), toSegments: segments(after.ids),
+            matrix: .init(matrix, hasAmounts: revenue != nil),
             customerCount: moves.customerCount, movedCount: moves.movedCount,
-            movedRevenue: moves.movedRevenue,
+            movedRevenue: revenue == nil ? nil : moves.movedRevenue,
             newCount: after.ids.indices.reduce(0) {
                 $0 + matrix.count(from: before.ids.count, to: $1)
             },
@@ -119,8 +146,8 @@ extension Workspace {
         return (first, second)
     }
 
-    /// The generation whose revenue is nearest to a day and not before it.
-    private func snapshotForRevenue(of day: CalendarDay) throws(EngineError) -> ServingSnapshot {
+    /// The generation that is nearest to a day and not before it.
+    private func snapshotOfCustomers(on day: CalendarDay) throws(EngineError) -> ServingSnapshot {
         var nearest: (day: CalendarDay, location: SnapshotLocation)?
         for generation in manifest.generations {
             let path = "\(folder)/\(generation.folder)"
@@ -135,7 +162,7 @@ extension Workspace {
         guard let nearest else {
             throw .noSnapshot(
                 workspace: folder,
-                what: "no generation as of \(day) or later is left to take the revenue from: run "
+                what: "no generation as of \(day) or later is left to take the customers from: run "
                     + "`patron score --as-of \(day)`")
         }
         return try ServingSnapshot(nearest.location)
