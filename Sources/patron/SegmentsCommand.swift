@@ -15,6 +15,9 @@ struct Segments: AsyncParsableCommand {
             patron segments --connect HOST:PORT    the same table from a running server; with \
             --segmentation NAME --profile its profile
 
+            With --json, --workspace or WS also where segments lie on two principal axes, for a \
+            picture.
+
             An index of 100 is as all customers of the segmentation. Numbers of segments stay from \
             one training to the next; the plan's `names` are keyed by them.
             """)
@@ -80,10 +83,14 @@ struct Segments: AsyncParsableCommand {
         connection.connect = connect
         connection.workspace = folder ?? workspace
         let profile = profile
-        let answer = try await connection.withConnection { connection in
+        var answer = try await connection.withConnection { connection in
             let segments = try await connection.segments(of: wanted)
             let profiles = profile ? try await connection.segmentProfiles(of: wanted) : nil
             return SegmentsAnswer(segments, profiles)
+        }
+        if let path = connection.workspace, output.json {
+            answer.maps = try Workspace(folder: path, access: .reading).segmentMaps()
+                .filter { map in wanted.map { $0 == map.key } ?? true }
         }
         try output.print(answer) { $0.text }
     }
@@ -106,6 +113,8 @@ struct SegmentsAnswer: Encodable, Sendable {
     var currency: String
     var segments: [SegmentsResult.Segment]
     var profile: [ProfileRow]?
+    /// By segmentation; nil from a server, which does not have the models.
+    var maps: [String: SegmentMapReport]?
 
     init(_ result: SegmentsResult, _ profiles: SegmentProfilesResult?) {
         generation = result.snapshot.generation
