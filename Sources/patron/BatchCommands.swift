@@ -55,7 +55,8 @@ struct Train: ParsableCommand {
     func run() throws {
         let workspace = try Workspace(folder: workspace, access: .writing)
         let step = try workspace.timedTrain(
-            asOf: day.asOf, only: only.isEmpty ? nil : only, threads: threads.threads)
+            asOf: day.asOf, today: workspace.today, only: only.isEmpty ? nil : only,
+            threads: threads.threads)
         try output.print(step) { $0.text }
     }
 }
@@ -75,7 +76,7 @@ struct Score: ParsableCommand {
     func run() throws {
         let workspace = try Workspace(folder: workspace, access: .writing)
         let step = try workspace.timedScore(
-            asOf: day.asOf, csvPath: out, threads: threads.threads)
+            asOf: day.asOf, today: workspace.today, csvPath: out, threads: threads.threads)
         try output.print(step) { $0.text }
     }
 }
@@ -132,14 +133,17 @@ struct Run: ParsableCommand {
             var generation: Int
             var seconds: Double
         }
+        // One day for all steps, also around midnight.
+        let today = workspace.today
         let (seconds, parts) = try timed {
             let ingest = try workspace.timedIngest(
                 IngestFiles(), skipKnown: true, memory: memory.memory, threads: threads.threads)
             try output.say(ingest.text)
-            let train = try workspace.timedTrain(asOf: day.asOf, threads: threads.threads)
+            let train = try workspace.timedTrain(
+                asOf: day.asOf, today: today, threads: threads.threads)
             try output.say(train.text)
             let score = try workspace.timedScore(
-                asOf: day.asOf, csvPath: out, threads: threads.threads)
+                asOf: day.asOf, today: today, csvPath: out, threads: threads.threads)
             try output.say(score.text)
             let published = try workspace.publishing(threadCount: threads.threads)
             for change in published.ledgers { try output.say(change.text) }

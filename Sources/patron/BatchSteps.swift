@@ -102,19 +102,24 @@ extension Workspace {
     }
 
     func timedTrain(
-        asOf: CalendarDay?, only: [String]? = nil, threads: Int
+        asOf: CalendarDay?, today: CalendarDay, only: [String]? = nil, threads: Int
     ) throws -> TrainStep {
         let (seconds, summary) = try timed {
-            try train(asOf: asOf, only: only, threadCount: threads, report: Terminal.progress)
+            try train(
+                asOf: asOf, today: today, only: only, threadCount: threads,
+                report: Terminal.progress)
         }
         Terminal.endProgress()
         return TrainStep(seconds: seconds, summary: summary)
     }
 
-    func timedScore(asOf: CalendarDay?, csvPath: String?, threads: Int) throws -> ScoreStep {
+    func timedScore(
+        asOf: CalendarDay?, today: CalendarDay, csvPath: String?, threads: Int
+    ) throws -> ScoreStep {
         let (seconds, summary) = try timed {
             try score(
-                asOf: asOf, csvPath: csvPath, threadCount: threads, report: Terminal.progress)
+                asOf: asOf, today: today, csvPath: csvPath, threadCount: threads,
+                report: Terminal.progress)
         }
         Terminal.endProgress()
         let count = Double(max(1, summary.customerCount))

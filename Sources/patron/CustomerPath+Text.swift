@@ -1,5 +1,12 @@
 import Engine
 
+extension CustomerStays {
+    var text: String {
+        "customer \(customer), without purchases\nsegments, by published days:\n"
+            + SegmentText.stays(segments)
+    }
+}
+
 extension CustomerPath {
     var text: String {
         var table = TextTable([
@@ -35,14 +42,7 @@ extension CustomerPath {
                     + (values.isEmpty ? "those of the base" : values.joined(separator: ", ")))
         }
         if !segments.isEmpty {
-            var stays = TextTable(["segmentation", "no>", "segment", "entered", "left"])
-            for stay in segments {
-                stays.add([
-                    stay.segmentation, "\(stay.segment)", stay.name ?? "(ended)", stay.entered,
-                    stay.left ?? "-",
-                ])
-            }
-            lines.append("segments, by published days:\n" + stays.text)
+            lines.append("segments, by published days:\n" + SegmentText.stays(segments))
         }
         if !model.isOfThisPlan { lines.append("the plan has changed since the model's training") }
         lines.append(

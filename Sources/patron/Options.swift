@@ -78,7 +78,10 @@ struct MemoryOption: ParsableArguments {
 
 struct AsOfOption: ParsableArguments {
     @Option(
-        help: "Last day whose purchases count, yyyy-MM-dd; by default the plan's, else the last.",
+        help: """
+            Last day whose purchases count, yyyy-MM-dd; by default the plan's, else that of the last \
+            purchase; where there are none, today.
+            """,
         transform: day)
     var asOf: CalendarDay?
 
@@ -87,6 +90,13 @@ struct AsOfOption: ParsableArguments {
             throw ValidationError("--as-of takes a day such as 1997-09-30, not '\(text)'")
         }
         return day
+    }
+}
+
+extension Workspace {
+    /// By the clock of the machine, in the plan's time zone: what attributes are as of.
+    var today: CalendarDay {
+        plan.clock.day(atUTC: Int(Date().timeIntervalSince1970.rounded(.down)))
     }
 }
 

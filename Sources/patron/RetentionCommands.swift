@@ -142,11 +142,12 @@ struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
         abstract:
-            "One customer's orders, and what the latest lifetime model makes of them, by day.",
+            "One customer's orders, what the latest lifetime model makes of them, and segments.",
         discussion: """
             From the first order to the as-of day, by steps, each of which knows the orders up to \
             its day alone. The parameters are those of the latest model for all days: a look back, \
-            not what was served then. Only this customer's lines are read.
+            not what was served then. Only this customer's lines are read. Of a customer without \
+            purchases there are the segments of published days alone.
             """)
 
     @Argument(help: "The workspace.")
@@ -171,6 +172,15 @@ struct HistoryCommand: ParsableCommand {
 
     func run() throws {
         let workspace = try Workspace(folder: workspace, access: .reading)
+        if let stays = try workspace.stays(
+            ofCustomerWithoutPurchases: customer, threadCount: threads.threads)
+        {
+            guard out == nil else {
+                throw ValidationError("--out: customer \(customer) has no orders to write")
+            }
+            try output.print(stays) { $0.text }
+            return
+        }
         let path = try workspace.path(
             ofCustomer: customer, stepDays: Int(step.days.rounded()), asOf: day.asOf,
             threadCount: threads.threads)

@@ -27,6 +27,18 @@ enum SegmentText {
         (difference < 0 ? "" : "+") + difference.decimals(1)
     }
 
+    /// When a customer was where.
+    static func stays(_ stays: [SegmentStay]) -> String {
+        var table = TextTable(["segmentation", "no>", "segment", "entered", "left"])
+        for stay in stays {
+            table.add([
+                stay.segmentation, "\(stay.segment)", stay.name ?? "(ended)", stay.entered,
+                stay.left ?? "-",
+            ])
+        }
+        return table.text
+    }
+
     /// Indexes feature by feature, some segments side by side.
     static func indexes(_ features: [Feature], of segments: [Int]) -> String {
         var lines: [String] = []

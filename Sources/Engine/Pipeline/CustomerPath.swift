@@ -107,6 +107,13 @@ package struct CustomerPath: Encodable, Sendable {
     }
 }
 
+/// The segments of a customer of whom there is nothing else to tell: one without purchases.
+package struct CustomerStays: Encodable, Sendable {
+    package var customer: String
+    /// By segmentation and day.
+    package var segments: [SegmentStay]
+}
+
 extension SegmentedHistory {
     /// The lines of one customer, who has none where the history does not know the id. Reads the
     /// blocks alone that may hold them: one or two of each segment, more for a customer of many
@@ -204,6 +211,30 @@ extension Workspace {
         path.segments = try segmentStays(ofCustomer: customer)
         try addSteps(days, found, models, to: &path)
         return path
+    }
+
+    /// The segments of a customer without a purchase line, by published days.
+    /// - Parameter id: as it is written in the data.
+    /// - Returns: nil for a customer with lines, of whom `path` tells more, and in a workspace with
+    ///   purchases for one whom no published day saw in a segment.
+    /// - Throws: `.unknownCustomer` for one without either in a workspace without purchases; `store`.
+    package func stays(
+        ofCustomerWithoutPurchases id: String, threadCount: Int
+    ) throws(EngineError) -> CustomerStays? {
+        let hasPurchases = plan.sources.purchases != nil
+        if hasPurchases {
+            let history = try segmentedHistory(threadCount: threadCount)
+            guard let customer = history.customerID(id) else { return nil }
+            let lines = try history.lines(ofCustomer: customer, [])
+            if let lines, lines.customerCount > 0 { return nil }
+        }
+        // Of the kinds that an id may be the ledgers hold one.
+        var stays: [SegmentStay] = []
+        if let number = Int64(id) { stays = try segmentStays(ofCustomer: .integer(number)) }
+        if stays.isEmpty { stays = try segmentStays(ofCustomer: .text(id)) }
+        guard stays.isEmpty else { return CustomerStays(customer: id, segments: stays) }
+        if hasPurchases { return nil }
+        throw .unknownCustomer(id: id, reason: "no published day saw this customer in a segment")
     }
 
     private func addSteps(

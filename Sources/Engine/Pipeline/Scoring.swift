@@ -30,14 +30,15 @@ extension Workspace {
     /// Scores every customer with the latest version of each model and writes a new generation,
     /// which `publish` makes current.
     /// - Parameters:
-    ///   - asOf: nil as in `asOfDay`. Models trained on a later day are refused: they have seen
+    ///   - asOf: nil as in `asOfDay`, which `today` goes to. Models trained on a later day are refused: they have seen
     ///     what the scores may not.
     ///   - csvPath: also writes the columns as CSV.
     package func score(
-        asOf requested: CalendarDay? = nil, csvPath: String? = nil, threadCount: Int,
+        asOf requested: CalendarDay? = nil, today: CalendarDay? = nil, csvPath: String? = nil,
+        threadCount: Int,
         report: (String) -> Void = { _ in }
     ) throws(EngineError) -> ScoreSummary {
-        let asOf = try asOfDay(requested, threadCount: threadCount)
+        let asOf = try asOfDay(requested, today: today, threadCount: threadCount)
         report("computing features as of \(asOf)")
         var next = manifest
         let segmentationIDs = try ScoreCatalog.segmentationIDs(

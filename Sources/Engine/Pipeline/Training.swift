@@ -20,11 +20,12 @@ extension Workspace {
     /// is left out with its reason; the others are trained. Where none can be fitted, or one of
     /// `only` cannot, that is the error.
     /// - Parameters:
-    ///   - asOf: nil as in `asOfDay`.
+    ///   - asOf: nil as in `asOfDay`, which `today` goes to.
     ///   - only: names of `Plan.modelNames`; nil for all.
     ///   - report: gets a line about each model begun.
     package func train(
-        asOf requested: CalendarDay? = nil, only: [String]? = nil, threadCount: Int,
+        asOf requested: CalendarDay? = nil, today: CalendarDay? = nil, only: [String]? = nil,
+        threadCount: Int,
         report: (String) -> Void = { _ in }
     ) throws(EngineError) -> TrainSummary {
         for name in only ?? [] where !plan.modelNames.contains(name) {
@@ -32,7 +33,7 @@ extension Workspace {
         }
         let names =
             only.map { wanted in plan.modelNames.filter(wanted.contains) } ?? plan.modelNames
-        let asOf = try asOfDay(requested, threadCount: threadCount)
+        let asOf = try asOfDay(requested, today: today, threadCount: threadCount)
         report("computing features as of \(asOf)")
         let previous = previousSegmentations(names)
         let earlier = previous.values.flatMap { $0.model?.segmenter.featureNames ?? [] }

@@ -72,12 +72,13 @@ extension Workspace {
     }
 
     /// The day that a command without `--as-of` means: the plan's, else that of the last purchase.
-    /// Attributes have no days: customers without purchases are as of 1970-01-01.
+    /// - Parameter today: what it is where there are no purchases: attributes have no days, they are
+    ///   those of now. 1970-01-01 for a caller without a clock, whose days all are one.
     package func asOfDay(
-        _ requested: CalendarDay?, threadCount: Int
+        _ requested: CalendarDay?, today: CalendarDay? = nil, threadCount: Int
     ) throws(EngineError) -> CalendarDay {
         if let day = requested ?? plan.asOf { return day }
-        if plan.sources.purchases == nil { return CalendarDay(daysSince1970: 0) }
+        if plan.sources.purchases == nil { return today ?? CalendarDay(daysSince1970: 0) }
         let history = try segmentedHistory(threadCount: threadCount)
         guard let days = try history.purchaseDays(clock: plan.clock) else {
             throw .features(.noPurchases)
