@@ -199,10 +199,23 @@ import Units
             #expect(try patron("init", "ws", "--plan", "patron.yaml").code == 0)
             let early = try patron("train", "ws")
             #expect(early.code == 65 && early.errors.contains("run `patron ingest` first"))
+            func today() -> String {
+                LocalClock.utc.day(atUTC: Int(Date().timeIntervalSince1970)).description
+            }
+            // Midnight may pass.
+            let before = today()
             let run = try patron("run", "ws")
             #expect(run.code == 0, "\(run.errors)")
+            #expect([before, today()].contains { run.output.contains("customers as of \($0)") })
             let segments = try patron("segments", "--workspace", "ws")
             #expect(segments.output.contains("kinds"), "\(segments.errors)")
+            let maps = try patron("segments", "ws", "--json")
+            #expect(maps.output.contains("\"maps\":{\"kinds\":{"), "\(maps.output)")
+            let map = try patron("segments", "ws", "kinds", "--json")
+            #expect(map.output.contains("\"varianceShares\":["), "\(map.output)")
+            let history = try patron("history", "ws", "--customer", "7")
+            #expect(history.output.contains("customer 7, without purchases"), "\(history.errors)")
+            #expect(history.output.contains("kinds"), "\(history.output)")
             let lookup = try patron("lookup", "7", "--workspace", "ws")
             #expect(lookup.output.contains("kinds_segment"), "\(lookup.errors)")
             let explained = try patron(
