@@ -2,6 +2,7 @@ import ByteCoding
 import ColumnStore
 import Engine
 import Foundation
+import Testing
 
 /// The arrays of an array file, to be changed: a file with right checksums and wrong contents, as a
 /// faulty program could leave it.
@@ -56,6 +57,21 @@ struct ForgedArrays {
         for (name, values) in arrays.int64 { writer.add(name, values) }
         _ = try writer.write(to: path)
         return (file, try ArrayFile(path: path))
+    }
+
+    /// Writes a model file without arrays anew with another model, its card as it was.
+    static func rewriteModel(
+        _ path: String, _ change: (inout [String: Any]) throws -> Void
+    ) throws {
+        let file = try ArrayFile(path: path)
+        var card = try #require(
+            try JSONSerialization.jsonObject(with: Data(file.card)) as? [String: Any])
+        var model = try #require(card["model"] as? [String: Any])
+        try change(&model)
+        card["model"] = model
+        let writer = ArrayFileWriter(
+            kind: file.kind, card: [UInt8](try JSONSerialization.data(withJSONObject: card)))
+        _ = try writer.write(to: path)
     }
 
     /// Writes an affinity file of a generation anew, and what the generation and the cache say of it.

@@ -245,6 +245,29 @@ import Units
         }
     }
 
+    /// A file of right checksums whose customers have ids of another kind is damage, not a crash.
+    @Test func idsOfAnotherKindAreDamage() throws {
+        func publishDays(_ folder: URL) throws -> URL {
+            for step in [0, 12, 24] {
+                _ = try score(folder, Self.firstDay + step)
+                try open(folder).publish()
+            }
+            let ledger = try #require(try open(folder).manifest.ledgers?["stage"])
+            return folder.appendingPathComponent("ws/\(try #require(ledger.last).file)")
+        }
+        try withWorkspace(textIDs: true) { folder in
+            let texts = try Data(contentsOf: try publishDays(folder))
+            try withWorkspace { folder in
+                try texts.write(to: try publishDays(folder))
+                _ = try score(folder, Self.firstDay + 24)
+                let error = #expect(throws: EngineError.self) { try open(folder).publish() }
+                #expect(error?.description.contains("ids of another kind") == true)
+                let problems = try open(folder, .reading).verify().problems
+                #expect(!problems.isEmpty)
+            }
+        }
+    }
+
     /// Damage is found, and stops a publish rather than losing the history.
     @Test func damageIsFound() throws {
         try withWorkspace { folder in

@@ -86,10 +86,10 @@ package enum Segmenter: Sendable, Equatable {
     ) throws(EngineError) -> [Int32] {
         switch self {
         case .join(let joined):
-            return joined.assign(
+            return try joined.assign(
                 try joined.parts.map { (part) throws(EngineError) in
                     try Self.numbers(of: part.model, bases, for: name)
-                })
+                }, name)
         case .layers(let layers):
             return try layers.segments(
                 of: table, name, within: try Self.numbers(of: layers.base, bases, for: name),

@@ -71,8 +71,14 @@ package struct JoinedSegments: Sendable, Equatable, Codable {
     }
 
     /// The combination of every row; -1 where a part has none.
-    /// - Parameter numbers: by part, of every row.
-    func assign(_ numbers: [[Int32]]) -> [Int32] {
+    /// - Parameters:
+    ///   - numbers: by part, of every row.
+    ///   - name: of the model, for errors.
+    /// - Throws: `.damagedModel` where a part has more segments than the model says.
+    func assign(_ numbers: [[Int32]], _ name: String) throws(EngineError) -> [Int32] {
+        for (part, numbers) in zip(parts, numbers) {
+            try Self.check(numbers, of: part.model, segmentCount: part.segmentCount, name)
+        }
         guard let first = numbers.first else { return [] }
         return first.indices.map { row in
             var number = 0
@@ -81,6 +87,45 @@ package struct JoinedSegments: Sendable, Equatable, Codable {
                 number = number * part.segmentCount + Int(numbers[row])
             }
             return Int32(number)
+        }
+    }
+
+    /// - Throws: `.damagedModel` where a base has more segments than what is made of it knows: a file
+    ///   of right checksums that no training wrote.
+    fileprivate static func check(
+        _ numbers: [Int32], of base: ModelReference, segmentCount: Int, _ name: String
+    ) throws(EngineError) {
+        guard let most = numbers.max(), most >= segmentCount else { return }
+        throw .damagedModel(
+            path: name,
+            reason: "it is made of \(segmentCount) segments of \(base.name), which has "
+                + "\(most + 1) or more")
+    }
+}
+
+extension JoinedSegments {
+    private enum Key: String, CodingKey { case parts, codes }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        parts = try container.decode([Part].self, forKey: .parts)
+        codes = try container.decode([String].self, forKey: .codes)
+        var count = parts.isEmpty ? 0 : 1
+        for part in parts where count <= Self.mostSegments {
+            guard 1...Self.mostSegments ~= part.segmentCount else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: .parts, in: container,
+                    debugDescription: "\(part.segmentCount) segments of \(part.model.name)")
+            }
+            count *= part.segmentCount
+        }
+        guard count <= Self.mostSegments, codes.count == count, Set(codes).count == count,
+            count > 0
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .codes, in: container,
+                debugDescription: "not a code a combination of segments, each another, at most "
+                    + "\(Self.mostSegments)")
         }
     }
 }
@@ -159,6 +204,26 @@ package struct LayeredSegments: Sendable, Equatable, Codable {
             }
         }
         return numbers
+    }
+}
+
+extension LayeredSegments {
+    private enum Key: String, CodingKey { case base, parts }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        base = try container.decode(ModelReference.self, forKey: .base)
+        parts = try container.decode([FittedSegmentation?].self, forKey: .parts)
+        let divided = parts.compactMap(\.self)
+        guard !divided.isEmpty, divided.allSatisfy({ $0.segmenter.bases.isEmpty }),
+            parts.count <= JoinedSegments.mostSegments,
+            segmentCount <= JoinedSegments.mostSegments
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .parts, in: container,
+                debugDescription: "not segmentations by features that together have at most "
+                    + "\(JoinedSegments.mostSegments) segments")
+        }
     }
 }
 

@@ -125,11 +125,18 @@ struct SegmentLedgers {
         let day = Int32(clamping: asOf.daysSince1970)
         let isAgain = known?.days.last == asOf.description
         let open = try known.map { (ledger) throws(EngineError) in try stays(ledger.open) }
-        let last = try known?.last.map { (part) throws(EngineError) in try stays(part) }
+        let last = try known?.last.map { (part) throws(EngineError) in
+            (stays: try stays(part), path: "\(workspace.folder)/\(part.file)")
+        }
         let nobody = SegmentStays.none(of: customers, haveEnded: false)
         var before = open ?? nobody
         if isAgain {
-            before = before.before(day, last ?? .none(of: customers, haveEnded: true))
+            let unchanged = before
+            before = try mapErrors(EngineError.store) { () throws(StoreError) in
+                try unchanged.before(
+                    day, last?.stays ?? .none(of: customers, haveEnded: true),
+                    from: last?.path ?? "")
+            }
         }
         guard before.count == 0 || before.customers.isOfKind(of: customers) else {
             throw .idKindMismatch(table: "customer")
@@ -138,8 +145,8 @@ struct SegmentLedgers {
         change.enteredCount = next.open.entered.count { $0 == day }
         change.leftCount = next.ended.count
         changes.append(change)
-        if isAgain, next.open == open, next.ended.count == last?.count ?? 0,
-            last == nil || next.ended == last
+        if isAgain, next.open == open, next.ended.count == last?.stays.count ?? 0,
+            last == nil || next.ended == last?.stays
         {
             return
         }
@@ -177,7 +184,11 @@ struct SegmentLedgers {
             guard earlier.rowCount < 2 * later.rowCount,
                 earlier.rowCount + later.rowCount <= Self.mergedRowCount
             else { return }
-            let merged = try stays(earlier).merged(with: try stays(later))
+            let (first, second) = (try stays(earlier), try stays(later))
+            let path = "\(workspace.folder)/\(later.file)"
+            let merged = try mapErrors(EngineError.store) { () throws(StoreError) in
+                try first.merged(with: second, from: path)
+            }
             ended.removeLast(2)
             ended.append(try write(merged))
         }
@@ -282,7 +293,7 @@ extension SegmentStays {
             let rows = (0..<stays.count).filter {
                 !stays.customers.precedes($0, wanted, 0) && !wanted.precedes(0, stays.customers, $0)
             }
-            found = found.merged(with: stays.gather(rows))
+            found = try found.merged(with: stays.gather(rows), from: reader.path)
             if rows.last != stays.count - 1 { break }
             low += 1
         }

@@ -58,20 +58,34 @@ struct SegmentStays: Equatable {
     }
 
     /// The stays that went on before a day, of those that go on after it.
-    /// - Parameter ended: those that ended on the day.
-    func before(_ day: Int32, _ ended: SegmentStays) -> SegmentStays {
+    /// - Parameters:
+    ///   - ended: those that ended on the day.
+    ///   - path: of their file, for errors.
+    /// - Throws: what `merged` throws.
+    func before(
+        _ day: Int32, _ ended: SegmentStays, from path: String
+    ) throws(StoreError) -> SegmentStays {
         var reopened = ended
         reopened.left = nil
-        return gather(entered.indices.filter { entered[$0] < day }).merged(with: reopened)
+        return try gather(entered.indices.filter { entered[$0] < day })
+            .merged(with: reopened, from: path)
     }
 
     /// Both in one order; of one customer those of `later` come behind.
-    func merged(with later: SegmentStays) -> SegmentStays {
+    /// - Parameter path: of the file of `later`, for errors.
+    /// - Throws: `corrupt` where one has integers as ids and the other one texts.
+    func merged(
+        with later: SegmentStays, from path: String
+    ) throws(StoreError) -> SegmentStays {
         if later.count == 0 { return self }
         if count == 0 { return later }
         var all = self
-        let isOfOneKind = all.customers.append(contentsOf: later.customers)
-        precondition(isOfOneKind, "the customers of one ledger have ids of one kind")
+        guard all.customers.append(contentsOf: later.customers) else {
+            throw .corrupt(
+                path: path, byteOffset: 0,
+                reason: "its customers have ids of another kind than those of the ledger's other "
+                    + "files")
+        }
         all.segments += later.segments
         all.entered += later.entered
         if let left, let others = later.left { all.left = left + others }

@@ -271,7 +271,13 @@ private struct Verification {
                 }
                 var next = stays
                 if next.left == nil { next.left = [Int32](repeating: .max, count: next.count) }
-                all = all?.merged(with: next) ?? next
+                if let before = all {
+                    all = try mapErrors(EngineError.store) { () throws(StoreError) in
+                        try before.merged(with: next, from: reader.path)
+                    }
+                } else {
+                    all = next
+                }
             }
         }
         if result.problems.count == problemCount, all?.haveOverlaps == true {
