@@ -48,24 +48,25 @@ struct ModelFitting {
     func segmentation(_ settings: Plan.Segmentation) throws(EngineError) -> SegmentationFit {
         if settings.algorithm == .join { return try fitJoin(settings) }
         if let outer = settings.per { return try fitLayers(settings, per: outer) }
-        return try clusters(
-            settings, rows: table.eligibleRows(for: plan.wantedFeatures(settings)))
+        return try clusters(settings)
     }
 
-    /// A segmentation of some rows, by features alone.
+    /// A segmentation by features alone of the rows that are eligible.
+    /// - Parameter rows: among which; all where nil.
     func clusters(
-        _ settings: Plan.Segmentation, rows: [Int]
+        _ settings: Plan.Segmentation, among rows: [Int]? = nil
     ) throws(EngineError) -> SegmentationFit {
         if let prototypes = settings.prototypes {
-            return try fitPrototypes(settings, prototypes, rows: rows)
+            return try fitPrototypes(settings, prototypes, among: rows)
         }
         let name = "segmentation.\(settings.name)"
         let selection = try self.selection(of: settings.features)
         guard !selection.columnIndices.isEmpty else {
             throw .noFeatures(model: name, features: settings.features)
         }
+        let columns = selection.columnIndices.map { table.columns[$0] }
         let input = SegmentationInput(
-            columns: selection.columnIndices.map { table.columns[$0] }, rows: rows,
+            columns: columns, rows: table.eligibleRows(for: columns.map(\.name), among: rows),
             of: table.rowCount)
         if let rules = settings.rules {
             let lacking = selection.unavailable.filter(PredictedFeatures.names.contains)

@@ -93,7 +93,8 @@ struct MixedInput {
 extension ModelFitting {
     /// Numbers and texts by k-prototypes, texts alone by k-modes.
     func fitPrototypes(
-        _ settings: Plan.Segmentation, _ prototypes: Plan.PrototypeSettings, rows: [Int]
+        _ settings: Plan.Segmentation, _ prototypes: Plan.PrototypeSettings,
+        among rows: [Int]? = nil
     ) throws(EngineError) -> SegmentationFit {
         let name = "segmentation.\(settings.name)"
         var (numbers, texts, unavailable): ([String], [String], [String]) = ([], [], [])
@@ -102,20 +103,25 @@ extension ModelFitting {
                 numbers.append(feature)
                 continue
             }
-            let text = table.texts[feature]
-            if let text, rows.contains(where: { text.codes[$0] != CodedText.missing }) {
-                texts.append(feature)
-            } else {
-                unavailable.append(SegmentNames.plain(feature))
-            }
+            texts.append(feature)
         }
         let selection = try self.selection(of: numbers)
+        let columns = selection.columnIndices.map { table.columns[$0] }
+        // A text that nobody has makes nobody eligible, or not: it is of attributes.
+        let rows = table.eligibleRows(for: columns.map(\.name) + texts, among: rows)
+        texts.removeAll { feature in
+            let text = table.texts[feature]
+            let isKnown = rows.contains { row in
+                text.map { $0.codes[row] != CodedText.missing } ?? false
+            }
+            if !isKnown { unavailable.append(SegmentNames.plain(feature)) }
+            return !isKnown
+        }
         unavailable = selection.unavailable + unavailable
         guard !selection.columnIndices.isEmpty || !texts.isEmpty else {
             throw .noFeatures(model: name, features: settings.features)
         }
-        let input = MixedInput(
-            selection.columnIndices.map { table.columns[$0] }, texts: texts, of: table, rows: rows)
+        let input = MixedInput(columns, texts: texts, of: table, rows: rows)
         var parameters = KPrototypes.Parameters(
             gamma: prototypes.gamma, seed: plan.seed, restarts: settings.restarts,
             maximumIterations: settings.maximumIterations, threadCount: threadCount)

@@ -138,14 +138,26 @@ package enum Segmenter: Sendable, Equatable {
 }
 
 extension FeatureTable {
-    /// Rows that a segmentation on some features is of: those with an order, and all where the
-    /// features are of attributes alone.
-    func eligibleRows(for features: [String]) -> [Int] {
+    /// Who may have a segment, in every fit and every assignment: those with an order, and all where
+    /// the features are of attributes alone.
+    /// - Parameters:
+    ///   - features: those that the model reads, not those that the plan wants: of these the data may
+    ///     lack some.
+    ///   - rows: among which; all where nil.
+    func eligibleRows(for features: [String], among rows: [Int]? = nil) -> [Int] {
         let status = history.status
-        if !features.isEmpty, features.allSatisfy(FeatureCatalog.mayBeAttribute) {
-            return Array(status.indices)
+        if features.areOfAttributesAlone { return rows ?? Array(status.indices) }
+        guard let rows else {
+            return status.indices.filter { status[$0] == CustomerHistory.ok }
         }
-        return status.indices.filter { status[$0] == CustomerHistory.ok }
+        return rows.filter { status[$0] == CustomerHistory.ok }
+    }
+}
+
+extension [String] {
+    /// Of names of features: whether there are any and none is of purchases.
+    var areOfAttributesAlone: Bool {
+        !isEmpty && allSatisfy(FeatureCatalog.mayBeAttribute)
     }
 }
 

@@ -185,14 +185,19 @@ package struct LayeredSegments: Sendable, Equatable, Codable {
         return rows
     }
 
-    /// The segment of every row of a table; -1 where the base has none.
+    /// The segment of every row of a table; -1 where the base has none, and of rows that are not
+    /// eligible.
     /// - Parameter outer: of every row.
+    /// - Throws: `.damagedModel` where the base has more segments than the model says.
     func segments(
         of table: FeatureTable, _ name: String, within outer: [Int32], threadCount: Int
     ) throws(EngineError) -> [Int32] {
+        try JoinedSegments.check(outer, of: base, segmentCount: parts.count, name)
         var numbers = [Int32](repeating: -1, count: outer.count)
         let starts = starts
-        for (segment, rows) in Self.rows(of: outer, segmentCount: parts.count).enumerated() {
+        var eligible = numbers
+        for row in table.eligibleRows(for: featureNames) { eligible[row] = outer[row] }
+        for (segment, rows) in Self.rows(of: eligible, segmentCount: parts.count).enumerated() {
             guard let part = parts[segment] else {
                 for row in rows { numbers[row] = Int32(starts[segment]) }
                 continue
@@ -266,7 +271,7 @@ extension ModelFitting {
                 segmenter: .join(joined), segmentNames: names, unavailable: []))
     }
 
-    /// Clusters of the customers of each segment of another segmentation. A segment that cannot be
+    /// Clusters of the eligible customers of each segment of another segmentation. A segment that cannot be
     /// divided, for it has too few different customers, is left whole.
     func fitLayers(
         _ settings: Plan.Segmentation, per outer: String
@@ -284,7 +289,7 @@ extension ModelFitting {
                     parts.append(nil)
                     continue
                 }
-                let fit = try clusters(settings, rows: rows)
+                let fit = try clusters(settings, among: rows)
                 parts.append(fit.fitted)
                 warnings += (fit.warnings + fit.fitted.unavailable.map { "no feature \($0)" })
                     .map { "\(title): \($0)" }
