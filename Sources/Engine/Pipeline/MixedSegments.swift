@@ -201,10 +201,13 @@ extension SegmentNames {
     /// Names segments by numbers that lie far from everybody's and by the value of a text that is
     /// much more frequent than among everybody, both measured in standard deviations: of the scaled
     /// numbers, and of 0 and 1 for whether a customer has the value.
-    /// - Parameter segments: of each of the rows.
+    /// - Parameters:
+    ///   - segments: of each of the rows.
+    ///   - earlier: as for k-means; a text's value is true of a segment where it is more frequent than
+    ///     among everybody.
     static func of(
         _ model: MixedSegmentationModel, _ numbers: SegmentationInput,
-        _ categories: [CategoryColumn], segments: [Int32]
+        _ categories: [CategoryColumn], segments: [Int32], keeping earlier: [String?] = []
     ) -> [String] {
         let d = model.featureCount
         var traits = Traits(
@@ -213,20 +216,30 @@ extension SegmentNames {
         for column in categories {
             let shares = CategoryShares(
                 column, rows: numbers.rows, segments: segments, segmentCount: model.segmentCount)
+            func text(_ code: Int) -> String {
+                "\(plain(column.name))=\(column.categories[code])"
+            }
             for segment in 0..<model.segmentCount {
+                if !earlier.isEmpty {
+                    for code in column.categories.indices {
+                        let difference = shares.difference(of: segment, code) ?? 0
+                        traits.append(statement: text(code), isTrue: difference > 0, of: segment)
+                    }
+                }
                 guard let best = shares.mostTelling(of: segment) else { continue }
-                traits.append(
-                    "\(plain(column.name))=\(column.categories[best.code])",
-                    distance: best.difference, to: segment)
+                traits.append(text(best.code), distance: best.difference, to: segment)
             }
         }
-        return of(traits, segmentCount: model.segmentCount)
+        return of(traits, segmentCount: model.segmentCount, keeping: earlier)
     }
 
     /// How frequent the values of a text are in each segment.
     private struct CategoryShares {
         private let counts: [[Int]]
         private let total: [Int]
+        /// Customers of each segment, and all, that have a value.
+        private let known: [Double]
+        private let everybody: Double
 
         init(
             _ column: CategoryColumn, rows: [Int]?, segments: [Int32], segmentCount: Int
@@ -243,22 +256,27 @@ extension SegmentNames {
                 for value in total.indices { total[value] += segment[value] }
             }
             (self.counts, self.total) = (counts, total)
+            known = counts.map { Double($0.reduce(0, +)) }
+            everybody = Double(total.reduce(0, +))
         }
 
         /// The value whose share in a segment is the most standard deviations above everybody's.
         func mostTelling(of segment: Int) -> (code: Int, difference: Double)? {
-            let known = Double(counts[segment].reduce(0, +))
-            let everybody = Double(total.reduce(0, +))
-            guard known > 0 else { return nil }
             var best: (code: Int, difference: Double)?
-            for (code, count) in counts[segment].enumerated() where count > 0 {
-                let share = Double(total[code]) / everybody
-                guard share < 1 else { continue }
-                let difference =
-                    (Double(count) / known - share) / (share * (1 - share)).squareRoot()
+            for code in total.indices where counts[segment][code] > 0 {
+                let difference = difference(of: segment, code) ?? 0
                 if difference > best?.difference ?? 0 { best = (code, difference) }
             }
             return best
+        }
+
+        /// How many standard deviations the share of a value in a segment is above everybody's; nil
+        /// where nobody or everybody has it, and for a segment without values.
+        func difference(of segment: Int, _ code: Int) -> Double? {
+            let share = Double(total[code]) / everybody
+            guard known[segment] > 0, share > 0, share < 1 else { return nil }
+            return (Double(counts[segment][code]) / known[segment] - share)
+                / (share * (1 - share)).squareRoot()
         }
     }
 }

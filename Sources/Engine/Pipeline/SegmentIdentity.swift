@@ -49,8 +49,8 @@ extension ModelFitting {
     /// A first version has 0 ..< its number of segments. A later one assigns the same customers, all
     /// that have an order by the training's day, by both versions, and a segment keeps the id of the
     /// one that it continues (`SegmentMatching`). Rules that are the same rules keep all ids. A
-    /// segment of k-means that goes on keeps its name as long as everything that the name says is
-    /// true.
+    /// segment of k-means or k-prototypes that goes on, also within another segmentation, keeps its
+    /// name as long as everything that the name says is true.
     func identify(
         _ fitted: inout FittedSegmentation, _ settings: Plan.Segmentation,
         after previous: PreviousSegmentation?
@@ -145,24 +145,85 @@ extension ModelFitting {
         }
         fitted.segmentIDs = matching?.ids ?? oldIDs
         fitted.nextID = matching?.nextID ?? earlier.nextID
-        if let matching, case .clusters(let clusters) = fitted.segmenter {
-            let input = try segmentationInput(of: clusters.featureNames, name)
-            fitted.segmentNames = SegmentNames.of(
-                clusters, columns: input.columns, valid: input.valid, rows: input.rows,
-                segments: input.rows?.map { numbers[$0] } ?? numbers,
-                keeping: matching.previous.map { $0.map { earlier.segmentNames[$0] } })
+        if let matching {
+            try keepNames(of: earlier, in: &fitted, numbers, previous: matching.previous, name)
         }
         return SegmentRefit(migration, version: version, from: oldIDs, to: fitted.segmentIDs)
     }
 
-    /// The columns of features that the table has, in this order.
-    private func segmentationInput(
-        of names: [String], _ model: String
-    ) throws(EngineError) -> SegmentationInput {
-        let columns = names.compactMap { table.column(named: $0) }
-        guard columns.count == names.count else { throw .noFeatures(model: model, features: names) }
-        return SegmentationInput(
-            columns: columns, rows: table.eligibleRows(for: names), of: table.rowCount)
+    /// Names segments anew, those that continue an earlier one by its name where it is true.
+    /// - Parameters:
+    ///   - numbers: of all customers by the new version.
+    ///   - previous: by new segment the earlier one that it continues.
+    private func keepNames(
+        of earlier: FittedSegmentation, in fitted: inout FittedSegmentation, _ numbers: [Int32],
+        previous: [Int?], _ name: String
+    ) throws(EngineError) {
+        guard case .layers(let layers) = fitted.segmenter else {
+            let kept = previous.map { $0.map { earlier.segmentNames[$0] } }
+            let rows = numbers.indices.filter { numbers[$0] >= 0 }
+            if let names = try names(
+                of: fitted.segmenter, rows, rows.map { numbers[$0] }, keeping: kept, name)
+            {
+                fitted.segmentNames = names
+            }
+            return
+        }
+        var parts = layers.parts
+        let rowsOfSegments = LayeredSegments.rows(of: numbers, segmentCount: layers.segmentCount)
+        for (outer, segments) in layers.segments.enumerated() {
+            guard let part = parts[outer] else { continue }
+            // Within the same segment of the base, which has the same rules: a segment that moved
+            // to another one may be high there where it was low here.
+            let kept = segments.map { segment -> String? in
+                guard let before = earlier.segmenter.layers, let old = previous[segment],
+                    before.place(of: old).outer == outer
+                else { return nil }
+                return before.innerName(of: old)
+            }
+            let rows = rowsOfSegments[segments].flatMap(\.self).sorted()
+            let inner = rows.map { numbers[$0] - Int32(segments.lowerBound) }
+            if let names = try names(of: part.segmenter, rows, inner, keeping: kept, name) {
+                parts[outer]?.segmentNames = names
+            }
+        }
+        let named = LayeredSegments(base: layers.base, parts: parts)
+        fitted.segmenter = .layers(named)
+        if let base = bases[layers.base.name] {
+            fitted.segmentNames = named.names(within: base.segmentNames)
+        }
+    }
+
+    /// The names of segments that are named by what sets them apart; nil for rules.
+    /// - Parameters:
+    ///   - rows: ascending; `segments` is of each.
+    ///   - kept: by segment a name that it had; nil for none.
+    private func names(
+        of segmenter: Segmenter, _ rows: [Int], _ segments: [Int32], keeping kept: [String?],
+        _ model: String
+    ) throws(EngineError) -> [String]? {
+        func columns(_ names: [String]) throws(EngineError) -> [FeatureColumn] {
+            let columns = names.compactMap { table.column(named: $0) }
+            guard columns.count == names.count else {
+                throw .noFeatures(model: model, features: names)
+            }
+            return columns
+        }
+        switch segmenter {
+        case .clusters(let clusters):
+            let input = SegmentationInput(
+                columns: try columns(clusters.featureNames), rows: rows, of: table.rowCount)
+            return SegmentNames.of(
+                clusters, columns: input.columns, valid: input.valid, rows: input.rows,
+                segments: segments, keeping: kept)
+        case .mixed(let mixed):
+            let input = MixedInput(
+                try columns(mixed.model.featureNames), texts: mixed.model.categoryNames, of: table,
+                rows: rows)
+            return SegmentNames.of(
+                mixed.model, input.numbers, input.categories, segments: segments, keeping: kept)
+        case .grid, .join, .layers, .quadrants, .stages: return nil
+        }
     }
 
     /// What another seed would have made of the same customers: one fit more, of one seeding.

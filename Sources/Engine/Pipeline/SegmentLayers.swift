@@ -147,6 +147,11 @@ package struct LayeredSegments: Sendable, Equatable, Codable {
 
     package var segmentCount: Int { starts[parts.count] }
 
+    /// By segment of the base its segments.
+    var segments: [Range<Int>] {
+        zip(starts, starts.dropFirst()).map { $0..<$1 }
+    }
+
     package var featureNames: [String] {
         var names: [String] = []
         for part in parts {

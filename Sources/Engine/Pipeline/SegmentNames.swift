@@ -65,9 +65,8 @@ package enum SegmentNames {
 
         /// `[segment]`.
         private var traits: [[Trait]]
-        private let featureNames: [String]
-        /// `[segment][feature]`: how far the mean lies from that of all rows, in the feature's unit.
-        private let differences: [[Double]]
+        /// `[segment]`: what a name may say, and whether it is true of the means and shares.
+        private var statements: [[String: Bool]]
 
         /// Of any trait of any segment.
         private var largestDistance: Double {
@@ -96,9 +95,14 @@ package enum SegmentNames {
                     input.columns[j], valid: input.valid.isEmpty ? nil : input.valid[j],
                     rows: input.rows, segments: segments, segmentCount: sizes.count)
             }
-            featureNames = input.names.map(plain)
-            differences = sizes.indices.map { segment in
-                means.map { $0.difference(of: segment) }
+            statements = sizes.indices.map { segment in
+                var statements: [String: Bool] = [:]
+                for (name, means) in zip(input.names.map(plain), means) {
+                    let difference = means.difference(of: segment)
+                    statements["high " + name] = difference > 0
+                    statements["low " + name] = difference < 0
+                }
+                return statements
             }
             let axes = Self.axes(of: input.names)
             traits = sizes.indices.map { segment in
@@ -124,27 +128,18 @@ package enum SegmentNames {
             }
         }
 
-        /// Whether a name of this form says nothing that the means deny; false for any other text,
-        /// and for one about a feature that there is not.
+        /// Whether a name of this form says nothing that the means and shares deny; false for any
+        /// other text, and for one about a feature or a value that there is not.
         func isTrue(_ name: String, of segment: Int) -> Bool {
             var rest = name[...]
             while true {
-                guard let word = ["high ", "low "].first(where: { rest.hasPrefix($0) }) else {
-                    return false
+                // Names of features and values hold any characters: the longest that fits is meant.
+                let fitting = statements[segment].filter { statement, _ in
+                    rest == statement[...] || rest.hasPrefix(statement + ", ")
                 }
-                rest = rest.dropFirst(word.count)
-                // Names of features hold any characters: the longest that fits is meant.
-                let features = featureNames.indices.filter {
-                    rest == featureNames[$0] || rest.hasPrefix(featureNames[$0] + ", ")
-                }
-                guard
-                    let feature = features.max(by: {
-                        featureNames[$0].count < featureNames[$1].count
-                    })
+                guard let meant = fitting.max(by: { $0.key.count < $1.key.count }), meant.value
                 else { return false }
-                let difference = differences[segment][feature]
-                guard word == "high " ? difference > 0 : difference < 0 else { return false }
-                rest = rest.dropFirst(featureNames[feature].count)
+                rest = rest.dropFirst(meant.key.count)
                 if rest.isEmpty { return true }
                 rest = rest.dropFirst(2)
             }
@@ -168,6 +163,10 @@ package enum SegmentNames {
             }
             return "around \(text(degrees.latitude, "N", "S")) "
                 + text(degrees.longitude, "E", "W")
+        }
+
+        mutating func append(statement: String, isTrue: Bool, of segment: Int) {
+            statements[segment][statement] = isTrue
         }
 
         mutating func append(_ text: String, distance: Double, to segment: Int) {
