@@ -244,18 +244,21 @@ struct MixedPlanted {
         }
     }
 
-    /// Modes are rows' categories column by column and need not be any row's: clusters lose all
-    /// their rows on the way, and get others.
+    /// Three seeds in a row of which the middle one, at 1, first takes -1 too and has its mean at 0;
+    /// the outer ones move inwards, nearer to either row than that: it is left without any. About
+    /// one seeding in two hundred is of the rows -3.5, 1 and 2.7; without the refill those fits fail,
+    /// the first of seed 6.
     @Test func emptyClustersAreRefilled() throws {
-        for seed in 1...400 as ClosedRange<UInt64> {
-            var random = SeededRandom(seed: seed)
-            let columns = (0..<6).map { _ in (0..<24).map { _ in Int32(random.below(3)) } }
-            let rows = MixedRows(
-                numeric: FeatureMatrix(rowCount: 24, featureCount: 0),
-                categories: CategoryMatrix(columns: columns, rowCount: 24))
+        let column: [Float] =
+            [-3.5, -1.3, -1.3, -1.3, -1, 1] + [Float](repeating: 1.9, count: 10) + [2.7]
+        let rows = MixedRows(
+            numeric: FeatureMatrix(columns: [column]),
+            categories: CategoryMatrix(columns: [], rowCount: column.count))
+        for seed in 1...6_000 as ClosedRange<UInt64> {
             let fitted = try KPrototypes.fit(
-                rows, .init(clusterCount: 8, seed: seed, restarts: 1))
+                rows, .init(clusterCount: 3, seed: seed, restarts: 1, tolerance: 0))
             #expect(fitted.sizes.allSatisfy { $0 > 0 }, "seed \(seed)")
+            #expect(fitted.assign(rows, threadCount: 1).segments == fitted.assignments)
         }
     }
 
