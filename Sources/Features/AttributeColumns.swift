@@ -6,11 +6,14 @@ struct AttributeColumns {
     private(set) var groups: [String: [String]] = ["attributes": []]
     /// Of those that `names` asks for by `FeatureCatalog.textPrefix`.
     private(set) var texts: [String: CodedText] = [:]
+    /// Attributes and values that are asked for by the name of their column.
+    private let namedColumns: Set<String>
 
     /// - Parameters:
     ///   - rows: the attribute row of every feature row, -1 for none.
     ///   - names: features and groups of which attributes are to be joined; all where nil.
     init(_ attributes: CustomerAttributes, rows: [Int], keeping names: Set<String>? = nil) {
+        namedColumns = (names ?? []).filter { $0.hasPrefix(FeatureCatalog.attributePrefix) }
         for column in attributes.columns {
             let textName = FeatureCatalog.textPrefix + column.name
             if let names, names.contains(textName), case .text(let text) = column.values {
@@ -96,7 +99,8 @@ struct AttributeColumns {
             valid: defined.contains(false) ? defined : nil)
     }
 
-    /// One 0/1 column a value, the most frequent values of these rows first.
+    /// One 0/1 column a value, the most frequent values of these rows first; then the others that
+    /// are named, which a model knows from other rows. These are no part of the group.
     private mutating func appendIndicators(
         _ name: String, values: TextArray, valid: [Bool],
         codesOfRow: (Int) -> ArraySlice<UInt32>
@@ -122,6 +126,25 @@ struct AttributeColumns {
                 FeatureColumn(
                     name: name + "." + value, unit: .indicator, values: indicator, valid: validity),
                 group: name)
+        }
+        guard top.hasOthers, namedColumns.contains(where: { $0.hasPrefix(name + ".") })
+        else { return }
+        var places: [UInt32: Int] = [:]
+        let first = columns.count
+        for code in 0..<values.count where top.slotOfCode[code] == top.values.count {
+            let column = name + "." + values[code]
+            guard namedColumns.contains(column) else { continue }
+            places[UInt32(code)] = columns.count
+            columns.append(
+                FeatureColumn(
+                    name: column, unit: .indicator,
+                    values: [Float](repeating: 0, count: valid.count), valid: validity))
+        }
+        guard columns.count > first else { return }
+        for row in valid.indices {
+            for code in codesOfRow(row) {
+                if let place = places[code] { columns[place].values[row] = 1 }
+            }
         }
     }
 }

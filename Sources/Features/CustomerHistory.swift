@@ -26,11 +26,13 @@ package struct CustomerHistory: Sendable, Equatable {
     package var monthlyRevenue: [Double] = []
     /// Margin over the observed age, a month, by the same divisor.
     package var monthlyMargin: [Double] = []
-    /// 0 ok or 3 only returns.
+    /// 0 ok, 2 without a line or 3 only returns.
     package var status: [UInt8] = []
 
     /// Status codes of a row, the same numbers as on the wire.
     package static let ok: UInt8 = 0
+    /// Of a customer who is known by attributes alone.
+    package static let withoutLines: UInt8 = 2
     package static let onlyReturns: UInt8 = 3
 
     package init() {}

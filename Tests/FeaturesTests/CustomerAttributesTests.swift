@@ -47,6 +47,55 @@ import Units
             ])
     }
 
+    /// Customer 5 buys later, 9 never: attributes alone are known of both.
+    @Test func everybodyKnown() throws {
+        let table = try features(lines, asOf: "2024-01-01", attributes: nil)
+        let known = try #require(
+            try KnownCustomers(table, and: attributes(), keeping: ["attributes"]))
+        #expect(known.table.customerIDs == .integers([1, 2, 3, 4, 5, 9]))
+        #expect(known.sources == [0, 1, 2, 3, -1, -1] && known.rows == [0, 1, 2, 3])
+        let history = known.table.history
+        #expect(history.status == [0, 0, 0, 0, 2, 2] && history.count == 6)
+        #expect(history.revenue == [1, 1, 1, 1, 0, 0])
+        func values(_ name: String) -> [Float?] { (0..<6).map { known.table.value(name, $0) } }
+        #expect(values("attribute.age") == [11, nil, 33, nil, 55, 70])
+        #expect(values("attribute.gender.X") == [nil, 0, 0, nil, 1, 0])
+        #expect(known.table.column(named: "revenue") == nil)
+        let own = try CustomerAttributes(ids: .integers([3, 1]), columns: [])
+        #expect(try KnownCustomers(table, and: own, keeping: []) == nil)
+        let twice = try CustomerAttributes(ids: .integers([9, 1, 9]), columns: [])
+        #expect(throws: FeatureError.duplicateID(table: "customers", row: 2)) {
+            try KnownCustomers(table, and: twice, keeping: [])
+        }
+    }
+
+    /// A value that is not among the most frequent has a column where it is named, for a model that
+    /// was made of other rows; it is no part of the group.
+    @Test func namedValuesHaveColumns() throws {
+        let table = try features(lines, asOf: "2024-01-01", attributes: nil)
+        let towns = (0..<40).map { "t\(10 + $0)" }
+        let attributes = try CustomerAttributes(
+            ids: .integers((100..<140).map(Int64.init)),
+            columns: [
+                CustomerAttributes.Column(name: "town", values: .text(try #require(coded(towns))))
+            ])
+        let named = "attribute.town.t48"
+        for (names, count) in [(["town"], 32), (["town", named], 33)] as [(Set<String>, Int)] {
+            let known = try #require(
+                try KnownCustomers(table, and: attributes, keeping: names)
+            ).table
+            #expect(known.columns.count == count)
+            #expect(known.groups["attribute.town"]?.count == 32)
+            #expect(known.groups["attribute.town"]?.contains(named) == false)
+            // Four customers with lines come first.
+            #expect(known.value("attribute.town.t10", 4) == 1)
+            let column = known.column(named: named)
+            #expect((column != nil) == (count == 33))
+            #expect(column.map { $0.values.firstIndex(of: 1) == 4 + 38 } ?? true)
+            #expect(column.map { $0.values.reduce(0, +) == 1 } ?? true)
+        }
+    }
+
     @Test func refusesWhatDoesNotFit() throws {
         let twice = try CustomerAttributes(ids: .integers([3, 1, 3]), columns: [])
         #expect(throws: FeatureError.duplicateID(table: "customers", row: 2)) {

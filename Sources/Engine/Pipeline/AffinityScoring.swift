@@ -9,6 +9,76 @@ import Units
 struct AffinityScores {
     var contents: AffinityContents
     var topProducts: TopProductRows
+
+    /// Takes the rows of a larger table.
+    /// - Parameters:
+    ///   - sources: rows of this one, -1 for a customer who bought nothing.
+    ///   - hasBasketDays: whether the model keeps the day of each customer's last basket, also where
+    ///     no row is in memory.
+    mutating func spread(_ sources: [Int], hasBasketDays: Bool) {
+        contents.spread(sources, hasBasketDays)
+        topProducts = topProducts.like(contents, rowCount: sources.count)
+    }
+}
+
+extension AffinityContents {
+    /// - Parameter sources: rows of these contents, -1 for a customer who bought nothing: with a row
+    ///   of its own, as places ascend.
+    fileprivate mutating func spread(_ sources: [Int], _ hasBasketDays: Bool) {
+        guard var base else {
+            gather(sources, hasBasketDays)
+            return
+        }
+        var rows: [Int] = []
+        let places = sources.map { source -> Int32 in
+            if source >= 0, Int(base.places[source]) < base.rowCount { return base.places[source] }
+            rows.append(source < 0 ? -1 : Int(base.places[source]) - base.rowCount)
+            return Int32(base.rowCount + rows.count - 1)
+        }
+        gather(rows, hasBasketDays)
+        base.places = places
+        self.base = base
+    }
+
+    /// Some rows of those in memory, -1 for an empty one.
+    private mutating func gather(_ rows: [Int], _ hasBasketDays: Bool) {
+        let own = self
+        func gathered<Element>(_ values: [Element], _ width: Int, _ none: Element) -> [Element] {
+            if width == 0 { return [] }
+            var result: [Element] = []
+            result.reserveCapacity(rows.count * width)
+            for row in rows {
+                if row < 0 {
+                    result.append(contentsOf: repeatElement(none, count: width))
+                } else {
+                    result += values[row * width..<(row + 1) * width]
+                }
+            }
+            return result
+        }
+        customerFactors = gathered(own.customerFactors, factorCount, 0)
+        topItems = gathered(own.topItems, topItemCount, -1)
+        purchasedOffsets = [0]
+        purchasedOffsets.reserveCapacity(rows.count + 1)
+        (purchasedProducts, purchasedScores, purchasedCounts) = ([], [], [])
+        purchasedOpportunities = []
+        if hasBasketDays, own.purchasedOffsets.count == 1 || !own.lastBasketDays.isEmpty {
+            lastBasketDays = rows.map { $0 < 0 ? 0 : own.lastBasketDays[$0] }
+        }
+        purchasedProducts.reserveCapacity(own.purchasedProducts.count)
+        for row in rows {
+            if row >= 0 {
+                let part = own.purchasedOffsets[row]..<own.purchasedOffsets[row + 1]
+                purchasedProducts += own.purchasedProducts[part]
+                if !own.purchasedScores.isEmpty { purchasedScores += own.purchasedScores[part] }
+                if !own.purchasedCounts.isEmpty { purchasedCounts += own.purchasedCounts[part] }
+                if !own.purchasedOpportunities.isEmpty {
+                    purchasedOpportunities += own.purchasedOpportunities[part]
+                }
+            }
+            purchasedOffsets.append(purchasedProducts.count)
+        }
+    }
 }
 
 /// The products ranked highest for every customer, best first.
@@ -31,6 +101,13 @@ struct TopProductRows: Sendable {
     ) {
         (self.rowCount, self.width, self.items) = (rowCount, width, items)
         (self.base, self.places) = (base, places)
+    }
+
+    /// The same of the rows that contents have by now.
+    fileprivate func like(_ contents: AffinityContents, rowCount: Int) -> TopProductRows {
+        TopProductRows(
+            rowCount: rowCount, width: width, items: contents.topItems, base: base,
+            places: contents.base?.places)
     }
 
     /// Row of a product; nil where the customer has no more.
@@ -171,12 +248,23 @@ struct AffinityScoring {
     private func carriedScores(
         _ earlier: AffinityCache.Contents, _ customers: IDColumn, _ top: TopN
     ) throws(EngineError) -> AffinityScores? {
-        guard let bought = try purchases(since: earlier.lines),
+        guard let bought = try purchases(since: earlier.lines) else { return nil }
+        let changed = bought.customerIDs ?? customers.slice(0..<0)
+        if let carried = CarriedRows(
+            earlier.customerIDs, replacedBy: changed, giving: customers, threadCount: threadCount)
+        {
+            return merge(earlier, try scores(of: bought.purchases, top), carried.sources)
+        }
+        // The earlier generation may have customers of whom attributes alone are known.
+        let rows = earlier.customerIDs.rows(among: customers)
+        guard
             let carried = CarriedRows(
-                earlier.customerIDs, replacedBy: bought.customerIDs ?? customers.slice(0..<0),
-                giving: customers, threadCount: threadCount)
+                earlier.customerIDs.gather(rows), replacedBy: changed, giving: customers,
+                threadCount: threadCount)
         else { return nil }
-        return merge(earlier, try scores(of: bought.purchases, top), carried)
+        return merge(
+            earlier, try scores(of: bought.purchases, top),
+            carried.sources.map { $0 < 0 ? $0 : rows[$0] })
     }
 
     /// What the customers bought, each all of it, who have lines since; perhaps some others too.
@@ -208,13 +296,14 @@ struct AffinityScoring {
     }
 
     /// The rows of an earlier generation with those of some customers in their places.
+    /// - Parameter carried: by customer a row of the earlier generation, or `~row` of the fresh.
     private func merge(
-        _ earlier: AffinityCache.Contents, _ fresh: AffinityContents, _ carried: CarriedRows
+        _ earlier: AffinityCache.Contents, _ fresh: AffinityContents, _ carried: [Int]
     ) -> AffinityScores {
-        let (customerCount, baseCount) = (carried.sources.count, earlier.base.count)
+        let (customerCount, baseCount) = (carried.count, earlier.base.count)
         let merging = AffinityMerging(earlier: earlier, fresh: fresh, threadCount: threadCount)
         // A place of the earlier generation, or `~row` of the fresh.
-        var sources = carried.sources
+        var sources = carried
         if let places = earlier.places {
             for row in sources.indices where sources[row] >= 0 {
                 sources[row] = Int(places[sources[row]])

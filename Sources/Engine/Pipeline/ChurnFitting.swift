@@ -210,6 +210,16 @@ struct ChurnReasons: Sendable {
     private(set) var features: [[Int32]]
     private(set) var effects: [[Float]]
 
+    /// Takes the rows of a larger table.
+    /// - Parameter sources: rows of this one, -1 for a customer without reasons.
+    mutating func spread(_ sources: [Int]) {
+        for place in 0..<count {
+            let (own, parts) = (features[place], effects[place])
+            features[place] = sources.map { $0 < 0 ? -1 : own[$0] }
+            effects[place] = sources.map { $0 < 0 ? 0 : parts[$0] }
+        }
+    }
+
     fileprivate init(rowCount: Int, names: [String], count: Int) {
         self.names = names
         self.count = count

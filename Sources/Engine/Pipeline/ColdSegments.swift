@@ -17,10 +17,7 @@ struct AttributeSegments: Sendable {
 extension Segmenter {
     /// Whether it needs no purchases, nor segments that might need some.
     var isOfAttributesAlone: Bool {
-        bases.isEmpty && !featureNames.isEmpty
-            && featureNames.allSatisfy { name in
-                FeatureCatalog.mayBeAttribute(name) && !PredictedFeatures.names.contains(name)
-            }
+        bases.isEmpty && featureNames.areOfAttributesAlone
     }
 }
 
@@ -32,12 +29,13 @@ extension Workspace {
     ) throws(EngineError) -> [AttributeSegments] {
         var result: [AttributeSegments] = []
         for (name, fitted) in try attributeSegmentations(models) {
+            var numbers = try fitted.segmenter.segments(
+                of: fitting.known?.table ?? fitting.table, "segmentation.\(name)",
+                threadCount: fitting.threadCount)
+            if let known = fitting.known { numbers = known.rows.map { numbers[$0] } }
             result.append(
                 AttributeSegments(
-                    segmentation: name, ids: fitted.segmentIDs,
-                    numbers: try fitted.segmenter.segments(
-                        of: fitting.table, "segmentation.\(name)",
-                        threadCount: fitting.threadCount)))
+                    segmentation: name, ids: fitted.segmentIDs, numbers: numbers))
         }
         return result
     }

@@ -38,6 +38,8 @@ struct ModelFitting {
     var bases: [String: SegmentBase] = [:]
     /// Of the rows, for the affinity model.
     var attributeSegments: [AttributeSegments] = []
+    /// Whom segmentations of attributes are of; nil where all have purchase lines.
+    var known: KnownCustomers?
 
     /// Rows that have an order, which are the only ones models learn from.
     var eligibleRows: [Int] {

@@ -7,11 +7,12 @@ import Units
 extension Workspace {
     /// What offers need beside factors: of the products and customers of now.
     /// - Parameters:
+    ///   - purchasers: rows of the customers with purchase lines; nil where all have some.
     ///   - topProducts: of the customers, by the model; who has none may have bought nothing.
     ///   - segments: of the customers, for those who have.
     /// - Returns: nil for a model of an earlier release, which knows nothing of these.
     func offerContents(
-        _ model: AffinityModel, _ customerIDs: IDColumn, asOf: CalendarDay,
+        _ model: AffinityModel, _ customerIDs: IDColumn, purchasers: [Int]?, asOf: CalendarDay,
         _ history: SurveyedHistory, _ topProducts: TopProductRows, _ segments: [AttributeSegments]
     ) throws(EngineError) -> OfferContents? {
         guard let details = model.details else { return nil }
@@ -53,7 +54,8 @@ extension Workspace {
             productCategories: details.productCategories, productPrices: details.productPrices,
             productMargins: details.productMargins, productsInStock: inStock,
             coldProducts: details.coldProducts,
-            customerLifts: try customerLifts(details, customerIDs, asOf: asOf, history),
+            customerLifts: try customerLifts(
+                details, count: customerIDs.count, purchasers, asOf: asOf, history),
             coldCustomers: coldRows, coldFactors: coldFactors,
             repeatRates: model.hybrid?.repeats.rates ?? [])
     }
@@ -61,12 +63,12 @@ extension Workspace {
     /// How customers respond to promotions, by all that they bought so far; empty where the model does
     /// not say, or no line does.
     private func customerLifts(
-        _ details: AffinityDetails, _ customerIDs: IDColumn, asOf: CalendarDay,
+        _ details: AffinityDetails, count: Int, _ purchasers: [Int]?, asOf: CalendarDay,
         _ history: SurveyedHistory
     ) throws(EngineError) -> [Double] {
         guard let promotion = details.promotion,
             let (cells, customerCount) = try history.promotionCells(asOf: asOf),
-            customerCount == customerIDs.count
+            customerCount == purchasers?.count ?? count
         else { return [] }
         var numberOf: [String: Int32] = [:]
         for (number, name) in details.categories.enumerated() { numberOf[name] = Int32(number) }
@@ -82,8 +84,13 @@ extension Workspace {
                     customer: cell.customer, category: category,
                     promotedCount: cell.promotedCount, count: cell.count)
         }
-        return try modelErrors("affinity") { () throws(ModelError) in
+        let lifts = try modelErrors("affinity") { () throws(ModelError) in
             try promotion.customerLifts(of: known, customerCount: customerCount)
         }
+        guard let purchasers else { return lifts }
+        // Of whom nothing is known: 1, as of the model.
+        var all = [Double](repeating: 1, count: count)
+        for (lift, row) in zip(lifts, purchasers) { all[row] = lift }
+        return all
     }
 }

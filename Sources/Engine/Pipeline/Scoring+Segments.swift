@@ -35,7 +35,17 @@ extension Scoring {
             return
         }
         var numbers: [Int32]
-        if let carried, carried.models.contains(name),
+        var all: [Int32]?
+        if let known,
+            fitted.segmenter.isOfAttributes(with: { numbersOfAll[$0.name] != nil })
+        {
+            let segments = try fitted.segmenter.segments(
+                of: known.table, name, within: numbersOfAll, threadCount: threadCount)
+            numbers = known.rows.map { segments[$0] }
+            numbersOfAll[name] = segments
+            columnsOfAll.insert(UInt16(columnID))
+            all = segments
+        } else if let carried, carried.models.contains(name),
             let earlier = carried.cache.numbers(of: model)
         {
             numbers = carried.rows.merge(
@@ -50,16 +60,19 @@ extension Scoring {
         if fitted.segmenter.isOfAttributesAlone {
             attributeSegments.append(
                 AttributeSegments(
-                    segmentation: settings.name, ids: fitted.segmentIDs, numbers: numbers))
+                    segmentation: settings.name, ids: fitted.segmentIDs,
+                    numbers: all ?? numbers))
         }
         notes += settings.unknownNames(fitted.segmentIDs)
-        let ranked = RankedSegments(fitted, settings, numbers: numbers)
+        let ranked = RankedSegments(fitted, settings, numbers: all ?? numbers)
         let profile = SegmentProfile(
             segmentation: settings.name, ids: ranked.ids,
             features: try ranked.profile(
-                of: fitted.segmenter.featureNames, in: table, others, name,
+                of: fitted.segmenter.featureNames,
+                in: all == nil ? table : known?.table ?? table, all == nil ? others : nil, name,
                 threadCount: threadCount))
-        var described = segmentTable(settings.name, ranked, outlook)
+        var described = segmentTable(
+            settings.name, ranked, outlook, sources: all == nil ? nil : known?.sources)
         for place in described.segments.indices {
             described.segments[place].distinctions = profile.distinctions(of: place)
         }
@@ -93,8 +106,10 @@ extension Scoring {
         profiles = order.map { profiles[$0] }
     }
 
+    /// - Parameter sources: by row of `ranked` one of the table, -1 for none; nil: the same.
     func segmentTable(
-        _ segmentation: String, _ ranked: RankedSegments, _ outlook: Outlook
+        _ segmentation: String, _ ranked: RankedSegments, _ outlook: Outlook,
+        sources: [Int]? = nil
     ) -> SegmentTable {
         let (revenue, margin) = (table.history.revenue, table.history.margin)
         var tables = zip(ranked.ids, ranked.names).map { id, name in
@@ -103,9 +118,11 @@ extension Scoring {
         var margins = [Double](repeating: 0, count: tables.count)
         var churn = [Mean](repeating: Mean(), count: tables.count)
         var (value, purchases) = (churn, churn)
-        for (row, place) in ranked.places.enumerated() where tables.indices.contains(Int(place)) {
+        for (place, row) in zip(ranked.places, sources ?? Array(ranked.places.indices))
+        where tables.indices.contains(Int(place)) {
             let index = Int(place)
             tables[index].customerCount += 1
+            if row < 0 { continue }
             tables[index].revenue += revenue[row]
             margins[index] += margin[row]
             if let (values, valid) = outlook.churn, valid[row] { churn[index].add(values[row]) }

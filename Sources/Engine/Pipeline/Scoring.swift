@@ -45,7 +45,7 @@ extension Workspace {
             plan.segmentations.map(\.name), known: manifest.segmentationColumns ?? [:])
         next.segmentationColumns = segmentationIDs.isEmpty ? nil : segmentationIDs
         var scoring = try scoring(asOf, segmentationIDs, threadCount, report)
-        let customerCount = scoring.table.rowCount
+        let customerCount = scoring.customerCount
         report("scoring \(customerCount) customers")
         try scoring.run(report)
         guard !scoring.models.isEmpty else { throw .modelMissing(name: plan.modelNames[0]) }
@@ -79,7 +79,7 @@ extension Workspace {
             PendingFiles.remove(location.folder)
             throw error
         }
-        keepSegments(scoring, scores.contents.customerIDs, asOf: asOf, report)
+        keepSegments(scoring, scoring.table.customerIDs, asOf: asOf, report)
         keepAffinity(scoring, scores, generation: "snapshots/\(folderName)", asOf: asOf, report)
         return ScoreSummary(
             generation: generation, asOf: asOf.description, customerCount: customerCount,
@@ -129,6 +129,8 @@ extension Workspace {
         let (features, carried, predictions) = try scoredFeatures(asOf, threadCount, report)
         return Scoring(
             workspace: self, features: features, carried: carried,
+            known: try knownCustomers(
+                beside: features.table, keeping: try featureNamesOfAttributes()),
             history: try surveyedHistory(threadCount: threadCount),
             segmentationIDs: segmentationIDs, predictions: predictions, threadCount: threadCount)
     }

@@ -12,6 +12,13 @@ struct Scoring {
     var carried: CarriedSegments?
     /// Nil once they are read.
     var others: CarriedColumns?
+    /// Whom segmentations of attributes are of; nil where all have purchase lines. Without columns
+    /// once these have read them.
+    private(set) var known: KnownCustomers?
+    /// By model name the segments of everybody known.
+    var numbersOfAll: [String: [Int32]] = [:]
+    /// Ids of columns that have a row for everybody known.
+    var columnsOfAll: Set<UInt16> = []
     /// Nil once they are used.
     private var purchases: (since: FeatureCache.Lines, of: SurveyedHistory.CustomerPurchases)?
     let history: SurveyedHistory
@@ -25,7 +32,7 @@ struct Scoring {
     var profiles: [SegmentProfile] = []
     /// The segment of every customer by the model of each segmentation, -1 for none.
     var segmentNumbers: [(model: ModelReference, numbers: [Int32])] = []
-    /// By segmentations that need no purchases.
+    /// By segmentations that need no purchases, of everybody known.
     var attributeSegments: [AttributeSegments] = []
     var models: [ModelReference] = []
     var missing: [String] = []
@@ -44,7 +51,8 @@ struct Scoring {
 
     init(
         workspace: Workspace, features: DayFeatures, carried: CarriedSegments?,
-        history: SurveyedHistory, segmentationIDs: [String: Int], predictions: [String],
+        known: KnownCustomers?, history: SurveyedHistory, segmentationIDs: [String: Int],
+        predictions: [String],
         threadCount: Int
     ) {
         self.workspace = workspace
@@ -52,7 +60,9 @@ struct Scoring {
         purchases = features.purchases
         others = features.others
         self.carried = carried
+        self.known = known
         status = table.history.status
+        statusOfAll = known?.table.history.status ?? status
         eligible = status.map { $0 == CustomerHistory.ok }
         self.history = history
         self.segmentationIDs = segmentationIDs
@@ -64,6 +74,12 @@ struct Scoring {
     /// The status of every customer, and whether it is ok.
     private let status: [UInt8]
     let eligible: [Bool]
+    /// Of everybody known.
+    private let statusOfAll: [UInt8]
+
+    /// Rows of the generation.
+    var customerCount: Int { statusOfAll.count }
+    private var customerIDs: IDColumn { known?.table.customerIDs ?? table.customerIDs }
 
     /// - Parameter report: is told why something of an earlier scoring is of no use.
     mutating func run(_ report: (String) -> Void) throws(EngineError) {
@@ -77,8 +93,15 @@ struct Scoring {
         }
         sortSegments()
         table.removeColumns()
+        known?.removeColumns()
         (carried, others) = (nil, nil)
         if plan.sources.purchases != nil { try scoreAffinity(report) }
+        if let sources = known?.sources {
+            churnReasons?.spread(sources)
+            for index in columns.indices where !columnsOfAll.contains(columns[index].id) {
+                columns[index] = columns[index].spread(sources)
+            }
+        }
         columns.sort { $0.id < $1.id }
     }
 
@@ -86,7 +109,7 @@ struct Scoring {
     mutating func takeContents(generation: Int, asOf: CalendarDay) -> SnapshotContents {
         var contents = SnapshotContents(
             generation: generation, asOf: asOf, currency: plan.currency, models: models,
-            customerIDs: table.customerIDs, status: status, columns: columns, affinity: affinity,
+            customerIDs: customerIDs, status: statusOfAll, columns: columns, affinity: affinity,
             segments: segments)
         contents.profiles = profiles
         contents.offers = offers
@@ -148,13 +171,17 @@ struct Scoring {
             workspace: workspace, history: history, asOf: table.asOf, model: saved,
             reference: models[models.count - 1], purchases: purchases.take(),
             threadCount: threadCount)
-        guard let scores = try scoring.scores(of: table.customerIDs, report) else { return }
+        guard var scores = try scoring.scores(of: table.customerIDs, report) else { return }
         affinityKey = scoring.key
+        if let known { scores.spread(known.sources, hasBasketDays: saved.variant.readsBaskets) }
         (affinity, topProducts) = (scores.contents, scores.topProducts)
         offers = try workspace.offerContents(
-            saved, table.customerIDs, asOf: table.asOf, history, topProducts, attributeSegments)
+            saved, customerIDs, purchasers: known?.rows, asOf: table.asOf, history, topProducts,
+            attributeSegments)
         if let lifts = offers?.customerLifts, !lifts.isEmpty {
-            append(.promotionLift, "", .float64(lifts), eligible)
+            let isEligible = statusOfAll.map { $0 == CustomerHistory.ok }
+            append(.promotionLift, "", .float64(lifts), isEligible)
+            columnsOfAll.insert(ScoreCatalog.Column.promotionLift.rawValue)
         }
     }
 }

@@ -154,11 +154,16 @@ extension FeatureTable {
     }
 }
 
+extension String {
+    /// Of the name of a feature: whether it is an attribute, and no prediction.
+    var isOfAttributes: Bool {
+        FeatureCatalog.mayBeAttribute(self) && !PredictedFeatures.names.contains(self)
+    }
+}
+
 extension [String] {
     /// Of names of features: whether there are any and none is of purchases.
-    var areOfAttributesAlone: Bool {
-        !isEmpty && allSatisfy(FeatureCatalog.mayBeAttribute)
-    }
+    var areOfAttributesAlone: Bool { !isEmpty && allSatisfy(\.isOfAttributes) }
 }
 
 extension ModelReference {

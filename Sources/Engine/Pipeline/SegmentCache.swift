@@ -197,6 +197,21 @@ extension IDColumn {
     }
 }
 
+extension IDColumn {
+    /// The rows whose ids another column has.
+    /// - Parameter others: ascending as these.
+    func rows(among others: IDColumn) -> [Int] {
+        var rows: [Int] = []
+        var other = 0
+        for row in 0..<count {
+            while other < others.count, others.precedes(other, self, row) { other += 1 }
+            if other == others.count { break }
+            if !precedes(row, others, other) { rows.append(row) }
+        }
+        return rows
+    }
+}
+
 extension CarriedRows {
     /// Nil where the rows are not those of `ids`: those of a faulty cache.
     init?(

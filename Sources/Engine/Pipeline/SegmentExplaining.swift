@@ -2,6 +2,7 @@ import ByteCoding
 import ColumnStore
 import Features
 import Models
+import Units
 
 /// Why a customer is in a segment and not in the next nearest one, by the published generation.
 package struct SegmentExplanationReport: Encodable, Sendable {
@@ -167,12 +168,19 @@ extension Workspace {
                 asOf: snapshot.asOf, clock: plan.clock, grossMarginRate: plan.grossMarginRate,
                 keeping: wanted.subtracting(PredictedFeatures.names))
         }
-        guard let lines = try history.lines(ofCustomer: customer, .features, survey.texts),
-            lines.customerCount > 0
-        else { throw .unknownCustomer(id: id, reason: "no purchase line has this id") }
-        let rows = scan.rows(of: lines)
-        guard rows.count == 1 else {
-            throw .unknownCustomer(id: id, reason: "has no purchase line by \(snapshot.asOf)")
+        let lines = try history.lines(ofCustomer: customer, .features, survey.texts)
+        let rows = lines.map { scan.rows(of: $0) }
+        guard let rows, rows.count == 1 else {
+            if names.areOfAttributesAlone,
+                let known = try features(ofCustomerWithoutLines: id, wanted, snapshot.asOf)
+            {
+                return known
+            }
+            let isKnown = lines.map { $0.customerCount > 0 } ?? false
+            throw .unknownCustomer(
+                id: id,
+                reason: isKnown
+                    ? "has no purchase line by \(snapshot.asOf)" : "no purchase line has this id")
         }
         let attributes = try customerAttributes(for: wanted)
         var table = try mapErrors(EngineError.features) { () throws(FeatureError) in
@@ -186,6 +194,16 @@ extension Workspace {
         }
         table.append(missingAttributes(of: wanted, in: table))
         return (table, 0)
+    }
+
+    /// The attributes of all customers and the row of one; nil where there is no such one.
+    private func features(
+        ofCustomerWithoutLines id: String, _ names: Set<String>, _ asOf: CalendarDay
+    ) throws(EngineError) -> (table: FeatureTable, row: Int)? {
+        guard let attributes = try customerAttributes(for: names) else { return nil }
+        let table = try customerTable(attributes, asOf: asOf, keeping: names)
+        return (0..<table.rowCount).first { table.customerIDs[$0].description == id }
+            .map { (table, $0) }
     }
 
     /// An attribute without a value has no column in the table of one customer. Where another value is

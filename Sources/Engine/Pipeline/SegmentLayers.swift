@@ -10,6 +10,8 @@ struct SegmentBase: Sendable {
     let segmentIDs: [Int]
     /// Of every row of the table; -1 for none.
     let numbers: [Int32]
+    /// Of everybody known; nil for a segmentation that needs purchases.
+    var numbersOfAll: [Int32]?
 }
 
 /// Micro-segments: the combinations of the segments of several segmentations. Every combination has
@@ -390,11 +392,21 @@ extension Workspace {
             numbers[base.name] = known.numbers
         }
         try addPredictions(segmenter.featureNames, by: models, to: &fitting)
+        let own: [Int32]
+        var all: [Int32]?
+        if let known = fitting.known, fitting.isOfAttributes(segmenter) {
+            let segments = try segmenter.segments(
+                of: known.table, name, within: fitting.bases.compactMapValues(\.numbersOfAll),
+                threadCount: fitting.threadCount)
+            own = known.rows.map { segments[$0] }
+            all = segments
+        } else {
+            own = try segmenter.segments(
+                of: fitting.table, name, within: numbers, threadCount: fitting.threadCount)
+        }
         fitting.bases[name] = SegmentBase(
             reference: reference, segmenter: segmenter, segmentNames: read.model.segmentNames,
-            segmentIDs: read.model.segmentIDs,
-            numbers: try segmenter.segments(
-                of: fitting.table, name, within: numbers, threadCount: fitting.threadCount))
+            segmentIDs: read.model.segmentIDs, numbers: own, numbersOfAll: all)
     }
 
     /// The segments of all customers of a table by a model and those that it is made of.

@@ -50,6 +50,11 @@ extension Workspace {
             attributes: names.contains("lifetime")
                 ? try plannedAttributes(of: table.customerIDs) : nil,
             threadCount: threadCount)
+        fitting.known = try knownCustomers(
+            beside: table,
+            keeping: plan.wantedFeatures(names).union(earlier)
+                .union(try baseFeatureNames(of: names))
+                .union(names.contains("affinity") ? try attributeSegmentFeatureNames() : []))
         var next = manifest
         var summary = TrainSummary(
             asOf: asOf.description, customerCount: table.rowCount, models: [], notFitted: [:])
@@ -65,6 +70,7 @@ extension Workspace {
                     // They read lines: the features' memory is for them.
                     if fitting.table.rowCount > Self.keptRowCount { loadedFeatures = nil }
                     fitting.table.removeColumns()
+                    fitting.known = nil
                 }
                 try addPredictions(
                     for: name, after: previous[name], by: next.models, to: &fitting)
@@ -186,9 +192,14 @@ extension Workspace {
         }
         let settings = plan.segmentations.first { "segmentation.\($0.name)" == name }
         guard let settings else { throw .unknownModel(name: name, known: plan.modelNames) }
+        let purchasers = fitting
+        let fitting = try purchasers.ofAllKnown(settings) ?? purchasers
         let fit = try fitting.segmentation(settings)
         var fitted = fit.fitted
-        let identity = try fitting.identify(&fitted, settings, after: previous)
+        // Who has a segment by both versions: of everybody known only where neither needs purchases.
+        let isComparable = previous?.model.map { purchasers.isOfAttributes($0.segmenter) } ?? true
+        let identity = try (isComparable ? fitting : purchasers)
+            .identify(&fitted, settings, after: previous)
         var card = card(
             name, version, settings.per == nil ? settings.algorithm.cardName : "layers", fitting)
         card.describe(fitted.segmenter)

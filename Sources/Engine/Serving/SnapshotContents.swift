@@ -56,7 +56,7 @@ package enum ScoreStatus: UInt8, Sendable, CaseIterable {
 }
 
 /// The version of a model behind a snapshot's columns.
-package struct ModelReference: Sendable, Equatable, Codable {
+package struct ModelReference: Sendable, Hashable, Codable {
     /// As the plan names it: `lifetime`, `affinity`, `segmentation.value` …
     package var name: String
     /// Counts up from 1 with every training.

@@ -96,9 +96,9 @@ extension Workspace {
         return DayFeatures(table: table)
     }
 
-    /// The customers of a workspace without purchases.
+    /// The attributes of all customers of the table of customers.
     /// - Throws: `.noCustomers` where none are ingested.
-    private func customerTable(
+    func customerTable(
         _ attributes: CustomerAttributes?, asOf: CalendarDay, keeping names: Set<String>?
     ) throws(EngineError) -> FeatureTable {
         guard let attributes, attributes.ids.count > 0 else {
