@@ -29,9 +29,10 @@ STATUS = {
 OPCODES = {
     1: "HELLO", 2: "PING", 3: "GOAWAY", 0x10: "DESCRIBE", 0x20: "LOOKUP", 0x22: "TOP_PRODUCTS",
     0x23: "TOP_CUSTOMERS", 0x24: "SIMILAR", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
-    0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS",
+    0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS", 4: "CREDIT", 5: "CANCEL", 0x30: "COUNT",
+    0x31: "AUDIENCE", 0x32: "SCAN",
 }
-SUPPORTED_FEATURES = 0
+SUPPORTED_FEATURES = 1 << 1 | 1 << 3
 LARGEST_FRAME = 64 << 20
 
 
@@ -155,7 +156,7 @@ def open_payload(header, payload):
     flags = header["flags"]
     if flags & 0xF8:
         raise Refused("unsupportedFlag", hex(flags))
-    if flags & 2:
+    if flags & 2 and header["opcode"] not in (0x8031, 0x8032):
         raise Refused("unsupportedFlag", "MORE")
     if flags & 1:
         raise Refused("compressionNotNegotiated")
@@ -499,12 +500,87 @@ def table_answer(body):
     return {"stamp": stamp, "table": read_table(body, start)}
 
 
+def read_rule_size(body, offset, needed):
+    size = body.count("I", offset, 65536 if needed else 0, "rule")
+    if needed and size == 0:
+        raise Refused("valueOutOfRange", "rule")
+    return size
+
+
+def read_credit(body, offset, least):
+    credit = body.u32(offset, "credit")
+    if not least <= credit <= 16 << 20:
+        raise Refused("valueOutOfRange", "credit")
+    return credit
+
+
+def stream_request(body, needs_rule):
+    credit = read_credit(body, 0, 256 << 10)
+    column_count = body.count("H", 4, 1024, "columnCount")
+    body.zero(6, 2)
+    token = body.take(8, 32, "resumeToken")
+    rule_size = read_rule_size(body, 40, needs_rule)
+    body.zero(44, 4)
+    columns = [body.u16(48 + 2 * i, "columns") for i in range(column_count)]
+    if len(set(columns)) != len(columns):
+        raise Refused("duplicateColumn")
+    start = 48 + 2 * column_count
+    rule = body.text(start, rule_size, "rule")
+    body.end(start + rule_size)
+    return {"credit": credit, "columns": columns or None,
+            "resumeToken": token.hex() if any(token) else None,
+            "rule": rule if needs_rule else None}
+
+
+def audience_request(body):
+    return stream_request(body, True)
+
+
+def scan_request(body):
+    return stream_request(body, False)
+
+
+def stream_chunk(body):
+    stamp, start = read_stamp(body)
+    scanned = body.u64(start, "scannedCustomers")
+    token = body.take(start + 8, 32, "resumeToken")
+    body.zero(start + 40, 24)
+    return {"stamp": stamp, "scannedCustomers": scanned, "resumeToken": token.hex(),
+            "table": read_table(body, start + 64)}
+
+
+def count_request(body):
+    size = read_rule_size(body, 0, True)
+    body.zero(4, 4)
+    rule = body.text(8, size, "rule")
+    body.end(8 + size)
+    return {"rule": rule}
+
+
+def count_answer(body):
+    stamp, start = read_stamp(body)
+    matching, count = body.u64(start, "matching"), body.u64(start + 8, "customers")
+    body.zero(start + 16, 48)
+    body.end(start + 64)
+    return {"stamp": stamp, "matchingCustomers": matching, "customerCount": count}
+
+
+def credit_message(body):
+    credit = read_credit(body, 0, 1)
+    body.zero(4, 4)
+    body.end(8)
+    return {"credit": credit}
+
+
 REQUESTS = {
+    4: credit_message, 5: describe_request, 0x30: count_request, 0x31: audience_request,
+    0x32: scan_request,
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
     0x22: top_request, 0x23: top_request, 0x24: similar_request, 0x26: segments_request,
     0x27: segments_request, 0x28: offer_products_request, 0x29: offer_customers_request,
 }
 ANSWERS = {
+    0x30: count_answer, 0x31: stream_chunk, 0x32: stream_chunk,
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
     0x22: table_answer, 0x23: table_answer, 0x24: table_answer, 0x26: table_answer,
     0x27: table_answer, 0x28: table_answer, 0x29: table_answer,
@@ -696,7 +772,9 @@ def decode_frame(data, start, reader, maximum_length):
     meta, rest = open_payload(header, payload)
     opcode, answer = header["opcode"] & 0x7FFF, bool(header["opcode"] & 0x8000)
     reader = reader or ("client" if answer else "server")
-    if answer != (reader == "client") or (opcode == 3 and not answer):
+    if answer != (reader == "client") or (opcode == 3 and not answer) or (
+        answer and opcode in (4, 5)
+    ):
         raise Refused("wrongDirection", hex(header["opcode"]))
     body = Body(rest)
     frame = {"opcode": OPCODES.get(opcode, str(header["opcode"])),

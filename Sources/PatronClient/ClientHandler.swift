@@ -1,3 +1,4 @@
+import ByteCoding
 import NIOCore
 import Wire
 
@@ -19,11 +20,39 @@ final class ClientHandler: ChannelInboundHandler {
         let frame: ByteBuffer
         /// Nil waits for ever.
         let timeout: TimeAmount?
-        let promise: EventLoopPromise<Reply>
+        let receiver: Receiver
+    }
+
+    /// Where answers go.
+    enum Receiver {
+        case one(EventLoopPromise<Reply>)
+        /// All frames of one answer.
+        case many(AsyncThrowingStream<Reply, any Error>.Continuation)
+
+        func fail(_ error: any Error) {
+            switch self {
+            case .one(let promise): promise.fail(error)
+            case .many(let continuation): continuation.finish(throwing: error)
+            }
+        }
+
+        /// - Returns: false for a frame that cannot be part of the answer.
+        func receive(_ reply: Reply) -> Bool {
+            let hasMore = reply.frame.header.flags.contains(.more)
+            switch self {
+            case .one(let promise):
+                guard !hasMore else { return false }
+                promise.succeed(reply)
+            case .many(let continuation):
+                continuation.yield(reply)
+                if !hasMore { continuation.finish() }
+            }
+            return true
+        }
     }
 
     private struct Open {
-        let promise: EventLoopPromise<Reply>
+        let receiver: Receiver
         var timer: Scheduled<Void>?
     }
 
@@ -55,7 +84,7 @@ final class ClientHandler: ChannelInboundHandler {
     /// A connection that was never made is never inactive either.
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        greeting.take()?.promise.fail(PatronError.connectionClosed(reason: "it was never made"))
+        greeting.take()?.receiver.fail(PatronError.connectionClosed(reason: "it was never made"))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -84,18 +113,19 @@ final class ClientHandler: ChannelInboundHandler {
     func send(_ outgoing: Outgoing) {
         let requestID = outgoing.requestID
         if let ending {
-            outgoing.promise.fail(ending)
+            outgoing.receiver.fail(ending)
             return
         }
         guard let context else {
-            outgoing.promise.fail(PatronError.connectionClosed(reason: "it is closed"))
+            outgoing.receiver.fail(PatronError.connectionClosed(reason: "it is closed"))
             return
         }
         guard open[requestID] == nil, !abandoned.contains(requestID) else {
-            outgoing.promise.fail(PatronError.malformedAnswer(reason: "request ids wrapped around"))
+            outgoing.receiver.fail(
+                PatronError.malformedAnswer(reason: "request ids wrapped around"))
             return
         }
-        var request = Open(promise: outgoing.promise)
+        var request = Open(receiver: outgoing.receiver)
         if let timeout = outgoing.timeout {
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             request.timer = context.eventLoop.scheduleTask(in: timeout) {
@@ -130,8 +160,36 @@ final class ClientHandler: ChannelInboundHandler {
         } else {
             abandoned.insert(requestID)
         }
-        request.promise.fail(PatronError.deadlinePassed)
+        request.receiver.fail(PatronError.deadlinePassed)
+        // A stream would go on for ever without credit.
+        if case .many = request.receiver { sendCancel(requestID) }
         closeIfDone()
+    }
+
+    /// Says something of an open request; it has no answer.
+    func send(_ frame: ByteBuffer, about requestID: UInt32) {
+        guard open[requestID] != nil, let context else { return }
+        write(frame, context)
+    }
+
+    /// Ends a stream that is not read any more.
+    func cancel(_ requestID: UInt32) {
+        guard let request = open.removeValue(forKey: requestID) else { return }
+        request.timer?.cancel()
+        if let index = waiting.firstIndex(where: { $0.requestID == requestID }) {
+            waiting.remove(at: index)
+        } else {
+            abandoned.insert(requestID)
+            sendCancel(requestID)
+        }
+        closeIfDone()
+    }
+
+    private func sendCancel(_ requestID: UInt32) {
+        guard let context else { return }
+        var writer = ByteWriter()
+        Request.cancel.encodeFrame(requestID: requestID, into: &writer)
+        write(context.channel.allocator.buffer(bytes: writer.bytes), context)
     }
 
     // MARK: Answers
@@ -180,10 +238,18 @@ final class ClientHandler: ChannelInboundHandler {
             try goAway(reply)
             return
         }
-        if let request = open.removeValue(forKey: header.requestID) {
+        let hasMore = header.flags.contains(.more)
+        if let request = open[header.requestID] {
+            guard request.receiver.receive(reply) else {
+                throw .unsupportedFlag(actual: FrameFlags.more.rawValue)
+            }
+            if hasMore { return }
+            open[header.requestID] = nil
             request.timer?.cancel()
-            request.promise.succeed(reply)
-        } else if abandoned.remove(header.requestID) == nil {
+        } else if abandoned.contains(header.requestID) {
+            if hasMore { return }
+            abandoned.remove(header.requestID)
+        } else {
             throw .valueOutOfRange(
                 field: .id, actual: Int64(header.requestID), range: 1...Int64(UInt32.max),
                 byteOffset: 12)
@@ -206,7 +272,7 @@ final class ClientHandler: ChannelInboundHandler {
         }
         ending = .goingAway(reason: reason)
         for request in waiting {
-            open.removeValue(forKey: request.requestID)?.promise.fail(
+            open.removeValue(forKey: request.requestID)?.receiver.fail(
                 PatronError.goingAway(reason: reason))
         }
         waiting = []
@@ -231,7 +297,7 @@ final class ClientHandler: ChannelInboundHandler {
         waiting = []
         for request in failed.values {
             request.timer?.cancel()
-            request.promise.fail(error)
+            request.receiver.fail(error)
         }
     }
 }

@@ -56,17 +56,17 @@ public final class PatronConnection: Sendable {
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .connect(host: host, port: port) { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        let greeting = outgoing(hello, id: 1, deadline: timeout, channel)
+                        let (greeting, greeted) = outgoing(
+                            hello, id: 1, deadline: timeout, channel)
                         let handler = ClientHandler(greeting: greeting)
                         do {
                             try channel.pipeline.syncOperations.addHandler(handler)
                         } catch {
-                            greeting.promise.fail(error)
+                            greeting.receiver.fail(error)
                             throw error
                         }
                         return (
-                            channel, NIOLoopBound(handler, eventLoop: channel.eventLoop),
-                            greeting.promise.futureResult
+                            channel, NIOLoopBound(handler, eventLoop: channel.eventLoop), greeted
                         )
                     }
                 }
@@ -194,11 +194,8 @@ public final class PatronConnection: Sendable {
     func ask(
         _ request: Request, _ deadline: Duration?
     ) async throws(PatronError) -> Response {
-        var id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue
-        // 0 is GOAWAY's.
-        if id == 0 { id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue }
         let reply = try await Self.exchange(
-            request, id: id, deadline: deadline ?? defaultDeadline,
+            request, id: newRequestID(), deadline: deadline ?? defaultDeadline,
             limit: Int(hello.maximumFrameBytes), channel, handler)
         do throws(PatronError) {
             return try Self.decode(reply)
@@ -209,15 +206,50 @@ public final class PatronConnection: Sendable {
         }
     }
 
+    private func newRequestID() -> UInt32 {
+        let id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue
+        // 0 is GOAWAY's.
+        return id == 0 ? nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue : id
+    }
+
+    /// Sends a request that is answered by several frames.
+    func stream(
+        _ request: Request, _ deadline: Duration?
+    ) throws(PatronError) -> (UInt32, AsyncThrowingStream<Reply, any Error>) {
+        let id = newRequestID()
+        let bytes = try Self.encoded(
+            request, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes))
+        let (replies, continuation) = AsyncThrowingStream.makeStream(of: Reply.self)
+        let (handler, eventLoop) = (handler, channel.eventLoop)
+        continuation.onTermination = { reason in
+            // Who leaves a loop early does not want the rest.
+            if case .cancelled = reason { eventLoop.execute { handler.value.cancel(id) } }
+        }
+        let outgoing = ClientHandler.Outgoing(
+            requestID: id, frame: channel.allocator.buffer(bytes: bytes),
+            timeout: deadline.map { TimeAmount($0) }, receiver: .many(continuation))
+        eventLoop.execute { handler.value.send(outgoing) }
+        return (id, replies)
+    }
+
+    /// Lets the server send more of a stream.
+    func give(credit: UInt32, to requestID: UInt32) {
+        var writer = ByteWriter()
+        Request.credit(CreditMessage(credit: credit))
+            .encodeFrame(requestID: requestID, into: &writer)
+        let (handler, frame) = (handler, channel.allocator.buffer(bytes: writer.bytes))
+        channel.eventLoop.execute { handler.value.send(frame, about: requestID) }
+    }
+
     /// Encodes on the calling task and decodes there too: the event loop only pairs ids.
     private static func exchange(
         _ request: Request, id: UInt32, deadline: Duration?, limit: Int, _ channel: any Channel,
         _ handler: NIOLoopBound<ClientHandler>
     ) async throws(PatronError) -> Reply {
         let bytes = try encoded(request, id: id, deadline: deadline, limit: limit)
-        let outgoing = outgoing(bytes, id: id, deadline: deadline, channel)
+        let (outgoing, answered) = outgoing(bytes, id: id, deadline: deadline, channel)
         channel.eventLoop.execute { handler.value.send(outgoing) }
-        return try await answer(to: outgoing.promise.futureResult)
+        return try await answer(to: answered)
     }
 
     private static func encoded(
@@ -234,11 +266,12 @@ public final class PatronConnection: Sendable {
 
     private static func outgoing(
         _ bytes: [UInt8], id: UInt32, deadline: Duration?, _ channel: any Channel
-    ) -> ClientHandler.Outgoing {
-        ClientHandler.Outgoing(
+    ) -> (ClientHandler.Outgoing, EventLoopFuture<Reply>) {
+        let promise = channel.eventLoop.makePromise(of: Reply.self)
+        let outgoing = ClientHandler.Outgoing(
             requestID: id, frame: channel.allocator.buffer(bytes: bytes),
-            timeout: deadline.map { TimeAmount($0) },
-            promise: channel.eventLoop.makePromise(of: Reply.self))
+            timeout: deadline.map { TimeAmount($0) }, receiver: .one(promise))
+        return (outgoing, promise.futureResult)
     }
 
     private static func answer(to future: EventLoopFuture<Reply>) async throws(PatronError) -> Reply
@@ -252,7 +285,7 @@ public final class PatronConnection: Sendable {
         }
     }
 
-    private static func decode(_ reply: Reply) throws(PatronError) -> Response {
+    static func decode(_ reply: Reply) throws(PatronError) -> Response {
         let response: Response
         do throws(WireError) {
             response = try reply.decode()

@@ -24,6 +24,11 @@ struct Refusal: Error {
         body = ErrorBody(text: text, hint: hint)
     }
 
+    init(_ status: Status, _ body: ErrorBody) {
+        self.status = status
+        self.body = body
+    }
+
     init(_ error: WireError) {
         status = error.status
         body = ErrorBody(error)
@@ -38,7 +43,14 @@ extension FrameHandler {
             let bodyRange = try open(frame, payload)
             try answer(header, payload.extracting(bodyRange))
         } catch {
-            refuse(header, error)
+            // What cannot be read of a CREDIT or CANCEL fails the request that it is about.
+            if header.opcode?.isAboutAnother == true, open[header.requestID] != nil,
+                !error.status.closesConnection
+            {
+                end(header.requestID, error)
+            } else {
+                refuse(header, error)
+            }
         }
     }
 
@@ -64,7 +76,8 @@ extension FrameHandler {
             throw Refusal(.valueOutOfRange, "request id 0", hint: "0 is for GOAWAY: begin with 1")
         }
         // Of any operation: two answers with one id could not be told apart.
-        guard openScans.isEmpty || !openScans.contains(requestID) else {
+        guard open.isEmpty || open[requestID] == nil || header.opcode?.isAboutAnother == true
+        else {
             throw Refusal(.requestIDInUse, "request id \(requestID) is still open")
         }
         return range
@@ -83,7 +96,9 @@ extension FrameHandler {
             throw Refusal(error)
         }
         loop.counters.otherRequests += 1
-        if loop.phase == .refusing, header.opcode != .ping {
+        if loop.phase == .refusing, header.opcode != .ping,
+            header.opcode?.isAboutAnother != true
+        {
             throw Refusal(.draining, "the server is stopping", hint: "connect again")
         }
         let served = loop.served
@@ -122,6 +137,20 @@ extension FrameHandler {
             try scan(header) { () throws(Refusal) in
                 .offerCustomers(try offerCustomersAnswer(served, request))
             }
+        case .count(let request):
+            try stream(header, credit: nil) { () throws(Refusal) in
+                try CustomerStream(counting: request, served, requestID: header.requestID)
+            }
+        case .audience(let request), .scan(let request):
+            let (opcode, limit) = (
+                request.rule == nil ? Opcode.scan : .audience, peerFrameByteCount
+            )
+            try stream(header, credit: Int(request.credit)) { () throws(Refusal) in
+                try CustomerStream(
+                    served, request, opcode, requestID: header.requestID, frameByteCount: limit)
+            }
+        case .credit(let message): give(Int(message.credit), to: header)
+        case .cancel: cancel(header)
         case .lookup:
             preconditionFailure("look-ups are answered above or refused")
         }
@@ -200,20 +229,14 @@ extension FrameHandler {
     private func scan(
         _ header: FrameHeader, _ make: @escaping @Sendable () throws(Refusal) -> Response
     ) throws(Refusal) {
-        guard openScans.count < shared.limits.inFlightPerConnection else {
-            throw Refusal(
-                .tooManyInFlight, "\(openScans.count) requests are open on this connection",
-                hint: "wait for answers")
-        }
-        let deadline =
-            header.deadlineMilliseconds == 0
-            ? NIODeadline.distantFuture
-            : .now() + .milliseconds(Int64(header.deadlineMilliseconds))
+        try requireRoom()
+        let deadline = deadline(header)
+        let ticket = ScanTicket()
         let limit = peerFrameByteCount
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         let generation = loop.served.generation
-        let isQueued = shared.scans.submit(scanTicket) {
+        let isQueued = shared.scans.submit(ticket) {
             let response: Response
             do throws(Refusal) {
                 guard NIODeadline.now() < deadline else {
@@ -226,17 +249,33 @@ extension FrameHandler {
                 response = Self.failure(header, refusal)
             }
             let bytes = Self.encode(response, header, limit: limit)
-            eventLoop.execute { handler.value.finishScan(header.requestID, bytes) }
+            eventLoop.execute { handler.value.finish(header.requestID, ticket, bytes) }
         }
-        guard isQueued else {
-            throw Refusal(
-                .tooManyInFlight, "too many requests wait for a scan thread", hint: "try later")
-        }
-        openScans.insert(header.requestID)
+        guard isQueued else { throw Self.tooManyWait }
+        open[header.requestID] = OpenRequest(header: header, ticket: ticket)
     }
 
-    private func finishScan(_ requestID: UInt32, _ bytes: [UInt8]) {
-        openScans.remove(requestID)
+    static let tooManyWait = Refusal(
+        .tooManyInFlight, "too many requests wait for a scan thread", hint: "try later")
+
+    /// Checks that the connection may have one more open request.
+    func requireRoom() throws(Refusal) {
+        guard open.count < shared.limits.inFlightPerConnection else {
+            throw Refusal(
+                .tooManyInFlight, "\(open.count) requests are open on this connection",
+                hint: "wait for answers")
+        }
+    }
+
+    func deadline(_ header: FrameHeader) -> NIODeadline {
+        header.deadlineMilliseconds == 0
+            ? .distantFuture : .now() + .milliseconds(Int64(header.deadlineMilliseconds))
+    }
+
+    /// Sends the last answer of a request, unless it was cancelled meanwhile.
+    func finish(_ requestID: UInt32, _ ticket: ScanTicket, _ bytes: [UInt8]) {
+        guard open[requestID]?.ticket === ticket else { return }
+        open[requestID] = nil
         guard let context, !isClosing else { return }
         write(bytes)
         context.flush()
@@ -245,12 +284,12 @@ extension FrameHandler {
 
     // MARK: Encoding
 
-    private static func failure(_ header: FrameHeader, _ refusal: Refusal) -> Response {
+    static func failure(_ header: FrameHeader, _ refusal: Refusal) -> Response {
         .failure(
             rawOpcode: header.rawOpcode & ~Opcode.responseBit, refusal.status, refusal.body)
     }
 
-    private static func encode(
+    static func encode(
         _ response: Response, _ header: FrameHeader, limit: Int
     ) -> [UInt8] {
         var writer = ByteWriter()

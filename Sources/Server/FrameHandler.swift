@@ -45,10 +45,8 @@ final class FrameHandler: ChannelInboundHandler {
     var features: Features = []
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
-    /// Request ids on the scan threads.
-    var openScans: Set<UInt32> = []
-    /// Tells the scan threads when nobody waits for their answers any more.
-    let scanTicket = ScanTicket()
+    /// Requests that the scan threads answer, by their ids.
+    var open: [UInt32: OpenRequest] = [:]
 
     /// How long a client may take to close after it was sent the last frame.
     private static let lingerTime = TimeAmount.seconds(1)
@@ -94,7 +92,8 @@ final class FrameHandler: ChannelInboundHandler {
         }
         partial = nil
         self.context = nil
-        scanTicket.cancel()
+        for request in open.values { request.ticket.cancel() }
+        open = [:]
         loop.remove(self)
         if isAdmitted { shared.releaseConnection() }
         context.fireChannelInactive()
@@ -240,7 +239,7 @@ final class FrameHandler: ChannelInboundHandler {
     /// While the server stops: ends the connection when nothing of it is in flight. Requests that
     /// wait, here or in the socket, for the client to take its answers are in flight too.
     func closeIfDrained() {
-        guard loop.phase == .refusing, openScans.isEmpty, partial == nil, !isClosing,
+        guard loop.phase == .refusing, open.isEmpty, partial == nil, !isClosing,
             context?.channel.isWritable ?? true
         else { return }
         // What such a client sent while the server did not read is only now read.
@@ -278,12 +277,13 @@ final class FrameHandler: ChannelInboundHandler {
             shared.logger.info(
                 "connection closed: a frame took too long", metadata: ["peer": "\(peerName)"])
             endConnection(.peerTooSlow, "a frame was not complete in time")
-        } else if openScans.isEmpty, !hasOutput,
+        } else if open.isEmpty, !hasOutput,
             now - lastActivity > TimeAmount(limits.idleTimeout)
         {
             endConnection(
                 .idleTimeout, "nothing was sent for too long", hint: "send PING when idle")
         } else {
+            if !open.isEmpty { endLateStreams(now) }
             closeIfDrained()
         }
     }

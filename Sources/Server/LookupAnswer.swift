@@ -82,16 +82,30 @@ struct LookupAnswer {
         }
     }
 
-    /// - Parameter scratch: with the rows found.
+    /// - Parameters:
+    ///   - scratch: with the rows found.
+    ///   - ids: of the rows, for who did not ask by them.
     func write(
-        _ scratch: inout LookupScratch, bodyStart: Int, into writer: inout ByteWriter
+        _ scratch: inout LookupScratch, ids: IDColumn? = nil, bodyStart: Int,
+        into writer: inout ByteWriter
     ) {
         let rows = scratch.rows
         let rowCount = rows.count
         var table = TableWriter(
-            rowCount: rowCount, columnCount: fields.count + 1, bodyStart: bodyStart, into: &writer)
+            rowCount: rowCount, columnCount: fields.count + (ids == nil ? 1 : 2),
+            bodyStart: bodyStart, into: &writer)
+        if let ids { table.add(WireColumn(.entityID, ids: ids), into: &writer) }
         if rowCount == 1 {
             writeOne(rows[0], &table, &writer)
+            return
+        }
+        if rowCount == 0 {
+            let none: [UInt8] = []
+            table.add(.rowStatus, .int32, lanes: none.span.bytes, validity: nil, into: &writer)
+            for field in fields {
+                table.add(
+                    field.id, field.type, lanes: none.span.bytes, validity: nil, into: &writer)
+            }
             return
         }
         // Fields in lots whose columns stay in a cache until they are copied into the answer. The

@@ -16,9 +16,14 @@ final class ScanQueue: Sendable {
 
     /// Runs `work` as soon as a thread is free, in order of submission, unless the ticket is
     /// cancelled by then.
-    /// - Returns: false, without taking the work, where `capacity` others wait already.
-    func submit(_ ticket: ScanTicket, _ work: @escaping @Sendable () -> Void) -> Bool {
-        if waitingCount.wrappingAdd(1, ordering: .relaxed).oldValue >= capacity {
+    /// - Parameter isBegun: whether it goes on with what has been taken before.
+    /// - Returns: false, without taking the work, where `capacity` others wait already and it is not
+    ///   begun.
+    @discardableResult
+    func submit(
+        _ ticket: ScanTicket, isBegun: Bool = false, _ work: @escaping @Sendable () -> Void
+    ) -> Bool {
+        if waitingCount.wrappingAdd(1, ordering: .relaxed).oldValue >= capacity, !isBegun {
             waitingCount.wrappingSubtract(1, ordering: .relaxed)
             return false
         }
@@ -30,12 +35,15 @@ final class ScanQueue: Sendable {
         return true
     }
 
+    /// Whether what is not begun would be taken.
+    var hasRoom: Bool { waitingCount.load(ordering: .relaxed) < capacity }
+
     func shutdown() async {
         try? await pool.shutdownGracefully()
     }
 }
 
-/// What the scans of one connection have in common: they are not worth running once it is closed.
+/// Tells a scan that nobody waits for it any more: its connection is closed, or it was cancelled.
 /// Without this, a client that asks and leaves would keep the threads from everybody else.
 final class ScanTicket: Sendable {
     private let cancelled = Atomic<Bool>(false)

@@ -53,9 +53,7 @@ final class ServedSnapshot: Sendable {
     private static func valueNames(_ tables: [SegmentTable]) -> [String: String] {
         var result: [String: String] = [:]
         for table in tables {
-            let column =
-                table.segmentation == "tier" ? "value_tier" : "\(table.segmentation)_segment"
-            result[column] = table.segments.map { "\($0.number) \($0.name)" }
+            result[table.columnName] = table.segments.map { "\($0.number) \($0.name)" }
                 .joined(separator: "\n")
         }
         return result

@@ -41,6 +41,8 @@ package struct FrameHeader: Sendable, Equatable {
     package var isResponse: Bool { rawOpcode & Opcode.responseBit != 0 }
     /// Nil where this release does not know the number.
     package var opcode: Opcode? { Opcode(rawValue: rawOpcode & ~Opcode.responseBit) }
+    /// Whether it may be one of several frames: the answers of streams.
+    var isStreamed: Bool { isResponse && (opcode == .audience || opcode == .scan) }
     /// The status of an answer.
     package var status: Status { Status(rawValue: aux) }
     /// The deadline of a request, from its arrival; 0 means the server's default.
@@ -156,8 +158,7 @@ extension Frame {
     package func open(_ payload: RawSpan) throws(WireError) -> Payload {
         let unknown = header.flags.intersection(.criticalMask).subtracting(.known)
         guard unknown.isEmpty else { throw .unsupportedFlag(actual: unknown.rawValue) }
-        // No operation of this version is sent in several frames.
-        guard !header.flags.contains(.more) else {
+        guard !header.flags.contains(.more) || header.isStreamed else {
             throw .unsupportedFlag(actual: FrameFlags.more.rawValue)
         }
         guard !header.flags.contains(.lz4) else { throw .compressionNotNegotiated }

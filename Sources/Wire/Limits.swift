@@ -19,6 +19,12 @@ package struct WireLimits: Sendable, Equatable {
     package static let categories = 1_024
     /// Products that one OFFER_PRODUCTS may say were bought since.
     package static let boughtSince = 1_024
+    /// Bytes of the text of a rule.
+    package static let ruleBytes = 65_536
+    /// The least credit that a stream begins with, in bytes; no frame of a chunk is larger.
+    package static let smallestCredit = 256 << 10
+    /// Credit that the streams of one connection may have together, in bytes.
+    package static let connectionCredit = 16 << 20
     /// Bytes of a HELLO's credential.
     package static let credentialBytes = 1_024
 

@@ -4,6 +4,8 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case hello = 0x0001
     case ping = 0x0002
     case goAway = 0x0003
+    case credit = 0x0004
+    case cancel = 0x0005
     case describe = 0x0010
     case lookup = 0x0020
     case topProducts = 0x0022
@@ -13,8 +15,14 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case segmentProfiles = 0x0027
     case offerProducts = 0x0028
     case offerCustomers = 0x0029
+    case count = 0x0030
+    case audience = 0x0031
+    case scan = 0x0032
 
     package static let responseBit: UInt16 = 0x8000
+
+    /// Whether it says something of an open request, whose id it has, and gets no answer.
+    package var isAboutAnother: Bool { self == .credit || self == .cancel }
 
     /// The name in logs, metrics and the specification.
     package var name: String {
@@ -22,6 +30,8 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .hello: "HELLO"
         case .ping: "PING"
         case .goAway: "GOAWAY"
+        case .credit: "CREDIT"
+        case .cancel: "CANCEL"
         case .describe: "DESCRIBE"
         case .lookup: "LOOKUP"
         case .topProducts: "TOP_PRODUCTS"
@@ -31,6 +41,9 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .segmentProfiles: "SEGMENT_PROFILES"
         case .offerProducts: "OFFER_PRODUCTS"
         case .offerCustomers: "OFFER_CUSTOMERS"
+        case .count: "COUNT"
+        case .audience: "AUDIENCE"
+        case .scan: "SCAN"
         }
     }
 }
@@ -62,7 +75,7 @@ package struct Features: OptionSet, Sendable, Hashable {
 
     /// LZ4 bodies. Reserved: no release accepts it yet.
     package static let lz4 = Features(rawValue: 1 << 0)
-    /// Streams with byte credits. Reserved: no release accepts it yet.
+    /// Answers in several frames, sent as the client gives credit for them.
     package static let streams = Features(rawValue: 1 << 1)
     /// The server may add its timings as meta to answers.
     package static let timings = Features(rawValue: 1 << 2)
@@ -75,8 +88,8 @@ package struct Features: OptionSet, Sendable, Hashable {
     package static let clientJunk = Features(rawValue: 1 << 61)
     package static let serverJunk = Features(rawValue: 1 << 58)
 
-    /// What this release can do. Nothing is compulsory and nothing of the reserved is built.
-    package static let supported: Features = [.affinityFacts]
+    /// What this release can do; nothing is compulsory.
+    package static let supported: Features = [.streams, .affinityFacts]
 }
 
 /// Why a customer or product has no score, or 0: it has one. A reader treats a number that it

@@ -20,6 +20,7 @@ extension Status {
         (.answerTooLarge, "answerTooLarge"),
         (.rawLengthMismatch, "rawLengthMismatch"),
         (.notFinite, "notFinite"),
+        (.invalidRule, "invalidRule"),
         (.unknownCustomer, "unknownCustomer"),
         (.unknownProduct, "unknownProduct"),
         (.unknownSegmentation, "unknownSegmentation"),

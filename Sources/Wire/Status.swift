@@ -54,6 +54,7 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let answerTooLarge = Status(rawValue: 116)
     package static let rawLengthMismatch = Status(rawValue: 117)
     package static let notFinite = Status(rawValue: 118)
+    package static let invalidRule = Status(rawValue: 119)
 
     package static let unknownCustomer = Status(rawValue: 201)
     package static let unknownProduct = Status(rawValue: 202)

@@ -1,13 +1,12 @@
 /// The part of a message that an error is about, by the name that protocol/WIRE.md gives it.
 package enum WireField: String, Sendable, CaseIterable {
-    case body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID,
-        columnIDs, count, credential
-    case currency, customerIDKind, customerCount, descriptorBytes, errorField, errorHint, errorText
-    case highestPrice, id, idCount, idKind, ids, largestRatio, lowestPrice, maximumFrameBytes, meta
-    case metaBytes, metaItem, modelCount
-    case modelName, offer, options, productCount, productIDKind, rank, reserved
-    case rowCount, segmentation, serverName, stampBytes, subject, textBuffer, textOffsets, token,
-        validity, values, versionRange
+    case body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID
+    case columnIDs, count, credential, credit, currency, customerCount, customerIDKind
+    case descriptorBytes, errorField, errorHint, errorText, highestPrice, id, idCount, idKind
+    case ids, largestRatio, lowestPrice, maximumFrameBytes, meta, metaBytes, metaItem
+    case modelCount, modelName, offer, options, productCount, productIDKind, rank, reserved
+    case resumeToken, rowCount, rule, segmentation, serverName, stampBytes, subject, textBuffer
+    case textOffsets, token, validity, values, versionRange
 }
 
 /// What is wrong with received bytes. Byte offsets count from the first byte of the frame for

@@ -135,18 +135,7 @@ struct Lookup: AsyncParsableCommand {
     ) async throws -> Answer {
         let description = try await connection.describe()
         let known = description.columns
-        let chosen =
-            try wanted.isEmpty
-            ? known
-            : wanted.map { name in
-                guard let column = known.first(where: { $0.name == name }) else {
-                    throw CommandError(
-                        text: "there is no column \(name); there are "
-                            + known.map(\.name).joined(separator: ", "),
-                        code: 64)
-                }
-                return column
-            }
+        let chosen = wanted.isEmpty ? known : try columns(wanted, among: known)
         let customers = try ids.map {
             try identifier($0, description.customerIDKind, "customer")
         }
@@ -166,6 +155,21 @@ struct Lookup: AsyncParsableCommand {
                 Answer.Column(
                     id: $0.id, name: $0.name, unit: $0.unit, valueNames: names($0.valueNames))
             })
+    }
+
+    /// The columns of some names.
+    static func columns(
+        _ names: [String], among known: [Description.Column]
+    ) throws -> [Description.Column] {
+        try names.map { name in
+            guard let column = known.first(where: { $0.name == name }) else {
+                throw CommandError(
+                    text: "there is no column \(name); there are "
+                        + known.map(\.name).joined(separator: ", "),
+                    code: 64)
+            }
+            return column
+        }
     }
 
     /// Names by numbers, of lines such as `3 Sleeping`.

@@ -34,7 +34,7 @@ struct Patron: AsyncParsableCommand {
                 name: "Serving",
                 subcommands: [
                     Serve.self, Describe.self, Lookup.self, TopProducts.self, TopCustomers.self,
-                    SimilarProducts.self, SimilarCustomers.self, Segments.self,
+                    SimilarProducts.self, SimilarCustomers.self, Audience.self, Segments.self,
                     Explain.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),

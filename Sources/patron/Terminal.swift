@@ -2,8 +2,8 @@ import Foundation
 
 /// What the command line prints: results on standard output, everything else on standard error.
 enum Terminal {
-    static func write(_ text: String) throws {
-        try write(Data((text + "\n").utf8))
+    static func write(_ text: String, terminator: String = "\n") throws {
+        try write(Data((text + terminator).utf8))
     }
 
     /// A message that nobody can be told about is dropped, here and below.

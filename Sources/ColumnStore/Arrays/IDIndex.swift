@@ -81,13 +81,41 @@ package struct IDIndex: Sendable {
     /// The id of a row. Traps outside `0 ..< count`.
     package subscript(row: Int) -> EntityID {
         guard holdsTexts else { return .integer(integerIDs[row]) }
-        let (start, end) = (idOffsets[row], idOffsets[row + 1])
-        // Offsets that no writer makes.
-        guard start <= end, end <= UInt64(idBytes.count) else { return .text("") }
         return .text(
             idBytes.withSpan { span in
-                String(decoding: (Int(start)..<Int(end)).map { span[$0] }, as: UTF8.self)
+                String(decoding: textRange(row).map { span[$0] }, as: UTF8.self)
             })
+    }
+
+    /// The ids of some rows, in their order. Traps outside `0 ..< count`.
+    package func ids(of rows: Span<UInt32>) -> IDColumn {
+        guard holdsTexts else {
+            var integers: [Int64] = []
+            integers.reserveCapacity(rows.count)
+            integerIDs.withSpan { ids in
+                for i in rows.indices { integers.append(ids[Int(rows[i])]) }
+            }
+            return .integers(integers)
+        }
+        var (bytes, offsets): ([UInt8], [Int]) = ([], [0])
+        offsets.reserveCapacity(rows.count + 1)
+        idBytes.withSpan { all in
+            for i in rows.indices {
+                for byte in textRange(Int(rows[i])) { bytes.append(all[byte]) }
+                offsets.append(bytes.count)
+            }
+        }
+        return .texts(TextArray(bytes: bytes, offsets: offsets) ?? TextArray())
+    }
+
+    /// What the id of a row takes: 8 for an integer. Traps outside `0 ..< count`.
+    package func byteCount(row: Int) -> Int { holdsTexts ? textRange(row).count : 8 }
+
+    /// Where the bytes of a text id lie; nowhere with offsets that no writer makes.
+    private func textRange(_ row: Int) -> Range<Int> {
+        let (start, end) = (idOffsets[row], idOffsets[row + 1])
+        guard start <= end, end <= UInt64(idBytes.count) else { return 0..<0 }
+        return Int(start)..<Int(end)
     }
 }
 

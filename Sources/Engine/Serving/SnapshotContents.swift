@@ -184,6 +184,11 @@ package struct SegmentTable: Sendable, Equatable, Codable {
         self.segments = segments
     }
 
+    /// The score column that holds the numbers of its segments.
+    package var columnName: String {
+        segmentation == "tier" ? "value_tier" : "\(segmentation)_segment"
+    }
+
     /// A feature, or a category of one, that a segment's customers have more or less of.
     package struct Distinction: Sendable, Equatable, Codable {
         package var feature: String

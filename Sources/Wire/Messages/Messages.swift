@@ -13,6 +13,13 @@ package enum Request: Sendable, Equatable {
     case segmentProfiles(SegmentsRequest)
     case offerProducts(OfferProductsRequest)
     case offerCustomers(OfferCustomersRequest)
+    case count(CountRequest)
+    case audience(StreamRequest)
+    case scan(StreamRequest)
+    /// More bytes for the stream of the frame's requestID.
+    case credit(CreditMessage)
+    /// Ends the request of the frame's requestID. Its body is empty.
+    case cancel
 
     package var opcode: Opcode {
         switch self {
@@ -27,6 +34,11 @@ package enum Request: Sendable, Equatable {
         case .segmentProfiles: .segmentProfiles
         case .offerProducts: .offerProducts
         case .offerCustomers: .offerCustomers
+        case .count: .count
+        case .audience: .audience
+        case .scan: .scan
+        case .credit: .credit
+        case .cancel: .cancel
         }
     }
 
@@ -58,6 +70,15 @@ package enum Request: Sendable, Equatable {
             self = .offerProducts(try OfferProductsRequest(decoding: body, limits: limits))
         case .offerCustomers:
             self = .offerCustomers(try OfferCustomersRequest(decoding: body, limits: limits))
+        case .count: self = .count(try CountRequest(decoding: body))
+        case .audience:
+            self = .audience(try StreamRequest(decoding: body, hasRule: true, limits: limits))
+        case .scan:
+            self = .scan(try StreamRequest(decoding: body, hasRule: false, limits: limits))
+        case .credit: self = .credit(try CreditMessage(decoding: body))
+        case .cancel:
+            try body.requireEnd(at: 0)
+            self = .cancel
         }
     }
 
@@ -85,6 +106,10 @@ package enum Request: Sendable, Equatable {
         case .segments(let message), .segmentProfiles(let message): message.encode(into: &writer)
         case .offerProducts(let message): message.encode(into: &writer)
         case .offerCustomers(let message): message.encode(into: &writer)
+        case .count(let message): message.encode(into: &writer)
+        case .audience(let message), .scan(let message): message.encode(into: &writer)
+        case .credit(let message): message.encode(into: &writer)
+        case .cancel: break
         }
         return writer.finishFrame(frame)
     }
@@ -104,6 +129,9 @@ package enum Response: Sendable, Equatable {
     case segmentProfiles(TableAnswer)
     case offerProducts(TableAnswer)
     case offerCustomers(TableAnswer)
+    case count(CountResponse)
+    case audience(StreamChunk)
+    case scan(StreamChunk)
     /// A request failed. The opcode is the request's, known to this release or not.
     case failure(rawOpcode: UInt16, Status, ErrorBody)
 
@@ -121,7 +149,18 @@ package enum Response: Sendable, Equatable {
         case .segmentProfiles: Opcode.segmentProfiles.rawValue
         case .offerProducts: Opcode.offerProducts.rawValue
         case .offerCustomers: Opcode.offerCustomers.rawValue
+        case .count: Opcode.count.rawValue
+        case .audience: Opcode.audience.rawValue
+        case .scan: Opcode.scan.rawValue
         case .failure(let rawOpcode, _, _): rawOpcode & ~Opcode.responseBit
+        }
+    }
+
+    /// Whether another frame of the same answer follows.
+    private var hasMore: Bool {
+        switch self {
+        case .audience(let chunk), .scan(let chunk): chunk.hasMore
+        default: false
         }
     }
 
@@ -140,6 +179,9 @@ package enum Response: Sendable, Equatable {
         decoding body: RawSpan, of header: FrameHeader, limits: WireLimits = .standard
     ) throws(WireError) {
         guard header.isResponse else { throw .wrongDirection(opcode: header.rawOpcode) }
+        guard header.opcode?.isAboutAnother != true else {
+            throw .wrongDirection(opcode: header.rawOpcode)
+        }
         if header.opcode == .goAway {
             self = .goAway(header.status, try GoAway(decoding: body))
             return
@@ -169,6 +211,16 @@ package enum Response: Sendable, Equatable {
             self = .offerProducts(try TableAnswer(decoding: body, limits: limits))
         case .offerCustomers:
             self = .offerCustomers(try TableAnswer(decoding: body, limits: limits))
+        case .count: self = .count(try CountResponse(decoding: body))
+        case .audience:
+            self = .audience(
+                try StreamChunk(
+                    decoding: body, hasMore: header.flags.contains(.more), limits: limits))
+        case .scan:
+            self = .scan(
+                try StreamChunk(
+                    decoding: body, hasMore: header.flags.contains(.more), limits: limits))
+        case .credit, .cancel: throw .wrongDirection(opcode: header.rawOpcode)
         }
     }
 
@@ -182,7 +234,7 @@ package enum Response: Sendable, Equatable {
         if case .hello = self { items.append(.junk) }
         let frame = writer.beginFrame(
             rawOpcode: rawOpcode | Opcode.responseBit, requestID: requestID, aux: status.rawValue,
-            meta: items)
+            flags: hasMore ? .more : [], meta: items)
         switch self {
         case .hello(let message): message.encode(into: &writer)
         case .ping(let message): message.encode(into: &writer)
@@ -191,6 +243,9 @@ package enum Response: Sendable, Equatable {
         case .lookup(let message), .topProducts(let message), .topCustomers(let message),
             .similar(let message), .segments(let message), .segmentProfiles(let message),
             .offerProducts(let message), .offerCustomers(let message):
+            message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .count(let message): message.encode(into: &writer)
+        case .audience(let message), .scan(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .failure(_, _, let message): message.encode(into: &writer)
         }

@@ -12,7 +12,7 @@ struct ErrorVector: Sendable {
 }
 
 extension ErrorVector {
-    static var all: [ErrorVector] { frames + metas + requests + tables }
+    static var all: [ErrorVector] { frames + metas + requests + tables + streams }
 
     private static func change(_ frame: RawFrame, _ edit: (inout RawFrame) -> Void) -> [UInt8] {
         var copy = frame
@@ -120,7 +120,7 @@ extension ErrorVector {
         ]
     }
 
-    private static func edited(_ request: Request, _ edit: (inout [UInt8]) -> Void) -> [UInt8] {
+    static func edited(_ request: Request, _ edit: (inout [UInt8]) -> Void) -> [UInt8] {
         var message = body(of: encoded(request))
         edit(&message)
         return RawFrame(request.opcode, body: message).bytes

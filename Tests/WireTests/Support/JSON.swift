@@ -136,7 +136,26 @@ func meaning(_ request: Request) -> JSON {
         ])
     case .segments(let message), .segmentProfiles(let message):
         return .object([("segmentation", message.segmentation.map { .string($0) } ?? .null)])
+    case .count(let message): return .object([("rule", .string(message.rule))])
+    case .audience(let message), .scan(let message):
+        return .object([
+            ("credit", .integer(Int64(message.credit))),
+            (
+                "columns",
+                message.columns.map { .array($0.map { .integer(Int64($0.rawValue)) }) } ?? .null
+            ),
+            ("resumeToken", message.resumeToken.map { meaning($0) } ?? .null),
+            ("rule", message.rule.map { .string($0) } ?? .null),
+        ])
+    case .credit(let message): return .object([("credit", .integer(Int64(message.credit)))])
+    case .cancel: return .object([])
     }
+}
+
+func meaning(_ token: ResumeToken) -> JSON {
+    var bytes = ByteWriter()
+    for index in token.words.indices { bytes.append(token.words[index]) }
+    return .hex(bytes.bytes)
 }
 
 func meaning(_ stamp: SnapshotStamp) -> JSON {
@@ -230,6 +249,18 @@ func meaning(_ response: Response) -> JSON {
         .similar(let answer), .segments(let answer), .segmentProfiles(let answer),
         .offerProducts(let answer), .offerCustomers(let answer):
         return .object([("stamp", meaning(answer.stamp)), ("table", meaning(answer.table))])
+    case .count(let answer):
+        return .object([
+            ("stamp", meaning(answer.stamp)),
+            ("matchingCustomers", .unsigned(answer.matchingCustomers)),
+            ("customerCount", .unsigned(answer.customerCount)),
+        ])
+    case .audience(let chunk), .scan(let chunk):
+        return .object([
+            ("stamp", meaning(chunk.stamp)),
+            ("scannedCustomers", .unsigned(chunk.scannedCustomers)),
+            ("resumeToken", meaning(chunk.resumeToken)), ("table", meaning(chunk.table)),
+        ])
     case .failure(_, _, let body): return meaning(body)
     }
 }

@@ -180,6 +180,34 @@ enum Samples {
             WireColumn(.profileMissingShare, .float64([0, 1, 0.25])),
         ])
 
+    static let token = ResumeToken(words: [12, 4_096, 0x0123_4567_89AB_CDEF, 1])
+
+    static let audience = StreamRequest(
+        columns: [.lifetimeValue], rule: "lifetime_value > 100 and churn < .5")
+
+    static let chunk = StreamChunk(
+        stamp: stamp, scannedCustomers: 4_096, resumeToken: token,
+        table: Table(
+            rowCount: 2,
+            columns: [
+                WireColumn(.entityID, .int64([17_850, 13_047])),
+                WireColumn(.rowStatus, .int32([0, 0])),
+                WireColumn(.lifetimeValue, .float64([123.5, 250.25])),
+            ]),
+        hasMore: true)
+
+    static let lastChunk: StreamChunk = {
+        var last = chunk
+        last.scannedCustomers = 4_338
+        last.table = Table(
+            rowCount: 0,
+            columns: [
+                WireColumn(.entityID, .int64([])), WireColumn(.rowStatus, .int32([])),
+            ])
+        last.hasMore = false
+        return last
+    }()
+
     static let notFound = ErrorBody(
         text: "no customer 5", hint: "ids are those of the purchases file", field: "id",
         byteOffset: 8, generation: 12)
@@ -240,6 +268,18 @@ enum Samples {
                 "segment_profiles_request", [],
                 .segmentProfiles(SegmentsRequest(segmentation: "value"))
             ),
+            (
+                "count_request", [],
+                .count(CountRequest(rule: "value_segment = \"Best ones\" and all"))
+            ),
+            ("audience_request", [], .audience(audience)),
+            ("scan_request", [], .scan(StreamRequest(credit: 16 << 20))),
+            (
+                "scan_request_resumed", [],
+                .scan(StreamRequest(columns: [.valueTier], resumeToken: token))
+            ),
+            ("credit", [], .credit(CreditMessage(credit: 65_536))),
+            ("cancel", [], .cancel),
         ]
     }
 
@@ -279,6 +319,13 @@ enum Samples {
             ("segments_response", [], .segments(answer(segments))),
             ("segments_response_profiled", [], .segments(answer(segmentsWithProfiles))),
             ("segment_profiles_response", [], .segmentProfiles(answer(segmentProfiles))),
+            (
+                "count_response", [],
+                .count(
+                    CountResponse(stamp: stamp, matchingCustomers: 338, customerCount: 4_338))
+            ),
+            ("audience_response", [], .audience(chunk)),
+            ("scan_response_last", [], .scan(lastChunk)),
             ("goaway", [], .goAway(.draining, goAway)),
             (
                 "failure_response", [],
