@@ -38,6 +38,18 @@ package struct TextArray: Sendable, Equatable {
         offsets.append(bytes.count)
     }
 
+    /// Keeps the memory.
+    package mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        offsets.removeAll(keepingCapacity: true)
+        offsets.append(0)
+    }
+
+    package mutating func append(utf8 span: RawSpan) {
+        span.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        offsets.append(bytes.count)
+    }
+
     package mutating func append(utf8: some Collection<UInt8>) {
         bytes.append(contentsOf: utf8)
         offsets.append(bytes.count)

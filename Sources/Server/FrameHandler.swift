@@ -45,6 +45,8 @@ final class FrameHandler: ChannelInboundHandler {
     var features: Features = []
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
+    /// The columns of the latest look-up that named some.
+    var columns = NamedColumns()
     /// Requests that the scan threads answer, by their ids.
     var open: [UInt32: OpenRequest] = [:]
 
@@ -208,6 +210,12 @@ final class FrameHandler: ChannelInboundHandler {
         write(loop.output.bytes)
     }
 
+    /// The same, and they leave at once.
+    func sendNow() {
+        send()
+        context?.flush()
+    }
+
     /// Hands bytes to the channel; they leave with the next flush.
     func write(_ bytes: [UInt8]) {
         guard let context else { return }
@@ -239,6 +247,7 @@ final class FrameHandler: ChannelInboundHandler {
     /// While the server stops: ends the connection when nothing of it is in flight. Requests that
     /// wait, here or in the socket, for the client to take its answers are in flight too.
     func closeIfDrained() {
+        if loop.phase == .refusing { loop.answerLookups() }
         guard loop.phase == .refusing, open.isEmpty, partial == nil, !isClosing,
             context?.channel.isWritable ?? true
         else { return }
@@ -327,6 +336,7 @@ final class FrameHandler: ChannelInboundHandler {
     }
 
     func endConnection(_ status: Status, _ body: ErrorBody) {
+        loop.answerLookups()
         var reason = body
         reason.generation = loop.served.generation
         Response.goAway(status, GoAway(graceMilliseconds: 0, reason: reason))

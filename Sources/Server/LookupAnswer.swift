@@ -128,6 +128,13 @@ struct LookupAnswer {
         } while first < fields.count
     }
 
+    /// Writes the table of one row.
+    func write(row: UInt32, bodyStart: Int, into writer: inout ByteWriter) {
+        var table = TableWriter(
+            rowCount: 1, columnCount: fields.count + 1, bodyStart: bodyStart, into: &writer)
+        writeOne(row, &table, &writer)
+    }
+
     /// Bytes of the fields that are gathered at once, at most.
     private static let lotByteCount = 1 << 20
 

@@ -21,6 +21,10 @@ final class LoopState {
     /// are in use only within one call of a connection.
     var scratch = LookupScratch()
     var output = ByteWriter()
+    /// Look-ups that this turn of the loop has read.
+    private let lookups = LookupBatch()
+    /// Answers them; made once, so that a turn allocates nothing for it.
+    private var answersLookups: @Sendable () -> Void = {}
     var counters = ServerCounters()
     private var connections: [ObjectIdentifier: FrameHandler] = [:]
 
@@ -29,7 +33,19 @@ final class LoopState {
     init(eventLoop: any EventLoop, served: ServedSnapshot) {
         self.eventLoop = eventLoop
         self.served = served
+        let loop = NIOLoopBound(self, eventLoop: eventLoop)
+        answersLookups = { loop.value.answerLookups() }
     }
+
+    /// Where a connection puts a look-up of one customer, to be answered at the end of this turn.
+    func batch() -> LookupBatch {
+        if lookups.isFull { answerLookups() }
+        if lookups.isEmpty { eventLoop.execute(answersLookups) }
+        return lookups
+    }
+
+    /// Answers the look-ups that wait. Called before whatever has to come after them.
+    func answerLookups() { lookups.answer(from: served, into: self) }
 
     func add(_ connection: FrameHandler) {
         connections[ObjectIdentifier(connection)] = connection
@@ -41,6 +57,8 @@ final class LoopState {
     }
 
     func move(to served: ServedSnapshot) {
+        // Their columns are those of the generation that they were read in.
+        answerLookups()
         self.served = served
     }
 

@@ -1,6 +1,10 @@
 import NIOPosix
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// The threads on which requests run that look at all products or all customers, so that the
 /// event loops stay free for look-ups.
 final class ScanQueue: Sendable {
@@ -29,10 +33,19 @@ final class ScanQueue: Sendable {
         }
         pool.submit { state in
             self.waitingCount.wrappingSubtract(1, ordering: .relaxed)
+            Self.giveWay()
             // Cancelled only when the server has closed all connections: nobody waits any more.
             if case .active = state, !ticket.isCancelled { work() }
         }
         return true
+    }
+
+    /// Lets look-ups have the processor first: scans take what these leave.
+    private static func giveWay() {
+        #if os(Linux)
+        // Of this thread alone. Where the system does not allow it, scans go on as they are.
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+        #endif
     }
 
     /// Whether what is not begun would be taken.

@@ -97,6 +97,20 @@ package struct GatheredFields: Sendable {
     }
 }
 
+extension RowStrip {
+    /// Asks for the record of a row, which is read soon. Traps outside `0 ..< rowCount`.
+    package func prefetch(row: Int) {
+        precondition(row >= 0 && row < rowCount, "row outside the strip")
+        guard let start = words.start else { return }
+        var word = row &* wordsPerRow
+        let end = word &+ wordsPerRow
+        while word < end {
+            patron_prefetch_first(start + word)
+            word &+= 8
+        }
+    }
+}
+
 /// The records of the wanted rows as pointers, for the length of a call.
 private struct Records {
     let rows: UnsafeBufferPointer<UInt32>

@@ -123,6 +123,31 @@ package struct LookupLayout: Sendable, Equatable {
         (0..<columnCount).map { column($0, body) }
     }
 
+    /// The id of a request that has one, where nothing has to be checked but that an unknown id is
+    /// ASCII text; nil for all others.
+    package func onlyID(_ body: RawSpan) -> OnlyID? {
+        guard idCount == 1 else { return nil }
+        switch idKind {
+        case .integer: return body.integer(at: idsOffset).map(OnlyID.integer)
+        case .text:
+            let start = idsOffset + 8
+            guard body.integer(at: idsOffset, as: UInt32.self) == 0,
+                let byteCount = body.integer(at: idsOffset + 4, as: UInt32.self).map({ Int($0) }),
+                byteCount <= WireLimits.idBytes, start + byteCount == body.byteCount
+            else { return nil }
+            for place in start..<body.byteCount {
+                guard let byte: UInt8 = body.integer(at: place), byte < 0x80 else { return nil }
+            }
+            return .text(start..<body.byteCount)
+        }
+    }
+
+    package enum OnlyID: Sendable, Equatable {
+        case integer(Int64)
+        /// Where its bytes lie in the body.
+        case text(Range<Int>)
+    }
+
     /// All integer ids. Only for `idKind == .integer`.
     /// - Precondition: `ids` is `idCount` long.
     package func copyIntegerIDs(_ body: RawSpan, into ids: inout [Int64]) {

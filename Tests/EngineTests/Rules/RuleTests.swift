@@ -23,7 +23,7 @@ import Units
                     id: 2, name: "churn", unit: "probability",
                     values: .float32(rows.map { Float($0 * 13 % 11) / 10 })),
                 ScoreColumn(
-                    id: 3, name: "orders", unit: "", values: .int64(rows.map { Int64($0 % 9) - 4 }),
+                    id: 3, name: "orders", unit: "", values: .int32(rows.map { Int32($0 % 9) - 4 }),
                     valid: rows.map { $0 % 5 != 0 }),
                 ScoreColumn(
                     id: 4, name: "style_segment", unit: "segment",
@@ -168,7 +168,8 @@ import Units
                 let node = Node.random(&random, depth: 4)
                 let wanted = (0..<rowCount).filter { node.holds(values[$0]) == true }
                 let text = node.text
-                #expect(try selected(text, snapshot) == wanted, "\(text)")
+                let found = try selected(text, snapshot)
+                #expect(found == wanted, "\(text)")
             }
         }
     }
