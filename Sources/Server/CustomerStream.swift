@@ -120,21 +120,21 @@ struct CustomerStream: Sendable {
     private var unsentRow: Int { found.first.map { Int($0) } ?? nextRow }
 
     private func row(of token: ResumeToken) throws(Refusal) -> Int {
-        guard token.words[3] == 1, token.words[2] == fingerprint,
-            let row = Int(exactly: token.words[1]), row <= served.snapshot.customerCount
-        else {
-            throw Refusal(
-                .valueOutOfRange,
-                ErrorBody(
-                    text: "the resume token is of another request",
-                    hint: "send the columns and the rule with which the stream began",
-                    field: WireField.resumeToken.rawValue, byteOffset: 8))
-        }
+        let foreign = Refusal(
+            .valueOutOfRange,
+            ErrorBody(
+                text: "the resume token is of another request",
+                hint: "send the columns and the rule with which the stream began",
+                field: WireField.resumeToken.rawValue, byteOffset: 8))
+        guard token.words[3] == 1, token.words[2] == fingerprint else { throw foreign }
         guard token.words[0] == served.generation else {
             throw Refusal(
                 .snapshotChanged,
                 "the stream began in generation \(token.words[0]), now it is \(served.generation)",
                 hint: "begin again without a token")
+        }
+        guard let row = Int(exactly: token.words[1]), row <= served.snapshot.customerCount else {
+            throw foreign
         }
         return row
     }

@@ -89,6 +89,8 @@ extension FrameHandler {
             try answerLookup(header, body)
             return
         }
+        // Answers of one turn keep the order of their requests.
+        loop.answerLookups()
         let request: Request
         do throws(WireError) {
             request = try Request(decoding: body, of: header, limits: shared.limits.wire)

@@ -112,7 +112,7 @@ import Wire
             let picky = try RawConnection(port: server.port)
             picky.send(
                 frame(
-                    .hello(HelloRequest(requiredFeatures: [.streams], clientName: "raw")), 1))
+                    .hello(HelloRequest(requiredFeatures: [.lz4], clientName: "raw")), 1))
             #expect(try await picky.receive()?.header.status == .unsupportedFeature)
             try await picky.sayHello()
 

@@ -123,7 +123,7 @@ struct GoldenVectorTests {
         // Found by the server's state, not by reading bytes.
         let stateful: Set<Status> = [
             .wrongIDKind, .requestIDInUse, .answerTooLarge, .helloRequired, .unexpectedHello,
-            .handshakeTimeout, .idleTimeout, .peerTooSlow,
+            .handshakeTimeout, .idleTimeout, .peerTooSlow, .invalidRule,
         ]
         for status in decodable where !stateful.contains(status) {
             #expect(covered.contains(status), "\(status)")
