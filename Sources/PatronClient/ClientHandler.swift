@@ -320,5 +320,5 @@ func refusal(_ status: Status, _ body: ErrorBody, _ meta: [MetaItem]) -> PatronE
     for case .retryAfterMilliseconds(let value) in meta { retryAfter = .milliseconds(value) }
     return PatronError.Refusal(
         status: status.rawValue, name: status.description, text: body.text, hint: body.hint,
-        retryAfter: retryAfter)
+        field: body.field, byteOffset: body.byteOffset.map { Int($0) }, retryAfter: retryAfter)
 }

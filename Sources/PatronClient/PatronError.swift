@@ -27,18 +27,28 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
         public var name: String
         public var text: String
         public var hint: String
+        /// The field at fault, by its name in protocol/WIRE.md; may be empty.
+        public var field: String
+        /// Where in the request's body, or in the text of a rule, the fault lies.
+        public var byteOffset: Int?
         /// The pause that the server asks for before another try.
         public var retryAfter: Duration?
 
         public init(
-            status: UInt32, name: String, text: String, hint: String, retryAfter: Duration?
+            status: UInt32, name: String, text: String, hint: String, field: String = "",
+            byteOffset: Int? = nil, retryAfter: Duration?
         ) {
             self.status = status
             self.name = name
             self.text = text
             self.hint = hint
+            self.field = field
+            self.byteOffset = byteOffset
             self.retryAfter = retryAfter
         }
+
+        /// Where in a text that a person wrote.
+        var place: Int? { field == "rule" ? byteOffset : nil }
     }
 
     public var description: String {
@@ -58,7 +68,8 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
         case .mixedIDs:
             "integer and text ids in one look-up: use the kind that describe names"
         case .refused(let refusal):
-            "\(refusal.text) (\(refusal.name))\(refusal.hint.isEmpty ? "" : ": \(refusal.hint)")"
+            refusal.text + (refusal.place.map { " at byte \($0)" } ?? "") + " (\(refusal.name))"
+                + (refusal.hint.isEmpty ? "" : ": \(refusal.hint)")
         case .requestTooLarge(let byteCount, let limit):
             "the request takes \(byteCount) bytes, the server accepts \(limit): split it"
         }

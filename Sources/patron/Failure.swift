@@ -25,6 +25,8 @@ struct Failure {
             self.init(error.description, Self.code(error))
         case let error as PatronError:
             self.init(error.description, Self.code(error))
+        case let error as StoreError:
+            self.init(error.description, Self.code(error))
         case let error as SyntheticError:
             self.init(error.description, Self.code(error))
         case let error as LabError:
@@ -104,6 +106,8 @@ struct Failure {
         switch error {
         case .cannotConnect, .connectionClosed, .deadlinePassed, .goingAway: unavailable
         case .invalidOption: usage
+        // invalidRule: what the person wrote.
+        case .refused(let refusal) where refusal.status == 119: usage
         case .malformedAnswer, .mixedIDs, .refused, .requestTooLarge: failed
         }
     }

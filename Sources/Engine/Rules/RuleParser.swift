@@ -228,7 +228,8 @@ private struct RuleParser {
             guard let values = known[name] else {
                 throw flaw(
                     "\(field.name) has no '\(name.prefix(64))'",
-                    "there are: " + known.keys.sorted().joined(separator: ", "), at: start)
+                    "there are: " + known.keys.sorted().map { "\"\($0)\"" }.joined(separator: ", "),
+                    at: start)
             }
             return values
         default:
