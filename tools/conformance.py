@@ -1688,14 +1688,15 @@ def rule_names(target):
 def credits(target):
     with parked(target) as peer:
         floor = min(KIB256, peer.frame_bytes)
-        for amount in (0, 1, floor - 1, floor, 3 * floor + 1):
+        for step, amount in enumerate((0, 1, floor - 1, floor, 2 * floor + 1)):
             if amount:
                 peer.send(frame(CREDIT, credit(amount), peer.stream_id))
                 peer.left += amount
                 answers, ended = chunks_until_quiet(peer, SCAN, peer.stream_id)
                 peer.left -= sum(len(answer.data) for answer in answers)
+                need(ended or amount < floor or answers, f"{amount} bytes of credit bring no chunk of {floor}")
                 if ended:
-                    return "the stream ended early"
+                    return f"the stream ended after {step} CREDIT"
             need(peer.left >= 0, f"{-peer.left} bytes more than the credit")
             need(peer.left < floor, f"a stream with {peer.left} bytes of credit waits, a chunk takes {floor}")
         peer.lives()
