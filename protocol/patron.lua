@@ -727,24 +727,31 @@ end
 
 local function read_count(r)
     local size = r:limited("text_bytes", 4, 65536)
+    demand(size > 0, "no rule")
     r:zero(4)
     r.summary = r:text("rule", size)
 end
 
-local function read_stream(r)
-    r:add("credit", 4)
+local function add_credit(r, least)
+    local value = r:add("credit", 4)
+    demand(value >= least and value <= 16777216, "credit " .. value)
+end
+
+local function read_stream(r, opcode)
+    add_credit(r, 262144)
     local column_count = r:limited("column_count", 2, 1024)
     r:zero(2)
     local token = r:range(32, "resume token")
     if token:raw():find("[^%z]") then r.tree:add(f.resume_token, token) end
-    local size = r:limited("text_bytes", 4, 65536)
+    local size = r:limited("text_bytes", 4, opcode == 0x32 and 0 or 65536)
+    demand(size > 0 or opcode == 0x32, "no rule")
     r:zero(4)
     read_columns(r, column_count)
     if size > 0 then r.summary = r:text("rule", size) end
 end
 
 local function read_credit(r)
-    r:add("credit", 4)
+    add_credit(r, 1)
     r:zero(4)
 end
 
@@ -1046,7 +1053,7 @@ local function read_body(r, opcode, is_answer, status)
             r.tree:add_proto_expert_info(experts.unsupported, "an unknown opcode (unsupportedOperation)")
             return
         end
-        read(r)
+        read(r, opcode)
     end
     r:finish()
 end

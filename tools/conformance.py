@@ -1083,8 +1083,10 @@ def error_vectors(target):
                     continue
                 peer.send(data)
                 if status == 714:
-                    peer.socket.shutdown(socket.SHUT_WR)
-                    peer.ends()
+                    # Seen by the reader, never sent. TLS has no half to end.
+                    if not target.tls:
+                        peer.socket.shutdown(socket.SHUT_WR)
+                        peer.ends()
                 elif meaning["closes"]:
                     peer.ends(status)
                 else:
@@ -2060,9 +2062,14 @@ def main():
     target.seconds, target.parking_frame = arguments.seconds, 4096
     try:
         target.learn()
-    except (OSError, Fault) as error:
+    except OSError as error:
         print(f"conformance: {arguments.address} cannot be asked: {error}", file=sys.stderr)
         return 2
+    except Fault as fault:
+        print(f"FAIL  the first requests, which every other check needs: {fault}", file=sys.stderr)
+        for key, data in latest_bytes(target, 0):
+            print(f"{'':>6}{key}: {data[:128].hex()}", file=sys.stderr)
+        return 1
     out = sys.stderr if arguments.json else sys.stdout
     print(f"{target.server['serverName']} at {arguments.address}, generation {target.server['generation']}, "
           f"features {target.offered:#x}", file=out)
