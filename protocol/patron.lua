@@ -544,7 +544,8 @@ local function read_hello(r)
 end
 
 local function read_hello_answer(r)
-    r:add("version", 1)
+    local version = r:add("version", 1)
+    demand(version == 1, "version " .. version, "unsupportedVersion")
     r:zero(3)
     add_frame_bytes(r)
     add_features(r, "active_features")
