@@ -394,7 +394,8 @@ local function is_text(bytes)
     local at, size = 1, #bytes
     while at <= size do
         local first, second = bytes:byte(at, at + 1)
-        local more = first < 0x80 and 0 or first < 0xC2 and 9 or first < 0xE0 and 1 or first < 0xF0 and 2 or first < 0xF5 and 3 or 9
+        local more = first < 0x80 and 0 or first < 0xC2 and 9 or first < 0xE0 and 1
+            or first < 0xF0 and 2 or first < 0xF5 and 3 or 9
         if at + more > size then return false end
         if more > 0 then
             local low = (first == 0xE0 and 0xA0) or (first == 0xF0 and 0x90) or 0x80
@@ -465,10 +466,10 @@ local function has(value, mask) return bit.band(value, mask) ~= 0 end
 -- Section 4: meta block
 
 local meta_values = {
-    [1] = { "idempotency_key" }, [2] = { "trace_id" }, [3] = { "priority" }, [4] = { "warning" },
-    [5] = { "retry_after_milliseconds" },
+    "idempotency_key", "trace_id", "priority", "warning", "retry_after_milliseconds",
 }
-local meta_sizes = { [1] = { 16, 16 }, [2] = { 1, 64 }, [3] = { 1, 1 }, [4] = { 1, 1024 }, [5] = { 4, 4 }, [6] = { 12, 12 } }
+-- The least and the most bytes of a value.
+local meta_sizes = { { 16, 16 }, { 1, 64 }, { 1, 1 }, { 1, 1024 }, { 4, 4 }, { 12, 12 } }
 
 local function read_meta(r)
     if r.stop - r.at < 4 then fault("invalidMeta", "no meta block") end
@@ -486,7 +487,8 @@ local function read_meta(r)
         if items.at + 4 + bytes > items.stop then fault("invalidMeta", "an item runs past the block") end
         if seen[tag] or count == 32 then fault("invalidMeta", "a tag twice, or more than 32 items") end
         seen[tag], count = true, count + 1
-        local item = tree:add(patron, items.tvb(items.at, 4 + bytes), "Item " .. (meta_tags[tag] or string.format("0x%04x", tag)))
+        local title = "Item " .. (meta_tags[tag] or string.format("0x%04x", tag))
+        local item = tree:add(patron, items.tvb(items.at, 4 + bytes), title)
         items:add("meta.tag", 2, item)
         items:add("meta.size", 2, item)
         local sizes = meta_sizes[tag]
@@ -500,7 +502,11 @@ local function read_meta(r)
         elseif tag == 4 then
             items:text("warning", bytes, item)
         elseif meta_values[tag] then
-            if tag <= 2 then item:add(f[meta_values[tag][1]], items:range(bytes)) else items:add(meta_values[tag][1], bytes, item) end
+            if tag <= 2 then
+                item:add(f[meta_values[tag]], items:range(bytes))
+            else
+                items:add(meta_values[tag], bytes, item)
+            end
         else
             if bytes > 0 then item:add(f["meta.value"], items:range(bytes)) end
             if has(tag, 0x8000) then
@@ -874,7 +880,9 @@ local function read_column(info, tree, place)
     column:add(f["column.type"], range(2, 1))
     column:add(f["column.encoding"], range(3, 1))
     local item = column:add(f["column.flags"], range(4, 1))
-    for _, name in ipairs { "has_bitmap", "all_missing", "skippable" } do item:add(f["column." .. name], range(4, 1)) end
+    for _, name in ipairs { "has_bitmap", "all_missing", "skippable" } do
+        item:add(f["column." .. name], range(4, 1))
+    end
     if info.seen[id] then fault("duplicateColumn", "column " .. id) end
     info.seen[id] = kind
     info.id = id
@@ -888,7 +896,8 @@ local function read_column(info, tree, place)
     end
     if not lane_sizes[kind] or encoding > 1 then
         if not has(flags, 4) then
-            fault(lane_sizes[kind] and "unsupportedEncoding" or "unsupportedType", "type " .. kind .. ", encoding " .. encoding)
+            fault(lane_sizes[kind] and "unsupportedEncoding" or "unsupportedType",
+                "type " .. kind .. ", encoding " .. encoding)
         end
         if encoding ~= 1 then
             buffer(info, range(12, 4):le_uint(), range(16, 4):le_uint(), "values")
@@ -956,7 +965,7 @@ local function read_describe_answer(r)
     r:zero(40)
     local kinds = read_table(r)
     for id, kind in pairs { [0xF020] = 1, [0xF021] = 5, [0xF022] = 1, [0xF023] = 5, [0xF024] = 5 } do
-        demand(kinds[id] == kind, "column " .. columns[id] .. " is absent, of another type or has a gap", "unknownColumn")
+        demand(kinds[id] == kind, columns[id] .. " is absent, of another type or has a gap", "unknownColumn")
     end
 end
 

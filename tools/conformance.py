@@ -1091,7 +1091,8 @@ def error_vectors(target):
                     peer.ends(status)
                 else:
                     answer = peer.answer_of(about)
-                    need(answer.status in (status, *other_kind(target, about, data[32:])), f"{answer} instead of {name_of(status)}")
+                    need(answer.status in (status, *other_kind(target, about, data[32:])),
+                         f"{answer} instead of {name_of(status)}")
                     peer.greet() if first else peer.lives()
         except Fault as fault:
             raise Fault(f"vector {path.stem} ({data[:80].hex()}): {fault}") from None
@@ -1166,7 +1167,8 @@ def cut_bodies(target):
         for opcode, body in bodies:
             for size in range(len(body)):
                 status = peer.ask(opcode, body[:size], 7, status=None).status
-                need(status in (101, 115, *other_kind(target, opcode, body)), f"{NAMES[opcode]} cut to {size} of {len(body)} bytes: {name_of(status)}")
+                need(status in (101, 115, *other_kind(target, opcode, body)),
+                     f"{NAMES[opcode]} cut to {size} of {len(body)} bytes: {name_of(status)}")
             peer.ask(opcode, body + b"\0", 7, status=(102, *other_kind(target, opcode, body)))
         peer.lives()
 
@@ -1315,7 +1317,8 @@ def tops(target):
                 ids = answer.table.columns[0xF002]
                 need(ids[:len(best)] == best, f"{NAMES[opcode]}: {count} begin otherwise than fewer do")
                 best = ids
-                need(opcode != SIMILAR or all(-1.0001 <= score <= 1.0001 for score in scores), "a cosine outside -1 … 1")
+                need(opcode != SIMILAR or all(-1.0001 <= score <= 1.0001 for score in scores),
+                     "a cosine outside -1 … 1")
             if opcode != SIMILAR and best:
                 fewer = peer.ask(opcode, body(10_000, 1), 7).table
                 need(set(fewer.columns[0xF002]) <= set(best), "leaving out what was bought brought others")
@@ -1344,7 +1347,8 @@ def segmentations(target):
     target.facts()
     with target.connect() as peer:
         table = peer.ask(SEGMENTS, segments(), 7).table
-        need({0xF010, 0xF011, 0xF013} <= set(table.columns), "segmentation, segmentID or segmentCustomerCount is not there")
+        need({0xF010, 0xF011, 0xF013} <= set(table.columns),
+             "segmentation, segmentID or segmentCustomerCount is not there")
         rows = list(zip(table.columns[0xF010], table.columns[0xF011], table.columns[0xF013]))
         for name in sorted({row[0] for row in rows}):
             mine = [row for row in rows if row[0] == name]
@@ -1399,8 +1403,10 @@ def offers_of_products(target):
             scores = ranked(table, options.get("count", 10), facts["productKind"], "OFFER_PRODUCTS")
             best = scores if not options.get("rank") else table.columns[0xF005]
             need(None not in best and best == sorted(best, reverse=True), f"{options}: not best first")
-            need(0xF004 not in table.columns or all(v is None or 0 <= v <= 1 for v in table.columns[0xF004]), "a probability outside 0 … 1")
-            need(0xF006 not in table.columns or all(v is not None and 0 <= v <= 3 for v in table.columns[0xF006]), "affinityBasis outside 0 … 3")
+            need(0xF004 not in table.columns or all(v is None or 0 <= v <= 1 for v in table.columns[0xF004]),
+                 "a probability outside 0 … 1")
+            bases = table.columns.get(0xF006, ())
+            need(all(v is not None and 0 <= v <= 3 for v in bases), "affinityBasis outside 0 … 3")
         bought = peer.ask(OFFER_PRODUCTS, offer_products(customer, bought=[str(target.unknown("product"))]), 7,
                           status=(UNKNOWN_PRODUCT, NOT_IN_SNAPSHOT))
         need(bought.status, "")
@@ -1564,7 +1570,8 @@ def scans(target):
             need(len(answer.data) <= KIB256, f"a chunk of {len(answer.data)} bytes")
             need(table.rows or not answer.more, "a chunk without rows that is not the last")
             need(answer.body["stamp"] == answers[0].body["stamp"], "chunks of two snapshots")
-        need(len(ids) == len(set(ids)) == facts["customers"], f"{len(ids)} customers, DESCRIBE says {facts['customers']}")
+        need(len(ids) == len(set(ids)) == facts["customers"],
+             f"{len(ids)} customers, DESCRIBE says {facts['customers']}")
         kind = 2 if facts["customerKind"] == 1 else 5
         need(all(answer.table.types[0xF002] == kind for answer in answers), "ids of another kind")
         some = ids[:300]
@@ -1644,27 +1651,47 @@ def rules(target):
         less, equal, more = (count(f"{name} {sign} {value}") for sign in ("<", "=", ">"))
         need(less + equal + more == have, f"<, = and > of {name}: {less}, {equal}, {more} of {have}")
         for rule, wanted in (
-            (f"{name} <= {value}", less + equal), (f"{name} >= {value}", equal + more), (f"{name} != {value}", less + more),
+            (f"{name} <= {value}", less + equal), (f"{name} >= {value}", equal + more),
+            (f"{name} != {value}", less + more),
             (f"not {name} < {value}", equal + more), (f"NOT({name}<{value})", equal + more),
             (f"{name} < {value} or {name} > {value}", less + more), (f"{name}\t<\n{value} OR {name} >= {value}", have),
             (f"{name} < {value} and {name} > {value}", 0), (f"all and {name} = {value}", equal),
             (f"{name} between {value} and 1e300", equal + more), (f"{name} Not Between {value} And 1e300", less),
             (f"{name} in ({value})", equal), (f"{name} not in ({value}, 1e300)", less + more),
             (f"({name} is missing or {name} = {value})", missing + equal), ("not all", 0), ("All", everybody),
-            (f"{name} < {value} or {name} > {value} and not all", less), ("(" * 64 + "all" + ")" * 64, everybody),
-            ("not " * 64 + "all", everybody), (f"{name} is missing and {name} = {value}", 0),
+            (f"{name} < {value} or {name} > {value} and not all", less),
+            (f"{name} is missing and {name} = {value}", 0),
         ):
             found = count(rule)
             need(found == wanted, f"{rule[:80]!r}: {found} customers instead of {wanted}")
         for rule in ("", " ", "nobody", "all all", f"{name} =", f"{name} ~ 1", f"= 1", f"{name} = 'no such name'",
                      f"{name} between 2 and", f"{name} between 2 and 1", f"{name} in ()", f"{name.upper()} = 1",
-                     "(all", "all)", f"{name} is", f"{name} = \"open", "(" * 65 + "all" + ")" * 65,
-                     "not " * 65 + "all", f"{name} in (" + ",".join(["1"] * 4097) + ")", "all\0", "all or"):
+                     "(all", "all)", f"{name} is", f"{name} = \"open", "all\0", "all or"):
             error = count(rule, (103,) if rule == "" else (119,))
-            need(rule == "" or error["byteOffset"] == 0xFFFFFFFF or error["byteOffset"] <= len(rule.encode()), f"{rule[:40]!r}: byteOffset {error['byteOffset']}")
+            place = error["byteOffset"]
+            need(rule == "" or place == 0xFFFFFFFF or place <= len(rule.encode()),
+                 f"{rule[:40]!r}: byteOffset {place}")
             need(error["text"], f"{rule[:40]!r}: no words")
-        need(count(f"{name} in (" + ",".join([value] * 4096) + ")") == equal, "a list of 4,096 values")
         return f"{name}: {less} below, {equal} at, {more} above {value}, {missing} without"
+
+
+@check("8.5", "rules: 64 levels of parentheses and not, 4,096 comparisons and values, and no more")
+def rule_limits(target):
+    # A list is a comparison and its values. The shortest name, for all to fit into a rule.
+    columns = target.facts()["columns"].values()
+    name = min((c["name"] for c in columns if c["type"] != 5), key=len)
+    with streaming(target) as peer:
+        for count, wanted in ((4096, 0), (4097, 119)):
+            peer.ask(COUNT, count_rule(f"{name} in (" + ",".join(["1"] * (count - 1)) + ")"), 7, status=wanted)
+            many = " or ".join([f"{name}=1"] * count)
+            if len(many) <= 65536:
+                peer.ask(COUNT, count_rule(many), 7, status=wanted)
+        for levels, wanted in ((63, 0), (65, 119), (64, 0)):
+            for rule in ("(" * levels + "all" + ")" * levels, "not " * levels + "all",
+                         "(not " * (levels // 2) + "(" * (levels % 2) + "all" + ")" * (levels // 2 + levels % 2)):
+                answer = peer.ask(COUNT, count_rule(rule), 7, status=None)
+                need(answer.status == wanted, f"{levels} levels of {rule[:5]!r}…: {answer} instead of {name_of(wanted)}"
+                     + f" ({answer.error['text']})")
 
 
 @check("8.5", "rules: names of segments and tiers in quotes stand for their numbers")
@@ -1681,8 +1708,8 @@ def rule_names(target):
                 one = ", ".join(map(str, numbers))
                 for quote in "\"'":
                     quoted = quote + label.replace(quote, quote * 2) + quote
-                    need(count(f"{column} = {quoted}") == count(f"{column} in ({one})") == count(f"{column} in ({quoted})"),
-                         f"{column} = {quoted}: another count than of {one}")
+                    found = {count(f"{column} {rest}") for rest in (f"= {quoted}", f"in ({one})", f"in ({quoted})")}
+                    need(len(found) == 1, f"{column} = {quoted}: another count than of {one}")
     return f"{len(named)} columns"
 
 
@@ -1762,8 +1789,8 @@ def unreadable_credit(target):
 def cancel_others(target):
     target.need_streams()
     with target.connect(optional=STREAMS) as peer:
-        for request_id, (opcode, body) in enumerate(((COUNT, count_rule("all")), (TOP_CUSTOMERS, top(target.a_product(), 100)),
-                                                     (SCAN, stream())), 20):
+        requests = ((COUNT, count_rule("all")), (TOP_CUSTOMERS, top(target.a_product(), 100)), (SCAN, stream()))
+        for request_id, (opcode, body) in enumerate(requests, 20):
             peer.send(frame(opcode, body, request_id) + frame(CANCEL, b"", request_id))
             answer = peer.answer_of(opcode, request_id)
             while answer.more:
@@ -1783,7 +1810,8 @@ def resumes(target):
                 token = answers[place].body["token"]
                 rest = whole_stream(other, opcode, stream(rule, columns, token=token))
                 seen = len(ids_of(answers[:place + 1]))
-                need(ids_of(rest) == everybody[seen:], f"{NAMES[opcode]} resumed behind {seen} of {len(everybody)} customers gives others")
+                need(ids_of(rest) == everybody[seen:],
+                     f"{NAMES[opcode]} resumed behind {seen} of {len(everybody)} customers gives others")
                 need(rest[-1].body["scanned"] == answers[-1].body["scanned"], "scannedCustomers begins anew")
         token = answers[0].body["token"]
         other.ask(AUDIENCE, stream("not all", columns, token=token), 8, status=103)
@@ -1860,7 +1888,8 @@ def stream_faults(target):
             (103, stream("all", credit=KIB256 - 1)), (103, stream("all", credit=MIB16 + 1)),
             (103, stream("")), (105, good[:6] + b"\1" + good[7:]), (105, good[:44] + b"\1" + good[45:]),
             (104, good[:40] + struct.pack("<I", 65537) + good[44:]), (104, struct.pack("<IH", KIB256, 1025) + good[6:]),
-            (109, stream("all", [0xEFFF])), (110, stream("all", [16, 16])), (102, good + b"\0"), (119, stream("nonsense")),
+            (109, stream("all", [0xEFFF])), (110, stream("all", [16, 16])), (102, good + b"\0"),
+            (119, stream("nonsense")),
         ):
             peer.ask(AUDIENCE, body, 7, status=wanted)
         peer.ask(SCAN, stream("all"), 7, status=104)
@@ -1877,7 +1906,8 @@ def stream_faults(target):
 @check("10", "other protocols on the port: GOAWAY badMagic and the end")
 def foreign(target):
     tls = bytes.fromhex("16030100c8010000c40303") + bytes(range(32)) + bytes(160)
-    for name, data in (("HTTP", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"), ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    for name, data in (("HTTP", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"),
+                       ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
                        ("TLS", tls), ("RESP", b"*1\r\n$4\r\nPING\r\n"), ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n"),
                        ("zeros", bytes(4096)), ("ones", b"\xff" * 64)):
         with target.connect(greet=False) as peer:
