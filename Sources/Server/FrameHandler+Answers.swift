@@ -43,10 +43,10 @@ extension FrameHandler {
             let bodyRange = try open(frame, payload)
             try answer(header, payload.extracting(bodyRange))
         } catch {
-            // What cannot be read of a CREDIT or CANCEL fails the request that it is about.
-            if header.opcode?.isAboutAnother == true, open[header.requestID] != nil,
-                !error.status.closesConnection
-            {
+            if header.opcode?.isAboutAnother == true, !error.status.closesConnection {
+                // Without an answer of its own: what cannot be read of it fails the request that it is
+                // about, if that is open.
+                loop.counters.failedRequests += 1
                 end(header.requestID, error)
             } else {
                 refuse(header, error)

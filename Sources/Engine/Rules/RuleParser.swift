@@ -111,7 +111,7 @@ private struct RuleParser {
     }
 
     private mutating func single(depth: Int) throws(RuleFlaw) -> AudienceRule.Node {
-        guard depth < AudienceRule.largestDepth else {
+        guard depth <= AudienceRule.largestDepth else {
             throw flaw("more than \(AudienceRule.largestDepth) levels of parentheses")
         }
         if take(word: "not") { return .not(try single(depth: depth + 1)) }

@@ -235,6 +235,12 @@ import Units
             }
             let deep = String(repeating: "(", count: 10_000) + "all"
             #expect(flaw(deep)?.text.contains("64 levels") == true)
+            let (opening, closing) = (
+                String(repeating: "(", count: 64), String(repeating: ")", count: 64)
+            )
+            let levels = opening + "all" + closing
+            #expect(flaw(levels) == nil)
+            #expect(flaw("(\(levels))") != nil)
             let negated = String(repeating: "not ", count: 10_000) + "all"
             #expect(flaw(negated)?.text.contains("64 levels") == true)
             let long = Array(repeating: "value > 1", count: 5_000).joined(separator: " or ")
