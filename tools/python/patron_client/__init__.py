@@ -1,0 +1,37 @@
+"""A client of Patron, the customer-value model server.
+
+    import patron_client
+
+    with patron_client.connect("127.0.0.1", 7070) as client:
+        answer = client.lookup([17850, 13047], ["lifetime_value", "churn_probability"])
+        for customer in answer.customers():
+            print(customer.id, customer["lifetime_value"])
+
+`patron_client.aio` is the same for asyncio. The protocol is described in protocol/WIRE.md.
+"""
+
+from . import aio, answers, errors
+from ._client import Client, connect
+from ._crc32c import IMPLEMENTATION as CRC32C_IMPLEMENTATION
+from ._retry import Retries
+from .aio import AsyncClient
+from .answers import (
+    Affinity, Basis, Column, ColumnInfo, Customer, CustomerStatus, Description, LookupAnswer, Model,
+    Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, Segment, SegmentsAnswer, Snapshot,
+    Timings, Top, TopAnswer)
+from .errors import (
+    Cancelled, ConnectionLost, DataDamaged, DeadlinePassed, FixRequest, InternalError,
+    MalformedAnswer, NotAllowed, NotFound, Overloaded, PatronError, ProtocolError, RetryNow,
+    Unavailable, Unsupported)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Affinity", "AsyncClient", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled", "Client", "Column",
+    "ColumnInfo", "ConnectionLost", "Customer", "CustomerStatus", "DataDamaged", "DeadlinePassed",
+    "Description", "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model",
+    "NotAllowed", "NotFound", "Offer", "OfferAnswer", "Overloaded", "PatronError", "PatronID",
+    "Profile", "ProfilesAnswer", "ProtocolError", "Retries", "RetryNow", "Segment",
+    "SegmentsAnswer", "Snapshot", "Timings", "Top", "TopAnswer", "Unavailable", "Unsupported",
+    "aio", "answers", "connect", "errors",
+]

@@ -1,0 +1,403 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import copy
+import random
+import threading
+import time
+from collections import deque
+from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
+
+from . import _requests as requests
+from ._blocking import BlockingConnection, BlockingPool
+from ._flow import ColumnChoice, Directory, Flow, describe_flow, lookup_flow
+from ._options import CONNECT_TIMEOUT, DEADLINE, DEFAULT, FRAME_BYTES, TLS, Settings, make_settings
+from ._requests import IDs, Price, Request
+from ._retry import Retries, Tries
+from ._session import Exchange, passed, remaining
+from .answers import (
+    Customer, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer,
+    TopAnswer)
+from .errors import PatronError
+
+A = TypeVar("A")
+
+#: Frames of one look-up that are on their way at once.
+_WINDOW = 4
+
+
+def connect(
+    host: str = "127.0.0.1", port: int = 7070, *, token: Union[None, str, bytes] = None,
+    tls: TLS = None, deadline: Optional[float] = DEADLINE, connections: int = 2,
+    connect_timeout: float = CONNECT_TIMEOUT, retries: Optional[Retries] = None,
+    maximum_frame_bytes: int = FRAME_BYTES, client_name: str = "patron-python", timings: bool = False,
+) -> "Client":
+    """Connects and says HELLO.
+
+    :param token: the credential, where the server wants one.
+    :param tls: True for the system's certificates, or an `ssl.SSLContext`.
+    :param deadline: seconds for calls that name none; None waits for ever.
+    :param connections: at most so many; a second one is made while the first is busy.
+    :param connect_timeout: seconds to connect and say HELLO.
+    :param retries: of calls that are harmless to repeat.
+    :param maximum_frame_bytes: the largest answer taken, 4,096 … 67,108,864.
+    :param client_name: name and version of the calling software, for the server's log.
+    :param timings: asks for the server's own; they are in `answer.timings`.
+    :raises PatronError: see `patron_client.errors`.
+    """
+    settings = make_settings(
+        host, port, token, tls, deadline, connect_timeout, retries, maximum_frame_bytes,
+        client_name, timings)
+    directory = Directory()
+
+    def make(end: Optional[float]) -> BlockingConnection:
+        connection = BlockingConnection.connect(
+            host, port, settings.tls, settings.hello(), settings.connect_end(end))
+        if connection.session.hello is not None:
+            directory.maximum_ids = connection.session.hello.maximum_lookup_ids
+        return connection
+
+    pool = BlockingPool(max(1, connections), make)
+    pool.take(None)
+    return Client(settings, pool, directory, _Gatherers())
+
+
+class Client:
+    """Asks a Patron server; made by `connect`. Any number of threads may use it at once.
+
+    Every call takes a `deadline` in seconds, which the server is told and the client keeps; what
+    fails raises a `PatronError`.
+    """
+
+    def __init__(
+        self, settings: Settings, pool: BlockingPool, directory: Directory, gatherers: "_Gatherers"
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._directory = directory
+        self._gatherers = gatherers
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all connections; calls without an answer fail."""
+        self._pool.close()
+
+    def with_options(
+        self, *, deadline: Optional[float] = DEFAULT, trace_id: Union[None, str, bytes] = None,
+        priority: Optional[int] = None,
+    ) -> "Client":
+        """The same client and connections, with another deadline, or with a trace id (1 … 64 bytes)
+        or priority (0 bulk, 1 normal, 2 urgent) in all its requests."""
+        settings = self._settings.with_options(deadline, trace_id, priority)
+        return Client(settings, self._pool, self._directory, _Gatherers())
+
+    # Operations
+
+    def ping(self, *, deadline: Optional[float] = DEFAULT) -> int:
+        """A sign of life: the generation that is served now; 0: none."""
+        answer = self._call(requests.Ping(random.getrandbits(64)), deadline)
+        return answer.generation
+
+    def describe(self, *, deadline: Optional[float] = DEFAULT) -> Description:
+        """Columns, counts, kinds of ids, what affinity can do, and the snapshot."""
+        return self._run(describe_flow(self._directory), self._settings.end_of(deadline))
+
+    def lookup(
+        self, ids: Sequence[PatronID], columns: Optional[Sequence[ColumnChoice]] = None, *,
+        ignore_unknown_columns: bool = False, deadline: Optional[float] = DEFAULT,
+    ) -> LookupAnswer:
+        """Scores of many customers, a row an id, in the order of the ids, from one snapshot.
+
+        :param ids: integers or texts, of one kind; a NumPy array of integers too. More than a frame
+            takes are asked for in several.
+        :param columns: names or numbers, in the order of the answer; None for all.
+        :param ignore_unknown_columns: leaves out what the snapshot does not have.
+        """
+        flow = lookup_flow(self._directory, IDs(ids), columns, ignore_unknown_columns)
+        return self._run(flow, self._settings.end_of(deadline))
+
+    def lookup_one(
+        self, customer: PatronID, columns: Optional[Sequence[ColumnChoice]] = None, *,
+        ignore_unknown_columns: bool = False, deadline: Optional[float] = DEFAULT,
+    ) -> Customer:
+        """Scores of one customer. Calls of several threads, while one is on its way, become one
+        request together."""
+        requests.encode_id(customer)
+        end = self._settings.end_of(deadline)
+        chosen = None if columns is None else tuple(columns)
+        key = (isinstance(customer, str), chosen, ignore_unknown_columns)
+        return self._gatherers.get(key).ask(self, customer, end)
+
+    def top_products(
+        self, customer: PatronID, count: int = 10, *, exclude_purchased: bool = True,
+        deadline: Optional[float] = DEFAULT,
+    ) -> TopAnswer:
+        """Products with the highest affinity for a customer, best first."""
+        return self._call(requests.TopProducts(customer, count, exclude_purchased), deadline)
+
+    def top_customers(
+        self, product: PatronID, count: int = 10, *, exclude_purchased: bool = True,
+        deadline: Optional[float] = DEFAULT,
+    ) -> TopAnswer:
+        """Customers with the highest affinity for a product, best first."""
+        return self._call(requests.TopCustomers(product, count, exclude_purchased), deadline)
+
+    def similar_customers(
+        self, customer: PatronID, count: int = 10, *, deadline: Optional[float] = DEFAULT
+    ) -> TopAnswer:
+        """Customers who buy like one, best first; scores are cosines, -1 … 1."""
+        return self._call(requests.Similar(requests.CUSTOMER, customer, count), deadline)
+
+    def similar_products(
+        self, product: PatronID, count: int = 10, *, deadline: Optional[float] = DEFAULT
+    ) -> TopAnswer:
+        """Products that the same customers buy, likewise."""
+        return self._call(requests.Similar(requests.PRODUCT, product, count), deadline)
+
+    def offer_products(
+        self, customer: PatronID, count: int = 10, *, offer: str = "next", rank: str = "affinity",
+        bought: str = "leftOut", categories: Sequence[str] = (),
+        lowest_price: Optional[Price] = None, highest_price: Optional[Price] = None,
+        largest_ratio: Optional[float] = None, bought_since: Sequence[PatronID] = (),
+        include_out_of_stock: bool = False, deadline: Optional[float] = DEFAULT,
+    ) -> OfferAnswer:
+        """Products to offer to a customer, best first, with what is expected of each.
+
+        :param offer: next (all products), crossSell (of categories that the customer has bought
+            nothing of) or upSell (dearer than all that the customer bought of their category).
+        :param rank: affinity, or margin: purchase probability x what a unit brings.
+        :param bought: leftOut, included, or only.
+        :param categories: names, at most 1,024; none for all.
+        :param lowest_price: of a unit, in the snapshot's currency; None for no limit.
+        :param highest_price: likewise.
+        :param largest_ratio: of an up-sell's price to the dearest that was bought, 1.01 … 655.35;
+            None for 1.5.
+        :param bought_since: products bought since the scoring, each as often as it was bought.
+        """
+        request = requests.OfferProducts(
+            customer, count, offer=offer, rank=rank, bought=bought, categories=categories,
+            lowest_price=lowest_price, highest_price=highest_price, largest_ratio=largest_ratio,
+            bought_since=bought_since, include_out_of_stock=include_out_of_stock)
+        return self._call(request, deadline)
+
+    def offer_customers(
+        self, product: PatronID, count: int = 10, *, rank: str = "affinity",
+        promoted: bool = False, exclude_purchasers: bool = True,
+        deadline: Optional[float] = DEFAULT,
+    ) -> OfferAnswer:
+        """Customers to offer a product to, best first.
+
+        :param rank: affinity, or probability, that of a purchase.
+        :param promoted: probabilities are those while the product is promoted, and rank.
+        """
+        request = requests.OfferCustomers(
+            product, count, rank=rank, promoted=promoted, exclude_purchasers=exclude_purchasers)
+        return self._call(request, deadline)
+
+    def segments(
+        self, segmentation: Optional[str] = None, *, deadline: Optional[float] = DEFAULT
+    ) -> SegmentsAnswer:
+        """The segments of one segmentation; None for all."""
+        return self._call(requests.Segments(segmentation), deadline)
+
+    def segment_profiles(
+        self, segmentation: Optional[str] = None, *, deadline: Optional[float] = DEFAULT
+    ) -> ProfilesAnswer:
+        """What the segments of one segmentation are like, feature by feature; None for all."""
+        return self._call(requests.SegmentProfiles(segmentation), deadline)
+
+    # Exchange
+
+    def _call(self, request: Request[A], deadline: Optional[float]) -> A:
+        return self._ask(request, self._settings.end_of(deadline))
+
+    def _ask(self, request: Request[A], end: Optional[float]) -> A:
+        """Asks until there is an answer, or an error that stands."""
+        encoded = request.encode(self._settings.items)
+        tries = Tries(self._settings.retries, end, request.may_repeat)
+        while True:
+            sent = False
+            try:
+                connection = self._pool.take(end)
+                exchange = Exchange(request, encoded, end)
+                connection.send(exchange)
+                sent = True
+                answer: A = connection.result(exchange)
+                return answer
+            except PatronError as error:
+                pause = tries.pause_after(error, sent)
+                if pause is None:
+                    raise
+            time.sleep(pause)
+
+    def _run(self, flow: Flow[A], end: Optional[float]) -> A:
+        try:
+            wanted = next(flow)
+            while True:
+                wanted = flow.send(self._ask_all(wanted, end))
+        except StopIteration as stop:
+            result: A = stop.value
+            return result
+
+    def _ask_all(self, wanted: List[Request[Any]], end: Optional[float]) -> List[Any]:
+        """Answers, and errors in the place of those there are not; a few at a time on their way."""
+        answers: List[Any] = []
+        ahead: Deque[Tuple[Request[Any], Optional[Tuple[BlockingConnection, Exchange]]]] = deque()
+        rest = deque(wanted)
+        while rest or ahead:
+            while rest and len(ahead) < _WINDOW and len(wanted) > 1:
+                request = rest.popleft()
+                ahead.append((request, self._begin(request, end)))
+            request, begun = ahead.popleft() if ahead else (rest.popleft(), None)
+            answers.append(self._finish(request, begun, end))
+        return answers
+
+    def _begin(
+        self, request: Request[Any], end: Optional[float]
+    ) -> Optional[Tuple[BlockingConnection, Exchange]]:
+        """Sends ahead; None where that fails, and `_finish` begins anew."""
+        try:
+            connection = self._pool.take(end)
+            exchange = Exchange(request, request.encode(self._settings.items), end)
+            connection.send(exchange)
+        except PatronError:
+            return None
+        return connection, exchange
+
+    def _finish(
+        self, request: Request[Any], begun: Optional[Tuple[BlockingConnection, Exchange]],
+        end: Optional[float],
+    ) -> Any:
+        try:
+            if begun is not None:
+                connection, exchange = begun
+                try:
+                    return connection.result(exchange)
+                except PatronError as error:
+                    tries = Tries(self._settings.retries, end, request.may_repeat)
+                    pause = tries.pause_after(error, True)
+                    if pause is None:
+                        return error
+                    time.sleep(pause)
+            return self._ask(request, end)
+        except PatronError as error:
+            return error
+
+
+class _Entry:
+    __slots__ = ("customer", "end", "event", "result", "leads")
+
+    def __init__(self, customer: PatronID, end: Optional[float]) -> None:
+        self.customer = customer
+        self.end = end
+        self.event = threading.Event()
+        self.result: Union[None, Customer, PatronError] = None
+        self.leads = False
+
+
+class _Gatherer:
+    """Joins single look-ups of one kind: what comes while a request is on its way goes into the
+    next. A lone call waits for nothing."""
+
+    def __init__(self, columns: Optional[Tuple[ColumnChoice, ...]], ignore_unknown: bool) -> None:
+        self._columns = columns
+        self._ignore_unknown = ignore_unknown
+        self._lock = threading.Lock()
+        self._is_busy = False
+        self._waiting: List[_Entry] = []
+
+    def ask(self, client: Client, customer: PatronID, end: Optional[float]) -> Customer:
+        entry = _Entry(customer, end)
+        with self._lock:
+            batch = [entry]
+            if self._is_busy:
+                self._waiting.append(entry)
+                batch = []
+            self._is_busy = True
+        if not batch:
+            batch = self._wait(entry)
+        if batch:
+            try:
+                self._look_up(client, batch)
+            finally:
+                self._next()
+        result = entry.result
+        if isinstance(result, PatronError):
+            raise result
+        assert result is not None
+        return result
+
+    def _wait(self, entry: _Entry) -> List[_Entry]:
+        """Until there is a result, or it is this call's turn to ask for all that wait."""
+        try:
+            seconds = remaining(entry.end)
+            if not entry.event.wait(seconds):
+                raise passed()
+        except BaseException:
+            with self._lock:
+                if entry in self._waiting:
+                    self._waiting.remove(entry)
+                leads = entry.leads
+            if leads:
+                self._next()
+            raise
+        if not entry.leads:
+            return []
+        with self._lock:
+            batch, self._waiting = [entry] + self._waiting, []
+        return batch
+
+    def _next(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._is_busy = False
+                return
+            leader = self._waiting.pop(0)
+            leader.leads = True
+            leader.event.set()
+
+    def _look_up(self, client: Client, batch: List[_Entry]) -> None:
+        ends = [entry.end for entry in batch]
+        end = None if None in ends else max(e for e in ends if e is not None)
+        try:
+            ids = IDs([entry.customer for entry in batch])
+            flow = lookup_flow(client._directory, ids, self._columns, self._ignore_unknown)
+            answer = client._run(flow, end)
+            for index, entry in enumerate(batch):
+                entry.result = answer.customer(index)
+        except PatronError as error:
+            for entry in batch:
+                # Each thread raises one of its own.
+                entry.result = copy.copy(error)
+        except BaseException:
+            for entry in batch:
+                entry.result = PatronError("the call that asked for several was interrupted")
+            raise
+        finally:
+            for entry in batch[1:]:
+                entry.event.set()
+
+
+class _Gatherers:
+    """By what is asked for."""
+
+    _MOST = 1000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gatherers: Dict[Any, _Gatherer] = {}
+
+    def get(self, key: Tuple[bool, Optional[Tuple[ColumnChoice, ...]], bool]) -> _Gatherer:
+        with self._lock:
+            found = self._gatherers.get(key)
+            if found is None:
+                if len(self._gatherers) >= self._MOST:
+                    self._gatherers.clear()
+                found = self._gatherers[key] = _Gatherer(key[1], key[2])
+            return found

@@ -1,0 +1,82 @@
+"""Columns that have the same number in every snapshot: protocol/WIRE.md, section 8.4."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+SCORE_NAMES: Dict[int, str] = {
+    1: "repeat_purchase_count",
+    2: "age_at_last_purchase_days",
+    3: "observed_age_days",
+    4: "days_since_last_purchase",
+    5: "mean_order_value",
+    6: "revenue",
+    7: "margin",
+    16: "probability_alive",
+    17: "expected_purchases",
+    18: "expected_order_value",
+    19: "lifetime_value",
+    20: "churn_probability",
+    21: "simple_lifetime_value",
+    22: "value_tier",
+    23: "lifetime_churn_probability",
+    28: "promotion_lift",
+}
+
+ROW_STATUS = 0xF001
+ENTITY_ID = 0xF002
+SCORE = 0xF003
+PURCHASE_PROBABILITY = 0xF004
+EXPECTED_MARGIN = 0xF005
+AFFINITY_BASIS = 0xF006
+PROMOTION_LIFT = 0xF007
+SEGMENTATION = 0xF010
+SEGMENT_ID = 0xF011
+SEGMENT_CUSTOMER_COUNT = 0xF013
+COLUMN_ID = 0xF020
+COLUMN_NAME = 0xF021
+COLUMN_TYPE = 0xF022
+COLUMN_UNIT = 0xF023
+COLUMN_DESCRIPTION = 0xF024
+COLUMN_VALUE_NAMES = 0xF025
+PROFILE_FEATURE = 0xF030
+
+PROTOCOL_NAMES: Dict[int, str] = {
+    ROW_STATUS: "row_status",
+    ENTITY_ID: "entity_id",
+    SCORE: "score",
+    PURCHASE_PROBABILITY: "purchase_probability",
+    EXPECTED_MARGIN: "expected_margin",
+    AFFINITY_BASIS: "affinity_basis",
+    PROMOTION_LIFT: "promotion_lift",
+    SEGMENTATION: "segmentation",
+    SEGMENT_ID: "segment_id",
+    0xF012: "segment_name",
+    SEGMENT_CUSTOMER_COUNT: "segment_customer_count",
+    0xF014: "segment_customer_share",
+    0xF015: "segment_revenue",
+    0xF016: "segment_revenue_share",
+    0xF017: "segment_mean_lifetime_value",
+    0xF018: "segment_mean_churn_probability",
+    0xF019: "segment_margin",
+    0xF01A: "segment_mean_expected_purchases",
+    0xF01B: "segment_distinctions",
+    COLUMN_ID: "column_id",
+    COLUMN_NAME: "column_name",
+    COLUMN_TYPE: "column_type",
+    COLUMN_UNIT: "column_unit",
+    COLUMN_DESCRIPTION: "column_description",
+    COLUMN_VALUE_NAMES: "column_value_names",
+    PROFILE_FEATURE: "profile_feature",
+    0xF031: "profile_category",
+    0xF032: "profile_mean",
+    0xF033: "profile_index",
+    0xF034: "profile_difference",
+    0xF035: "profile_missing_share",
+    0xF036: "profile_overall_mean",
+}
+
+#: Numbers that a snapshot gives out for itself: their names are in DESCRIBE.
+FIRST_OF_SNAPSHOT, LAST_OF_SNAPSHOT = 64, 0xEFFF
+
+KNOWN_NAMES: Dict[int, str] = {**SCORE_NAMES, **PROTOCOL_NAMES}

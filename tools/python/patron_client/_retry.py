@@ -1,0 +1,69 @@
+"""What is tried again, and when."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+from ._status import STATUSES
+from .errors import ConnectionLost, Overloaded, PatronError, ProtocolError, RetryNow, Unavailable
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often and how soon a call is tried again, always within its deadline.
+
+    Only what is harmless to repeat is; a request that was never sent always is.
+    """
+
+    #: Tries in all; 1: none is repeated.
+    attempts: int = 4
+    #: Before the n-th repetition: a random time up to `first_pause` x 2^(n - 1) seconds …
+    first_pause: float = 0.02
+    #: … and up to this.
+    longest_pause: float = 2.0
+
+
+#: Faults of a connection that say nothing about the request.
+_IDLE = STATUSES["idleTimeout"]
+#: Repeating it finds the same snapshot.
+_NOT_IN_SNAPSHOT = STATUSES["notInSnapshot"]
+
+
+class Tries:
+    """The tries of one call."""
+
+    def __init__(self, retries: Retries, deadline: Optional[float], may_repeat: bool) -> None:
+        self._retries = retries
+        self._deadline = deadline
+        self._may_repeat = may_repeat
+        self._failed = 0
+
+    def pause_after(self, error: PatronError, sent: bool) -> Optional[float]:
+        """Seconds until the next try; None: there is none, the error stands."""
+        self._failed += 1
+        if self._failed >= self._retries.attempts or (sent and not self._may_repeat):
+            return None
+        if not _is_passing(error):
+            return None
+        longest = min(
+            self._retries.longest_pause, self._retries.first_pause * 2 ** (self._failed - 1))
+        # Spread out, so that clients that failed together do not come back together.
+        pause = random.uniform(0, longest)
+        if error.retry_after is not None:
+            pause += error.retry_after
+        elif self._failed == 1 and isinstance(error, (RetryNow, ConnectionLost)) and sent:
+            pause = 0.0
+        if self._deadline is not None and time.monotonic() + pause >= self._deadline:
+            return None
+        return pause
+
+
+def _is_passing(error: PatronError) -> bool:
+    if isinstance(error, ProtocolError):
+        return error.status == _IDLE
+    if isinstance(error, Unavailable):
+        return error.status != _NOT_IN_SNAPSHOT
+    return isinstance(error, (RetryNow, Overloaded))
