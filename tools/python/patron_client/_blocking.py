@@ -161,10 +161,7 @@ class BlockingConnection:
         """Reads for everybody until the exchange is done."""
         try:
             while not exchange.done:
-                if not self._read(remaining(exchange.deadline)):
-                    with self._lock:
-                        if not exchange.done:
-                            raise passed()
+                self._read(remaining(exchange.deadline))
         finally:
             self._stop_reading(exchange)
 
@@ -201,17 +198,17 @@ class BlockingConnection:
         finally:
             self._stop_reading()
 
-    def _read(self, seconds: Optional[float]) -> bool:
-        """Receives once; whether something came. Errors settle every exchange."""
+    def _read(self, seconds: Optional[float]) -> None:
+        """Receives once, if something comes in that time. Errors settle every exchange."""
         if self.session.error is not None:
-            return True
+            return
         try:
             count = self._receive(seconds)
         except OSError as error:
             self._lose(_broken(error))
-            return True
+            return
         if count is None:
-            return False
+            return
         fault: Optional[PatronError] = None
         with self._lock:
             try:
@@ -222,7 +219,6 @@ class BlockingConnection:
             ended = self.session.error is not None
         if ended:
             self._lose(fault or self.session.error)
-        return True
 
     def _receive(self, seconds: Optional[float]) -> Optional[int]:
         """Bytes that came, 0 at the end of the stream; None: nothing in that time."""
