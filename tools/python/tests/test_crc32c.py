@@ -31,7 +31,7 @@ class CRC32CTests(unittest.TestCase):
         source = random.Random(4)
         sizes = list(range(300)) + [
             709, 710, 711, 1420, 1421, 1422, 4096, 11369, 11370, 11371, 22740, 22741, 65535, 65536,
-            65537, 66246, 131072, 131073, 300007]
+            65537, 66246, 131072, 131073, 300007, 2_000_003]
         for size in sizes:
             data = source.getrandbits(8 * size).to_bytes(size, "little") if size else b""
             expected = by_table(data)

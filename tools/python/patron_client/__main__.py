@@ -1,0 +1,154 @@
+"""A command line for people: python -m patron_client HOST:PORT describe"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+from dataclasses import asdict
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from . import Client, PatronError, Unavailable, connect
+from .answers import Description, PatronID, TableAnswer
+
+USAGE, FAILED, UNAVAILABLE = 64, 1, 69
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="patron-client", description="Asks a Patron server.")
+    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS")
+    parser.add_argument("--tls", action="store_true", help="with the system's certificates")
+    parser.add_argument("--token-file", type=pathlib.Path, help="a file that holds the token")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    commands.add_parser("ping", help="the generation that is served")
+    commands.add_parser("describe", help="columns, counts, models")
+    lookup = commands.add_parser("lookup", help="scores of customers")
+    lookup.add_argument("ids", nargs="+", metavar="ID")
+    lookup.add_argument("--columns", help="names, commas between; all by default")
+    for name, who in (("top-products", "customer"), ("similar-customers", "customer"),
+                      ("top-customers", "product"), ("similar-products", "product")):
+        command = commands.add_parser(name, help=f"of a {who}")
+        command.add_argument("id", metavar=who.upper())
+        command.add_argument("--count", type=int, default=10)
+    for name in ("segments", "segment-profiles"):
+        command = commands.add_parser(name, help="of one segmentation, or of all")
+        command.add_argument("segmentation", nargs="?")
+    return parser
+
+
+def _address(text: str) -> Tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise SystemExit(_usage(f"{text!r} is no HOST:PORT"))
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _usage(message: str) -> int:
+    print(f"patron-client: {message}", file=sys.stderr)
+    return USAGE
+
+
+def _id(text: str, kind: Optional[str]) -> PatronID:
+    if kind != "integer":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise SystemExit(_usage(f"{text!r} is no id: ids here are integers")) from None
+
+
+def _run(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
+    """What is printed: `text` for people, the rest as JSON."""
+    command = options.command
+    if command == "ping":
+        generation = client.ping()
+        return {"generation": generation, "text": f"generation {generation}"}
+    if command == "segments":
+        return _table(client.segments(options.segmentation))
+    if command == "segment-profiles":
+        return _table(client.segment_profiles(options.segmentation))
+    description = client.describe()
+    if command == "describe":
+        return _description(description)
+    if command == "lookup":
+        ids = [_id(text, description.customer_id_kind) for text in options.ids]
+        columns = options.columns.split(",") if options.columns else None
+        return _table(client.lookup(ids, columns))
+    of_customer = command in ("top-products", "similar-customers")
+    kind = description.customer_id_kind if of_customer else description.product_id_kind
+    operations: Dict[str, Callable[[PatronID, int], TableAnswer]] = {
+        "top-products": client.top_products, "top-customers": client.top_customers,
+        "similar-products": client.similar_products, "similar-customers": client.similar_customers,
+    }
+    return _table(operations[command](_id(options.id, kind), options.count))
+
+
+def _head(snapshot: Any) -> str:
+    return f"generation {snapshot.generation}, as of {snapshot.as_of}, {snapshot.currency}"
+
+
+def _description(found: Description) -> Dict[str, Any]:
+    lines = [
+        _head(found.snapshot),
+        f"{found.customer_count} customers ({found.customer_id_kind} ids), "
+        f"{found.product_count} products ({found.product_id_kind} ids)",
+        "models: " + ", ".join(f"{m.name} version {m.version}" for m in found.snapshot.models),
+        f"affinity: {found.affinity.variant if found.affinity else 'not told'}",
+    ]
+    rows = [[c.name, c.type, c.unit, c.description] for c in found.columns]
+    lines += _aligned(["column", "type", "unit", "description"], rows)
+    return {**asdict(found), "text": "\n".join(lines)}
+
+
+def _table(found: TableAnswer) -> Dict[str, Any]:
+    rows = found.rows()
+    lines = [_head(found.snapshot)]
+    if rows:
+        lines += _aligned(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+    else:
+        lines.append(f"no rows: {found.status.name}")
+    return {
+        "snapshot": asdict(found.snapshot), "status": found.status.name, "rows": rows,
+        "text": "\n".join(lines)}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _aligned(names: List[str], rows: Sequence[Sequence[str]]) -> List[str]:
+    table = [names, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(names))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in table]
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    options = _parser().parse_args(arguments)
+    host, port = _address(options.address)
+    try:
+        token = options.token_file.read_bytes().strip() if options.token_file else None
+        with connect(
+            host, port, token=token, tls=options.tls, deadline=options.deadline, connections=1
+        ) as client:
+            printed = _run(client, options)
+    except (PatronError, OSError) as error:
+        print(f"patron-client: {error}", file=sys.stderr)
+        return UNAVAILABLE if isinstance(error, Unavailable) else FAILED
+    text = printed.pop("text")
+    print(json.dumps(printed, ensure_ascii=False) if options.json else text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
