@@ -343,7 +343,7 @@ class BlockingPool:
         for connection in [c for c in self._connections if not c.is_ready()]:
             self._connections.remove(connection)
             self._leaving.append(connection)
-        for connection in [c for c in self._leaving if c.session.load == 0]:
+        for connection in [c for c in self._leaving if c.session.is_finished]:
             self._leaving.remove(connection)
             connection.close("the server went away")
 

@@ -11,7 +11,8 @@ from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple, TypeVar, U
 
 from . import _requests as requests
 from ._blocking import BlockingConnection, BlockingPool
-from ._flow import ColumnChoice, Directory, Flow, describe_flow, lookup_flow
+from ._flow import (
+    ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow)
 from ._options import CONNECT_TIMEOUT, DEADLINE, DEFAULT, FRAME_BYTES, TLS, Settings, make_settings
 from ._requests import IDs, Price, Request
 from ._retry import Retries, Tries
@@ -19,7 +20,7 @@ from ._session import Exchange, passed, remaining
 from .answers import (
     Customer, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer,
     TopAnswer)
-from .errors import PatronError
+from .errors import DeadlinePassed, PatronError
 
 A = TypeVar("A")
 
@@ -130,7 +131,7 @@ class Client:
         request together."""
         requests.encode_id(customer)
         end = self._settings.end_of(deadline)
-        chosen = None if columns is None else tuple(columns)
+        chosen = check_columns(columns)
         key = (isinstance(customer, str), chosen, ignore_unknown_columns)
         return self._gatherers.get(key).ask(self, customer, end)
 
@@ -291,7 +292,7 @@ class Client:
 
 
 class _Entry:
-    __slots__ = ("customer", "end", "event", "result", "leads")
+    __slots__ = ("customer", "end", "event", "result", "leads", "is_gone")
 
     def __init__(self, customer: PatronID, end: Optional[float]) -> None:
         self.customer = customer
@@ -299,6 +300,8 @@ class _Entry:
         self.event = threading.Event()
         self.result: Union[None, Customer, PatronError] = None
         self.leads = False
+        #: Nobody waits for it any more.
+        self.is_gone = False
 
 
 class _Gatherer:
@@ -343,6 +346,7 @@ class _Gatherer:
             with self._lock:
                 if entry in self._waiting:
                     self._waiting.remove(entry)
+                entry.is_gone = True
                 leads = entry.leads
             if leads:
                 self._next()
@@ -363,14 +367,21 @@ class _Gatherer:
             leader.event.set()
 
     def _look_up(self, client: Client, batch: List[_Entry]) -> None:
-        ends = [entry.end for entry in batch]
-        end = None if None in ends else max(e for e in ends if e is not None)
+        """Asks for all, within the deadline of the first, whose thread this is."""
         try:
             ids = IDs([entry.customer for entry in batch])
             flow = lookup_flow(client._directory, ids, self._columns, self._ignore_unknown)
-            answer = client._run(flow, end)
+            answer = client._run(flow, batch[0].end)
             for index, entry in enumerate(batch):
                 entry.result = answer.customer(index)
+        except DeadlinePassed as error:
+            now = time.monotonic()
+            batch[0].result = error
+            with self._lock:
+                # Who has more time asks again.
+                self._waiting += [
+                    entry for entry in batch[1:]
+                    if not entry.is_gone and (entry.end is None or entry.end > now)]
         except PatronError as error:
             for entry in batch:
                 # Each thread raises one of its own.
@@ -381,7 +392,8 @@ class _Gatherer:
             raise
         finally:
             for entry in batch[1:]:
-                entry.event.set()
+                if entry.result is not None:
+                    entry.event.set()
 
 
 class _Gatherers:

@@ -76,7 +76,5 @@ PROTOCOL_NAMES: Dict[int, str] = {
     0xF036: "profile_overall_mean",
 }
 
-#: Numbers that a snapshot gives out for itself: their names are in DESCRIBE.
-FIRST_OF_SNAPSHOT, LAST_OF_SNAPSHOT = 64, 0xEFFF
-
+#: All others are a snapshot's own: their names are in DESCRIBE.
 KNOWN_NAMES: Dict[int, str] = {**SCORE_NAMES, **PROTOCOL_NAMES}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Generator, List, Optional, Sequence, Tuple, TypeVar, Union
 
-from ._columns import FIRST_OF_SNAPSHOT, LAST_OF_SNAPSHOT, SCORE_NAMES
+from ._columns import KNOWN_NAMES, SCORE_NAMES
 from ._requests import LOOKUP_IDS, Describe, IDs, Lookup, Request
 from ._session import RequestTooLarge
 from ._status import STATUSES
@@ -46,6 +46,14 @@ def describe_flow(directory: Directory) -> Flow[Description]:
     return description
 
 
+def check_columns(columns: Optional[Sequence[ColumnChoice]]) -> Optional[Tuple[ColumnChoice, ...]]:
+    if isinstance(columns, (str, bytes)):
+        raise fault(
+            "valueOutOfRange", f"columns is {type(columns).__name__}", hint="a list of names",
+            field="columns")
+    return None if columns is None else tuple(columns)
+
+
 def lookup_flow(
     directory: Directory, ids: IDs, columns: Optional[Sequence[ColumnChoice]],
     ignore_unknown: bool,
@@ -55,22 +63,20 @@ def lookup_flow(
     Numbers of columns are a snapshot's own: where names are used, an answer counts only if the
     description that gave the numbers is of the same generation.
     """
-    if isinstance(columns, (str, bytes)):
-        raise fault(
-            "valueOutOfRange", f"columns is {type(columns).__name__}", hint="a list of names",
-            field="columns")
+    columns = check_columns(columns)
+    by_name = columns is not None and any([_is_of_snapshot(column) for column in columns])
     for _ in range(ROUNDS):
-        numbers = yield from _numbers(directory, columns, ignore_unknown)
+        numbers = yield from _numbers(directory, columns, by_name, ignore_unknown)
         tables = yield from _ask_in_parts(directory, ids, numbers, ignore_unknown)
         generation = tables[0].snapshot.generation
         if any(table.snapshot.generation != generation for table in tables):
             continue
         names: Dict[int, str] = {}
-        if _needs_names(tables[0], columns):
+        if by_name or not tables[0].tables[0].columns.keys() <= KNOWN_NAMES.keys():
             description = directory.description
             if description is None or description.snapshot.generation != generation:
                 description = yield from describe_flow(directory)
-                again = yield from _numbers(directory, columns, ignore_unknown)
+                again = yield from _numbers(directory, columns, by_name, ignore_unknown)
                 if description.snapshot.generation != generation or again != numbers:
                     continue
             names = description.names
@@ -78,13 +84,6 @@ def lookup_flow(
     raise fault(
         "snapshotChanged", f"the snapshot was replaced {ROUNDS} times during one look-up",
         hint="ask again")
-
-
-def _needs_names(answer: LookupAnswer, columns: Optional[Sequence[ColumnChoice]]) -> bool:
-    if columns is not None and any(_is_of_snapshot(column) for column in columns):
-        return True
-    return any(
-        FIRST_OF_SNAPSHOT <= number <= LAST_OF_SNAPSHOT for number in answer.tables[0].columns)
 
 
 _SCORE_NUMBERS = {name: number for number, name in SCORE_NAMES.items()}
@@ -96,11 +95,12 @@ def _is_of_snapshot(column: ColumnChoice) -> bool:
 
 
 def _numbers(
-    directory: Directory, columns: Optional[Sequence[ColumnChoice]], ignore_unknown: bool
+    directory: Directory, columns: Optional[Sequence[ColumnChoice]], by_name: bool,
+    ignore_unknown: bool,
 ) -> Flow[Optional[List[int]]]:
     if columns is None:
         return None
-    if any(_is_of_snapshot(column) for column in columns):
+    if by_name:
         found, unknown = _resolve(directory.description, columns)
         if unknown:
             # A newer snapshot may have it.

@@ -110,8 +110,8 @@ class Session:
 
     @property
     def is_finished(self) -> bool:
-        """Whether a connection that takes nothing new has nothing open either."""
-        return self.load == 0 and not self.is_usable
+        """Whether a connection that takes nothing new has nothing that somebody waits for."""
+        return not self.open and not self.is_usable
 
     def start(self, exchange: Exchange) -> bytes:
         """The frame to send. The exchange is open from here on."""

@@ -15,7 +15,8 @@ from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Set
 
 from . import _requests as requests
 from ._blocking import cannot_connect
-from ._flow import ColumnChoice, Directory, Flow, describe_flow, lookup_flow
+from ._flow import (
+    ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow)
 from ._options import CONNECT_TIMEOUT, DEADLINE, DEFAULT, FRAME_BYTES, TLS, Settings, make_settings
 from ._requests import LOOKUP_IDS, Hello, IDs, Price, Request
 from ._retry import Retries, Tries
@@ -192,7 +193,7 @@ class AsyncPool:
         for connection in [c for c in self._connections if not c.session.is_usable]:
             self._connections.remove(connection)
             self._leaving.append(connection)
-        for connection in [c for c in self._leaving if c.session.load == 0]:
+        for connection in [c for c in self._leaving if c.session.is_finished]:
             self._leaving.remove(connection)
             connection.close("the server went away")
         return min(self._connections, key=lambda c: c.session.load, default=None)
@@ -326,7 +327,7 @@ class AsyncClient:
         """Scores of one customer. Calls of one turn of the loop become one request together."""
         requests.encode_id(customer)
         end = self._settings.end_of(deadline)
-        chosen = None if columns is None else tuple(columns)
+        chosen = check_columns(columns)
         key = (isinstance(customer, str), chosen, ignore_unknown_columns)
         loop = asyncio.get_running_loop()
         future: "asyncio.Future[Customer]" = loop.create_future()
@@ -336,7 +337,7 @@ class AsyncClient:
             loop.call_soon(self._send_batch, key, batch)
         batch.add(customer, end, future)
         if batch.is_full(self._directory.maximum_ids):
-            # The timer finds it gone, and the next call begins another.
+            # The next call begins another.
             del self._batches[key]
             self._start_batch(batch)
         if end is None:

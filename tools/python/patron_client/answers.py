@@ -177,6 +177,7 @@ class TableAnswer:
 
     def __post_init__(self) -> None:
         self._columns: Optional[Dict[str, Column]] = None
+        self._by_number: Dict[int, Column] = {}
 
     def _name(self, number: int) -> str:
         return self.names.get(number) or KNOWN_NAMES.get(number) or f"column_{number}"
@@ -185,18 +186,22 @@ class TableAnswer:
     def columns(self) -> Dict[str, Column]:
         """By name, in the answer's order."""
         if self._columns is None:
-            self._columns = {
-                self._name(number): Column(
-                    number, self._name(number), [table.columns[number] for table in self.tables])
-                for number in self.tables[0].columns
-            }
+            made: Dict[str, Column] = {}
+            for number in self.tables[0].columns:
+                name = self._name(number)
+                if name in made:
+                    # A segmentation may be called as it likes.
+                    name = f"{name} ({number})"
+                made[name] = Column(
+                    number, name, [table.columns[number] for table in self.tables])
+                self._by_number[number] = made[name]
+            self._columns = made
         return self._columns
 
     def __getitem__(self, name: Union[str, int]) -> Column:
-        """The column of that name or number."""
-        if isinstance(name, int):
-            name = self._name(name)
-        return self.columns[name]
+        """The column of that name or number; KeyError where there is none."""
+        columns = self.columns
+        return columns[name] if isinstance(name, str) else self._by_number[name]
 
     def __len__(self) -> int:
         return sum(table.rows for table in self.tables)
@@ -222,18 +227,15 @@ class TableAnswer:
         columns = self.columns
         return pyarrow.table([column.arrow() for column in columns.values()], names=list(columns))
 
-    def _get(self, number: int) -> Optional[Column]:
-        return self.columns.get(self._name(number))
-
     def _need(self, number: int, *kinds: str) -> Column:
         """A column that the specification promises."""
-        column = self._get(number)
+        column = self._by_number.get(number) if self.columns else None
         if column is None or column.type not in kinds:
             raise malformed("unknownColumn", self._name(number), "a promised column is not there")
         return column
 
     def _optional(self, number: int) -> List[Any]:
-        column = self._get(number)
+        column = self._by_number.get(number) if self.columns else None
         return [None] * len(self) if column is None else column.values
 
 
@@ -257,6 +259,10 @@ class LookupAnswer(TableAnswer):
 
     ids: Sequence[PatronID] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._lists: Optional[List[Tuple[int, str, List[Value]]]] = None
+
     @property
     def statuses(self) -> List[CustomerStatus]:
         """Why a row has no scores, or ok."""
@@ -265,10 +271,25 @@ class LookupAnswer(TableAnswer):
 
     def customer(self, index: int) -> Customer:
         """One row with its id."""
-        values = self.row(index)
-        number = values.pop(self._name(numbers.ROW_STATUS))
+        values: Dict[str, Value] = {}
+        status: Value = 0
+        if self._lists is None:
+            # Of each column its name and values; without a `Column`, which takes longer to make
+            # than the values of one customer.
+            self._lists = [
+                (number, self._name(number), lanes.list())
+                for number, lanes in self.tables[0].columns.items()
+            ] if len(self) == 1 else []
+            if len({name for _, name, _ in self._lists}) != len(self.tables[0].columns):
+                self._lists = [
+                    (column.number, name, column.values) for name, column in self.columns.items()]
+        for number, name, found in self._lists:
+            if number == numbers.ROW_STATUS:
+                status = found[index]
+            else:
+                values[name] = found[index]
         return Customer(
-            self.ids[index], CustomerStatus.of(int(number or 0)), values, self.snapshot)
+            self.ids[index], CustomerStatus.of(int(status or 0)), values, self.snapshot)
 
     def customers(self) -> List[Customer]:
         return [self.customer(index) for index in range(len(self))]

@@ -76,6 +76,18 @@ class ListTests(unittest.TestCase):
         self.assertEqual(answer["town"].values, COLUMNS[4][2] * 2)
         self.assertEqual(answer.rows()[ROWS + 3]["id"], ROWS + 3)
 
+    def test_two_columns_of_one_name(self):
+        # A segmentation may be called like a column of the protocol.
+        for rows in (1, 2):
+            answer = lookup([(0xF001, INT32, [0] * rows), (19, FLOAT64, [1.5] * rows),
+                             (64, INT32, [3] * rows)], rows)
+            answer.names = {64: "lifetime_value"}
+            self.assertEqual(list(answer.columns), ["row_status", "lifetime_value", "lifetime_value (64)"])
+            self.assertEqual(answer[64].values, [3] * rows)
+            self.assertEqual(
+                answer.customer(0).values, {"lifetime_value": 1.5, "lifetime_value (64)": 3})
+            self.assertEqual(answer.statuses, [CustomerStatus.OK] * rows)
+
     def test_no_rows(self):
         for name, _, data in OK_ANSWERS:
             if name == "top_products_response_empty":

@@ -3,7 +3,7 @@ import unittest
 
 from . import support  # noqa: F401
 from patron_client import _crc32c
-from patron_client._crc32c import MULTIPLES, by_folding, by_table, crc32c
+from patron_client._crc32c import MULTIPLES, by_folding, by_places, by_table, crc32c
 
 POLYNOMIAL = 0x11EDC6F41
 
@@ -15,7 +15,7 @@ class CRC32CTests(unittest.TestCase):
             (b"123456789", 0xE3069283), (bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43),
             (bytes(range(32)), 0x46DD794E), (bytes(range(31, -1, -1)), 0x113FDB5C), (b"", 0)]
         for data, expected in cases:
-            for compute in (by_table, by_folding, crc32c):
+            for compute in (by_table, by_places, by_folding, crc32c):
                 self.assertEqual(compute(data), expected, (compute, data))
 
     def test_sparse_polynomials_are_multiples(self):
@@ -36,6 +36,8 @@ class CRC32CTests(unittest.TestCase):
             data = source.getrandbits(8 * size).to_bytes(size, "little") if size else b""
             expected = by_table(data)
             self.assertEqual(by_folding(data), expected, size)
+            if size <= 64:
+                self.assertEqual(by_places(data), expected, size)
             self.assertEqual(crc32c(data), expected, (size, _crc32c.IMPLEMENTATION))
             self.assertEqual(crc32c(memoryview(bytearray(data)).toreadonly()), expected, size)
 
