@@ -36,6 +36,10 @@ def wait_for(sock: socket.socket, reading: bool, writing: bool, seconds: Optiona
     return bool(readable or writable or failed)
 
 
+#: A connection that brought something so recently is not asked whether it still stands.
+_FRESH_SECONDS = 0.01
+
+
 class BlockingConnection:
     """One connection; any number of threads."""
 
@@ -46,6 +50,11 @@ class BlockingConnection:
         #: Guards the session, who reads, and who waits.
         self._lock = threading.Lock()
         self._sending = threading.Lock()
+        #: Used by whoever reads.
+        self._poll: Any = None
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLIN)
         #: An SSL object is used by one thread at a time.
         self._io = threading.Lock()
         self._is_read = False
@@ -115,9 +124,13 @@ class BlockingConnection:
 
     def is_ready(self) -> bool:
         """Whether new requests may go here, by what the server has said until now."""
-        if not self._is_read and self.session.is_usable and wait_for(self._sock, True, False, 0):
+        if not self.session.is_usable:
+            return False
+        silent = time.monotonic() - self.session.last_received
+        if silent > _FRESH_SECONDS and not self._is_read and wait_for(self._sock, True, False, 0):
             self._pump(None, 0)
-        return self.session.is_usable
+            return self.session.is_usable
+        return True
 
     def close(self, reason: str = "this client closed it") -> None:
         self._lose(ConnectionLost(f"the connection is closed: {reason}"))
@@ -220,15 +233,20 @@ class BlockingConnection:
         if ended:
             self._lose(fault or self.session.error)
 
+    def _can_be_read(self, seconds: Optional[float]) -> bool:
+        if self._poll is None or self._sock.fileno() < 0:
+            return wait_for(self._sock, True, False, seconds)
+        return bool(self._poll.poll(None if seconds is None else ceil(seconds * 1000)))
+
     def _receive(self, seconds: Optional[float]) -> Optional[int]:
         """Bytes that came, 0 at the end of the stream; None: nothing in that time."""
-        if not self._is_tls and not wait_for(self._sock, True, False, seconds):
+        if not self._is_tls and not self._can_be_read(seconds):
             return None
         try:
             with self._io:
                 return self._sock.recv_into(self.session.reader.buffer())
         except (BlockingIOError, ssl.SSLWantReadError):
-            if self._is_tls and wait_for(self._sock, True, False, seconds):
+            if self._is_tls and self._can_be_read(seconds):
                 return self._receive(0)
         except ssl.SSLWantWriteError:
             wait_for(self._sock, False, True, seconds)

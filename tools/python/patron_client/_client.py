@@ -248,14 +248,16 @@ class Client:
 
     def _ask_all(self, wanted: List[Request[Any]], end: Optional[float]) -> List[Any]:
         """Answers, and errors in the place of those there are not; a few at a time on their way."""
+        if len(wanted) == 1:
+            return [self._finish(wanted[0], None, end)]
         answers: List[Any] = []
         ahead: Deque[Tuple[Request[Any], Optional[Tuple[BlockingConnection, Exchange]]]] = deque()
         rest = deque(wanted)
         while rest or ahead:
-            while rest and len(ahead) < _WINDOW and len(wanted) > 1:
+            while rest and len(ahead) < _WINDOW:
                 request = rest.popleft()
                 ahead.append((request, self._begin(request, end)))
-            request, begun = ahead.popleft() if ahead else (rest.popleft(), None)
+            request, begun = ahead.popleft()
             answers.append(self._finish(request, begun, end))
         return answers
 
@@ -297,7 +299,8 @@ class _Entry:
     def __init__(self, customer: PatronID, end: Optional[float]) -> None:
         self.customer = customer
         self.end = end
-        self.event = threading.Event()
+        #: Made for those that have to wait.
+        self.event: Optional[threading.Event] = None
         self.result: Union[None, Customer, PatronError] = None
         self.leads = False
         #: Nobody waits for it any more.
@@ -320,6 +323,7 @@ class _Gatherer:
         with self._lock:
             batch = [entry]
             if self._is_busy:
+                entry.event = threading.Event()
                 self._waiting.append(entry)
                 batch = []
             self._is_busy = True
@@ -340,7 +344,7 @@ class _Gatherer:
         """Until there is a result, or it is this call's turn to ask for all that wait."""
         try:
             seconds = remaining(entry.end)
-            if not entry.event.wait(seconds):
+            if entry.event is not None and not entry.event.wait(seconds):
                 raise passed()
         except BaseException:
             with self._lock:
@@ -364,7 +368,8 @@ class _Gatherer:
                 return
             leader = self._waiting.pop(0)
             leader.leads = True
-            leader.event.set()
+            if leader.event is not None:
+                leader.event.set()
 
     def _look_up(self, client: Client, batch: List[_Entry]) -> None:
         """Asks for all, within the deadline of the first, whose thread this is."""
@@ -392,7 +397,7 @@ class _Gatherer:
             raise
         finally:
             for entry in batch[1:]:
-                if entry.result is not None:
+                if entry.result is not None and entry.event is not None:
                     entry.event.set()
 
 

@@ -140,6 +140,14 @@ def _ask_in_parts(
     """The answers in the ids' order. Parts that the limits refuse are halved; parts of an older
     generation than the newest are asked once more."""
     size = max(1, min(directory.maximum_ids, LOOKUP_IDS))
+    if len(ids) <= size:
+        # Nearly always: one frame.
+        (only,) = yield [Lookup(ids, numbers, ignore_unknown)]
+        if not isinstance(only, PatronError):
+            return [only]
+        if not _can_be_halved(only, slice(0, len(ids))):
+            raise only
+        size = (len(ids) + 1) // 2
     parts = [slice(at, min(at + size, len(ids))) for at in range(0, len(ids), size)]
     answers: Dict[Tuple[int, int], LookupAnswer] = {}
     asked_again = False
@@ -157,8 +165,7 @@ def _ask_in_parts(
                 continue
             return [answers[part.start, part.stop] for part in parts]
         found = yield [
-            Lookup(ids if len(parts) == 1 else ids[part], numbers, ignore_unknown)
-            for part in wanted]
+            Lookup(ids[part], numbers, ignore_unknown) for part in wanted]
         for part, answer in zip(wanted, found):
             if not isinstance(answer, PatronError):
                 answers[part.start, part.stop] = answer

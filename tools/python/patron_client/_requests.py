@@ -151,7 +151,7 @@ class IDs:
             raise fault("valueOutOfRange", "no ids", hint="1 and more", field="idCount")
         if texts == 0:
             self.kind = INTEGER
-            self._integers = _pack_integers(self.given)
+            self._integers = _pack_integers(self.given, kinds == {int})
         elif texts == len(kinds):
             self.kind = TEXTUAL
             self._texts = [encode_id_text(text) for text in self.given]  # type: ignore[arg-type]
@@ -192,11 +192,11 @@ def _not_an_integer(value: object) -> PatronError:
         field="ids")
 
 
-def _pack_integers(ids: Sequence[Any]) -> bytes:
+def _pack_integers(ids: Sequence[Any], are_plain: bool) -> bytes:
     try:
-        if bool in map(type, ids):
+        if not are_plain and bool in map(type, ids):
             raise TypeError
-        lanes = array("q", map(operator.index, ids))
+        lanes = array("q", ids if are_plain else map(operator.index, ids))
     except (TypeError, OverflowError):
         bad = next(value for value in ids if not _is_integer(value))
         raise _not_an_integer(bad) from None
