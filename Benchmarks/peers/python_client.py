@@ -2,7 +2,7 @@
 """The Python client of Patron beside redis-py, on one machine, over 127.0.0.1.
 
     swift build -c release --product patron
-    python3 -m venv .venv-peers && .venv-peers/bin/pip install numpy redis hiredis
+    python3 -m venv .venv-peers && .venv-peers/bin/pip install -r Benchmarks/peers/requirements.txt
     .venv-peers/bin/python Benchmarks/peers/python_client.py [--rounds 5] [--smoke]
 
 A retailer is generated, scored and served; a redis-server of our own on a free port, without files,
