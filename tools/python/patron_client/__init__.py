@@ -20,14 +20,14 @@ from .answers import (
     Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, Segment, SegmentsAnswer, Snapshot,
     Timings, Top, TopAnswer)
 from .errors import (
-    Cancelled, ConnectionLost, DataDamaged, DeadlinePassed, FixRequest, InternalError,
+    Cancelled, ClientClosed, ConnectionLost, DataDamaged, DeadlinePassed, FixRequest, InternalError,
     MalformedAnswer, NotAllowed, NotFound, Overloaded, PatronError, ProtocolError, RetryNow,
     Unavailable, Unsupported)
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Affinity", "AsyncClient", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled", "Client", "Column",
+    "Affinity", "AsyncClient", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled", "Client", "ClientClosed", "Column",
     "ColumnInfo", "ConnectionLost", "Customer", "CustomerStatus", "DataDamaged", "DeadlinePassed",
     "Description", "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model",
     "NotAllowed", "NotFound", "Offer", "OfferAnswer", "Overloaded", "PatronError", "PatronID",

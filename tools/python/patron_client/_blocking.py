@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ._requests import Hello
 from ._session import Exchange, Session, hello_exchange, passed, remaining
-from .errors import ConnectionLost, MalformedAnswer, PatronError
+from .errors import ClientClosed, ConnectionLost, MalformedAnswer, PatronError
 
 
 def wait_for(sock: socket.socket, reading: bool, writing: bool, seconds: Optional[float]) -> bool:
@@ -329,7 +329,7 @@ class BlockingPool:
         with self._changed:
             while True:
                 if self._is_closed:
-                    raise ConnectionLost("this client is closed")
+                    raise ClientClosed("this client is closed", hint="connect anew")
                 self._sort_out()
                 best = min(self._connections, key=lambda c: c.session.load, default=None)
                 made = len(self._connections) + self._connecting

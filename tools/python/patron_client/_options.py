@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional, Tuple, Union
 
 from ._frame import FRAME_BYTES, TAG_PRIORITY, TAG_TRACE_ID
@@ -36,7 +36,7 @@ class Settings:
 
     host: str
     port: int
-    token: Optional[bytes]
+    token: Optional[bytes] = field(repr=False)
     tls: Optional[ssl.SSLContext]
     deadline: Optional[float]
     connect_timeout: float

@@ -132,14 +132,24 @@ class IDs:
     def __init__(self, ids: Any) -> None:
         #: As they were given, for the answer.
         self.given: Sequence[PatronID]
-        kind = getattr(ids, "dtype", None)
-        if kind is not None and getattr(kind, "kind", "") in "iu":
-            self.given = ids.tolist()
-            if kind.kind == "u" and len(ids) and int(ids.max()) > _LARGEST_INTEGER:
-                raise _not_an_integer(int(ids.max()))
+        if getattr(getattr(ids, "dtype", None), "kind", "") in ("i", "u"):
+            # An array, or a column of pandas.
+            import numpy
+
+            array = numpy.asarray(ids)
+            if array.ndim != 1 or array.size == 0:
+                raise fault(
+                    "valueOutOfRange", f"an array of ids of shape {array.shape}",
+                    hint="one dimension, 1 id and more", field="ids")
+            if int(array.max()) > _LARGEST_INTEGER:
+                raise _not_an_integer(int(array.max()))
+            self.given = array.tolist()
             self.kind = INTEGER
-            self._integers: Any = ids.astype("<i8", copy=False).tobytes()
+            self._integers: Any = array.astype("<i8", copy=False).tobytes()
             return
+        if hasattr(ids, "to_pylist"):
+            # An array of Arrow.
+            ids = ids.to_pylist()
         if isinstance(ids, (str, bytes)):
             raise fault(
                 "valueOutOfRange", f"ids is {type(ids).__name__}, not a sequence of ids",

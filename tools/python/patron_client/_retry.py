@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ._status import STATUSES
-from .errors import ConnectionLost, Overloaded, PatronError, ProtocolError, RetryNow, Unavailable
+from .errors import ClientClosed, ConnectionLost, Overloaded, PatronError, ProtocolError, RetryNow, Unavailable
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Tries:
 
 
 def _is_passing(error: PatronError) -> bool:
+    if isinstance(error, ClientClosed):
+        return False
     if isinstance(error, ProtocolError):
         return error.status == _IDLE
     if isinstance(error, Unavailable):

@@ -24,7 +24,7 @@ from ._session import Exchange, Session, hello_exchange, passed, remaining
 from .answers import (
     Customer, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer,
     TopAnswer)
-from .errors import ConnectionLost, MalformedAnswer, PatronError
+from .errors import ClientClosed, ConnectionLost, MalformedAnswer, PatronError
 
 __all__ = ["AsyncClient", "connect"]
 
@@ -170,7 +170,7 @@ class AsyncPool:
         """The connection with the fewest open requests; another is made while all are busy."""
         while True:
             if self._is_closed:
-                raise ConnectionLost("this client is closed")
+                raise ClientClosed("this client is closed", hint="connect anew")
             best = self._best()
             if best is not None:
                 busy = best.session.load > 0

@@ -82,6 +82,10 @@ class ConnectionLost(Unavailable, ConnectionError):
     """The connection ended, or could not be made. What became of open requests is unknown."""
 
 
+class ClientClosed(ConnectionLost):
+    """`close` was called."""
+
+
 class NotAllowed(PatronError):
     """The credentials do not suffice."""
 

@@ -119,6 +119,19 @@ class ValidationTests(unittest.TestCase):
         self.assertEqual(requests.IDs(numpy.array(["a", "b"])).encode(), struct.pack("<3I", 0, 1, 2) + b"ab")
         self.refused("valueOutOfRange", lambda: requests.IDs(numpy.array([1 << 63], dtype="u8")))
         self.refused("valueOutOfRange", lambda: requests.IDs(numpy.array([1.5])))
+        self.refused("valueOutOfRange", lambda: requests.IDs(numpy.array([[1], [2]])))
+        self.refused("valueOutOfRange", lambda: requests.IDs(numpy.array([], dtype="i8")))
+
+    @requires("pyarrow")
+    def test_arrow_ids(self):
+        import pyarrow
+        self.assertEqual(requests.IDs(pyarrow.array([1, 2])).encode(), struct.pack("<2q", 1, 2))
+        texts = pyarrow.chunked_array([["a"], ["b"]])
+        self.assertEqual(requests.IDs(texts).given, ["a", "b"])
+        self.refused("valueOutOfRange", lambda: requests.IDs(pyarrow.array([None, None])))
+
+    def test_the_token_is_not_shown(self):
+        self.assertNotIn("secret", repr(settings(token="secret")))
 
 
 class Writing(requests.Ping):
