@@ -11,14 +11,14 @@
 """
 
 from . import aio, answers, errors
-from ._client import Client, connect
+from ._client import Client, CustomerStream, connect
 from ._crc32c import IMPLEMENTATION as CRC32C_IMPLEMENTATION
 from ._retry import Retries
-from .aio import AsyncClient
+from .aio import AsyncClient, AsyncCustomerStream
 from .answers import (
-    Affinity, Basis, Column, ColumnInfo, Customer, CustomerStatus, Description, LookupAnswer, Model,
-    Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, Segment, SegmentsAnswer, Snapshot,
-    Timings, Top, TopAnswer)
+    Affinity, Basis, Column, ColumnInfo, Count, Customer, CustomerChunk, CustomerStatus, Description,
+    LookupAnswer, Model, Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, Segment,
+    SegmentsAnswer, Snapshot, Timings, Top, TopAnswer)
 from .errors import (
     Cancelled, ClientClosed, ConnectionLost, DataDamaged, DeadlinePassed, FixRequest, InternalError,
     MalformedAnswer, NotAllowed, NotFound, Overloaded, PatronError, ProtocolError, RetryNow,
@@ -27,8 +27,9 @@ from .errors import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Affinity", "AsyncClient", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled", "Client", "ClientClosed", "Column",
-    "ColumnInfo", "ConnectionLost", "Customer", "CustomerStatus", "DataDamaged", "DeadlinePassed",
+    "Affinity", "AsyncClient", "AsyncCustomerStream", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled",
+    "Client", "ClientClosed", "Column", "ColumnInfo", "ConnectionLost", "Count", "Customer",
+    "CustomerChunk", "CustomerStatus", "CustomerStream", "DataDamaged", "DeadlinePassed",
     "Description", "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model",
     "NotAllowed", "NotFound", "Offer", "OfferAnswer", "Overloaded", "PatronError", "PatronID",
     "Profile", "ProfilesAnswer", "ProtocolError", "Retries", "RetryNow", "Segment",

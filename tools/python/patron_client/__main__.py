@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import os
 import pathlib
 import sys
 from dataclasses import asdict
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from . import Client, PatronError, Unavailable, connect
+from ._columns import ENTITY_ID, ROW_STATUS
 from .answers import Description, PatronID, TableAnswer
 
 USAGE, FAILED, UNAVAILABLE = 64, 1, 69
@@ -25,7 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="patron-client", description="Asks a Patron server.")
     parser.add_argument("address", metavar="HOST:PORT")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--deadline", type=float, default=30.0, metavar="SECONDS")
+    parser.add_argument(
+        "--deadline", type=float, metavar="SECONDS", help="30 by default; none for customers")
     parser.add_argument("--tls", action="store_true", help="with the system's certificates")
     parser.add_argument("--token-file", type=pathlib.Path, help="a file that holds the token")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
@@ -34,6 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     lookup = commands.add_parser("lookup", help="scores of customers")
     lookup.add_argument("ids", nargs="+", metavar="ID")
     lookup.add_argument("--columns", help="names, commas between; all by default")
+    count = commands.add_parser("count", help="how many customers a rule holds for")
+    count.add_argument("rule")
+    customers = commands.add_parser(
+        "customers", help="the customers that a rule holds for, or all, as CSV")
+    customers.add_argument("rule", nargs="?")
+    customers.add_argument("--columns", help="names, commas between; all by default")
     for name, who in (("top-products", "customer"), ("similar-customers", "customer"),
                       ("top-customers", "product"), ("similar-products", "product")):
         command = commands.add_parser(name, help=f"of a {who}")
@@ -72,6 +82,12 @@ def _run(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
     if command == "ping":
         generation = client.ping()
         return {"generation": generation, "text": f"generation {generation}"}
+    if command == "count":
+        count = client.count(options.rule)
+        return {
+            "snapshot": asdict(count.snapshot), "count": count.count,
+            "customer_count": count.customer_count,
+            "text": f"{count.count} of {count.customer_count} customers"}
     if command == "segments":
         return _table(client.segments(options.segmentation))
     if command == "segment-profiles":
@@ -81,8 +97,7 @@ def _run(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
         return _description(description)
     if command == "lookup":
         ids = [_id(text, description.customer_id_kind) for text in options.ids]
-        columns = options.columns.split(",") if options.columns else None
-        return _table(client.lookup(ids, columns))
+        return _table(client.lookup(ids, _columns(options)))
     of_customer = command in ("top-products", "similar-customers")
     kind = description.customer_id_kind if of_customer else description.product_id_kind
     operations: Dict[str, Callable[[PatronID, int], TableAnswer]] = {
@@ -90,6 +105,31 @@ def _run(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
         "similar-products": client.similar_products, "similar-customers": client.similar_customers,
     }
     return _table(operations[command](_id(options.id, kind), options.count))
+
+
+def _columns(options: argparse.Namespace) -> Optional[List[str]]:
+    return options.columns.split(",") if options.columns else None
+
+
+def _print_customers(client: Client, options: argparse.Namespace) -> None:
+    """CSV with a line a customer, a header before; an object a line with --json."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    is_first = True
+    with client.customers(options.rule, _columns(options), deadline=options.deadline) as stream:
+        for chunk in stream:
+            if options.json:
+                for row in chunk.rows():
+                    print(json.dumps(row, ensure_ascii=False))
+                continue
+            columns = [
+                column for column in chunk.columns.values()
+                if column.number not in (ENTITY_ID, ROW_STATUS)]
+            if is_first:
+                writer.writerow(["id", "status", *(column.name for column in columns)])
+                is_first = False
+            statuses = [status.name for status in chunk.statuses]
+            writer.writerows(zip(chunk.ids, statuses, *(column.values for column in columns)))
+    sys.stdout.flush()
 
 
 def _head(snapshot: Any) -> str:
@@ -139,14 +179,23 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         token = options.token_file.read_bytes().strip() if options.token_file else None
         with connect(
-            host, port, token=token, tls=options.tls, deadline=options.deadline, connections=1
+            host, port, token=token, tls=options.tls, deadline=options.deadline or 30.0,
+            connections=1,
         ) as client:
+            if options.command == "customers":
+                _print_customers(client, options)
+                return 0
             printed = _run(client, options)
+        text = printed.pop("text")
+        print(json.dumps(printed, ensure_ascii=False) if options.json else text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads the output has enough. Python flushes at its end once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (PatronError, OSError) as error:
         print(f"patron-client: {error}", file=sys.stderr)
         return UNAVAILABLE if isinstance(error, Unavailable) else FAILED
-    text = printed.pop("text")
-    print(json.dumps(printed, ensure_ascii=False) if options.json else text)
     return 0
 
 

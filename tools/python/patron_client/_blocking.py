@@ -12,8 +12,9 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from math import ceil
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Deque, Dict, List, Optional
 
 from ._requests import Hello
 from ._session import Exchange, Session, hello_exchange, passed, remaining
@@ -47,8 +48,9 @@ class BlockingConnection:
         self.session = Session(maximum_frame_bytes)
         self._sock = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
-        #: Guards the session, who reads, and who waits.
-        self._lock = threading.Lock()
+        #: Guards the session, who reads, and who waits. A stream that is dropped ends itself
+        #: whenever the garbage collector comes by, so the thread may hold it already.
+        self._lock = threading.RLock()
         self._sending = threading.Lock()
         #: Used by whoever reads.
         self._poll: Any = None
@@ -59,6 +61,9 @@ class BlockingConnection:
         self._io = threading.Lock()
         self._is_read = False
         self._waiting: Dict[Exchange, None] = {}
+        #: Frames that nobody waits for, CREDIT and CANCEL, and the rest of those being sent.
+        self._control: Deque[bytes] = deque()
+        self._unsent = memoryview(b"")
 
     @classmethod
     def connect(
@@ -122,6 +127,31 @@ class BlockingConnection:
             if self.session.is_finished:
                 self.close("the server went away")
 
+    def chunk(self, exchange: Exchange) -> Any:
+        """The next chunk of a stream that was sent; None behind the last one."""
+        self._await(exchange)
+        with self._lock:
+            frame, credit = self.session.take(exchange)
+        if credit:
+            self._control.append(credit)
+            self._flush()
+        try:
+            return None if frame is None else self.session.chunk(exchange, frame)
+        except MalformedAnswer as error:
+            self._lose(error)
+            raise
+        finally:
+            if self.session.is_finished:
+                self.close("the server went away")
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Nobody wants the answer any more."""
+        with self._lock:
+            self._abandon(exchange)
+        self._flush()
+        if self.session.is_finished:
+            self.close("the server went away")
+
     def is_ready(self) -> bool:
         """Whether new requests may go here, by what the server has said until now."""
         if not self.session.is_usable:
@@ -138,9 +168,16 @@ class BlockingConnection:
     # Reading
 
     def _await(self, exchange: Exchange) -> None:
+        try:
+            self._await_turn(exchange)
+        finally:
+            if self._control:
+                self._flush()
+
+    def _await_turn(self, exchange: Exchange) -> None:
         while True:
             with self._lock:
-                if exchange.done:
+                if exchange.is_ready:
                     return
                 leads = not self._is_read
                 if leads:
@@ -164,16 +201,16 @@ class BlockingConnection:
                     # Chosen in the same moment.
                     exchange.waker.acquire()
                 self._waiting.pop(exchange, None)
-                if exchange.done:
+                if exchange.is_ready:
                     return
                 if not woken:
                     self._give_up(exchange)
                     raise passed()
 
     def _lead(self, exchange: Exchange) -> None:
-        """Reads for everybody until the exchange is done."""
+        """Reads for everybody until there is something for the exchange."""
         try:
-            while not exchange.done:
+            while not exchange.is_ready:
                 self._read(remaining(exchange.deadline))
         finally:
             self._stop_reading(exchange)
@@ -181,15 +218,20 @@ class BlockingConnection:
     def _stop_reading(self, exchange: Optional[Exchange] = None) -> None:
         with self._lock:
             self._is_read = False
-            if exchange is not None and not exchange.done:
-                self.session.abandon(exchange)
+            if exchange is not None and not exchange.is_ready:
+                self._abandon(exchange)
             self._hand_over()
         if self.session.error is not None:
             self._sock.close()
 
     def _give_up(self, exchange: Exchange) -> None:
-        self.session.abandon(exchange)
+        self._abandon(exchange)
         self._hand_over()
+
+    def _abandon(self, exchange: Exchange) -> None:
+        message = self.session.abandon(exchange)
+        if message:
+            self._control.append(message)
 
     def _hand_over(self) -> None:
         if not self._is_read and self._waiting:
@@ -215,6 +257,11 @@ class BlockingConnection:
         """Receives once, if something comes in that time. Errors settle every exchange."""
         if self.session.error is not None:
             return
+        if self._control or self._unsent:
+            self._flush()
+            if self._unsent:
+                # The server takes nothing just now: what it sends may be why.
+                seconds = 0.02 if seconds is None else min(seconds, 0.02)
         try:
             count = self._receive(seconds)
         except OSError as error:
@@ -265,9 +312,10 @@ class BlockingConnection:
         with self._sending:
             while rest:
                 try:
-                    with self._io:
-                        rest = rest[self._sock.send(rest) :]
-                    continue
+                    if len(rest) < len(frame) or self._send_control():
+                        with self._io:
+                            rest = rest[self._sock.send(rest) :]
+                        continue
                 except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                     pass
                 try:
@@ -286,6 +334,37 @@ class BlockingConnection:
                     raise error
                 if self.session.error is not None:
                     return
+        if self._control:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Sends CREDIT and CANCEL as far as the socket takes them. Who sends when this is called
+        does it afterwards."""
+        while (self._control or self._unsent) and self.session.error is None:
+            if not self._sending.acquire(blocking=False):
+                return
+            try:
+                is_done = self._send_control()
+            except OSError as error:
+                self._lose(_broken(error))
+                return
+            finally:
+                self._sending.release()
+            if not is_done:
+                return
+
+    def _send_control(self) -> bool:
+        """Whether nothing is left; for who may send."""
+        while True:
+            if not self._unsent:
+                if not self._control:
+                    return True
+                self._unsent = memoryview(self._control.popleft())
+            try:
+                with self._io:
+                    self._unsent = self._unsent[self._sock.send(self._unsent) :]
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                return False
 
     def _lose(self, error: Optional[PatronError]) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Deque, Dict, Generator, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from . import _requests as requests
 from ._blocking import BlockingConnection, BlockingPool
@@ -17,9 +17,10 @@ from ._options import CONNECT_TIMEOUT, DEADLINE, DEFAULT, FRAME_BYTES, TLS, Sett
 from ._requests import IDs, Price, Request
 from ._retry import Retries, Tries
 from ._session import Exchange, passed, remaining
+from ._stream import CREDIT, Open, Pause, Stop, StreamBase, Wanted, customers_flow
 from .answers import (
-    Customer, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer,
-    TopAnswer)
+    Count, Customer, CustomerChunk, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer,
+    SegmentsAnswer, TopAnswer)
 from .errors import DeadlinePassed, PatronError
 
 A = TypeVar("A")
@@ -213,6 +214,33 @@ class Client:
         """What the segments of one segmentation are like, feature by feature; None for all."""
         return self._call(requests.SegmentProfiles(segmentation), deadline)
 
+    def count(self, rule: str, *, deadline: Optional[float] = DEFAULT) -> Count:
+        """How many customers a rule holds for.
+
+        :param rule: a condition on columns: `value_segment = "Best ones" and churn_probability < 0.2`;
+            protocol/WIRE.md, section 8.5, is the language.
+        """
+        return self._call(requests.CountCustomers(rule), deadline)
+
+    def customers(
+        self, rule: Optional[str] = None, columns: Optional[Sequence[ColumnChoice]] = None, *,
+        after: Optional[bytes] = None, credit: int = CREDIT, deadline: Optional[float] = DEFAULT,
+    ) -> "CustomerStream":
+        """The customers that a rule holds for, or all, in chunks, from one snapshot, in its order.
+
+        A lost connection is made anew and the stream goes on behind the last chunk, as long as the
+        server has that snapshot; otherwise `RetryNow` with the name snapshotChanged. To end early,
+        `close` the stream, leave its `with`, or drop it.
+
+        :param columns: names or numbers, in the order of the answer; None for all.
+        :param after: the `token` of a chunk of a stream of the same rule and columns: goes on there.
+        :param credit: bytes that the server may be ahead of the reader, 262,144 … 16,777,216; the
+            latter is also what all streams of a connection may have together.
+        :param deadline: seconds for the whole stream, with what the caller does between two chunks.
+        """
+        wanted = Wanted(rule, columns, after, credit)
+        return CustomerStream(wanted, _chunks(self, wanted, self._settings.end_of(deadline)))
+
     # Exchange
 
     def _call(self, request: Request[A], deadline: Optional[float]) -> A:
@@ -291,6 +319,66 @@ class Client:
             return self._ask(request, end)
         except PatronError as error:
             return error
+
+
+class CustomerStream(StreamBase[Generator[CustomerChunk, None, None]]):
+    """An iterator of chunks, for one thread at a time; made by `Client.customers`."""
+
+    def __iter__(self) -> "CustomerStream":
+        return self
+
+    def __next__(self) -> CustomerChunk:
+        return next(self._chunks)
+
+    def __enter__(self) -> "CustomerStream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the stream; the server is told to send no more."""
+        self._chunks.close()
+
+
+def _chunks(
+    client: Client, wanted: Wanted, end: Optional[float]
+) -> Generator[CustomerChunk, None, None]:
+    # No method of the stream: a stream that is dropped is so ended at once.
+    flow = customers_flow(client._directory, wanted, client._settings.retries, end)
+    connection: Optional[BlockingConnection] = None
+    exchange: Optional[Exchange] = None
+    try:
+        step = next(flow)
+        while True:
+            answer: Any = None
+            try:
+                if isinstance(step, CustomerChunk):
+                    yield step
+                elif isinstance(step, list):
+                    answer = client._ask_all(step, end)
+                elif isinstance(step, Open):
+                    connection = client._pool.take(end)
+                    opened = Exchange(step.request, step.request.encode(client._settings.items), end)
+                    connection.send(opened)
+                    exchange = opened
+                elif isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                elif isinstance(step, Stop):
+                    if connection is not None and exchange is not None:
+                        connection.cancel(exchange)
+                else:
+                    assert connection is not None and exchange is not None
+                    answer = connection.chunk(exchange)
+            except PatronError as error:
+                answer = error
+            try:
+                step = flow.send(answer)
+            except StopIteration:
+                return
+    finally:
+        if connection is not None and exchange is not None and not exchange.done:
+            connection.cancel(exchange)
 
 
 class _Entry:

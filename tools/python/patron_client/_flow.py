@@ -64,9 +64,9 @@ def lookup_flow(
     description that gave the numbers is of the same generation.
     """
     columns = check_columns(columns)
-    by_name = columns is not None and any([_is_of_snapshot(column) for column in columns])
+    by_name = columns is not None and any([is_of_snapshot(column) for column in columns])
     for _ in range(ROUNDS):
-        numbers = yield from _numbers(directory, columns, by_name, ignore_unknown)
+        numbers = yield from numbers_flow(directory, columns, by_name, ignore_unknown)
         tables = yield from _ask_in_parts(directory, ids, numbers, ignore_unknown)
         generation = tables[0].snapshot.generation
         if any(table.snapshot.generation != generation for table in tables):
@@ -76,7 +76,7 @@ def lookup_flow(
             description = directory.description
             if description is None or description.snapshot.generation != generation:
                 description = yield from describe_flow(directory)
-                again = yield from _numbers(directory, columns, by_name, ignore_unknown)
+                again = yield from numbers_flow(directory, columns, by_name, ignore_unknown)
                 if description.snapshot.generation != generation or again != numbers:
                     continue
             names = description.names
@@ -89,12 +89,12 @@ def lookup_flow(
 _SCORE_NUMBERS = {name: number for number, name in SCORE_NAMES.items()}
 
 
-def _is_of_snapshot(column: ColumnChoice) -> bool:
+def is_of_snapshot(column: ColumnChoice) -> bool:
     """Whether the name has another number in another snapshot."""
     return isinstance(column, str) and column not in _SCORE_NUMBERS
 
 
-def _numbers(
+def numbers_flow(
     directory: Directory, columns: Optional[Sequence[ColumnChoice]], by_name: bool,
     ignore_unknown: bool,
 ) -> Flow[Optional[List[int]]]:

@@ -23,7 +23,7 @@ META_BYTES = 4096
 META_ITEMS = 32
 
 RESPONSE = 0x8000
-HELLO, PING, GOAWAY = 0x0001, 0x0002, 0x0003
+HELLO, PING, GOAWAY, CREDIT, CANCEL = 0x0001, 0x0002, 0x0003, 0x0004, 0x0005
 
 FLAG_LZ4, FLAG_MORE, FLAG_META = 1, 2, 4
 _UNKNOWN_CRITICAL_FLAGS = 0x00F8
@@ -49,6 +49,8 @@ class Frame(NamedTuple):
     aux: int
     #: Meta block and body.
     payload: memoryview
+    #: Bytes on the wire, the length field included: what a stream's credit pays for.
+    size: int
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,15 @@ def encode_request(opcode: int, body: bytes, meta: bytes = b"") -> EncodedReques
     payload = meta + body
     flags = FLAG_META if meta else 0
     return EncodedRequest(opcode, flags, len(body), payload, crc32c(payload) if payload else 0)
+
+
+def credit_frame(request_id: int, credit: int) -> bytes:
+    """Lets the server send that many more bytes of a stream."""
+    return encode_request(CREDIT, struct.pack("<II", credit, 0)).frame(request_id, 0)
+
+
+def cancel_frame(request_id: int) -> bytes:
+    return encode_request(CANCEL, b"").frame(request_id, 0)
 
 
 def open_frame(frame: Frame, *, streams: bool = False) -> Tuple[Meta, memoryview]:
@@ -325,11 +336,11 @@ class FrameReader:
 
     def _complete(self, payload: memoryview) -> Frame:
         opcode, flags, request_id, raw_length, aux, body_crc = self._fields
-        self._total = 0
+        size, self._total = self._total, 0
         if (crc32c(payload) if len(payload) else 0) != body_crc:
             raise malformed("bodyChecksumMismatch", "bodyCRC", "a damaged frame", 24)
         excess = self._header_bytes - HEADER_BYTES
         payload = payload.toreadonly()
         if excess:
             payload = memoryview(bytes(payload[excess:]))
-        return Frame(opcode, flags, request_id, raw_length, aux, payload)
+        return Frame(opcode, flags, request_id, raw_length, aux, payload, size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional, Tuple, Union
 
 from ._frame import FRAME_BYTES, TAG_PRIORITY, TAG_TRACE_ID
-from ._requests import FEATURE_AFFINITY_FACTS, FEATURE_TIMINGS, Hello
+from ._requests import FEATURE_AFFINITY_FACTS, FEATURE_STREAMS, FEATURE_TIMINGS, Hello
 from ._retry import Retries
 from .errors import fault
 
@@ -47,7 +47,8 @@ class Settings:
     items: Tuple[Tuple[int, bytes], ...] = ()
 
     def hello(self) -> Hello:
-        optional = FEATURE_AFFINITY_FACTS | (FEATURE_TIMINGS if self.timings else 0)
+        optional = FEATURE_STREAMS | FEATURE_AFFINITY_FACTS
+        optional |= FEATURE_TIMINGS if self.timings else 0
         return Hello(
             maximum_frame_bytes=self.maximum_frame_bytes, optional=optional, token=self.token,
             client_name=self.client_name)

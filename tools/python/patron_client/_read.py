@@ -8,10 +8,10 @@ from . import _columns as numbers
 from ._body import TEXT_BYTES, Body
 from ._frame import LARGEST_FRAME_BYTES, Frame, Meta, open_frame
 from ._status import STATUSES
-from ._table import INT32, TEXT, TYPE_NAMES, Lanes, read_stamp, read_table
+from ._table import INT32, INT64, TEXT, TYPE_NAMES, Lanes, read_stamp, read_table
 from .answers import (
-    Affinity, ColumnInfo, CustomerStatus, Description, LookupAnswer, OfferAnswer, PatronID,
-    ProfilesAnswer, SegmentsAnswer, TableAnswer, TopAnswer)
+    Affinity, ColumnInfo, Count, CustomerChunk, CustomerStatus, Description, LookupAnswer,
+    OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer, TableAnswer, TopAnswer)
 from .errors import PatronError, error_for, malformed
 
 
@@ -182,6 +182,35 @@ def read_profiles(body: Body, meta: Meta) -> ProfilesAnswer:
     return _read_table_answer(ProfilesAnswer, body, meta)
 
 
+def read_count(body: Body, meta: Meta) -> Count:
+    snapshot, start = read_stamp(body)
+    count = Count(
+        snapshot, body.u64(start, "matchingCustomers"), body.u64(start + 8, "customerCount"),
+        meta.timings)
+    body.zero(start + 16, 48)
+    body.end(start + 64)
+    return count
+
+
+TOKEN_BYTES = 32
+
+
+def read_chunk(body: Body, meta: Meta) -> CustomerChunk:
+    snapshot, start = read_stamp(body)
+    scanned = body.u64(start, "scannedCustomers")
+    token = bytes(body.take(start + 8, TOKEN_BYTES, "resumeToken"))
+    body.zero(start + 8 + TOKEN_BYTES, 24)
+    table = read_table(body, start + 64)
+    for number, kinds in ((numbers.ENTITY_ID, (INT64, TEXT)), (numbers.ROW_STATUS, (INT32,))):
+        lanes = table.columns.get(number)
+        if lanes is None or lanes.kind not in kinds or (table.rows and lanes.missing):
+            name = numbers.PROTOCOL_NAMES[number]
+            raise malformed("unknownColumn", name, f"a chunk without {name}")
+    return CustomerChunk(
+        snapshot, CustomerStatus.of(table.subject_status), [table], timings=meta.timings,
+        scanned_count=scanned, token=token)
+
+
 def read_error(body: Body, start: int, status: int, meta: Meta) -> PatronError:
     """An error body: section 7.9."""
     sizes = [
@@ -227,7 +256,8 @@ A = TypeVar("A")
 
 def read_answer(frame: Frame, request: Any) -> Any:
     """The answer to a request, or the error in its place."""
-    meta, payload = open_frame(frame, streams=request.streams)
+    # An error ends a stream: nothing follows it.
+    meta, payload = open_frame(frame, streams=request.streams and not frame.aux)
     body = Body(payload)
     if frame.aux:
         return read_error(body, 0, frame.aux, meta)

@@ -12,17 +12,18 @@ import struct
 import sys
 from array import array
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar, Dict, Generic, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, ClassVar, Dict, Generic, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from ._body import TEXT_BYTES, Body
 from ._frame import (
     FRAME_BYTES, LARGEST_FRAME_BYTES, TAG_IDEMPOTENCY_KEY, EncodedRequest, Meta, encode_meta,
     encode_request)
 from ._read import (
-    HelloAnswer, PingAnswer, read_describe, read_hello, read_lookup, read_offers, read_ping,
-    read_profiles, read_segments, read_top)
+    TOKEN_BYTES, HelloAnswer, PingAnswer, read_chunk, read_count, read_describe, read_hello,
+    read_lookup, read_offers, read_ping, read_profiles, read_segments, read_top)
 from .answers import (
-    Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer, TopAnswer)
+    Count, CustomerChunk, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer,
+    SegmentsAnswer, TopAnswer)
 from .errors import PatronError, fault
 
 INTEGER, TEXTUAL = 1, 2
@@ -33,8 +34,12 @@ RESULTS = 10_000
 CATEGORIES = 1024
 BOUGHT_SINCE = 1024
 CREDENTIAL_BYTES = 1024
+RULE_BYTES = 65_536
+#: Bytes of frames that a stream may be ahead of its reader: the least, and all streams of a
+#: connection together.
+LEAST_CREDIT, MOST_CREDIT = 1 << 18, 1 << 24
 
-FEATURE_TIMINGS, FEATURE_AFFINITY_FACTS = 1 << 2, 1 << 3
+FEATURE_STREAMS, FEATURE_TIMINGS, FEATURE_AFFINITY_FACTS = 1 << 1, 1 << 2, 1 << 3
 
 A = TypeVar("A")
 
@@ -48,6 +53,8 @@ class Request(Generic[A]):
     idempotent: ClassVar[bool] = True
     #: Answered by any number of frames, of which all but the last have the flag MORE.
     streams: ClassVar[bool] = False
+    #: Of a stream: bytes of frames that may come before more are asked for.
+    credit: int = 0
     #: 16 bytes that make repeating harmless where `idempotent` is not set.
     idempotency_key: Optional[bytes] = None
 
@@ -260,6 +267,24 @@ def check_count(count: int) -> int:
     return count
 
 
+def check_numbers(columns: Optional[Sequence[int]]) -> List[int]:
+    """Column numbers as a request has them: none for all."""
+    chosen = [] if columns is None else list(columns)
+    if columns is not None and not chosen:
+        raise fault("valueOutOfRange", "no columns", hint="None for all", field="columns")
+    if len(chosen) > LOOKUP_COLUMNS:
+        raise fault(
+            "tooManyItems", f"{len(chosen)} columns", hint=f"at most {LOOKUP_COLUMNS}",
+            field="columnCount")
+    if len(set(chosen)) != len(chosen):
+        raise fault("duplicateColumn", "a column twice", hint="name it once", field="columns")
+    for column in chosen:
+        if not 0 <= column <= 0xFFFF:
+            raise fault(
+                "valueOutOfRange", f"column number {column}", hint="0 to 65,535", field="columns")
+    return chosen
+
+
 class Lookup(Request[LookupAnswer]):
     opcode = 0x0020
 
@@ -271,20 +296,7 @@ class Lookup(Request[LookupAnswer]):
                 "tooManyItems", f"{len(ids)} ids in a frame", hint=f"at most {LOOKUP_IDS:,}",
                 field="idCount")
         self.ids = ids
-        self.columns = [] if columns is None else list(columns)
-        if columns is not None and not self.columns:
-            raise fault("valueOutOfRange", "no columns", hint="None for all", field="columns")
-        if len(self.columns) > LOOKUP_COLUMNS:
-            raise fault(
-                "tooManyItems", f"{len(self.columns)} columns", hint=f"at most {LOOKUP_COLUMNS}",
-                field="columnCount")
-        if len(set(self.columns)) != len(self.columns):
-            raise fault("duplicateColumn", "a column twice", hint="name it once", field="columns")
-        for column in self.columns:
-            if not 0 <= column <= 0xFFFF:
-                raise fault(
-                    "valueOutOfRange", f"column number {column}", hint="0 to 65,535",
-                    field="columns")
+        self.columns = check_numbers(columns)
         self.ignore_unknown = ignore_unknown
 
     def body(self) -> bytes:
@@ -487,3 +499,81 @@ class OfferCustomers(Request[OfferAnswer]):
 
     def read(self, body: Body, meta: Meta) -> OfferAnswer:
         return read_offers(body, meta)
+
+
+def encode_rule(rule: str) -> bytes:
+    """A rule of section 8.5; the server reads it."""
+    data = encode_text(rule, RULE_BYTES, "rule")
+    if not data:
+        raise fault(
+            "valueOutOfRange", "an empty rule", hint="a condition on columns, or all", field="rule")
+    return data
+
+
+class CountCustomers(Request[Count]):
+    opcode = 0x0030
+
+    def __init__(self, rule: str) -> None:
+        self.rule = encode_rule(rule)
+
+    def body(self) -> bytes:
+        return struct.pack("<II", len(self.rule), 0) + self.rule
+
+    def read(self, body: Body, meta: Meta) -> Count:
+        return read_count(body, meta)
+
+
+class Scan(Request[CustomerChunk]):
+    """All customers. `after`: the token of the chunk behind which to go on; None begins."""
+
+    opcode = 0x0032
+    streams = True
+    rule = b""
+
+    def __init__(
+        self, columns: Optional[Sequence[int]] = None, *, after: Optional[bytes] = None,
+        credit: int = 1 << 20,
+    ) -> None:
+        self.columns = check_numbers(columns)
+        self.after = check_token(after)
+        self.credit = check_credit(credit)
+
+    def body(self) -> bytes:
+        count = len(self.columns)
+        return struct.pack(
+            f"<IHH{TOKEN_BYTES}sII{count}H", self.credit, count, 0, self.after or b"",
+            len(self.rule), 0, *self.columns) + self.rule
+
+    def read(self, body: Body, meta: Meta) -> CustomerChunk:
+        return read_chunk(body, meta)
+
+
+class Audience(Scan):
+    """The customers that a rule holds for."""
+
+    opcode = 0x0031
+
+    def __init__(
+        self, rule: str, columns: Optional[Sequence[int]] = None, *,
+        after: Optional[bytes] = None, credit: int = 1 << 20,
+    ) -> None:
+        super().__init__(columns, after=after, credit=credit)
+        self.rule = encode_rule(rule)
+
+
+def check_token(after: Optional[bytes]) -> Optional[bytes]:
+    if after is not None and (
+        not isinstance(after, (bytes, bytearray, memoryview)) or len(after) != TOKEN_BYTES
+    ):
+        raise fault(
+            "valueOutOfRange", f"after is {after!r}", hint="the token of a chunk, or None",
+            field="resumeToken")
+    return None if after is None else bytes(after)
+
+
+def check_credit(credit: int) -> int:
+    if isinstance(credit, bool) or not isinstance(credit, int) or not LEAST_CREDIT <= credit <= MOST_CREDIT:
+        raise fault(
+            "valueOutOfRange", f"credit is {credit!r}",
+            hint=f"{LEAST_CREDIT:,} to {MOST_CREDIT:,} bytes", field="credit")
+    return credit

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
-from ._frame import FLAG_MORE, GOAWAY, RESPONSE, EncodedRequest, Frame, FrameReader
+from ._frame import (
+    CANCEL, CREDIT, FLAG_MORE, GOAWAY, RESPONSE, EncodedRequest, Frame, FrameReader, cancel_frame,
+    credit_frame)
 from ._read import GoAway, HelloAnswer, read_answer, read_goaway
-from ._requests import Hello, Request
+from ._requests import FEATURE_STREAMS, LEAST_CREDIT, Hello, Request
 from ._status import STATUSES
 from .errors import ConnectionLost, FixRequest, PatronError, Unavailable, fault, malformed
 
@@ -26,7 +28,8 @@ _LONGEST_DEADLINE = 0xFFFFFFFF
 class Exchange:
     """A request on its way, and what came of it."""
 
-    __slots__ = ("request", "encoded", "deadline", "request_id", "frames", "error", "done", "waker")
+    __slots__ = (
+        "request", "encoded", "deadline", "request_id", "frames", "error", "done", "waker", "owed")
 
     def __init__(
         self, request: Request[Any], encoded: EncodedRequest, deadline: Optional[float]
@@ -36,12 +39,19 @@ class Exchange:
         #: By time.monotonic(); None: none.
         self.deadline = deadline
         self.request_id = 0
-        #: One; of a stream, all that came.
+        #: One; of a stream, those that nobody has taken yet.
         self.frames: List[Frame] = []
         self.error: Optional[PatronError] = None
         self.done = False
         #: What the driver wakes the caller with.
         self.waker: Any = None
+        #: Bytes of a stream that were taken and not yet given back to the server as credit.
+        self.owed = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something for the caller: the answer, or of a stream the next frame."""
+        return self.done or (self.request.streams and bool(self.frames))
 
     def take(self, frame: Frame) -> bool:
         """Whether this was the last frame of the answer."""
@@ -120,7 +130,13 @@ class Session:
         limit = self.reader.maximum_length if self.hello is None else self.hello.maximum_frame_bytes
         if exchange.encoded.length > limit:
             raise RequestTooLarge(exchange.encoded.length, limit)
-        milliseconds = 0
+        streams = exchange.request.streams
+        if streams and not self.has_streams:
+            raise fault(
+                "unsupportedFeature", "this server does not stream customers",
+                hint="a newer server does")
+        # A stream without a deadline has all the time there is, not the server's default.
+        milliseconds = _LONGEST_DEADLINE if streams else 0
         seconds = remaining(exchange.deadline)
         if seconds is not None:
             # 0 would mean that there is no deadline.
@@ -149,14 +165,48 @@ class Session:
         self.hello = answer
         self.reader.maximum_length = self._own_frame_bytes
 
-    def abandon(self, exchange: Exchange) -> None:
-        """Nobody waits for the answer any more."""
-        if self.open.pop(exchange.request_id, None) is not None:
-            self.abandoned.add(exchange.request_id)
+    @property
+    def has_streams(self) -> bool:
+        return self.hello is not None and bool(self.hello.active_features & FEATURE_STREAMS)
+
+    def abandon(self, exchange: Exchange) -> bytes:
+        """Nobody waits for the answer any more. Returns what tells the server, if it can be told."""
+        was_open = self.open.pop(exchange.request_id, None) is not None
         exchange.done = True
+        exchange.frames = []
+        if not was_open:
+            return b""
+        self.abandoned.add(exchange.request_id)
+        # A server without streams does not know CANCEL: it would answer it.
+        return cancel_frame(exchange.request_id) if self.has_streams else b""
+
+    def take(self, exchange: Exchange) -> Tuple[Optional[Frame], bytes]:
+        """The next frame of a stream, None where there is no more, and the credit to send for it.
+
+        The server goes on while it has `LEAST_CREDIT` left; half of what is above that is collected
+        before it is given back.
+        """
+        if not exchange.frames:
+            if exchange.error is not None:
+                raise exchange.error
+            return None, b""
+        frame = exchange.frames.pop(0)
+        exchange.owed += frame.size
+        if exchange.done or 2 * exchange.owed <= exchange.request.credit - LEAST_CREDIT:
+            return frame, b""
+        owed, exchange.owed = exchange.owed, 0
+        return frame, credit_frame(exchange.request_id, owed)
+
+    def chunk(self, exchange: Exchange, frame: Frame) -> Any:
+        """The meaning of a frame of a stream; raises the error in its place."""
+        found = read_answer(frame, exchange.request)
+        if isinstance(found, PatronError):
+            self.retired = self.retired or found.status == _DRAINING
+            raise found
+        return found
 
     def received(self, count: int) -> List[Exchange]:
-        """Exchanges that the bytes in `reader.buffer()` have settled.
+        """Exchanges that the bytes in `reader.buffer()` have settled, streams that have more.
 
         Raises MalformedAnswer; the driver then calls `lost` with it and closes.
         """
@@ -172,6 +222,8 @@ class Session:
         opcode, number = frame.opcode, frame.request_id
         if not opcode & RESPONSE:
             raise malformed("wrongDirection", "opcode", f"a request, opcode {opcode:#06x}", 8)
+        if opcode in (RESPONSE | CREDIT, RESPONSE | CANCEL):
+            raise malformed("wrongDirection", "opcode", f"opcode {opcode:#06x} has no answer", 8)
         if opcode == RESPONSE | GOAWAY:
             return self._go_away(read_goaway(frame))
         exchange = self.open.get(number)
@@ -188,7 +240,7 @@ class Session:
                 "valueOutOfRange", "opcode",
                 f"opcode {opcode:#06x} answers a request {exchange.encoded.opcode:#06x}", 8)
         if not exchange.take(frame):
-            return []
+            return [exchange]
         del self.open[number]
         exchange.done = True
         return [exchange]

@@ -24,6 +24,7 @@ STATUSES: Dict[str, int] = {
     "answerTooLarge": 116,
     "rawLengthMismatch": 117,
     "notFinite": 118,
+    "invalidRule": 119,
     "unknownCustomer": 201,
     "unknownProduct": 202,
     "unknownSegmentation": 203,

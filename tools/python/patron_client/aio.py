@@ -11,7 +11,7 @@ import copy
 import random
 import time
 from types import TracebackType
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Set, Tuple, Type, TypeVar, Union
+from typing import Any, AsyncGenerator, Awaitable, Callable, Dict, List, Optional, Sequence, Set, Tuple, Type, TypeVar, Union
 
 from . import _requests as requests
 from ._blocking import cannot_connect
@@ -21,9 +21,10 @@ from ._options import CONNECT_TIMEOUT, DEADLINE, DEFAULT, FRAME_BYTES, TLS, Sett
 from ._requests import LOOKUP_IDS, Hello, IDs, Price, Request
 from ._retry import Retries, Tries
 from ._session import Exchange, Session, hello_exchange, passed, remaining
+from ._stream import CREDIT, Open, Pause, Stop, StreamBase, Wanted, customers_flow
 from .answers import (
-    Customer, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer,
-    TopAnswer)
+    Count, Customer, CustomerChunk, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer,
+    SegmentsAnswer, TopAnswer)
 from .errors import ClientClosed, ConnectionLost, MalformedAnswer, PatronError
 
 __all__ = ["AsyncClient", "connect"]
@@ -92,16 +93,59 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def send(self, exchange: Exchange) -> Exchange:
         frame = self.session.start(exchange)
         exchange.waker = self._loop.create_future()
-        # Requests of one turn of the loop leave together.
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(frame)
+        self._put(frame)
         return exchange
 
     def _flush(self) -> None:
         data, self._outgoing = b"".join(self._outgoing), []
         if self._transport is not None and self.session.error is None:
             self._transport.write(data)
+
+    async def chunk(self, exchange: Exchange) -> Any:
+        """The next chunk of a stream that was sent; None behind the last one."""
+        try:
+            if not exchange.is_ready:
+                await self._wait(exchange)
+            frame, credit = self.session.take(exchange)
+            if credit:
+                self._put(credit)
+            return None if frame is None else self.session.chunk(exchange, frame)
+        except MalformedAnswer as error:
+            self._lose(error)
+            raise
+        finally:
+            if self.session.is_finished:
+                self.close("the server went away")
+
+    async def _wait(self, exchange: Exchange) -> None:
+        """Until there is something of a stream."""
+        exchange.waker = self._loop.create_future()
+        timer = None
+        if exchange.deadline is not None:
+            delay = exchange.deadline - time.monotonic()
+            timer = self._loop.call_later(delay, self._expire, exchange)
+        try:
+            await exchange.waker
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Nobody wants the answer any more."""
+        self._abandon(exchange)
+        if self.session.is_finished:
+            self._loop.call_soon(self.close, "the server went away")
+
+    def _abandon(self, exchange: Exchange) -> None:
+        message = self.session.abandon(exchange)
+        if message:
+            self._put(message)
+
+    def _put(self, frame: bytes) -> None:
+        # Requests of one turn of the loop leave together.
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(frame)
 
     async def result(self, exchange: Exchange) -> Any:
         """The answer of a request that was sent."""
@@ -120,13 +164,13 @@ class AsyncConnection(asyncio.BufferedProtocol):
                 timer.cancel()
             if not exchange.done:
                 # The task was cancelled.
-                self.session.abandon(exchange)
+                self._abandon(exchange)
             if self.session.is_finished:
                 self.close("the server went away")
 
     def _expire(self, exchange: Exchange) -> None:
         if not exchange.done:
-            self.session.abandon(exchange)
+            self._abandon(exchange)
             exchange.error = passed()
             self._settle([exchange])
 
@@ -412,6 +456,19 @@ class AsyncClient:
         """What the segments of one segmentation are like, feature by feature; None for all."""
         return await self._call(requests.SegmentProfiles(segmentation), deadline)
 
+    async def count(self, rule: str, *, deadline: Optional[float] = DEFAULT) -> Count:
+        """How many customers a rule holds for."""
+        return await self._call(requests.CountCustomers(rule), deadline)
+
+    def customers(
+        self, rule: Optional[str] = None, columns: Optional[Sequence[ColumnChoice]] = None, *,
+        after: Optional[bytes] = None, credit: int = CREDIT, deadline: Optional[float] = DEFAULT,
+    ) -> "AsyncCustomerStream":
+        """The customers that a rule holds for, or all, in chunks: `async for` reads them. To end
+        early, `aclose` the stream or leave its `async with`."""
+        wanted = Wanted(rule, columns, after, credit)
+        return AsyncCustomerStream(wanted, _chunks(self, wanted, self._settings.end_of(deadline)))
+
     # Exchange
 
     async def _call(self, request: Request[A], deadline: Optional[float]) -> A:
@@ -489,6 +546,64 @@ class AsyncClient:
 def _expire(future: "asyncio.Future[Customer]") -> None:
     if not future.done():
         future.set_exception(passed())
+
+
+class AsyncCustomerStream(StreamBase[AsyncGenerator[CustomerChunk, None]]):
+    """An asynchronous iterator of chunks, for one task at a time; made by `AsyncClient.customers`."""
+
+    def __aiter__(self) -> "AsyncCustomerStream":
+        return self
+
+    async def __anext__(self) -> CustomerChunk:
+        return await self._chunks.__anext__()
+
+    async def __aenter__(self) -> "AsyncCustomerStream":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the stream; the server is told to send no more."""
+        await self._chunks.aclose()
+
+
+async def _chunks(
+    client: AsyncClient, wanted: Wanted, end: Optional[float]
+) -> AsyncGenerator[CustomerChunk, None]:
+    flow = customers_flow(client._directory, wanted, client._settings.retries, end)
+    connection: Optional[AsyncConnection] = None
+    exchange: Optional[Exchange] = None
+    try:
+        step = next(flow)
+        while True:
+            answer: Any = None
+            try:
+                if isinstance(step, CustomerChunk):
+                    yield step
+                elif isinstance(step, list):
+                    answer = [await client._ask_or_error(request, end) for request in step]
+                elif isinstance(step, Open):
+                    connection = await client._pool.take(end)
+                    encoded = step.request.encode(client._settings.items)
+                    exchange = connection.send(Exchange(step.request, encoded, end))
+                elif isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                elif isinstance(step, Stop):
+                    if connection is not None and exchange is not None:
+                        connection.cancel(exchange)
+                else:
+                    assert connection is not None and exchange is not None
+                    answer = await connection.chunk(exchange)
+            except PatronError as error:
+                answer = error
+            try:
+                step = flow.send(answer)
+            except StopIteration:
+                return
+    finally:
+        if connection is not None and exchange is not None and not exchange.done:
+            connection.cancel(exchange)
 
 
 class _Batch:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
-    "Affinity", "Basis", "Column", "ColumnInfo", "Customer", "CustomerStatus", "Description",
+    "Affinity", "Basis", "Column", "ColumnInfo", "Count", "Customer", "CustomerChunk",
+    "CustomerStatus", "Description",
     "LookupAnswer", "Model", "Offer", "OfferAnswer", "Profile", "ProfilesAnswer", "Segment",
     "SegmentsAnswer", "Snapshot", "TableAnswer", "Timings", "Top", "TopAnswer", "PatronID",
 ]
@@ -297,6 +298,58 @@ class LookupAnswer(TableAnswer):
     def rows(self) -> List[Dict[str, Value]]:
         """A dictionary a customer, the id first."""
         return [{"id": i, **row} for i, row in zip(self.ids, super().rows())]
+
+
+@dataclass
+class CustomerChunk(TableAnswer):
+    """Customers that follow one another in the snapshot; of a stream, one of many."""
+
+    #: Customers of the snapshot that the stream has gone past, those of this chunk included.
+    scanned_count: int = 0
+    #: A stream that is begun with it goes on behind this chunk, while the snapshot is served.
+    token: bytes = b""
+
+    @property
+    def ids(self) -> List[PatronID]:
+        return self._need(numbers.ENTITY_ID, "int64", "text").values  # type: ignore[return-value]
+
+    @property
+    def statuses(self) -> List[CustomerStatus]:
+        """Why a row has no scores, or ok."""
+        status = self._need(numbers.ROW_STATUS, "int32")
+        return [CustomerStatus.of(int(value or 0)) for value in status.values]
+
+    def customers(self) -> List[Customer]:
+        """One object a customer, with its id."""
+        columns = [
+            column for column in self.columns.values()
+            if column.number not in (numbers.ENTITY_ID, numbers.ROW_STATUS)]
+        names = [column.name for column in columns]
+        rows: Any = zip(*(column.values for column in columns)) if columns else [()] * len(self)
+        return [
+            Customer(i, status, dict(zip(names, values)), self.snapshot)
+            for i, status, values in zip(self.ids, self.statuses, rows)]
+
+    def rows(self) -> List[Dict[str, Value]]:
+        """A dictionary a customer, the id first."""
+        chosen = [c for c in self.columns.values() if c.number != numbers.ENTITY_ID]
+        names = ["id", *(column.name for column in chosen)]
+        lists: List[Any] = [self.ids, *(column.values for column in chosen)]
+        return [dict(zip(names, values)) for values in zip(*lists)]
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many customers a rule holds for; `int()` of it is that number."""
+
+    snapshot: Snapshot
+    count: int
+    #: Of the snapshot.
+    customer_count: int
+    timings: Optional[Timings] = None
+
+    def __int__(self) -> int:
+        return self.count
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,13 @@ class Blocking:
     def call(self, function, *arguments, **options):
         return function(*arguments, **options)
 
+    def next(self, stream):
+        """The next chunk; None behind the last one."""
+        return self.wait(self.pool.submit(next, stream, None))
+
+    def end_stream(self, stream):
+        stream.close()
+
     sleep = staticmethod(time.sleep)
 
     def close_client(self, client):
@@ -67,6 +74,16 @@ class Asyncio:
 
     def call(self, function, *arguments, **options):
         return self.wait(self.start(function, *arguments, **options))
+
+    def next(self, stream):
+        """The next chunk; None behind the last one."""
+        async def work():
+            async for chunk in stream:
+                return chunk
+        return self.call(work)
+
+    def end_stream(self, stream):
+        self.call(stream.aclose)
 
     def sleep(self, seconds):
         self.loop.run_until_complete(asyncio.sleep(seconds))

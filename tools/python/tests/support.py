@@ -18,7 +18,8 @@ from patron_client._frame import FrameReader, encode_meta  # noqa: E402
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 VECTORS = REPOSITORY / "protocol" / "vectors" / "v1"
 
-HELLO, PING, GOAWAY, DESCRIBE, LOOKUP, TOP_PRODUCTS = 1, 2, 3, 0x10, 0x20, 0x22
+HELLO, PING, GOAWAY, CREDIT, CANCEL, DESCRIBE, LOOKUP, TOP_PRODUCTS = 1, 2, 3, 4, 5, 0x10, 0x20, 0x22
+COUNT, AUDIENCE, SCAN = 0x30, 0x31, 0x32
 INT32, INT64, FLOAT32, FLOAT64, TEXT = 1, 2, 3, 4, 5
 _FORMS = {INT32: "i", INT64: "q", FLOAT32: "f", FLOAT64: "d"}
 

@@ -218,6 +218,145 @@ class EndToEndTests(unittest.TestCase):
         made.validate(full=True)
         self.assertEqual(made.to_pydict(), {n: c.values for n, c in found.columns.items()})
 
+    # Streams
+
+    NAMES = ["lifetime_value", "value_segment", "churn_probability"]
+
+    def stream(self, *arguments, client=None, **options):
+        chunks = list((client or self.client).customers(*arguments, **options))
+        return chunks, [row for chunk in chunks for row in chunk.rows()]
+
+    def test_all_customers(self):
+        (chunks, rows), found = self.stream(columns=self.NAMES), self.client.lookup(self.customers, self.NAMES)
+        self.assertEqual(chunks[-1].scanned_count, 500)
+        self.assertEqual(sorted(rows, key=lambda row: row["id"]), found.rows())
+        described = [column.name for column in self.client.describe().columns]
+        (chunk, *_), _ = self.stream()
+        self.assertEqual(list(chunk.columns), ["entity_id", "row_status"] + described)
+
+    def test_small_chunks(self):
+        """A client that takes small frames only gets many chunks; credit and tokens are used."""
+        expected = self.stream(columns=self.NAMES)[1]
+        with patron_client.connect(
+            "127.0.0.1", self.server.port, maximum_frame_bytes=4096
+        ) as client:
+            chunks, rows = self.stream(columns=self.NAMES, client=client)
+            self.assertGreater(len(chunks), 5)
+            self.assertEqual(rows, expected)
+            middle = len(chunks) // 2
+            before = sum(len(chunk) for chunk in chunks[:middle])
+            rest = self.stream(columns=self.NAMES, after=chunks[middle - 1].token, client=client)[1]
+            self.assertEqual(rest, expected[before:])
+            # On another connection too, but not for other columns.
+            again = self.stream(columns=self.NAMES, after=chunks[middle - 1].token)[1]
+            self.assertEqual(again, expected[before:])
+            with self.assertRaises(errors.FixRequest) as caught:
+                self.stream(columns=[19], after=chunks[0].token)
+            self.assertEqual(caught.exception.name, "valueOutOfRange")
+
+    def test_audiences(self):
+        rows = self.stream(columns=["lifetime_value", "churn_probability"])[1]
+        for rule, holds in (
+            ("lifetime_value > 50 and churn_probability < 0.5",
+             lambda row: row["lifetime_value"] is not None and row["lifetime_value"] > 50
+             and row["churn_probability"] < 0.5),
+            ("lifetime_value is missing", lambda row: row["lifetime_value"] is None),
+            ("all", lambda row: True), ("not all", lambda row: False),
+        ):
+            with self.subTest(rule):
+                expected = [row for row in rows if holds(row)]
+                chunks, found = self.stream(rule, ["lifetime_value", "churn_probability"])
+                self.assertEqual(found, expected)
+                self.assertEqual(chunks[-1].scanned_count, 500)
+                counted = self.client.count(rule)
+                self.assertEqual((counted.count, counted.customer_count), (len(expected), 500))
+
+    def test_rules_that_are_refused(self):
+        for ask in (self.client.count, lambda rule: next(self.client.customers(rule))):
+            with self.assertRaises(errors.FixRequest) as caught:
+                ask("nonsense > 1")
+            self.assertEqual((caught.exception.name, caught.exception.field), ("invalidRule", "rule"))
+            self.assertIsNotNone(caught.exception.byte_offset)
+        with self.assertRaises(errors.FixRequest):
+            next(self.client.customers(columns=["nonsense"]))
+
+    def test_ended_early(self):
+        with patron_client.connect(
+            "127.0.0.1", self.server.port, maximum_frame_bytes=4096, connections=1
+        ) as client:
+            connection = client._pool._connections[0]
+            for _ in range(20):
+                with client.customers(columns=self.NAMES, credit=1 << 18) as stream:
+                    next(stream)
+            for _ in range(200):
+                # CANCEL was answered: nothing of these streams is open.
+                client.lookup([self.customers[0]], [19])
+                if not connection.session.abandoned:
+                    break
+                time.sleep(0.01)
+            self.assertEqual(connection.session.load, 0)
+            self.assertEqual(client._pool._connections, [connection])
+
+    def test_streams_and_look_ups_of_one_connection(self):
+        async def work():
+            async with await patron_client.aio.connect(
+                "127.0.0.1", self.server.port, maximum_frame_bytes=8192, connections=1
+            ) as client:
+                async def scan():
+                    return [i async for chunk in client.customers(columns=[19]) for i in chunk.ids]
+                return await asyncio.gather(
+                    scan(), scan(), *(client.lookup([i], [19]) for i in self.customers))
+
+        first, second, *found = asyncio.run(work())
+        self.assertEqual(sorted(first), self.customers)
+        self.assertEqual(second, first)
+        expected = self.client.lookup(self.customers, [19])["lifetime_value"].values
+        self.assertEqual([answer["lifetime_value"].values[0] for answer in found], expected)
+
+    def test_the_server_is_replaced_during_a_stream(self):
+        """It is killed, and another one comes to its port: the stream goes on there."""
+        expected = self.stream(columns=self.NAMES)[1]
+        first = Server(self.workspace, "--drain-seconds", "1")
+        with patron_client.connect(
+            "127.0.0.1", first.port, maximum_frame_bytes=4096,
+            retries=patron_client.Retries(attempts=100, longest_pause=0.1),
+        ) as client:
+            stream = client.customers(columns=self.NAMES)
+            rows = next(stream).rows()
+            first.process.kill()
+            first.process.wait(20)
+            first.process.stdout.close()
+            client._pool._connections[0].close("the test cut it")
+            second = subprocess.Popen(
+                [str(BINARY), "serve", str(self.workspace), "--listen", f"127.0.0.1:{first.port}",
+                 "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            try:
+                self.assertTrue(second.stdout.readline())
+                rows += [row for chunk in stream for row in chunk.rows()]
+            finally:
+                second.send_signal(signal.SIGTERM)
+                second.wait(20)
+                second.stdout.close()
+        self.assertEqual(rows, expected)
+
+    def test_command_line_streams(self):
+        code, output, _ = self.command("count", "all")
+        self.assertEqual((code, output), (0, "500 of 500 customers\n"))
+        code, output, _ = self.command("--json", "count", "not all")
+        self.assertEqual((code, json.loads(output)["count"]), (0, 0))
+        code, output, _ = self.command("customers", "--columns", "lifetime_value,value_segment")
+        lines = list(csv.DictReader(io.StringIO(output)))
+        self.assertEqual((code, len(lines)), (0, 500))
+        found = self.client.lookup([int(lines[0]["id"])], ["lifetime_value"])
+        self.assertEqual(lines[0]["status"], found.statuses[0].name)
+        value = found["lifetime_value"].values[0]
+        self.assertEqual(lines[0]["lifetime_value"], "" if value is None else str(value))
+        code, output, _ = self.command("--json", "customers", "all", "--columns", "revenue")
+        self.assertEqual((code, len([json.loads(line) for line in output.splitlines()])), (0, 500))
+        code, output, complaints = self.command("customers", "nonsense >")
+        self.assertEqual((code, output), (1, ""))
+        self.assertIn("invalidRule", complaints)
+
     def test_threads(self):
         expected = dict(zip(self.customers, self.client.lookup(self.customers, [19])[19].values))
         wrong = []

@@ -406,7 +406,8 @@ class Faults(Scenarios):
         (required, optional) = struct.unpack_from("<QQ", body, 8)
         self.assertEqual(required, 0)
         self.assertEqual(bin(optional >> 56).count("1"), 1)
-        self.assertEqual(optional & 0xFF, 8)
+        # Streams and the facts of affinity.
+        self.assertEqual(optional & 0xFF, 2 | 8)
         self.assertTrue(body.endswith(b"secretshop 2"))
 
     def test_tls(self):

@@ -9,17 +9,18 @@ from .support import VECTORS
 from patron_client import _columns, _requests as requests, errors
 
 from patron_client._frame import (
-    TAG_IDEMPOTENCY_KEY, TAG_PRIORITY, TAG_TRACE_ID, TAG_WARNING, FrameReader,
-    open_frame)
+    TAG_IDEMPOTENCY_KEY, TAG_PRIORITY, TAG_TRACE_ID, TAG_WARNING, FrameReader, cancel_frame,
+    credit_frame, open_frame)
 from patron_client._read import read_answer, read_goaway
 from patron_client._table import TYPE_NAMES
-from patron_client.answers import Description, TableAnswer
+from patron_client.answers import Count, CustomerChunk, Description, TableAnswer
 
 TYPES = {name: number for number, name in TYPE_NAMES.items()}
 OPCODES = {
     "HELLO": 1, "PING": 2, "GOAWAY": 3, "DESCRIBE": 0x10, "LOOKUP": 0x20, "TOP_PRODUCTS": 0x22,
     "TOP_CUSTOMERS": 0x23, "SIMILAR": 0x24, "SEGMENTS": 0x26, "SEGMENT_PROFILES": 0x27,
-    "OFFER_PRODUCTS": 0x28, "OFFER_CUSTOMERS": 0x29,
+    "OFFER_PRODUCTS": 0x28, "OFFER_CUSTOMERS": 0x29, "COUNT": 0x30, "AUDIENCE": 0x31, "SCAN": 0x32,
+    "CREDIT": 4, "CANCEL": 5,
 }
 #: Forms that a reader must take and this writer does not make.
 ONLY_READ = {"hello_newer_client", "longer_header", "unknown_optional_flags", "unknown_optional_tags"}
@@ -57,7 +58,8 @@ def request_for(opcode):
         0x20: AnyLookup, 0x22: lambda: requests.TopProducts(1), 0x23: lambda: requests.TopCustomers(1),
         0x24: lambda: requests.Similar(1, 1), 0x26: lambda: requests.Segments(),
         0x27: lambda: requests.SegmentProfiles(), 0x28: lambda: requests.OfferProducts(1),
-        0x29: lambda: requests.OfferCustomers(1),
+        0x29: lambda: requests.OfferCustomers(1), 0x30: lambda: requests.CountCustomers("all"),
+        0x31: lambda: requests.Audience("all"), 0x32: lambda: requests.Scan(),
     }
     if opcode & 0x7FFF not in made:
         # Nobody asked for it: read as an error, which needs no request.
@@ -75,11 +77,15 @@ def read_frames(data, maximum_length=16 << 20):
     return frames
 
 
+def opened(frame):
+    return open_frame(frame, streams=frame.opcode in (0x8031, 0x8032))
+
+
 def read_as_client(data, maximum_length=16 << 20):
     """(meta, meaning) of every frame, as a connection reads them."""
     found = []
     for frame in read_frames(data, maximum_length):
-        if not frame.opcode & 0x8000:
+        if not frame.opcode & 0x8000 or frame.opcode in (0x8004, 0x8005):
             raise errors.malformed("wrongDirection", "opcode")
         if frame.opcode == 0x8003:
             found.append((frame, read_goaway(frame)))
@@ -133,9 +139,15 @@ def hello_json(found):
 def meaning(found):
     if isinstance(found, Description):
         return description_json(found)
+    if isinstance(found, Count):
+        return {"stamp": snapshot_json(found.snapshot), "matchingCustomers": found.count,
+                "customerCount": found.customer_count}
     if isinstance(found, TableAnswer):
         table = found.tables[0]
-        return {"stamp": snapshot_json(found.snapshot), "table": {
+        facts = {}
+        if isinstance(found, CustomerChunk):
+            facts = {"scannedCustomers": found.scanned_count, "resumeToken": found.token.hex()}
+        return {"stamp": snapshot_json(found.snapshot), **facts, "table": {
             "rowCount": table.rows, "subjectStatus": table.subject_status,
             "columns": [{"id": number, "type": lanes.kind, "values": lanes.list()}
                         for number, lanes in table.columns.items()]}}
@@ -200,6 +212,12 @@ def build(opcode, body):
             lowest_price=price(body["lowestPrice"]), highest_price=price(body["highestPrice"]),
             largest_ratio=body["largestRatioPercent"] / 100 if body["largestRatioPercent"] else None,
             bought_since=body["boughtSince"], include_out_of_stock=body["includesOutOfStock"])
+    if opcode == "COUNT":
+        return requests.CountCustomers(body["rule"])
+    if opcode in ("AUDIENCE", "SCAN"):
+        token = None if body["resumeToken"] is None else bytes.fromhex(body["resumeToken"])
+        options = dict(columns=body["columns"], after=token, credit=body["credit"])
+        return requests.Scan(**options) if opcode == "SCAN" else requests.Audience(body["rule"], **options)
     return requests.OfferCustomers(
         body["id"], body["count"], rank=body["rank"], promoted=body["isPromoted"],
         exclude_purchasers=body["excludesPurchasers"])
@@ -225,7 +243,7 @@ class VectorTests(unittest.TestCase):
                     self.assertEqual(frame.opcode, 0x8000 | opcode)
                 self.assertEqual(frame.request_id, expected["requestID"])
                 self.assertEqual(frame.aux, expected["status"])
-                self.assertEqual(meta_json(open_frame(frame)[0]), expected["meta"])
+                self.assertEqual(meta_json(opened(frame)[0]), expected["meta"])
                 self.assertEqual(meaning(found), expected["body"])
 
     def test_requests_are_written_as_they_stand(self):
@@ -237,6 +255,12 @@ class VectorTests(unittest.TestCase):
                 continue
             with self.subTest(name):
                 expected = vector["frame"]
+                if expected["opcode"] in ("CREDIT", "CANCEL"):
+                    number = expected["requestID"]
+                    made = (cancel_frame(number) if expected["opcode"] == "CANCEL"
+                            else credit_frame(number, expected["body"]["credit"]))
+                    self.assertEqual(made.hex(), data.hex())
+                    continue
                 request = build(expected["opcode"], expected["body"])
                 items = []
                 for item in expected["meta"]:
@@ -290,6 +314,23 @@ class VectorTests(unittest.TestCase):
                 if not of_frame:
                     self.assertIn(caught.exception.field, places)
         self.assertGreater(checked, 15)
+
+    def test_requests_that_a_server_refuses_are_not_made(self):
+        cases = {
+            "audience_rule_utf8": lambda: requests.Audience("\udcff"),
+            "audience_without_rule": lambda: requests.Audience(""),
+            "count_rule_large": lambda: requests.CountCustomers("x" * 65_537),
+            "count_without_rule": lambda: requests.CountCustomers(""),
+            "stream_credit_large": lambda: requests.Scan(credit=(1 << 24) + 1),
+            "stream_credit_small": lambda: requests.Scan(credit=(1 << 18) - 1),
+            "stream_duplicate_column": lambda: requests.Scan([19, 19]),
+        }
+        expected = {name: vector["statusName"] for name, vector, _ in SERVER_FAULTS}
+        for name, make in cases.items():
+            with self.subTest(name):
+                with self.assertRaises(errors.FixRequest) as caught:
+                    make()
+                self.assertEqual(caught.exception.name, expected[name])
 
     def test_every_class_has_its_error(self):
         expected = {
@@ -398,7 +439,7 @@ class StreamTests(unittest.TestCase):
         refused = 0
         for name, vector, data in OK_ANSWERS:
             (frame,) = read_frames(data)
-            body = bytes(open_frame(frame)[1])
+            body = bytes(opened(frame)[1])
             for at in range(len(body)):
                 for value in (0xFF, body[at] ^ 1, body[at] ^ 0x80):
                     changed = body[:at] + bytes([value]) + body[at + 1 :]
@@ -413,7 +454,7 @@ class StreamTests(unittest.TestCase):
     def test_a_shorter_body_under_a_right_checksum_is_refused(self):
         for name, vector, data in OK_ANSWERS:
             (frame,) = read_frames(data)
-            body = bytes(open_frame(frame)[1])
+            body = bytes(opened(frame)[1])
             for size in range(len(body)):
                 whole = support.frame(frame.opcode, 7, body[:size], frame.aux)
                 with self.assertRaises(errors.MalformedAnswer, msg=(name, size)):
