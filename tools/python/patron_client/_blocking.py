@@ -154,13 +154,14 @@ class BlockingConnection:
 
     def is_ready(self) -> bool:
         """Whether new requests may go here, by what the server has said until now."""
-        if not self.session.is_usable:
-            return False
         silent = time.monotonic() - self.session.last_received
-        if silent > _FRESH_SECONDS and not self._is_read and wait_for(self._sock, True, False, 0):
+        if (
+            self.session.error is None and silent > _FRESH_SECONDS and not self._is_read
+            and wait_for(self._sock, True, False, 0)
+        ):
+            # The rest of a stream that was ended, or GOAWAY.
             self._pump(None, 0)
-            return self.session.is_usable
-        return True
+        return self.session.is_usable
 
     def close(self, reason: str = "this client closed it") -> None:
         self._lose(ConnectionLost(f"the connection is closed: {reason}"))

@@ -573,6 +573,20 @@ class BlockingStreamTests(StreamScenarios, unittest.TestCase):
         self.assertFalse(connection._control)
 
 
+    def test_what_was_on_its_way_costs_no_connection(self):
+        """Nobody reads the rest of a stream that was ended until there is another call."""
+        server = Streams(500_000, 10_000)
+        client = self.client(server)
+        with client.customers(columns=[19]) as stream:
+            next(stream)
+        self.until(lambda: server.feeds[0].is_cancelled)
+        client._pool._connections[0].session.last_received -= 60
+        for _ in range(50):
+            client.ping()
+        self.assertEqual(len(self.server.peers), 1)
+        self.assertEqual(client._pool._connections[0].session.load, 0)
+
+
 class AsyncioStreamTests(StreamScenarios, unittest.TestCase):
     Driver = Asyncio
 
