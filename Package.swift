@@ -68,6 +68,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(
             url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
@@ -76,6 +77,7 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CPlatform"),
+        .target(name: "CPoll"),
         kernels("Kernels"),
         module("Units", strict: true),
         module("ByteCoding", ["CPlatform"]),
@@ -102,12 +104,18 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ] + nio),
         module("Lab", ["ByteCoding", "CLZ4", "ColumnStore", "Models", "Numerical", "Units"]),
+        module(
+            "Load",
+            [
+                "ByteCoding", "CPoll", "Numerical", "Wire",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
         module("PatronClient", ["ByteCoding", "Wire"] + nio, strict: true),
         .executableTarget(
             name: "patron",
             dependencies: [
-                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Lab", "Models",
-                "Numerical", "PatronClient", "Server", "Synthetic", "Units",
+                "ByteCoding", "ColumnStore", "Engine", "Features", "Ingest", "Lab", "Load",
+                "Models", "Numerical", "PatronClient", "Server", "Synthetic", "Units", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -137,6 +145,7 @@ let package = Package(
         tests("FeaturesTests", ["ByteCoding", "Features", "Ingest", "Numerical", "Units"]),
         tests("ModelsTests", ["Models", "Numerical", "Units"]),
         tests("BenchmarkSuiteTests", ["BenchmarkSuite", "Lab", "Numerical"]),
+        tests("LoadTests", ["ByteCoding", "Load", "Numerical", "Wire"]),
         tests("LabTests", ["ByteCoding", "ColumnStore", "Lab", "Models", "Numerical", "Units"]),
         tests(
             "EngineTests",

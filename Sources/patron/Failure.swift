@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import Ingest
 import Lab
+import Load
 import Models
 import Numerical
 import PatronClient
@@ -30,6 +31,8 @@ struct Failure {
         case let error as SyntheticError:
             self.init(error.description, Self.code(error))
         case let error as LabError:
+            self.init(error.description, Self.code(error))
+        case let error as LoadError:
             self.init(error.description, Self.code(error))
         case let error as ISAError:
             self.init("\(ISALevel.environmentName): \(error)", Self.usage)
@@ -91,6 +94,15 @@ struct Failure {
         case .network: unavailable
         case .option: usage
         case .store(let error): code(error)
+        }
+    }
+
+    private static func code(_ error: LoadError) -> Int32 {
+        switch error {
+        case .cannotConnect, .noAnswer, .refused, .unknownHost, .wrongProtocol: unavailable
+        case .idFile: badData
+        case .malformedAnswer, .system: failed
+        case .option: usage
         }
     }
 

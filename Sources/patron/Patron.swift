@@ -39,7 +39,8 @@ struct Patron: AsyncParsableCommand {
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),
             CommandGroup(
-                name: "Measurement", subcommands: [RooflineCommand.self, LabCommand.self]),
+                name: "Measurement",
+                subcommands: [LoadCommand.self, RooflineCommand.self, LabCommand.self]),
         ])
 
     static func main() async {

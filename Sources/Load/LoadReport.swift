@@ -1,0 +1,157 @@
+/// What a load came to, as `patron load --json` prints it.
+package struct LoadReport: Codable, Sendable {
+    /// Of a histogram, in microseconds; three digits are exact.
+    package struct Latencies: Codable, Sendable {
+        package var mean: Double
+        package var p50: Double
+        package var p90: Double
+        package var p99: Double
+        package var p999: Double
+        package var maximum: Double
+
+        init(_ histogram: LatencyHistogram) {
+            func microseconds(_ share: Double) -> Double {
+                Double(histogram.value(atShare: share)) / 1_000
+            }
+            mean = histogram.mean / 1_000
+            p50 = microseconds(0.5)
+            p90 = microseconds(0.9)
+            p99 = microseconds(0.99)
+            p999 = microseconds(0.999)
+            maximum = Double(histogram.maximum) / 1_000
+        }
+    }
+
+    /// A point of a plot: `nines` is -log10(1 - share), so 2 is the 99th percentile.
+    package struct Point: Codable, Sendable, Equatable {
+        package var nines: Double
+        package var microseconds: Double
+
+        package init(nines: Double, microseconds: Double) {
+            (self.nines, self.microseconds) = (nines, microseconds)
+        }
+    }
+
+    package struct Operation: Codable, Sendable {
+        package var name: String
+        /// Requests in the latencies: those meant for the measured time that were answered right,
+        /// and those below that were not answered, with the time that they had waited.
+        package var count: Int
+        /// Right answers a second of the measured time.
+        package var rate: Double
+        /// By status.
+        package var errors: [String: Int]
+        package var unanswered: Int
+        package var unsent: Int
+        /// From the intended time to the answer.
+        package var latency: Latencies
+        /// From sending to the answer.
+        package var service: Latencies
+        package var latencyCurve: [Point]
+        package var serviceCurve: [Point]
+        /// Of look-ups: keys in the answers that were read, and how many of them were there.
+        package var keysChecked: Int
+        package var keysFound: Int
+
+        package var errorCount: Int { errors.values.reduce(0, +) }
+    }
+
+    package var address: String
+    package var speaks: LoadProtocol
+    /// `open` or `closed`.
+    package var loop: String
+    package var arrivals: Arrivals?
+    /// Requests a second that were to be made; nil in a closed loop.
+    package var offeredRate: Double?
+    /// Right answers a second, of all operations.
+    package var achievedRate: Double
+    /// Ids of the look-ups among them, a second.
+    package var idsPerSecond: Double
+    package var seconds: Double
+    package var warmUpSeconds: Double
+    package var connections: Int
+    package var pipeline: Int
+    package var threads: Int
+    package var idsPerRequest: Int
+    package var keys: String
+    package var seed: UInt64
+    /// Bytes of answers for each right one.
+    package var bytesPerAnswer: Double
+    /// Cores that the generator itself kept busy: near `threads` it was the limit, not the server.
+    package var generatorCores: Double
+    package var lostConnections: Int
+    package var firstLoss: String?
+    package var warmUpErrors: Int
+    package var strayAnswers: Int
+    package var operations: [Operation]
+    /// Of all operations together.
+    package var total: Operation
+
+    package var missingCount: Int { total.unanswered + total.unsent }
+
+    init(_ plan: LoadPlan, _ target: LoadTarget, _ tally: WorkerTally) {
+        address = target.address
+        speaks = target.speaks
+        switch plan.pace {
+        case .open(let rate, let arrivals):
+            loop = "open"
+            self.arrivals = arrivals
+            offeredRate = rate
+        case .closed: loop = "closed"
+        }
+        let operations = zip(plan.mix.operations, tally.operations).map { operation, tally in
+            let isGet = plan.speaks != .patron
+            let name = isGet ? (plan.idsPerRequest == 1 ? "get" : "multi-get") : operation.rawValue
+            return Self.operation(name, tally, seconds: plan.seconds)
+        }
+        self.operations = operations
+        var sum = tally.operations[0]
+        for other in tally.operations.dropFirst() { sum.add(other) }
+        total = Self.operation("all", sum, seconds: plan.seconds)
+        achievedRate = total.rate
+        let lookups = plan.mix.operations.firstIndex(of: .lookup).map { operations[$0].rate } ?? 0
+        idsPerSecond = lookups * Double(plan.idsPerRequest)
+        seconds = plan.seconds
+        warmUpSeconds = plan.warmUpSeconds
+        connections = plan.connections
+        pipeline = plan.pipeline
+        threads = plan.threads
+        idsPerRequest = plan.idsPerRequest
+        keys = plan.keys.name
+        seed = plan.seed
+        bytesPerAnswer = Double(tally.answerBytes) / Double(max(1, sum.answeredInWindow))
+        generatorCores = tally.processorSeconds / plan.seconds
+        lostConnections = tally.lostConnections
+        firstLoss = tally.firstLoss
+        warmUpErrors = tally.warmUpErrors
+        strayAnswers = tally.strayAnswers
+    }
+
+    private static func operation(
+        _ name: String, _ tally: OperationTally, seconds: Double
+    ) -> Operation {
+        Operation(
+            name: name, count: tally.latency.count,
+            rate: Double(tally.answeredInWindow) / seconds, errors: tally.errors,
+            unanswered: tally.unanswered, unsent: tally.unsent,
+            latency: Latencies(tally.latency), service: Latencies(tally.service),
+            latencyCurve: curve(tally.latency), serviceCurve: curve(tally.service),
+            keysChecked: tally.keysChecked, keysFound: tally.keysFound)
+    }
+
+    /// Ten points a nine, as far as there are values above.
+    private static func curve(_ histogram: LatencyHistogram) -> [Point] {
+        guard histogram.count > 0 else { return [] }
+        var points: [Point] = []
+        for step in 0...90 {
+            let nines = Double(step) / 10
+            let above = tenToTheMinus(nines)
+            if step > 0, above * Double(histogram.count) < 1 { break }
+            points.append(
+                Point(
+                    nines: nines,
+                    microseconds: Double(histogram.value(atShare: 1 - above)) / 1_000))
+        }
+        return points
+    }
+}

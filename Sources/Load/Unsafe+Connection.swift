@@ -1,0 +1,260 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A request that waits for its answer. Times are nanoseconds of the monotonic clock.
+struct OpenRequest {
+    /// When it was to be sent.
+    var intended: UInt64 = 0
+    /// When its bytes were given to the system.
+    var sent: UInt64 = 0
+    /// Its operation's place in the mix.
+    var operation = 0
+    var isOpen = false
+}
+
+/// A connection of the generator: bytes that wait to be sent, bytes of unfinished answers, and the
+/// requests under way. Its two buffers are owned here, grow here, and are freed with it.
+final class Connection {
+    let socket: StreamSocket
+    private(set) var inFlight = 0
+    /// Whether it stands in the queue of those that can take a request.
+    var isQueued = false
+    /// Whether the system is asked to tell when there is room to write.
+    var waitsToWrite = false
+    /// False once the server has said goodbye.
+    var accepts = true
+    var isLost = false
+    private var reader: AnswerReader
+    private let answersInOrder: Bool
+
+    private(set) var requests: [OpenRequest]
+    private var freeSlots: [Int]
+    private var nextSlot = 0
+    private var oldestSlot = 0
+    /// Slots of requests whose bytes have not been given to the system.
+    private var unsent: [Int] = []
+
+    private(set) var output: OutputBuffer
+    private var input: UnsafeMutableRawPointer
+    private var inputCapacity = 64 << 10
+    private var inputStart = 0
+    private var inputEnd = 0
+    /// Room that is there before bytes are received.
+    private static let leastRoom = 16 << 10
+
+    init(_ socket: StreamSocket, speaks: LoadProtocol, pipeline: Int, checkEvery: Int) {
+        self.socket = socket
+        reader = AnswerReader(speaks, checkEvery: checkEvery)
+        answersInOrder = speaks != .patron
+        requests = [OpenRequest](repeating: OpenRequest(), count: pipeline)
+        freeSlots = Array((0..<pipeline).reversed())
+        output = OutputBuffer()
+        input = .allocate(byteCount: inputCapacity, alignment: 64)
+    }
+
+    deinit {
+        output.free()
+        input.deallocate()
+    }
+
+    var hasRoom: Bool { accepts && inFlight < requests.count }
+    var hasOutput: Bool { output.count > 0 }
+
+    /// Enters a request.
+    /// - Precondition: fewer are under way than the pipeline holds.
+    /// - Parameter intended: nil for "as soon as it is sent".
+    /// - Returns: its id.
+    func begin(operation: Int, intended: UInt64?) -> UInt32 {
+        let slot: Int
+        if answersInOrder {
+            slot = nextSlot
+            nextSlot = nextSlot + 1 == requests.count ? 0 : nextSlot + 1
+        } else {
+            slot = freeSlots.removeLast()
+        }
+        requests[slot] = OpenRequest(
+            intended: intended ?? .max, sent: 0, operation: operation, isOpen: true)
+        unsent.append(slot)
+        inFlight += 1
+        return UInt32(slot + 1)
+    }
+
+    /// The request that an answer belongs to; nil for an answer that nobody waits for.
+    func finish(_ answer: Answer) -> OpenRequest? {
+        let slot: Int
+        if let id = answer.requestID {
+            slot = Int(id) - 1
+            guard requests.indices.contains(slot), requests[slot].isOpen else { return nil }
+            freeSlots.append(slot)
+        } else {
+            slot = oldestSlot
+            guard requests[slot].isOpen else { return nil }
+            oldestSlot = oldestSlot + 1 == requests.count ? 0 : oldestSlot + 1
+        }
+        requests[slot].isOpen = false
+        inFlight -= 1
+        return requests[slot]
+    }
+
+    /// Lets `body` append a request's bytes.
+    @inline(__always) func write<Result>(_ body: (inout OutputBuffer) -> Result) -> Result {
+        body(&output)
+    }
+
+    /// Gives the system as much as it takes.
+    /// - Returns: an error number, or 0.
+    func flush() -> Int32 {
+        guard output.count > 0 else { return 0 }
+        if !unsent.isEmpty {
+            let now = monotonicNanoseconds()
+            for slot in unsent {
+                requests[slot].sent = now
+                if requests[slot].intended == .max { requests[slot].intended = now }
+            }
+            unsent.removeAll(keepingCapacity: true)
+        }
+        while output.count > 0 {
+            let sent = socket.send(output.bytes)
+            if sent >= 0 {
+                output.drop(sent)
+            } else if errno == EAGAIN || errno == EWOULDBLOCK {
+                return 0
+            } else if errno != EINTR {
+                return errno
+            }
+        }
+        return 0
+    }
+
+    /// Takes bytes that have come.
+    /// - Returns: how many, 0 at the end of the stream, or a negative error number; EAGAIN where
+    ///   there are none.
+    func receive() -> Int {
+        makeRoom()
+        let room = UnsafeMutableRawBufferPointer(
+            start: input + inputEnd, count: inputCapacity - inputEnd)
+        while true {
+            let count = socket.receive(room)
+            if count >= 0 {
+                inputEnd += count
+                return count
+            }
+            if errno != EINTR { return -Int(errno) }
+        }
+    }
+
+    /// Moves the bytes of an unfinished answer to the front where there is little room behind them,
+    /// and takes twice the memory where that is not enough.
+    private func makeRoom() {
+        let count = inputEnd - inputStart
+        if inputStart > 0, count == 0 || inputCapacity - inputEnd < Self.leastRoom {
+            input.copyMemory(from: input + inputStart, byteCount: count)
+            (inputStart, inputEnd) = (0, count)
+        }
+        guard inputCapacity - inputEnd < Self.leastRoom else { return }
+        let larger = UnsafeMutableRawPointer.allocate(
+            byteCount: inputCapacity * 2, alignment: 64)
+        larger.copyMemory(from: input, byteCount: inputEnd)
+        input.deallocate()
+        input = larger
+        inputCapacity *= 2
+    }
+
+    /// The next whole answer; nil where there is none yet.
+    /// - Parameter byteCount: is given the bytes that were understood.
+    func nextAnswer(byteCount: inout Int) throws(LoadError) -> Answer? {
+        let view = UnsafeRawBufferPointer(start: input + inputStart, count: inputEnd - inputStart)
+        let bytes = view.bytes
+        var offset = 0
+        let answer = try reader.next(bytes, at: &offset)
+        inputStart += offset
+        byteCount += offset
+        return answer
+    }
+}
+
+/// Bytes that wait to be sent. Whoever makes one frees it.
+struct OutputBuffer {
+    private var base: UnsafeMutableRawPointer
+    private var capacity = 4 << 10
+    private var start = 0
+    private var end = 0
+
+    init() { base = .allocate(byteCount: capacity, alignment: 64) }
+
+    func free() { base.deallocate() }
+
+    var count: Int { end - start }
+    /// Valid until the buffer changes.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + start, count: count) }
+
+    mutating func drop(_ byteCount: Int) {
+        start += byteCount
+        if start == end { (start, end) = (0, 0) }
+    }
+
+    /// Appends `byteCount` bytes that the caller writes at once.
+    @inline(__always) mutating func extend(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        if capacity - end < byteCount { grow(byteCount) }
+        let place = base + end
+        end += byteCount
+        return place
+    }
+
+    private mutating func grow(_ byteCount: Int) {
+        let needed = count + byteCount
+        if needed > capacity {
+            while capacity < needed { capacity *= 2 }
+            let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
+            larger.copyMemory(from: base + start, byteCount: count)
+            base.deallocate()
+            base = larger
+        } else {
+            base.copyMemory(from: base + start, byteCount: count)
+        }
+        (start, end) = (0, count)
+    }
+
+    @inline(__always) mutating func append(_ source: UnsafeRawBufferPointer) {
+        guard let first = source.baseAddress else { return }
+        extend(source.count).copyMemory(from: first, byteCount: source.count)
+    }
+
+    mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes { append($0) } }
+
+    mutating func append(_ text: StaticString) {
+        append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends the decimal digits of a number.
+    mutating func append(decimal value: Int64) {
+        let digits = Self.digitCount(value)
+        var place = extend(digits) + digits
+        var rest = value.magnitude
+        repeat {
+            place -= 1
+            place.storeBytes(of: UInt8(ascii: "0") + UInt8(rest % 10), as: UInt8.self)
+            rest /= 10
+        } while rest > 0
+        if value < 0 { (place - 1).storeBytes(of: UInt8(ascii: "-"), as: UInt8.self) }
+    }
+
+    /// Characters of a number in decimal.
+    static func digitCount(_ value: Int64) -> Int {
+        var count = value < 0 ? 2 : 1
+        var rest = value.magnitude
+        while rest >= 10 {
+            rest /= 10
+            count += 1
+        }
+        return count
+    }
+}
