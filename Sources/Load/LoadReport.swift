@@ -10,14 +10,13 @@ package struct LoadReport: Codable, Sendable {
         package var maximum: Double
 
         init(_ histogram: LatencyHistogram) {
-            func microseconds(_ share: Double) -> Double {
-                Double(histogram.value(atShare: share)) / 1_000
-            }
+            let values = histogram.values(atShares: [0.5, 0.9, 0.99, 0.999])
+            let microseconds = values.map { Double($0) / 1_000 }
             mean = histogram.mean / 1_000
-            p50 = microseconds(0.5)
-            p90 = microseconds(0.9)
-            p99 = microseconds(0.99)
-            p999 = microseconds(0.999)
+            p50 = microseconds[0]
+            p90 = microseconds[1]
+            p99 = microseconds[2]
+            p999 = microseconds[3]
             maximum = Double(histogram.maximum) / 1_000
         }
     }
@@ -141,17 +140,12 @@ package struct LoadReport: Codable, Sendable {
 
     /// Ten points a nine, as far as there are values above.
     private static func curve(_ histogram: LatencyHistogram) -> [Point] {
-        guard histogram.count > 0 else { return [] }
-        var points: [Point] = []
-        for step in 0...90 {
-            let nines = Double(step) / 10
-            let above = tenToTheMinus(nines)
-            if step > 0, above * Double(histogram.count) < 1 { break }
-            points.append(
-                Point(
-                    nines: nines,
-                    microseconds: Double(histogram.value(atShare: 1 - above)) / 1_000))
+        let count = Double(histogram.count)
+        let nines = (0...90).map { Double($0) / 10 }
+            .filter { count > 0 && ($0 == 0 || tenToTheMinus($0) * count >= 1) }
+        let values = histogram.values(atShares: nines.map { 1 - tenToTheMinus($0) })
+        return zip(nines, values).map {
+            Point(nines: $0, microseconds: Double($1) / 1_000)
         }
-        return points
     }
 }

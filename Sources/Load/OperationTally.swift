@@ -25,6 +25,22 @@ package struct LatencyHistogram: Sendable {
         count == 0 ? 0 : histogram.valueAtPercentile(share * 100)
     }
 
+    /// The same for many shares, in ascending order, by one pass over the histogram, whose own
+    /// functions are not specialised for other modules.
+    package func values(atShares shares: [Double]) -> [UInt64] {
+        var values: [UInt64] = []
+        for recorded in histogram.recordedValues() {
+            while values.count < shares.count {
+                // A millionth of a value: shares are not exact.
+                let needed = (shares[values.count] * Double(count) - 1e-6).rounded(.up)
+                guard Double(recorded.totalCountToThisValue) >= max(1, needed) else { break }
+                values.append(min(recorded.value, maximum))
+            }
+            if values.count == shares.count { break }
+        }
+        return values + Array(repeating: maximum, count: shares.count - values.count)
+    }
+
     /// How many values lie in a range, which is widened to what the histogram tells apart.
     package func count(in range: ClosedRange<UInt64>) -> Int {
         Int(histogram.count(within: range))

@@ -13,7 +13,7 @@ import Darwin
 /// and a connection has room, and its intended time is the schedule's, however late that is.
 struct Worker: ~Copyable {
     private let plan: LoadPlan
-    private let connections: [Connection]
+    private var connections: [Connection]
     private var poller: Poller
     private var requests: RequestWriter
     private var schedule: ArrivalSchedule?
@@ -43,7 +43,6 @@ struct Worker: ~Copyable {
         windowStart = start + UInt64(plan.warmUpSeconds * 1e9)
         windowEnd = windowStart + UInt64(plan.seconds * 1e9)
         giveUp = windowEnd + UInt64(plan.drainSeconds * 1e9)
-        let plan = plan
         connections = sockets.map {
             Connection(
                 $0, speaks: plan.speaks, pipeline: plan.pipeline, checkEvery: plan.checkEvery)
@@ -63,6 +62,10 @@ struct Worker: ~Copyable {
             try connection.socket.stopBlocking()
             try poller.add(connection.socket, token: token)
         }
+    }
+
+    deinit {
+        for connection in connections { connection.free() }
     }
 
     /// Makes the load, and returns when all is answered or given up.
@@ -130,10 +133,9 @@ struct Worker: ~Copyable {
     /// Sends all requests whose time has come, as far as connections have room.
     private mutating func sendDue(_ now: UInt64) throws(LoadError) {
         while nextDue <= now, let index = waiting.popFirst() {
-            let connection = connections[index]
-            connection.isQueued = false
-            guard connection.hasRoom else { continue }
-            begin(connection, intended: nextDue)
+            connections[index].isQueued = false
+            guard connections[index].hasRoom else { continue }
+            begin(index, intended: nextDue)
             advance()
             queue(index)
             // Several for the same connection are sent together.
@@ -142,40 +144,39 @@ struct Worker: ~Copyable {
         }
     }
 
-    private mutating func begin(_ connection: Connection, intended: UInt64?) {
+    private mutating func begin(_ index: Int, intended: UInt64?) {
         let operation = requests.drawOperation()
-        let id = connection.begin(operation: operation, intended: intended)
-        connection.write { requests.write(operation: operation, requestID: id, into: &$0) }
+        let id = connections[index].begin(operation: operation, intended: intended)
+        requests.write(
+            operation: operation, requestID: id, into: &connections[index].output)
         inFlight += 1
     }
 
     /// Fills a connection of a closed loop.
     private mutating func refill(_ index: Int, at now: UInt64) throws(LoadError) {
-        let connection = connections[index]
-        while now < windowEnd, connection.hasRoom { begin(connection, intended: nil) }
+        while now < windowEnd, connections[index].hasRoom { begin(index, intended: nil) }
         try flush(index)
     }
 
     private mutating func flush(_ index: Int) throws(LoadError) {
-        let connection = connections[index]
-        guard !connection.isLost else { return }
-        let code = connection.flush()
+        guard !connections[index].isLost else { return }
+        let code = connections[index].flush()
         guard code == 0 else {
             lose(index, systemText(code))
             return
         }
-        if connection.hasOutput != connection.waitsToWrite {
-            connection.waitsToWrite = connection.hasOutput
-            try poller.setWriting(connection.hasOutput, connection.socket, token: index)
+        let waits = connections[index].hasOutput
+        if waits != connections[index].waitsToWrite {
+            connections[index].waitsToWrite = waits
+            try poller.setWriting(waits, connections[index].socket, token: index)
         }
     }
 
     // MARK: Receiving
 
     private mutating func receive(_ index: Int) throws(LoadError) {
-        let connection = connections[index]
-        guard !connection.isLost else { return }
-        let count = connection.receive()
+        guard !connections[index].isLost else { return }
+        let count = connections[index].receive()
         let now = monotonicNanoseconds()
         guard count > 0 else {
             if count == -Int(EAGAIN) || count == -Int(EWOULDBLOCK) { return }
@@ -184,8 +185,8 @@ struct Worker: ~Copyable {
         }
         do {
             var byteCount = 0
-            while let answer = try connection.nextAnswer(byteCount: &byteCount) {
-                record(answer, connection, now)
+            while let answer = try connections[index].nextAnswer(byteCount: &byteCount) {
+                record(answer, index, now)
             }
             if now >= windowStart, now < windowEnd { tally.answerBytes += byteCount }
         } catch {
@@ -200,14 +201,14 @@ struct Worker: ~Copyable {
         }
     }
 
-    private mutating func record(_ answer: Answer, _ connection: Connection, _ now: UInt64) {
+    private mutating func record(_ answer: Answer, _ index: Int, _ now: UInt64) {
         if answer.isGoodbye {
-            connection.accepts = false
+            connections[index].accepts = false
             tally.firstLoss =
                 tally.firstLoss ?? "the server said goodbye: \(answer.failure ?? "ok")"
             return
         }
-        guard let request = connection.finish(answer) else {
+        guard let request = connections[index].finish(answer) else {
             tally.strayAnswers += 1
             return
         }
@@ -237,14 +238,13 @@ struct Worker: ~Copyable {
 
     /// Gives a connection up; its requests under way have failed.
     private mutating func lose(_ index: Int, _ reason: String) {
-        let connection = connections[index]
-        connection.isLost = true
-        connection.accepts = false
+        connections[index].isLost = true
+        connections[index].accepts = false
         live -= 1
-        poller.remove(connection.socket)
+        poller.remove(connections[index].socket)
         tally.lostConnections += 1
         tally.firstLoss = tally.firstLoss ?? reason
-        for request in connection.requests where request.isOpen {
+        for request in connections[index].requests where request.isOpen {
             inFlight -= 1
             countError("connectionLost", request)
         }

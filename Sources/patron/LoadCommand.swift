@@ -20,7 +20,8 @@ struct LoadCommand: ParsableCommand {
             code. Keys are the ids behind --key-prefix.
 
             Errors are counted by status. Requests without an answer are counted, and stand in the \
-            latencies with the time that they had waited. Times of options are such as 10s, 500ms, \
+            latencies with the time that they had waited. A connection that the server ends is not \
+            opened again; its open requests are errors. Times of options are such as 10s, 500ms, \
             300us, 2m; a bare number is seconds.
             """)
 

@@ -54,6 +54,9 @@ struct LatencyHistogramTests {
             }
             #expect(histogram.maximum == value * 10)
             #expect(histogram.count == 100)
+            let shares = [0.01, 0.5, 0.99, 0.991, 1]
+            #expect(
+                histogram.values(atShares: shares) == shares.map { histogram.value(atShare: $0) })
         }
         var histogram = LatencyHistogram()
         histogram.record(.max)
@@ -69,6 +72,9 @@ struct LatencyHistogramTests {
         #expect(first.count == 200)
         #expect(first.count(in: 1...100_000) == 100)
         #expect(first.maximum == 200_000)
+        let shares = (1...1_000).map { Double($0) / 1_000 }
+        #expect(first.values(atShares: shares) == shares.map { first.value(atShare: $0) })
+        #expect(LatencyHistogram().values(atShares: [0, 0.5, 1]) == [0, 0, 0])
     }
 }
 
