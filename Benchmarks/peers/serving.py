@@ -163,6 +163,8 @@ def summarise(row, name, runs):
         p99_us_range=span(lambda r: r["total"]["latency"]["p99"]),
         p999_us=median(lambda r: r["total"]["latency"]["p999"]),
         max_us=median(lambda r: r["total"]["latency"]["maximum"]),
+        sent_p50_us=median(lambda r: r["total"]["service"]["p50"]),
+        sent_p99_us=median(lambda r: r["total"]["service"]["p99"]),
         bytes_per_answer=median(lambda r: r["bytesPerAnswer"]),
         generator_cores=median(lambda r: r["generatorCores"]))
 

@@ -7,11 +7,16 @@ package struct LatencyPlot {
         package var label: String
         /// Ascending; at least one.
         package var points: [LoadReport.Point]
+        /// Which of the colours, from 0 on; after the last comes the first again.
+        package var colour: Int
         package var isDashed: Bool
 
-        package init(label: String, points: [LoadReport.Point], isDashed: Bool = false) {
+        package init(
+            label: String, points: [LoadReport.Point], colour: Int, isDashed: Bool = false
+        ) {
             self.label = label
             self.points = points
+            self.colour = colour
             self.isDashed = isDashed
         }
     }
@@ -75,7 +80,7 @@ package struct LatencyPlot {
             curves.map { y($0.points[$0.points.count - 1].microseconds) },
             within: Self.top...bottom)
         for (index, curve) in curves.enumerated() {
-            let colour = Self.colours[index % Self.colours.count]
+            let colour = Self.colours[curve.colour % Self.colours.count]
             let path = curve.points.map {
                 "\(Self.number(x($0.nines))),\(Self.number(y($0.microseconds)))"
             }

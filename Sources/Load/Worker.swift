@@ -266,7 +266,8 @@ struct Worker: ~Copyable {
             if nextDue >= windowStart {
                 let operation = requests.drawOperation()
                 tally.operations[operation].unsent += 1
-                tally.operations[operation].latency.record(now - min(now, nextDue))
+                // Where all connections were lost, requests are left whose time has not come.
+                if nextDue <= now { tally.operations[operation].latency.record(now - nextDue) }
             }
             advance()
         }

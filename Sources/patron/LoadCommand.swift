@@ -41,9 +41,10 @@ struct LoadCommand: ParsableCommand {
     var saturate = false
     @Option(help: "How requests of an open loop follow each other: poisson or constant.")
     var arrivals = "poisson"
-    @Option(help: "How long is measured; of a search, each step.", transform: duration)
+    @Option(
+        help: "How long is measured; of a search, each step. 10s by default.", transform: duration)
     var duration = 10.0
-    @Option(help: "How long load is made before, unmeasured.", transform: duration)
+    @Option(help: "How long load is made before, unmeasured; 2s by default.", transform: duration)
     var warmUp = 2.0
     @Option(help: "Connections.")
     var connections = 50
@@ -77,7 +78,8 @@ struct LoadCommand: ParsableCommand {
     var keyPrefix = ""
     @Option(help: "Seed of times, operations and ids.")
     var seed: UInt64 = 1
-    @Option(help: "The longest p99 at which a server keeps up.", transform: duration)
+    @Option(
+        help: "The longest p99 at which a server keeps up; 10ms by default.", transform: duration)
     var p99Limit = 0.01
     @Option(help: "Steps of a search at most.")
     var steps = 12
@@ -294,24 +296,28 @@ struct LoadCommand: ParsableCommand {
 
     private func draw(_ report: LoadReport, _ earlier: [EarlierRun]) throws {
         guard let plot else { return }
-        var curves: [LatencyPlot.Curve] = []
-        for operation in report.operations {
-            curves.append(
-                LatencyPlot.Curve(label: operation.name, points: operation.latencyCurve))
+        // An operation has one colour in all runs; earlier ones are dashed.
+        var names = report.operations.map(\.name)
+        var curves = report.operations.enumerated().map { index, operation in
+            LatencyPlot.Curve(
+                label: operation.name, points: operation.latencyCurve, colour: index)
         }
-        if report.operations.count == 1, report.loop == "open", earlier.isEmpty {
+        if names.count == 1, report.loop == "open", earlier.isEmpty {
             curves.append(
                 LatencyPlot.Curve(
-                    label: "from sending", points: report.operations[0].serviceCurve,
+                    label: "from sending", points: report.operations[0].serviceCurve, colour: 1,
                     isDashed: true))
         }
         for run in earlier {
+            let isOne = run.report.operations.count == 1
             for operation in run.report.operations {
-                let isOne = run.report.operations.count == 1
+                let name = isOne ? run.label : operation.name
+                if !names.contains(name) { names.append(name) }
                 curves.append(
                     LatencyPlot.Curve(
                         label: isOne ? run.label : "\(run.label) \(operation.name)",
-                        points: operation.latencyCurve, isDashed: true))
+                        points: operation.latencyCurve,
+                        colour: names.firstIndex(of: name) ?? 0, isDashed: true))
             }
         }
         let picture = LatencyPlot(

@@ -121,7 +121,9 @@ struct EngineTests {
         #expect(report.firstLoss == "the server closed the connection")
         let failed = report.total.errors["connectionLost"] ?? 0
         #expect(failed >= 1)
-        #expect(report.total.count + failed == 300)
+        #expect(report.total.unsent + failed == 290)
+        // Ten answers, and what was due when the connection ended.
+        #expect(report.total.count >= 10 && report.total.count <= 10 + report.total.unsent)
     }
 
     @Test func garbageEndsAConnection() throws {

@@ -63,17 +63,18 @@ final class FakeServer: Sendable {
         Thread { [self] in
             while true {
                 let connection = accept(listener, nil, nil)
-                if connection < 0 { return }
+                if connection < 0 {
+                    // Closed here alone: its number may be another test's socket a moment later.
+                    close(listener)
+                    return
+                }
                 Thread { self.serve(connection) }.start()
             }
         }.start()
     }
 
-    /// The listener is shut down, its thread ends; connections end with their clients.
-    func stop() {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
-    }
+    /// No connection is accepted from here on; those that are end with their clients.
+    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     /// The first bytes that came after the greeting of the first connections, at most 1,024.
     var firstBytes: [UInt8] { received.withLock { $0 } }

@@ -85,7 +85,7 @@ struct LatencyPlotTests {
             points: (0...40).map {
                 let nines = Double($0) / 10
                 return LoadReport.Point(nines: nines, microseconds: scale * exp(nines))
-            })
+            }, colour: 0)
     }
 
     @Test func curvesAndLabelsAreDrawn() {
@@ -104,8 +104,8 @@ struct LatencyPlotTests {
 
     @Test func oneValueAndNoneAreDrawnToo() {
         let one = LatencyPlot.Curve(
-            label: "one", points: [LoadReport.Point(nines: 0, microseconds: 0)])
-        for curves in [[], [one], [LatencyPlot.Curve(label: "empty", points: [])]] {
+            label: "one", points: [LoadReport.Point(nines: 0, microseconds: 0)], colour: 9)
+        for curves in [[], [one], [LatencyPlot.Curve(label: "empty", points: [], colour: 0)]] {
             let svg = LatencyPlot(title: "t", subtitle: "s", curves: curves).svg
             #expect(!svg.contains("nan") && !svg.contains("inf\""))
         }
