@@ -86,6 +86,8 @@ package struct LoadReport: Codable, Sendable {
     /// Of all operations together.
     package var total: Operation
 
+    /// Requests a second that were meant for the measured time.
+    package var meantRate: Double { Double(total.count + total.errorCount) / seconds }
     package var missingCount: Int { total.unanswered + total.unsent }
 
     init(_ plan: LoadPlan, _ target: LoadTarget, _ tally: WorkerTally) {

@@ -2,8 +2,10 @@
 /// estimate, then between the highest that went well and the lowest that did not.
 package struct SaturationSearch: Sendable {
     package struct Step: Codable, Sendable, Equatable {
-        /// Requests a second.
+        /// Requests a second that were asked for, that random arrivals made of it, and that were
+        /// answered.
         package var rate: Double
+        package var offered: Double
         package var achieved: Double
         package var p99Microseconds: Double
         package var errors: Int
@@ -47,14 +49,18 @@ package struct SaturationSearch: Sendable {
     }
 
     /// Enters what came of a rate.
+    ///
+    /// - Parameter offered: requests a second that were meant for the measured time; of random
+    ///   arrivals a short one has some percent more or fewer than `rate`.
     package mutating func record(
-        rate: Double, achieved: Double, p99Microseconds: Double, errors: Int
+        rate: Double, offered: Double, achieved: Double, p99Microseconds: Double, errors: Int
     ) {
         let isKeptUp =
-            achieved >= rate * Self.leastAchieved && p99Microseconds <= p99Limit && errors == 0
+            achieved >= offered * Self.leastAchieved && p99Microseconds <= p99Limit && errors == 0
         steps.append(
             Step(
-                rate: rate, achieved: achieved, p99Microseconds: p99Microseconds, errors: errors,
+                rate: rate, offered: offered, achieved: achieved, p99Microseconds: p99Microseconds,
+                errors: errors,
                 isKeptUp: isKeptUp))
         if isKeptUp {
             highest = max(highest ?? 0, rate)

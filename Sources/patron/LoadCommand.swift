@@ -259,7 +259,7 @@ struct LoadCommand: ParsableCommand {
             step.pace = .open(rate: rate, arrivals)
             let report = try LoadRun.run(step, on: target)
             search.record(
-                rate: rate, achieved: report.achievedRate,
+                rate: rate, offered: report.meantRate, achieved: report.achievedRate,
                 p99Microseconds: report.total.latency.p99,
                 errors: report.total.errorCount + report.lostConnections)
             if search.highest == rate { best = report }

@@ -86,10 +86,11 @@ extension Double {
 
 extension LoadCommand.Search {
     var text: String {
-        var table = TextTable(["rate>", "achieved>", "p99 us>", "errors>", "kept up"])
+        var table = TextTable(["rate>", "offered>", "achieved>", "p99 us>", "errors>", "kept up"])
         for step in steps {
             table.add([
-                Int(step.rate.rounded()).grouped, Int(step.achieved.rounded()).grouped,
+                Int(step.rate.rounded()).grouped, Int(step.offered.rounded()).grouped,
+                Int(step.achieved.rounded()).grouped,
                 Int(step.p99Microseconds.rounded()).grouped, step.errors.grouped,
                 step.isKeptUp ? "yes" : "no",
             ])

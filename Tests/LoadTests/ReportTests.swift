@@ -9,7 +9,8 @@ struct SaturationSearchTests {
         while let rate = search.nextRate {
             let isTooHigh = rate > capacity
             search.record(
-                rate: rate, achieved: rate, p99Microseconds: isTooHigh ? 5_000 : 100, errors: 0)
+                rate: rate, offered: rate, achieved: rate, p99Microseconds: isTooHigh ? 5_000 : 100,
+                errors: 0)
         }
         return search
     }
@@ -33,11 +34,13 @@ struct SaturationSearchTests {
 
     @Test func whatKeepsUpIsJudged() {
         var search = SaturationSearch(estimate: 100, maximumSteps: 9, p99Limit: 1_000)
-        search.record(rate: 100, achieved: 98, p99Microseconds: 10, errors: 0)
-        search.record(rate: 100, achieved: 100, p99Microseconds: 1_001, errors: 0)
-        search.record(rate: 100, achieved: 100, p99Microseconds: 10, errors: 1)
-        search.record(rate: 100, achieved: 99, p99Microseconds: 1_000, errors: 0)
-        #expect(search.steps.map(\.isKeptUp) == [false, false, false, true])
+        search.record(rate: 100, offered: 100, achieved: 98, p99Microseconds: 10, errors: 0)
+        search.record(rate: 100, offered: 100, achieved: 100, p99Microseconds: 1_001, errors: 0)
+        search.record(rate: 100, offered: 100, achieved: 100, p99Microseconds: 10, errors: 1)
+        search.record(rate: 100, offered: 100, achieved: 99, p99Microseconds: 1_000, errors: 0)
+        // Fewer than asked for came, and all of them were answered.
+        search.record(rate: 100, offered: 97, achieved: 97, p99Microseconds: 10, errors: 0)
+        #expect(search.steps.map(\.isKeptUp) == [false, false, false, true, true])
     }
 }
 
