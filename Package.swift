@@ -42,6 +42,7 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
 ]
+let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 
 /// A module of the package; a `strict` one has no unsafe construct at all, and the compiler sees
 /// to it.
@@ -68,6 +69,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(
@@ -101,7 +103,9 @@ let package = Package(
                 "ByteCoding", "ColumnStore", "Engine", "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                tls,
             ] + nio),
         module("Lab", ["ByteCoding", "CLZ4", "ColumnStore", "Models", "Numerical", "Units"]),
         module(
@@ -110,7 +114,7 @@ let package = Package(
                 "ByteCoding", "CPoll", "Numerical", "Wire",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
-        module("PatronClient", ["ByteCoding", "Wire"] + nio, strict: true),
+        module("PatronClient", ["ByteCoding", "Wire", tls] + nio, strict: true),
         .executableTarget(
             name: "patron",
             dependencies: [

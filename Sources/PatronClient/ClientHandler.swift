@@ -70,9 +70,20 @@ final class ClientHandler: ChannelInboundHandler {
     private var flushIsPlanned = false
     private var maximumLength = WireLimits.frameBytesBeforeHello
     private var maximumInFlight = 1
+    private var hasGreeted = false
+    private let usesTLS: Bool
 
-    init(greeting: Outgoing) {
+    /// - Parameter usesTLS: whether TLS stands before this handler.
+    init(greeting: Outgoing, usesTLS: Bool) {
         self.greeting = greeting
+        self.usesTLS = usesTLS
+    }
+
+    /// A server that refuses TLS may end the connection before its reason arrives.
+    private func closed(because reason: String) -> PatronError {
+        usesTLS && !hasGreeted
+            ? .notSecured(reason: "\(reason) before it said HELLO; it may want a certificate")
+            : .connectionClosed(reason: reason)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -93,12 +104,16 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
-        failAll(ending ?? .connectionClosed(reason: "the server closed it"))
+        failAll(ending ?? closed(because: "the server closed it"))
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failAll(.connectionClosed(reason: connectionFailure(error, host: "the server")))
+        if let reason = tlsFailure(error), !hasGreeted {
+            failAll(.notSecured(reason: reason))
+        } else {
+            failAll(closed(because: connectionFailure(error, host: "the server")))
+        }
         context.close(promise: nil)
     }
 
@@ -106,6 +121,7 @@ final class ClientHandler: ChannelInboundHandler {
     func greeted(maximumLength: Int, maximumInFlight: Int) {
         self.maximumLength = maximumLength
         self.maximumInFlight = max(1, maximumInFlight)
+        hasGreeted = true
     }
 
     // MARK: Requests

@@ -15,7 +15,7 @@ func connectionFailure(_ error: any Error, host: String) -> String {
     case is ChannelError: "it is closed"
     case is SocketAddressError, is SocketAddressError.UnknownHost:
         "no address of the name \(host) is known"
-    default: "\(error)"
+    default: tlsFailure(error) ?? "\(error)"
     }
 }
 

@@ -1,6 +1,7 @@
 import ByteCoding
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 import Wire
 
@@ -34,17 +35,27 @@ public final class PatronConnection: Sendable {
 
     /// Connects and says HELLO.
     /// - Parameters:
+    ///   - tls: nil connects in plain.
+    ///   - token: what the server gave out; goes in clear where `tls` is nil.
     ///   - clientName: name and version of the calling software, for the server's log.
     ///   - timeout: for connecting, and again for the server's answer.
     ///   - defaultDeadline: of requests that name none; nil waits for ever.
     public static func connect(
-        host: String, port: Int, clientName: String = "patron-swift",
+        host: String, port: Int, tls: PatronTLS? = nil, token: String? = nil,
+        clientName: String = "patron-swift",
         timeout: Duration = .seconds(5), defaultDeadline: Duration? = .seconds(30)
     ) async throws(PatronError) -> PatronConnection {
         let timeAmount = TimeAmount(timeout)
         let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        let credential = token.map { Array($0.utf8) }
+        guard credential?.count ?? 0 <= WireLimits.credentialBytes else {
+            throw .invalidOption(
+                name: "the token", reason: "has more than \(WireLimits.credentialBytes) bytes")
+        }
+        let context = try tls?.context()
         let hello = try encoded(
-            .hello(HelloRequest(clientName: clientName)), id: 1, deadline: timeout,
+            .hello(HelloRequest(token: credential, clientName: clientName)), id: 1,
+            deadline: timeout,
             limit: WireLimits.frameBytesBeforeHello)
         let channel: any Channel
         let handler: NIOLoopBound<ClientHandler>
@@ -58,8 +69,12 @@ public final class PatronConnection: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         let (greeting, greeted) = outgoing(
                             hello, id: 1, deadline: timeout, channel)
-                        let handler = ClientHandler(greeting: greeting)
+                        let handler = ClientHandler(greeting: greeting, usesTLS: context != nil)
                         do {
+                            if let context {
+                                try channel.pipeline.syncOperations.addHandler(
+                                    try tlsHandler(context, host: host))
+                            }
                             try channel.pipeline.syncOperations.addHandler(handler)
                         } catch {
                             greeting.receiver.fail(error)
@@ -94,6 +109,14 @@ public final class PatronConnection: Sendable {
             try? await channel.close()
             throw error
         }
+    }
+
+    /// An address is verified as such; only names are told to the server.
+    private static func tlsHandler(
+        _ context: NIOSSLContext, host: String
+    ) throws -> NIOSSLClientHandler {
+        let isAddress = (try? SocketAddress(ipAddress: host, port: 0)) != nil
+        return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
     }
 
     /// Ends the connection; requests without an answer fail. Returns when it is closed.

@@ -14,6 +14,8 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
     case malformedAnswer(reason: String)
     /// Integer and text ids in one look-up.
     case mixedIDs
+    /// TLS could not be agreed on, or the two sides differ in whether they speak it.
+    case notSecured(reason: String)
     /// The server answered with a status other than ok.
     case refused(Refusal)
     /// The request is larger than the server accepts.
@@ -67,6 +69,8 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
             "the server's answer cannot be read: \(reason)"
         case .mixedIDs:
             "integer and text ids in one look-up: use the kind that describe names"
+        case .notSecured(let reason):
+            "no secure connection: \(reason)"
         case .refused(let refusal):
             refusal.text + (refusal.place.map { " at byte \($0)" } ?? "") + " (\(refusal.name))"
                 + (refusal.hint.isEmpty ? "" : ": \(refusal.hint)")

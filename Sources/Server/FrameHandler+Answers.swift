@@ -84,6 +84,14 @@ extension FrameHandler {
     }
 
     private func answer(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
+        if let opcode = header.opcode {
+            let needed = Scopes.needed(for: opcode)
+            guard scopes.isSuperset(of: needed) else {
+                throw Refusal(
+                    .scopeMissing, "\(opcode.name) needs the scope \(needed)",
+                    hint: "use a token that has it")
+            }
+        }
         if header.opcode == .lookup, loop.phase != .refusing {
             loop.counters.lookups += 1
             try answerLookup(header, body)
@@ -170,6 +178,23 @@ extension FrameHandler {
         } catch {
             throw Refusal(error)
         }
+        if let tokens = loop.tokens {
+            guard let token = hello.token else {
+                refuseCredential(header, because: "there is none")
+                return
+            }
+            switch tokens.find(token, today: LogTime.now.day) {
+            case .accepted(_, let granted): scopes = granted
+            case .expired(let name):
+                refuseCredential(header, because: "the token of \(name) has expired")
+                return
+            case .unknown:
+                refuseCredential(header, because: "the token is unknown")
+                return
+            }
+        } else {
+            scopes = .all
+        }
         hasGreeted = true
         features = negotiation.features
         peerFrameByteCount = Int(hello.maximumFrameBytes)
@@ -182,6 +207,8 @@ extension FrameHandler {
         response.maximumInFlight = UInt32(clamping: limits.inFlightPerConnection)
         response.idleMilliseconds = UInt32(
             clamping: TimeAmount(limits.idleTimeout).nanoseconds / 1_000_000)
+        response.defaultDeadlineMilliseconds = UInt32(
+            clamping: limits.defaultDeadline.map { TimeAmount($0).nanoseconds / 1_000_000 } ?? 0)
         response.generation = loop.served.generation
         response.asOfDay = loop.served.stamp.asOfDay
         respond(.hello(response), header)
@@ -228,6 +255,8 @@ extension FrameHandler {
         } catch {
             throw Refusal(error)
         }
+        // Before this connection's output has anything: theirs is written there too.
+        loop.answerLookups()
         let frame = loop.output.beginFrame(
             rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit, requestID: header.requestID,
             aux: Status.ok.rawValue)
@@ -235,6 +264,7 @@ extension FrameHandler {
         LookupAnswer(strip: served.snapshot.strip, fields: fields)
             .write(&loop.scratch, bodyStart: frame.bodyStart, into: &loop.output)
         loop.output.finishFrame(frame)
+        loop.meters.answered(Opcode.lookup.rawValue, .ok)
     }
 
     // MARK: Scans
@@ -266,7 +296,7 @@ extension FrameHandler {
             eventLoop.execute { handler.value.finish(header.requestID, ticket, bytes) }
         }
         guard isQueued else { throw Self.tooManyWait }
-        open[header.requestID] = OpenRequest(header: header, ticket: ticket)
+        open[header.requestID] = OpenRequest(header: header, readAt: readAt, ticket: ticket)
     }
 
     static let tooManyWait = Refusal(
@@ -282,21 +312,30 @@ extension FrameHandler {
     }
 
     func deadline(_ header: FrameHeader) -> NIODeadline {
-        header.deadlineMilliseconds == 0
-            ? .distantFuture : .now() + .milliseconds(Int64(header.deadlineMilliseconds))
+        if header.deadlineMilliseconds == 0 {
+            return shared.limits.defaultDeadline.map { .now() + TimeAmount($0) } ?? .distantFuture
+        }
+        return .now() + .milliseconds(Int64(header.deadlineMilliseconds))
     }
 
     /// Sends the last answer of a request, unless it was cancelled meanwhile.
     func finish(_ requestID: UInt32, _ ticket: ScanTicket, _ bytes: [UInt8]) {
-        guard open[requestID]?.ticket === ticket else { return }
+        guard let request = open[requestID], request.ticket === ticket else { return }
         open[requestID] = nil
         guard let context, !isClosing else { return }
         write(bytes)
+        loop.meters.finished(
+            request.header.rawOpcode, Self.status(ofFrame: bytes), since: request.readAt)
         context.flush()
         closeIfDrained()
     }
 
     // MARK: Encoding
+
+    /// The status that stands in an encoded answer.
+    private static func status(ofFrame bytes: [UInt8]) -> Status {
+        Status(rawValue: (20..<24).reversed().reduce(0) { $0 << 8 | UInt32(bytes[$1]) })
+    }
 
     static func failure(_ header: FrameHeader, _ refusal: Refusal) -> Response {
         .failure(
@@ -322,11 +361,16 @@ extension FrameHandler {
         if length > peerFrameByteCount {
             loop.output.truncate(to: start)
             refuse(header, tooLarge(length))
+            return
         }
+        loop.meters.answered(header.rawOpcode, .ok)
     }
 
-    private func refuse(_ header: FrameHeader, _ refusal: Refusal) {
+    func refuse(_ header: FrameHeader, _ refusal: Refusal) {
+        // Answers of one turn keep the order of their requests, and leave on their own connections.
+        loop.answerLookups()
         loop.counters.failedRequests += 1
+        loop.meters.answered(header.rawOpcode, refusal.status)
         if refusal.status.closesConnection {
             loop.counters.protocolErrors += 1
             shared.logger.warning(

@@ -4,6 +4,8 @@ import Wire
 /// A request that the scan threads answer, as its connection's event loop sees it.
 struct OpenRequest {
     let header: FrameHeader
+    /// When its bytes were read; uptime in nanoseconds.
+    let readAt: UInt64
     let ticket: ScanTicket
     /// Nil for one that is answered at once.
     var stream: Stream?
@@ -19,8 +21,9 @@ struct OpenRequest {
         var parkedAt = NIODeadline.distantFuture
     }
 
-    init(header: FrameHeader, ticket: ScanTicket, stream: Stream? = nil) {
+    init(header: FrameHeader, readAt: UInt64, ticket: ScanTicket, stream: Stream? = nil) {
         self.header = header
+        self.readAt = readAt
         self.ticket = ticket
         self.stream = stream
     }
@@ -45,7 +48,7 @@ extension FrameHandler {
         if let credit { try requireRoom(forCredit: credit) }
         guard shared.scans.hasRoom else { throw Self.tooManyWait }
         open[header.requestID] = OpenRequest(
-            header: header, ticket: ScanTicket(),
+            header: header, readAt: readAt, ticket: ScanTicket(),
             stream: .init(work: StreamWork(make), deadline: deadline(header), credit: credit))
         runSlice(header.requestID)
     }

@@ -38,11 +38,19 @@ final class FrameHandler: ChannelInboundHandler {
     private var hasWaited = false
     /// Set when the last frame for the client is written: what still arrives is discarded.
     private var closingSince: NIODeadline?
-    private var isAdmitted = false
+    /// The client's address without its port, where the connection is counted.
+    private var admittedFrom: String?
+    /// Set when the credential was refused: what still arrives is discarded, and the answer comes
+    /// after a pause.
+    private var isRefused = false
+    /// When the bytes of the frames that are being answered were read; uptime in nanoseconds.
+    var readAt: UInt64 = 0
     /// Whether HELLO has succeeded.
     var hasGreeted = false
     /// What HELLO agreed on.
     var features: Features = []
+    /// What the credential of HELLO allows.
+    var scopes: Scopes = []
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
     /// The columns of the latest look-up that named some.
@@ -71,19 +79,28 @@ final class FrameHandler: ChannelInboundHandler {
         self.context = context
         acceptedAt = loop.now
         lastActivity = loop.now
-        isAdmitted = shared.admitConnection()
+        let address = context.remoteAddress?.ipAddress ?? "local"
         loop.add(self)
-        if isAdmitted {
+        switch shared.admitConnection(from: address) {
+        case .admitted:
+            admittedFrom = address
             context.fireChannelActive()
-            return
+        case .tooMany:
+            refuseConnection("too many connections are open", shared.limits.connectionCount)
+        case .tooManyFromAddress:
+            refuseConnection(
+                "too many connections of this address are open",
+                shared.limits.connectionsPerAddress)
         }
+    }
+
+    private func refuseConnection(_ reason: String, _ limit: Int) {
         loop.counters.refusedConnections += 1
         shared.logger.warning(
             "connection refused: too many are open",
-            metadata: ["peer": "\(peerName)", "limit": "\(shared.limits.connectionCount)"])
+            metadata: ["peer": "\(peerName)", "reason": "\(reason)", "limit": "\(limit)"])
         endConnection(
-            .tooManyConnections, "too many connections are open",
-            hint: "try again later, or raise the limit")
+            .tooManyConnections, reason, hint: "try again later, or raise the limit")
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -97,14 +114,33 @@ final class FrameHandler: ChannelInboundHandler {
         for request in open.values { request.ticket.cancel() }
         open = [:]
         loop.remove(self)
-        if isAdmitted { shared.releaseConnection() }
+        if let admittedFrom { shared.releaseConnection(from: admittedFrom) }
+        admittedFrom = nil
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        shared.logger.debug(
-            "connection failed", metadata: ["peer": "\(peerName)", "error": "\(error)"])
+        if isClosing {
+            shared.logger.debug(
+                "closing connection failed",
+                metadata: ["peer": "\(peerName)", "error": "\(error)"])
+        } else if let failure = TLSFailure(error) {
+            // Who only looks whether somebody listens goes away without a handshake.
+            let matters = !hasGreeted && !failure.isDeparture
+            if matters { loop.counters.tlsFailures += 1 }
+            shared.logger.log(
+                level: matters ? .warning : .debug, "connection closed: TLS failed",
+                metadata: ["peer": "\(peerName)", "error": "\(failure.reason)"])
+        } else {
+            shared.logger.debug(
+                "connection failed", metadata: ["peer": "\(peerName)", "error": "\(error)"])
+        }
         context.close(promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is PlainTextGuard.Refused { closingSince = loop.now }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -130,6 +166,7 @@ final class FrameHandler: ChannelInboundHandler {
         lastActivity = loop.now
         if isHeld, let rest = partial.take() {
             isHeld = false
+            readAt = NIODeadline.now().uptimeNanoseconds
             readFrames(of: rest)
             send()
             context.flush()
@@ -145,8 +182,10 @@ final class FrameHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var incoming = unwrapInboundIn(data)
-        guard !isClosing else { return }
+        guard !isClosing, !isRefused else { return }
         lastActivity = loop.now
+        readAt = NIODeadline.now().uptimeNanoseconds
+        loop.meters.bytesRead += incoming.readableBytes
         if var joined = partial.take() {
             joined.writeBuffer(&incoming)
             if isHeld {
@@ -167,7 +206,7 @@ final class FrameHandler: ChannelInboundHandler {
         let bytes = buffer.readableBytesSpan
         var offset = 0
         do throws(WireError) {
-            while offset < bytes.byteCount, !isClosing {
+            while offset < bytes.byteCount, !isClosing, !isRefused {
                 if loop.output.count >= Self.outputPieceByteCount { send() }
                 guard context?.channel.isWritable ?? false else {
                     isHeld = true
@@ -208,6 +247,7 @@ final class FrameHandler: ChannelInboundHandler {
         guard loop.output.count > 0 else { return }
         defer { loop.output.removeAll() }
         write(loop.output.bytes)
+        loop.meters.handedOver(since: readAt)
     }
 
     /// The same, and they leave at once.
@@ -224,8 +264,39 @@ final class FrameHandler: ChannelInboundHandler {
             takenAt = loop.now
         }
         writtenByteCount += bytes.count
+        loop.meters.bytesWritten += bytes.count
         context.write(
             wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
+    }
+
+    // MARK: Credentials
+
+    /// The least pause before a refused credential is answered, and what chance may add to it: who
+    /// tries tokens learns nothing from the time, and little from each connection.
+    private static let refusalPause = TimeAmount.milliseconds(100)
+    private static let largestJitterMicroseconds: Int64 = 50_000
+
+    /// Answers a HELLO with the same words whatever is wrong with its credential, later.
+    func refuseCredential(_ header: FrameHeader, because reason: String) {
+        loop.counters.authenticationFailures += 1
+        isRefused = true
+        shared.logger.warning(
+            "credential refused", metadata: ["peer": "\(peerName)", "reason": "\(reason)"])
+        let jitter = Int64.random(in: 0...Self.largestJitterMicroseconds)
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let start = readAt
+        loop.eventLoop.scheduleTask(in: Self.refusalPause + .microseconds(jitter)) {
+            let handler = handler.value
+            guard handler.context != nil, !handler.isClosing else { return }
+            handler.readAt = start
+            handler.refuse(
+                header,
+                Refusal(
+                    .authenticationFailed, "the credential is not accepted",
+                    hint: "give a valid token"))
+            handler.send()
+            handler.startClosing()
+        }
     }
 
     // MARK: Ends
@@ -347,7 +418,7 @@ final class FrameHandler: ChannelInboundHandler {
 
     /// Says that nothing more comes, and waits a moment for the client to close: closing at once,
     /// with bytes of the client unread, would reset the connection and lose the last answer.
-    private func startClosing() {
+    func startClosing() {
         guard !isClosing, let context else { return }
         closingSince = loop.now
         partial = nil
@@ -355,11 +426,11 @@ final class FrameHandler: ChannelInboundHandler {
         context.close(mode: .output, promise: nil)
     }
 
-    var peerName: String { context?.remoteAddress.map { "\($0)" } ?? "unknown" }
+    var peerName: String { context?.remoteAddress.map(PatronServer.name(of:)) ?? "unknown" }
 }
 
 /// What the first bytes of a connection that does not speak this protocol look like.
-private func foreignProtocol(_ buffer: ByteBuffer) -> String? {
+func foreignProtocol(_ buffer: ByteBuffer) -> String? {
     let bytes = Array(buffer.readableBytesView.prefix(8))
     if bytes.starts(with: [0x16, 0x03]) { return "TLS" }
     let text = String(decoding: bytes, as: UTF8.self)
@@ -368,6 +439,7 @@ private func foreignProtocol(_ buffer: ByteBuffer) -> String? {
     }
     if text.hasPrefix("*") || text.hasPrefix("PING") { return "RESP (Redis)" }
     if text.hasPrefix("SSH-") { return "SSH" }
+    if bytes.dropFirst(4).starts(with: [0xD7, 0x50]) { return "Patron without TLS" }
     return nil
 }
 

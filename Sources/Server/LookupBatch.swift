@@ -13,6 +13,8 @@ final class LookupBatch {
     private struct Entry {
         let connection: FrameHandler
         let requestID: UInt32
+        /// When its bytes were read; uptime in nanoseconds.
+        let readAt: UInt64
         let fields: [LookupField]
     }
 
@@ -30,15 +32,22 @@ final class LookupBatch {
     func add(
         _ connection: FrameHandler, requestID: UInt32, _ fields: [LookupField], id: Int64
     ) {
-        entries.append(Entry(connection: connection, requestID: requestID, fields: fields))
+        add(connection, requestID, fields)
         integers.append(id)
     }
 
     func add(
         _ connection: FrameHandler, requestID: UInt32, _ fields: [LookupField], id: RawSpan
     ) {
-        entries.append(Entry(connection: connection, requestID: requestID, fields: fields))
+        add(connection, requestID, fields)
         texts.append(utf8: id)
+    }
+
+    private func add(_ connection: FrameHandler, _ requestID: UInt32, _ fields: [LookupField]) {
+        entries.append(
+            Entry(
+                connection: connection, requestID: requestID, readAt: connection.readAt,
+                fields: fields))
     }
 
     /// Answers all of them; the answers of a connection leave together.
@@ -60,10 +69,12 @@ final class LookupBatch {
         }
         let strip = served.snapshot.strip
         for row in rows where row != IDIndex.absent { strip.prefetch(row: Int(row)) }
-        var last: FrameHandler?
+        var first = 0
         for (position, entry) in entries.enumerated() {
-            if let previous = last, previous !== entry.connection { previous.sendNow() }
-            last = entry.connection
+            if entries[first].connection !== entry.connection {
+                send(first..<position, loop)
+                first = position
+            }
             let frame = loop.output.beginFrame(
                 rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit,
                 requestID: entry.requestID, aux: Status.ok.rawValue)
@@ -72,9 +83,18 @@ final class LookupBatch {
                 .write(row: rows[position], bodyStart: frame.bodyStart, into: &loop.output)
             loop.output.finishFrame(frame)
         }
-        last?.sendNow()
+        send(first..<entries.count, loop)
         entries.removeAll(keepingCapacity: true)
         integers.removeAll(keepingCapacity: true)
         texts.removeAll()
+    }
+
+    /// Sends the answers of one connection.
+    private func send(_ range: Range<Int>, _ loop: LoopState) {
+        entries[range.lowerBound].connection.sendNow()
+        let now = NIODeadline.now().uptimeNanoseconds
+        for position in range {
+            loop.meters.lookedUp(in: now &- entries[position].readAt)
+        }
     }
 }

@@ -26,15 +26,29 @@ final class LoopState {
     /// Answers them; made once, so that a turn allocates nothing for it.
     private var answersLookups: @Sendable () -> Void = {}
     var counters = ServerCounters()
+    var meters = LoopMeters()
+    /// Nil lets every client do everything.
+    var tokens: TokenTable?
     private var connections: [ObjectIdentifier: FrameHandler] = [:]
 
     static let tickInterval = TimeAmount.milliseconds(100)
 
-    init(eventLoop: any EventLoop, served: ServedSnapshot) {
+    init(eventLoop: any EventLoop, served: ServedSnapshot, tokens: TokenTable?) {
         self.eventLoop = eventLoop
         self.served = served
+        self.tokens = tokens
         let loop = NIOLoopBound(self, eventLoop: eventLoop)
         answersLookups = { loop.value.answerLookups() }
+    }
+
+    /// Requests that the scan threads answer, and how many of them are streams.
+    func openCounts() -> (requests: Int, streams: Int) {
+        var counts = (requests: 0, streams: 0)
+        for connection in connections.values {
+            counts.requests += connection.open.count
+            counts.streams += connection.open.values.count { $0.stream?.credit != nil }
+        }
+        return counts
     }
 
     /// Where a connection puts a look-up of one customer, to be answered at the end of this turn.
@@ -93,6 +107,8 @@ package struct ServerCounters: Sendable, Equatable {
     /// Requests answered with another status than ok.
     package var failedRequests = 0
     package var protocolErrors = 0
+    package var authenticationFailures = 0
+    package var tlsFailures = 0
 
     static func + (a: ServerCounters, b: ServerCounters) -> ServerCounters {
         var sum = a
@@ -103,6 +119,8 @@ package struct ServerCounters: Sendable, Equatable {
         sum.otherRequests += b.otherRequests
         sum.failedRequests += b.failedRequests
         sum.protocolErrors += b.protocolErrors
+        sum.authenticationFailures += b.authenticationFailures
+        sum.tlsFailures += b.tlsFailures
         return sum
     }
 }

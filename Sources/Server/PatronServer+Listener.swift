@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 #if canImport(Glibc)
 import Glibc
@@ -9,24 +10,21 @@ import Darwin
 #endif
 
 extension PatronServer {
-    /// The address to bind, refused where it is not loopback and nothing guards it.
+    /// An address to bind, refused where it is not loopback and nothing guards it.
     static func resolve(
-        _ configuration: ServerConfiguration
-    ) async throws(ServerError) -> SocketAddress {
-        let name = "\(configuration.host):\(configuration.port)"
-        guard (0...65_535).contains(configuration.port) else {
+        host: String, port: Int, isGuarded: Bool
+    ) throws(ServerError) -> SocketAddress {
+        let name = "\(host):\(port)"
+        guard (0...65_535).contains(port) else {
             throw .bindFailed(address: name, reason: "a port is between 0 and 65535")
         }
         let address: SocketAddress
         do {
-            address = try SocketAddress.makeAddressResolvingHost(
-                configuration.host, port: configuration.port)
+            address = try SocketAddress.makeAddressResolvingHost(host, port: port)
         } catch {
             throw .bindFailed(address: name, reason: "the host name is unknown")
         }
-        guard configuration.allowInsecure || address.isLoopback else {
-            throw .insecureBind(address: name)
-        }
+        guard isGuarded || address.isLoopback else { throw .insecureBind(address: name) }
         return address
     }
 
@@ -54,7 +52,8 @@ extension PatronServer {
     }
 
     static func listen(
-        _ address: SocketAddress, _ shared: ServerShared, _ group: MultiThreadedEventLoopGroup
+        _ address: SocketAddress, _ shared: ServerShared, _ group: MultiThreadedEventLoopGroup,
+        tls: NIOSSLContext?
     ) async throws(ServerError) -> any Channel {
         let output = shared.limits.pendingOutputByteCount
         let bootstrap = ServerBootstrap(group: group)
@@ -71,10 +70,22 @@ extension PatronServer {
                     return channel.close()
                 }
                 return channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandlers([
+                            PlainTextGuard(loop: state, logger: shared.logger),
+                            NIOSSLServerHandler(context: tls),
+                        ])
+                    }
                     try channel.pipeline.syncOperations.addHandler(
                         FrameHandler(shared: shared, loop: state))
                 }
             }
+        return try await bind(bootstrap, to: address)
+    }
+
+    static func bind(
+        _ bootstrap: ServerBootstrap, to address: SocketAddress
+    ) async throws(ServerError) -> any Channel {
         do {
             return try await bootstrap.bind(to: address).get()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {

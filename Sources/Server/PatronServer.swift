@@ -19,11 +19,13 @@ package final class PatronServer: Service {
     private let watcher: SnapshotWatcher
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
+    private let operation: Operation
     private var logger: Logger { shared.logger }
 
     private init(
         address: SocketAddress, configuration: ServerConfiguration, shared: ServerShared,
-        watcher: SnapshotWatcher, group: MultiThreadedEventLoopGroup, listener: any Channel
+        watcher: SnapshotWatcher, group: MultiThreadedEventLoopGroup, listener: any Channel,
+        operation: Operation
     ) {
         self.address = address
         self.configuration = configuration
@@ -31,6 +33,16 @@ package final class PatronServer: Service {
         self.watcher = watcher
         self.group = group
         self.listener = listener
+        self.operation = operation
+    }
+
+    /// What operators see of the server and say to it.
+    struct Operation: Sendable {
+        let status: ServerStatus
+        let site: AdminSite
+        let admin: AdminServer?
+        let manager: ServiceManager
+        let tokenWatcher: TokenWatcher?
     }
 
     /// The address's port.
@@ -42,12 +54,30 @@ package final class PatronServer: Service {
     /// The generation that requests see now.
     package var generation: Int { shared.generation.load(ordering: .acquiring) }
 
-    /// Opens the current snapshot, then listens.
+    /// Where the admin port is, with the port that was chosen for port 0; nil where there is none.
+    package var adminPort: Int? { operation.admin?.address.port }
+
+    /// Opens the admin port, then the current snapshot, then listens.
+    /// - Parameters:
+    ///   - manager: told when the server is ready, alive and stopping.
+    ///   - droppedLogLines: tells how many lines the log has dropped, for the metrics.
     /// - Throws: `ServerError`; nothing is left open then.
     package static func start(
-        _ configuration: ServerConfiguration, source: @escaping SnapshotSource, logger: Logger
+        _ configuration: ServerConfiguration, source: @escaping SnapshotSource, logger: Logger,
+        manager: ServiceManager = .none,
+        droppedLogLines: @escaping @Sendable () -> Int = { 0 }
     ) async throws(ServerError) -> PatronServer {
-        let address = try await resolve(configuration)
+        let plan = try Preparation(configuration)
+        plan.warn(logger)
+        let status = ServerStatus(droppedLogLines: droppedLogLines)
+        let site = AdminSite(status)
+        var admin: AdminServer?
+        if let address = plan.adminAddress {
+            let server = try await AdminServer.start(
+                address, site, patience: configuration.adminPatience)
+            logger.info("admin port", metadata: ["address": "\(name(of: server.address))"])
+            admin = server
+        }
         var limits = configuration.limits
         limits.connectionCount = makeRoom(forConnections: limits.connectionCount, logger)
         let scans = ScanQueue(
@@ -56,40 +86,91 @@ package final class PatronServer: Service {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.loopCount)
         do throws(ServerError) {
             let snapshot = try await firstSnapshot(source)
+            let served = ServedSnapshot(snapshot)
+            if configuration.warmsUp { await warmUp(served, logger) }
             let shared = await ServerShared(
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
-                group: group, snapshot: snapshot)
+                group: group, served: served, tokens: plan.tokens)
             shared.startTicks()
-            let listener = try await listen(address, shared, group)
+            let listener = try await listen(plan.address, shared, group, tls: plan.tls)
+            status.attach(shared)
+            status.enter(.ready)
             logger.info(
                 "serving",
                 metadata: [
-                    "address": "\(name(of: listener.localAddress ?? address))",
-                    "generation": "\(snapshot.generation)",
+                    "address": "\(name(of: listener.localAddress ?? plan.address))",
+                    "generation": "\(snapshot.generation)", "tls": "\(plan.tls != nil)",
+                    "tokens": "\(plan.tokens?.entries.count ?? 0)",
                 ])
             return PatronServer(
-                address: listener.localAddress ?? address, configuration: configuration,
+                address: listener.localAddress ?? plan.address, configuration: configuration,
                 shared: shared,
                 watcher: SnapshotWatcher(
                     source: source, interval: configuration.snapshotPollInterval, shared: shared),
-                group: group, listener: listener)
+                group: group, listener: listener,
+                operation: Operation(
+                    status: status, site: site, admin: admin, manager: manager,
+                    tokenWatcher: configuration.tokensPath.map {
+                        TokenWatcher(
+                            path: $0, interval: configuration.tokenPollInterval, shared: shared,
+                            first: plan.tokensStamp)
+                    }))
         } catch {
+            await admin?.stop()
             await scans.shutdown()
             try? await group.shutdownGracefully()
             throw error
         }
     }
 
+    private static func warmUp(_ served: ServedSnapshot, _ logger: Logger) async {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let warmUp = try? await NIOThreadPool.singleton.runIfActive { WarmUp(served) }
+        logger.info(
+            "warmed up",
+            metadata: [
+                "lookups": "\(warmUp?.lookupCount ?? 0)",
+                "milliseconds": "\(TimeAmount(clock.now - start).nanoseconds / 1_000_000)",
+            ])
+    }
+
     package func run() async throws {
+        let manager = operation.manager
+        manager.ready("serving generation \(generation) on \(endpoint)")
+        // Watched until the end: a drain that gets stuck is to be ended too.
+        let watched = Task { await self.reportLife() }
+        defer { watched.cancel() }
         await withTaskGroup { tasks in
             tasks.addTask { await self.watcher.run() }
+            if let tokens = operation.tokenWatcher { tasks.addTask { await tokens.run() } }
+            if operation.admin != nil { tasks.addTask { await self.operation.site.keepHistory() } }
             // Throws where the task is cancelled: then there is no time for a drain, and every
             // sleep below returns at once.
             try? await gracefulShutdown()
             tasks.cancelAll()
         }
+        operation.status.enter(.draining)
+        manager.stopping()
         await drain()
+        await operation.admin?.stop()
     }
+
+    /// Tells the service manager that the event loops answer, for as long as they do.
+    private func reportLife() async {
+        guard let interval = operation.manager.watchdogInterval else { return }
+        while !Task.isCancelled {
+            if await operation.status.loopsAnswer(within: interval / 2) {
+                operation.manager.isAlive()
+            } else {
+                logger.error("the event loops do not answer: the service manager is not told")
+            }
+            try? await Task.sleep(for: interval)
+        }
+    }
+
+    /// What the server is doing and has done.
+    package func metrics() async -> ServerMetrics { await operation.status.metrics() }
 
     /// What the event loops counted since the start.
     package func counters() async -> ServerCounters {

@@ -48,6 +48,9 @@ final class ScanQueue: Sendable {
         #endif
     }
 
+    /// How many wait for a thread.
+    var length: Int { waitingCount.load(ordering: .relaxed) }
+
     /// Whether what is not begun would be taken.
     var hasRoom: Bool { waitingCount.load(ordering: .relaxed) < capacity }
 

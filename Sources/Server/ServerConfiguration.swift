@@ -17,8 +17,20 @@ package struct ServerConfiguration: Sendable {
     package var loopCount: Int
     /// Threads for TOP_PRODUCTS and TOP_CUSTOMERS, which look-ups never wait for. At least 1.
     package var scanThreadCount: Int
-    /// Lets an address other than loopback be served without tokens.
+    /// Lets an address other than loopback be served though nothing guards it.
     package var allowInsecure: Bool
+    /// Nil speaks plain TCP.
+    package var tls: TLSFiles?
+    /// A file of tokens (`TokenTable`); nil lets every client do everything.
+    package var tokensPath: String?
+    /// How soon a change of that file counts.
+    package var tokenPollInterval: Duration = .seconds(1)
+    /// Where operators ask over HTTP; nil nowhere.
+    package var admin: AdminAddress?
+    /// How long a connection there may last, from its begin to the answer's last byte.
+    package var adminPatience: Duration = .seconds(10)
+    /// Whether look-ups are made before the first client is answered.
+    package var warmsUp = true
     package var limits: ServerLimits
     /// How soon after a publish the server moves to the new generation.
     package var snapshotPollInterval: Duration
@@ -47,6 +59,17 @@ package struct ServerConfiguration: Sendable {
     }
 }
 
+/// A host name or address and a port; 0 takes a free one.
+package struct AdminAddress: Sendable, Equatable {
+    package var host: String
+    package var port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+}
+
 /// What one client may ask of the server. The defaults are those of protocol/WIRE.md.
 package struct ServerLimits: Sendable, Equatable {
     /// Frame size, ids and columns a LOOKUP, results a TOP request, and what decoding may take.
@@ -56,6 +79,10 @@ package struct ServerLimits: Sendable, Equatable {
     /// Scans waiting for a thread, over all connections.
     package var queuedScanCount = 4_096
     package var connectionCount = 10_000
+    /// Of one address of the network.
+    package var connectionsPerAddress = 256
+    /// For requests that name none; nil lets them take as long as they need.
+    package var defaultDeadline: Duration?
     /// From accept to a HELLO that succeeded.
     package var handshakeTimeout: Duration = .seconds(3)
     /// From the first byte of a frame to the end of its header; its body may take as long again

@@ -13,7 +13,11 @@ final class ServerShared: Sendable {
     let drainMilliseconds: Int64
     /// The generation of the snapshot that all loops have moved to.
     let generation: Atomic<Int>
+    let generationsMoved = Atomic<Int>(0)
+    let generationsRefused = Atomic<Int>(0)
     private let openConnections = Atomic<Int>(0)
+    /// Open connections by address.
+    private let addresses = Mutex<[String: Int]>([:])
     /// What was counted in all, once the loops have ended.
     private let lastCounters = Mutex<ServerCounters?>(nil)
     private let loops: [NIOLoopBound<LoopState>]
@@ -21,7 +25,7 @@ final class ServerShared: Sendable {
 
     init(
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
-        scans: ScanQueue, group: any EventLoopGroup, snapshot: ServingSnapshot
+        scans: ScanQueue, group: any EventLoopGroup, served: ServedSnapshot, tokens: TokenTable?
     ) async {
         self.limits = limits
         drainMilliseconds =
@@ -29,13 +33,13 @@ final class ServerShared: Sendable {
             / 1_000_000
         self.logger = logger
         self.scans = scans
-        generation = Atomic(snapshot.generation)
-        let served = ServedSnapshot(snapshot)
+        generation = Atomic(served.snapshot.generation)
         var loops: [NIOLoopBound<LoopState>] = []
         for eventLoop in group.makeIterator() {
             let bound = try? await eventLoop.submit {
                 NIOLoopBound(
-                    LoopState(eventLoop: eventLoop, served: served), eventLoop: eventLoop)
+                    LoopState(eventLoop: eventLoop, served: served, tokens: tokens),
+                    eventLoop: eventLoop)
             }.get()
             if let bound { loops.append(bound) }
         }
@@ -53,16 +57,82 @@ final class ServerShared: Sendable {
 
     func connectionCount() -> Int { openConnections.load(ordering: .relaxed) }
 
-    /// Counts a new connection; false, without counting it, where there are too many already.
-    func admitConnection() -> Bool {
-        let before = openConnections.wrappingAdd(1, ordering: .relaxed).oldValue
-        if before < limits.connectionCount { return true }
-        releaseConnection()
-        return false
+    /// Whether a connection may be.
+    enum Admission {
+        case admitted
+        case tooMany
+        case tooManyFromAddress
     }
 
-    func releaseConnection() {
+    /// Counts a new connection, unless there are too many already.
+    /// - Parameter address: of the client, without its port.
+    func admitConnection(from address: String) -> Admission {
+        let before = openConnections.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard before < limits.connectionCount else {
+            openConnections.wrappingSubtract(1, ordering: .relaxed)
+            return .tooMany
+        }
+        let limit = limits.connectionsPerAddress
+        let isAdmitted = addresses.withLock { addresses in
+            let count = addresses[address, default: 0]
+            if count < limit { addresses[address] = count + 1 }
+            return count < limit
+        }
+        if isAdmitted { return .admitted }
         openConnections.wrappingSubtract(1, ordering: .relaxed)
+        return .tooManyFromAddress
+    }
+
+    func releaseConnection(from address: String) {
+        openConnections.wrappingSubtract(1, ordering: .relaxed)
+        addresses.withLock { addresses in
+            let count = addresses[address, default: 1] - 1
+            addresses[address] = count > 0 ? count : nil
+        }
+    }
+
+    /// Judges HELLOs by other tokens from now on.
+    func use(_ tokens: TokenTable) { onEveryLoop { $0.tokens = tokens } }
+
+    /// Adds what the event loops have measured, and what is served.
+    func complete(_ metrics: inout ServerMetrics) async {
+        metrics.openConnections = connectionCount()
+        metrics.queuedScans = scans.length
+        metrics.generationsMoved = generationsMoved.load(ordering: .relaxed)
+        metrics.generationsRefused = generationsRefused.load(ordering: .relaxed)
+        for loop in loops {
+            let part = try? await loop.eventLoop.submit {
+                (LoopMetrics(loop.value), loop.value.served)
+            }.get()
+            // A loop that has ended has closed its connections; the process is about to end.
+            guard let (measured, served) = part else { continue }
+            metrics.add(measured)
+            let snapshot = served.snapshot
+            metrics.generation = snapshot.generation
+            metrics.asOf = snapshot.asOf
+            metrics.currency = snapshot.currency
+            metrics.customerCount = snapshot.customerCount
+            metrics.productCount = snapshot.productCount
+            metrics.models = snapshot.models.map { .init(name: $0.name, version: $0.version) }
+        }
+    }
+
+    /// Whether every loop does a task of ours within a time.
+    func loopsAnswer(within limit: Duration) async -> Bool {
+        let answers = AnswerCount()
+        onEveryLoop { _ in answers.number.wrappingAdd(1, ordering: .relaxed) }
+        let clock = ContinuousClock()
+        let deadline = clock.now + limit
+        // A task that waited for a loop that is stuck would never end: it looks again instead.
+        while answers.number.load(ordering: .relaxed) < loops.count {
+            guard clock.now < deadline, !Task.isCancelled else { return false }
+            try? await Task.sleep(for: .milliseconds(1))
+        }
+        return true
+    }
+
+    private final class AnswerCount: Sendable {
+        let number = Atomic<Int>(0)
     }
 
     func onEveryLoop(_ body: @escaping @Sendable (LoopState) -> Void) {

@@ -34,6 +34,7 @@ struct SnapshotWatcher: Sendable {
             case .opened(let snapshot):
                 (refused, complaint) = (nil, nil)
                 await shared.move(to: snapshot)
+                shared.generationsMoved.wrappingAdd(1, ordering: .relaxed)
                 shared.logger.info(
                     "moved to another generation",
                     metadata: [
@@ -42,6 +43,7 @@ struct SnapshotWatcher: Sendable {
                     ])
             case .refused(let location, let error):
                 refused = location
+                shared.generationsRefused.wrappingAdd(1, ordering: .relaxed)
                 shared.logger.error(
                     "generation refused, the served one stays",
                     metadata: ["generation": "\(location.generation)", "error": "\(error)"])

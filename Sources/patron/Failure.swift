@@ -50,7 +50,7 @@ struct Failure {
 
     private static let failed: Int32 = 1
     private static let usage: Int32 = 64
-    private static let badData: Int32 = 65
+    static let badData: Int32 = 65
     private static let unavailable: Int32 = 69
     private static let inputOutput: Int32 = 74
 
@@ -109,14 +109,18 @@ struct Failure {
     private static func code(_ error: ServerError) -> Int32 {
         switch error {
         case .addressInUse, .bindFailed, .nothingPublished: unavailable
-        case .insecureBind: failed
+        case .insecureAdminBind, .insecureBind: failed
+        case .settings, .tls, .tokens: badData
+        case .unreadable: inputOutput
         case .snapshot(let error): code(error)
         }
     }
 
     private static func code(_ error: PatronError) -> Int32 {
         switch error {
-        case .cannotConnect, .connectionClosed, .deadlinePassed, .goingAway: unavailable
+        case .cannotConnect, .connectionClosed, .deadlinePassed, .goingAway,
+            .notSecured:
+            unavailable
         case .invalidOption: usage
         // invalidRule: what the person wrote.
         case .refused(let refusal) where refusal.status == 119: usage

@@ -6,18 +6,74 @@ import PatronClient
 import Server
 import Units
 
+/// How a running server is reached: with TLS or without, and by which credential.
+struct SecurityOptions: ParsableArguments {
+    @Flag(help: "Connect with TLS; the server's name or address is verified.")
+    var tls = false
+    @Option(help: "PEM file of the authorities to trust; the system's by default.")
+    var ca: String?
+    @Option(help: "PEM file of this client's certificate, for servers that want one.")
+    var clientCert: String?
+    @Option(help: "PEM file of that certificate's key.")
+    var clientKey: String?
+    @Option(
+        help: """
+            The token; others on this machine may see it in the list of processes. By default \
+            what --token-file or the environment's PATRON_TOKEN says.
+            """)
+    var token: String?
+    @Option(help: "File whose only line is the token.")
+    var tokenFile: String?
+
+    func validate() throws {
+        guard tls || ca == nil && clientCert == nil && clientKey == nil else {
+            throw ValidationError("--ca, --client-cert and --client-key go with --tls")
+        }
+        guard (clientCert == nil) == (clientKey == nil) else {
+            throw ValidationError("--client-cert and --client-key go together")
+        }
+        guard token == nil || tokenFile == nil else {
+            throw ValidationError("give either --token or --token-file")
+        }
+    }
+
+    /// Whether any option was given: all are about running servers.
+    var isUsed: Bool { tls || token != nil || tokenFile != nil }
+
+    /// Nil for a connection in plain.
+    var clientTLS: PatronTLS? {
+        tls
+            ? PatronTLS(authoritiesPath: ca, certificatePath: clientCert, keyPath: clientKey) : nil
+    }
+
+    func credential() throws -> String? {
+        if let token { return token }
+        if let tokenFile {
+            guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8) else {
+                throw CommandError(text: "\(tokenFile) cannot be read", code: 74)
+            }
+            return text.trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        return ProcessInfo.processInfo.environment["PATRON_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
+    }
+}
+
 /// Where look-ups are answered: a running server, or this process from a workspace.
 struct ConnectionOptions: ParsableArguments {
     @Option(help: "A running server, HOST:PORT.")
     var connect: String?
     @Option(help: "Answer from this workspace, without a running server.")
     var workspace: String?
+    @OptionGroup var security: SecurityOptions
 
     func validate() throws {
         guard (connect == nil) != (workspace == nil) else {
             throw ValidationError("give either --connect HOST:PORT or --workspace WS")
         }
         if let connect { _ = try Endpoint(parsing: connect) }
+        guard connect != nil || !security.isUsed else {
+            throw ValidationError("--tls, --token and --token-file go with --connect")
+        }
     }
 
     /// Runs `body` on a connection. A workspace is served by a server of this process on a free
@@ -27,14 +83,19 @@ struct ConnectionOptions: ParsableArguments {
     ) async throws -> Result {
         if let connect {
             let endpoint = try Endpoint(parsing: connect)
-            return try await Self.ask(endpoint.host, endpoint.port, body)
+            return try await Self.ask(
+                endpoint.host, endpoint.port, tls: security.clientTLS,
+                token: try security.credential(), body)
         }
         let folder = workspace ?? ""
         _ = try Workspace.currentSnapshot(folder)
         var logger = Logger(label: "patron") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .warning
+        var configuration = ServerConfiguration(loopCount: 1, drainDelay: .zero)
+        // For a look-up or two.
+        configuration.warmsUp = false
         let server = try await PatronServer.start(
-            ServerConfiguration(loopCount: 1, drainDelay: .zero),
+            configuration,
             source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
             logger: logger)
         let running = Task { try await server.run() }
@@ -51,10 +112,11 @@ struct ConnectionOptions: ParsableArguments {
     }
 
     private static func ask<Result: Sendable>(
-        _ host: String, _ port: Int, _ body: (PatronConnection) async throws -> Result
+        _ host: String, _ port: Int, tls: PatronTLS? = nil, token: String? = nil,
+        _ body: (PatronConnection) async throws -> Result
     ) async throws -> Result {
         let connection = try await PatronConnection.connect(
-            host: host, port: port, clientName: "patron command line")
+            host: host, port: port, tls: tls, token: token, clientName: "patron command line")
         do {
             let result = try await body(connection)
             await connection.close()

@@ -44,6 +44,7 @@ struct Segments: AsyncParsableCommand {
     var connect: String?
     @Option(help: "Answer from this workspace, without a running server.")
     var workspace: String?
+    @OptionGroup var security: SecurityOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -54,6 +55,9 @@ struct Segments: AsyncParsableCommand {
             throw ValidationError("give the segmentation once")
         }
         if let connect { _ = try Endpoint(parsing: connect) }
+        guard connect != nil || !security.isUsed else {
+            throw ValidationError("--tls, --token and --token-file go with --connect")
+        }
         let hasName = name != nil || segmentation != nil
         if migration, connect != nil || !hasName {
             throw ValidationError("--migration takes a workspace and the name of a segmentation")
@@ -82,6 +86,7 @@ struct Segments: AsyncParsableCommand {
         var connection = ConnectionOptions()
         connection.connect = connect
         connection.workspace = folder ?? workspace
+        connection.security = security
         let profile = profile
         var answer = try await connection.withConnection { connection in
             let segments = try await connection.segments(of: wanted)

@@ -12,52 +12,99 @@ struct Serve: AsyncParsableCommand {
             Moves to a new generation when one is published, without dropping a request. SIGTERM \
             or SIGINT drains: clients are told to go elsewhere, requests in flight finish. A \
             second one stops at once.
+
+            Options given here count more than those of the file of --config, which has settings \
+            for all limits too.
             """)
 
-    @Argument(help: "The workspace.")
-    var workspace: String
-    @Option(help: "Address and port to listen on; port 0 takes a free one.")
-    var listen = "127.0.0.1:7070"
-    @Flag(help: "Allow an address that other machines reach, though nothing guards it.")
+    @Argument(help: "The workspace; may stand in the file of --config instead.")
+    var workspace: String?
+    @Option(help: "YAML file with settings; packaging/README.md lists them.")
+    var config: String?
+    @Flag(help: "Check all settings and files, and end: 0 where a server could start, else 65.")
+    var checkConfig = false
+    @Option(
+        help: "Address and port to listen on; 127.0.0.1:7070 by default, port 0 takes a free one.")
+    var listen: String?
+    @Option(help: "Address and port for operators, over HTTP: /, /livez, /readyz, /metrics.")
+    var admin: String?
+    @Option(help: "PEM file of the server's certificate and those above it: speak TLS.")
+    var tlsCert: String?
+    @Option(help: "PEM file of the certificate's key.")
+    var tlsKey: String?
+    @Option(help: "PEM file of the authorities of clients' certificates, which are then required.")
+    var clientCa: String?
+    @Option(help: "File of tokens, of which a client must have one; `patron token` makes them.")
+    var tokens: String?
+    @Flag(help: "Allow addresses that other machines reach, though nothing guards them.")
     var insecure = false
-    @Option(help: "Event loops; more serve more connections at once.")
-    var loops = 2
-    @Option(help: "Seconds that requests in flight may take to finish after SIGTERM.")
-    var drainSeconds = 30
+    @Option(help: "Event loops, 2 by default; more serve more connections at once.")
+    var loops: Int?
+    @Option(
+        help: "Seconds that requests in flight may take to finish after SIGTERM; 30 by default.")
+    var drainSeconds: Int?
+    @Option(help: "How lines of the log look: text or json.")
+    var logFormat: LogFormat?
+    @Option(
+        help: "The least level that is logged, such as debug, info or warning.",
+        transform: logLevel(parsing:))
+    var logLevel: Logger.Level?
     @OptionGroup var output: OutputOptions
 
+    @Sendable private static func logLevel(parsing text: String) throws -> Logger.Level {
+        guard let level = Logger.Level(rawValue: text) else {
+            let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--log-level is one of \(levels), not '\(text)'")
+        }
+        return level
+    }
+
     func validate() throws {
-        _ = try Endpoint(parsing: listen)
-        guard (1...64).contains(loops) else {
+        for address in [listen, admin].compactMap({ $0 }) { _ = try Endpoint(parsing: address) }
+        if let loops, !(1...64).contains(loops) {
             throw ValidationError("--loops is between 1 and 64, not \(loops)")
         }
-        guard (0...3_600).contains(drainSeconds) else {
+        if let drainSeconds, !(0...3_600).contains(drainSeconds) {
             throw ValidationError("--drain-seconds is between 0 and 3600, not \(drainSeconds)")
+        }
+        guard (tlsCert == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-cert and --tls-key go together")
+        }
+        guard workspace != nil || config != nil else {
+            throw ValidationError("give a workspace, or a --config that names one")
         }
     }
 
     func run() async throws {
-        let endpoint = try Endpoint(parsing: listen)
-        let folder = workspace
+        let settings = try settings()
+        let folder = settings.workspace ?? ""
+        if checkConfig {
+            try check(settings, folder)
+            return
+        }
         // Opened once here so that a folder that is no workspace is said in its own words.
         _ = try Workspace.currentSnapshot(folder)
-        var configuration = ServerConfiguration(
-            host: endpoint.host, port: endpoint.port, loopCount: loops,
-            allowInsecure: insecure, drainTimeout: .seconds(drainSeconds))
-        configuration.scanThreadCount = 1
-        let logger = Logger(label: "patron") { StreamLogHandler.standardError(label: $0) }
+        let writer = LogWriter(format: settings.log.format)
+        defer { writer.flush() }
+        let logger = writer.logger("patron", level: settings.log.level)
         let server = try await PatronServer.start(
-            configuration,
+            settings.configuration,
             source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
-            logger: logger)
+            logger: logger,
+            manager: ServiceManager(
+                environment: ProcessInfo.processInfo.environment,
+                processID: ProcessInfo.processInfo.processIdentifier),
+            droppedLogLines: { writer.droppedCount })
         struct Started: Encodable {
             var host: String
             var port: Int
+            var adminPort: Int?
             var generation: Int
         }
+        let configuration = settings.configuration
         let started = Started(
-            host: endpoint.host, port: server.address.port ?? endpoint.port,
-            generation: server.generation)
+            host: configuration.host, port: server.address.port ?? configuration.port,
+            adminPort: server.adminPort, generation: server.generation)
         try output.print(started) { started in
             "serving generation \(started.generation) on \(started.host):\(started.port)"
         }
@@ -67,7 +114,79 @@ struct Serve: AsyncParsableCommand {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }
+
+    /// What the file says and the options change.
+    private func settings() throws -> ServeSettings {
+        var settings = ServeSettings()
+        if let config {
+            guard let text = try? String(contentsOfFile: config, encoding: .utf8) else {
+                throw ServerError.unreadable(path: config)
+            }
+            do throws(PlanError) {
+                settings = try ServeSettings(parsing: text, path: config)
+            } catch {
+                throw ServerError.settings(error)
+            }
+        }
+        if let workspace { settings.workspace = workspace }
+        guard settings.workspace != nil else {
+            throw CommandError(
+                text: "\(config ?? ""): workspace is missing; name it there or on the command line",
+                code: Failure.badData)
+        }
+        try apply(to: &settings.configuration)
+        if let logFormat { settings.log.format = logFormat }
+        if let logLevel { settings.log.level = logLevel }
+        return settings
+    }
+
+    private func apply(to configuration: inout ServerConfiguration) throws {
+        if let listen {
+            let endpoint = try Endpoint(parsing: listen)
+            (configuration.host, configuration.port) = (endpoint.host, endpoint.port)
+        }
+        if let admin {
+            let endpoint = try Endpoint(parsing: admin)
+            configuration.admin = AdminAddress(host: endpoint.host, port: endpoint.port)
+        }
+        if let tlsCert, let tlsKey {
+            configuration.tls = TLSFiles(
+                certificatePath: tlsCert, keyPath: tlsKey,
+                clientCAPath: configuration.tls?.clientCAPath)
+        }
+        if let clientCa {
+            guard configuration.tls != nil else {
+                throw ValidationError("--client-ca goes with --tls-cert and --tls-key")
+            }
+            configuration.tls?.clientCAPath = clientCa
+        }
+        if let tokens { configuration.tokensPath = tokens }
+        if insecure { configuration.allowInsecure = true }
+        if let loops { configuration.loopCount = loops }
+        if let drainSeconds { configuration.drainTimeout = .seconds(drainSeconds) }
+    }
+
+    /// Says what would keep a server from starting.
+    private func check(_ settings: ServeSettings, _ folder: String) throws {
+        struct Checked: Encodable {
+            var warnings: [String]
+        }
+        let checked: Checked
+        do {
+            checked = Checked(warnings: try Preparation(settings.configuration).warnings)
+            _ = try Workspace.currentSnapshot(folder)
+        } catch {
+            guard let failure = Failure(error) else { throw error }
+            throw CommandError(text: failure.text, code: Failure.badData)
+        }
+        try output.print(checked) { checked in
+            (checked.warnings.map { "warning: \($0)" } + ["the configuration can be served"])
+                .joined(separator: "\n")
+        }
+    }
 }
+
+extension LogFormat: ExpressibleByArgument {}
 
 /// A host and a port, as `127.0.0.1:7070` or `[::1]:7070`.
 struct Endpoint {
@@ -75,17 +194,10 @@ struct Endpoint {
     let port: Int
 
     init(parsing text: String) throws {
-        guard let colon = text.lastIndex(of: ":"),
-            let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port)
-        else {
+        guard let address = HostAndPort(parsing: text) else {
             throw ValidationError("an address is HOST:PORT, such as 127.0.0.1:7070, not '\(text)'")
         }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else {
-            throw ValidationError("an address is HOST:PORT, such as 127.0.0.1:7070, not '\(text)'")
-        }
-        self.host = String(host)
-        self.port = port
+        host = address.host
+        port = address.port
     }
 }

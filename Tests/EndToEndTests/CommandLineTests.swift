@@ -18,6 +18,7 @@ struct CommandLineTests {
                 "segments --workspace ws --segmentation value --profile",
                 "explain ws --customer 10000001 --segmentation value",
                 "history ws --customer 10000001 --step 26w", "publish ws --without-ledger",
+                "token shop --scopes read,score --expires 2030-01-31", "serve ws --check-config",
             ]
             for command in commands {
                 let words = command.split(separator: " ").map(String.init) + ["--json"]
@@ -35,6 +36,7 @@ struct CommandLineTests {
         try withTemporaryFolder { folder in
             try folder.write("customer,time,amount\na,2020-01-01,nan\n", as: "purchases.csv")
             try folder.write(barePlan, as: "patron.yaml")
+            try folder.write("workspace: ws\nlimits: {idle: soon}\n", as: "serve.yaml")
             try folder.write(barePlan + "\nchurns: {}\n", as: "wrong.yaml")
             let cases: [(command: String, code: Int32, words: String)] = [
                 ("--help", 0, ""),
@@ -66,6 +68,17 @@ struct CommandLineTests {
                 ("ingest ws --memory 200MiB", 64, "at least 256MiB"),
                 ("run ws --memory 900TiB", 64, "more than this machine's"),
                 ("models none", 1, "patron init"),
+                ("serve ws --listen 0.0.0.0:0 --check-config", 65, "--tokens"),
+                ("serve ws --check-config --tokens none", 65, "none cannot be read"),
+                ("serve --config serve.yaml --check-config", 65, "serve.yaml:2:10: limits.idle"),
+                ("serve --config none.yaml", 74, "none.yaml"),
+                ("serve", 64, "workspace"),
+                ("serve ws --tls-cert a.pem", 64, "--tls-key"),
+                ("token two,words --scopes all", 64, "'all'"),
+                ("token shop --expires tomorrow", 64, "'tomorrow'"),
+                ("lookup 1 --workspace ws --tls", 64, "--connect"),
+                ("lookup 1 --connect localhost:1 --ca a.pem", 64, "--tls"),
+                ("lookup 1 --connect localhost:1 --tls --ca a.pem", 64, "a.pem"),
             ]
             for (command, code, words) in cases {
                 let arguments = command.split(separator: " ").map(String.init)

@@ -71,6 +71,12 @@ final class RawConnection {
         }
     }
 
+    /// All that arrives until the end of the stream, or until nothing comes for 10 s.
+    func receiveAll() async throws -> [UInt8] {
+        while let more = try await read(), !more.isEmpty { received += more }
+        return received
+    }
+
     /// Whether the server ends the stream, without sending anything more.
     func isEnded() async throws -> Bool {
         let more = try await read()

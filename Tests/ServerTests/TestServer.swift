@@ -87,12 +87,14 @@ func testConfiguration(
 func withServer(
     _ configuration: ServerConfiguration = testConfiguration(),
     _ contents: SnapshotContents = sampleContents(),
+    logger: Logger = silentLogger, manager: ServiceManager = .none,
     _ body: (TestServer) async throws -> Void
 ) async throws {
     let folder = FileManager.default.temporaryDirectory
         .appendingPathComponent("patron-test-\(UUID().uuidString)", isDirectory: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    let server = try await TestServer(configuration, contents, folder: folder.path)
+    let server = try await TestServer(
+        configuration, contents, folder: folder.path, logger: logger, manager: manager)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await server.run() }
         do {
@@ -114,12 +116,13 @@ final class TestServer: Sendable {
     private let services: ServiceGroup
 
     init(
-        _ configuration: ServerConfiguration, _ contents: SnapshotContents, folder: String
+        _ configuration: ServerConfiguration, _ contents: SnapshotContents, folder: String,
+        logger: Logger = silentLogger, manager: ServiceManager = .none
     ) async throws {
         let current = CurrentLocation(try SnapshotWriter.write(contents, into: folder))
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         server = try await PatronServer.start(
-            configuration, source: { () throws(EngineError) in current.get() }, logger: logger)
+            configuration, source: { () throws(EngineError) in current.get() }, logger: logger,
+            manager: manager)
         self.folder = folder
         self.current = current
         services = ServiceGroup(services: [server], logger: logger)
@@ -132,9 +135,12 @@ final class TestServer: Sendable {
     /// What SIGTERM does.
     func shutDown() async { await services.triggerGracefulShutdown() }
 
-    func connect(defaultDeadline: Duration? = .seconds(20)) async throws -> PatronConnection {
+    func connect(
+        host: String = "127.0.0.1", tls: PatronTLS? = nil, token: String? = nil,
+        defaultDeadline: Duration? = .seconds(20)
+    ) async throws -> PatronConnection {
         try await PatronConnection.connect(
-            host: "127.0.0.1", port: port, defaultDeadline: defaultDeadline)
+            host: host, port: port, tls: tls, token: token, defaultDeadline: defaultDeadline)
     }
 
     /// Writes a generation and makes it current; `damage` gets its folder in between.
@@ -181,4 +187,47 @@ final class CurrentLocation: Sendable {
     }
 
     func set(_ new: SnapshotLocation?) { location.withLock { $0.value = new } }
+}
+
+let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// Keeps what is logged.
+final class LogRecorder: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    var logger: Logger {
+        Logger(label: "test") { _ in Handler(recorder: self) }
+    }
+
+    /// Each line as its message and facts.
+    var all: [String] { lines.withLock { $0 } }
+
+    /// The first line with a text, within some seconds.
+    func line(with text: String) async throws -> String? {
+        for _ in 0..<1_000 {
+            if let line = all.first(where: { $0.contains(text) }) { return line }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return nil
+    }
+
+    private struct Handler: LogHandler {
+        let recorder: LogRecorder
+        var logLevel = Logger.Level.debug
+        var metadata: Logger.Metadata = [:]
+
+        init(recorder: LogRecorder) { self.recorder = recorder }
+
+        subscript(metadataKey key: String) -> Logger.MetadataValue? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            let facts = (event.metadata ?? [:]).map { "\($0)=\($1)" }.sorted()
+            recorder.lines.withLock {
+                $0.append(([event.message.description] + facts).joined(separator: " "))
+            }
+        }
+    }
 }

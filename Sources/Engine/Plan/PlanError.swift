@@ -1,4 +1,4 @@
-/// All that is wrong with a plan, in the order of its lines.
+/// All that is wrong with a plan or another file of settings, in the order of its lines.
 package struct PlanError: Error, Sendable, Equatable, CustomStringConvertible {
     package struct Problem: Sendable, Equatable, CustomStringConvertible {
         package enum Kind: String, Sendable, CaseIterable {
@@ -9,7 +9,7 @@ package struct PlanError: Error, Sendable, Equatable, CustomStringConvertible {
             case outOfRange
             /// Not YAML, or a key written twice.
             case syntax
-            /// The plan as a whole, or a list in it, is larger than `PlanLimits` allows.
+            /// The file as a whole, or a list in it, is larger than `PlanLimits` allows.
             case tooLarge
             case unknownKey
             /// A text that is none of the allowed ones, such as a time zone.

@@ -13,13 +13,9 @@ extension Plan {
     /// - Throws: all problems found, in the order of their lines.
     package init(parsing text: String, path: String) throws(PlanError) {
         var parser = PlanParser()
-        guard let plan = parser.parse(text), parser.reader.problems.isEmpty else {
-            throw PlanError(
-                path: path,
-                problems: parser.reader.problems.sorted {
-                    ($0.line, $0.column) < ($1.line, $1.column)
-                })
-        }
+        let plan = parser.parse(text)
+        if let error = parser.reader.error(path: path) { throw error }
+        guard let plan else { throw PlanError(path: path, problems: []) }
         self = plan
     }
 }
@@ -37,7 +33,8 @@ struct PlanParser {
     /// Nil where the sources cannot be made out at all; otherwise the plan is to be used only if
     /// the reader has no problems.
     mutating func parse(_ text: String) -> Plan? {
-        guard let root = compose(text) else { return nil }
+        let hint = "it needs at least sources.purchases.columns, or sources.customers"
+        guard let root = reader.compose(text, emptyHint: hint) else { return nil }
         let keys = [
             "version", "currency", "timeZone", "timeGrid", "seed", "asOf", "grossMarginRate",
             "annualDiscountRate", "sources", "segmentations", "lifetime", "churn", "simpleFormula",
@@ -63,53 +60,6 @@ struct PlanParser {
                 mapping: PurchaseMapping(
                     customerID: IDReference(.number(1)), time: TimeReference(.number(2)),
                     amount: .amount(.number(3))))))
-
-    private mutating func compose(_ text: String) -> Node? {
-        let start = PlanReader.Position(nil)
-        guard text.utf8.count <= PlanLimits.byteCount else {
-            reader.report(
-                .tooLarge, at: start,
-                "the plan has \(text.utf8.count) bytes, more than \(PlanLimits.byteCount)")
-            return nil
-        }
-        do {
-            guard let root = try Yams.compose(yaml: text), !reader.isEmpty(root) else {
-                reader.report(
-                    .missing, at: start, "the plan is empty",
-                    hint: "it needs at least sources.purchases.columns, or sources.customers")
-                return nil
-            }
-            return root
-        } catch let error as YamlError {
-            report(error, in: text)
-        } catch {
-            reader.report(.syntax, at: start, "this is not YAML")
-        }
-        return nil
-    }
-
-    private mutating func report(_ error: YamlError, in text: String) {
-        let start = PlanReader.Position(nil)
-        switch error {
-        case .scanner(let context, let problem, let mark, _),
-            .parser(let context, let problem, let mark, _),
-            .composer(let context, let problem, let mark, _):
-            let place = context.map { " (\($0.text) from line \($0.mark.line))" } ?? ""
-            reader.report(.syntax, at: PlanReader.Position(mark), problem + place)
-        case .duplicatedKeysInMapping(let duplicates, let context):
-            for key in duplicates {
-                reader.report(
-                    .syntax, at: PlanReader.Position(context.mark),
-                    "the key `\(key)` is written twice", hint: "keep one of them")
-            }
-        case .reader(let problem, let offset, _, _):
-            var position = start
-            position.line += text.utf8.prefix(offset ?? 0).count { $0 == UInt8(ascii: "\n") }
-            reader.report(.syntax, at: position, problem)
-        default:
-            reader.report(.syntax, at: start, "this is not YAML")
-        }
-    }
 
     // MARK: Basics
 

@@ -4,31 +4,37 @@ import Yams
 
 /// Reads typed settings out of YAML nodes and collects every problem with its line and column, so
 /// that one run of `plan check` shows them all. A setting with a problem reads as absent.
-struct PlanReader {
-    private(set) var problems: [PlanError.Problem] = []
+package struct PlanReader {
+    package private(set) var problems: [PlanError.Problem] = []
+    /// What a message calls the whole file.
+    let documentName: String
+
+    package init(documentName: String = "the plan") { self.documentName = documentName }
 
     /// A mapping of known keys.
-    struct Section {
-        /// Dotted name for messages, such as `sources.purchases`; empty for the whole plan.
-        let name: String
-        let position: Position
+    package struct Section {
+        /// Dotted name for messages, such as `sources.purchases`; empty for the whole file.
+        package let name: String
+        package let position: Position
         fileprivate let settings: [String: Setting]
 
-        subscript(key: String) -> Setting? { settings[key] }
+        package subscript(key: String) -> Setting? { settings[key] }
     }
 
     /// A key and its value.
-    struct Setting {
-        let name: String
+    package struct Setting {
+        package let name: String
         let key: String
-        let position: Position
+        package let position: Position
         let value: Node
+
+        package var valuePosition: Position { Position(value.mark) }
     }
 
     /// Line and column, both from 1.
-    struct Position: Sendable {
-        var line: Int
-        var column: Int
+    package struct Position: Sendable {
+        package var line: Int
+        package var column: Int
 
         init(_ mark: Mark?) {
             line = mark?.line ?? 1
@@ -36,7 +42,7 @@ struct PlanReader {
         }
     }
 
-    mutating func report(
+    package mutating func report(
         _ kind: PlanError.Problem.Kind, at position: Position, _ what: String, hint: String = ""
     ) {
         problems.append(
@@ -51,7 +57,7 @@ struct PlanReader {
     mutating func section(_ node: Node, name: String, keys: [String]) -> Section? {
         guard case .mapping(let mapping) = node else {
             if isEmpty(node) { return Section(name: name, position: Position(nil), settings: [:]) }
-            wrongType(name.isEmpty ? "the plan" : name, node, wanted: "a mapping of settings")
+            wrongType(name.isEmpty ? documentName : name, node, wanted: "a mapping of settings")
             return nil
         }
         var settings: [String: Setting] = [:]
@@ -69,7 +75,7 @@ struct PlanReader {
     }
 
     /// A section within another one; nil where it is absent or no mapping.
-    mutating func section(_ setting: Setting?, keys: [String]) -> Section? {
+    package mutating func section(_ setting: Setting?, keys: [String]) -> Section? {
         setting.flatMap { section($0.value, name: $0.name, keys: keys) }
     }
 
@@ -103,7 +109,7 @@ struct PlanReader {
     // MARK: Values
 
     /// Any scalar as it is written.
-    mutating func text(_ setting: Setting?) -> String? {
+    package mutating func text(_ setting: Setting?) -> String? {
         guard let setting else { return nil }
         guard let scalar = setting.value.scalar else {
             wrongType(setting.name, setting.value, wanted: "a text")
@@ -113,7 +119,7 @@ struct PlanReader {
     }
 
     /// An unquoted whole number within `range`.
-    mutating func integer(_ setting: Setting?, in range: ClosedRange<Int>) -> Int? {
+    package mutating func integer(_ setting: Setting?, in range: ClosedRange<Int>) -> Int? {
         guard let setting, let text = plainText(setting, wanted: "a whole number") else {
             return nil
         }
@@ -160,7 +166,7 @@ struct PlanReader {
         return number
     }
 
-    mutating func bool(_ setting: Setting?) -> Bool? {
+    package mutating func bool(_ setting: Setting?) -> Bool? {
         guard let setting, let text = plainText(setting, wanted: "true or false") else {
             return nil
         }
@@ -174,7 +180,7 @@ struct PlanReader {
     }
 
     /// One of the raw values of an enumeration.
-    mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    package mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ setting: Setting?, of type: Choice.Type
     ) -> Choice? {
         guard let setting, let text = text(setting) else { return nil }
@@ -243,7 +249,7 @@ struct PlanReader {
             hint: suggestion(for: text, among: allowed))
     }
 
-    mutating func outOfRange(_ setting: Setting, allowed: String) {
+    package mutating func outOfRange(_ setting: Setting, allowed: String) {
         report(
             .outOfRange, at: Position(setting.value.mark),
             "\(setting.name) is \(setting.value.scalar?.string ?? "out of range")",
