@@ -635,6 +635,84 @@ def decode_manifest(data):
     return {"format": "manifest", "manifest": json.loads(body)}
 
 
+# --- logs of live purchases
+
+
+def decode_log(data):
+    require(len(data) >= 64, "truncated")
+    head = Reader(data[:64])
+    head.take(8)
+    require(head.number("I") == 1, "unknown version")
+    require(head.number("I") == crc_with_hole(data[:64], 12), "header CRC")
+    number, first = head.number("Q"), head.number("Q")
+    head.zeros(32)
+    records, offset = [], 64
+    while offset < len(data):
+        record, count = decode_record(data, offset, first + len(records))
+        records.append(record)
+        offset += count
+    return {"format": "log", "number": number, "firstSequence": first, "records": records}
+
+
+def decode_record(data, offset, expected):
+    header = data[offset:offset + 64]
+    require(len(header) == 64 and header[:4] == b"PREC", "no record")
+    reader = Reader(header)
+    reader.take(4)
+    require(reader.number("I") == crc_with_hole(header, 4), "record header CRC")
+    sequence, key, durable = reader.number("Q"), reader.take(16), reader.number("Q")
+    body_count, body_crc = reader.number("I"), reader.number("I")
+    rows, kind = reader.number("I"), reader.number("I")
+    reader.zeros(8)
+    require(sequence == expected and durable <= offset and kind == 1, "record header")
+    require(body_count <= 64 << 20 and rows <= 1 << 20, "record header")
+    count = 64 + round_up(body_count, 8) + 8
+    require(offset + count <= len(data), "an unfinished record")
+    body = data[offset + 64:offset + 64 + body_count]
+    require(crc32c(body) == body_crc, "body CRC")
+    rest = Reader(data[offset + 64 + body_count:offset + count])
+    rest.zeros(round_up(body_count, 8) - body_count)
+    require(rest.number("I") == count and rest.take(4) == b"END\n", "end mark")
+    lines = decode_lines(Reader(body))
+    require(len(lines["times"]) == rows, "lines of a record")
+    return {"sequence": sequence, "key": key.hex(), "lines": lines}, count
+
+
+def decode_lines(reader):
+    count, kind, columns = reader.number("I"), reader.number("B"), reader.number("B")
+    reader.zeros(2)
+    require(kind in (1, 2) and columns < 128, "head of the lines")
+
+    def numbers(code, n):
+        return [reader.number(code) for _ in range(n)]
+
+    def texts(n):
+        byte_count = reader.number("I")
+        ends = [0] + numbers("I", n)
+        data = reader.take(byte_count)
+        require(ends[-1] == byte_count and ends == sorted(ends), "ends of texts")
+        return [data[a:b].decode() for a, b in zip(ends, ends[1:])]
+
+    def coded():
+        values = texts(reader.number("I"))
+        width = reader.number("B")
+        require(width == (1 if len(values) < 255 else 2 if len(values) < 65535 else 4), "a width")
+        codes = numbers({1: "B", 2: "H", 4: "I"}[width], count)
+        return [None if c == (1 << 8 * width) - 1 else values[c] for c in codes]
+
+    lines = {"customers": numbers("q", count) if kind == 1 else texts(count),
+             "times": numbers("q", count), "amounts": numbers("q", count)}
+    if columns & 1:
+        lines["margins"] = numbers("q", count)
+    if columns & 2:
+        lines["quantities"] = ["%08x" % v for v in numbers("I", count)]
+    for bit, name in enumerate(("orders", "products", "categories", "promotions", "channels"), 2):
+        if columns >> bit & 1:
+            lines[name] = coded()
+    reader.end()
+    return lines
+
+
 def decode(path):
     with open(path, "rb") as file:
         data = file.read()
@@ -642,6 +720,8 @@ def decode(path):
         return decode_segment(data)
     if data.startswith(b"PATRNARR"):
         return decode_arrays(data)
+    if data.startswith(b"PATRNLOG"):
+        return decode_log(data)
     if data.startswith(b"patron-manifest "):
         return decode_manifest(data)
     raise Refused("not a file of a workspace")

@@ -29,6 +29,14 @@ package enum Limits {
     package static let indexByteCount = 1 << 39 - 2
     /// Fields of a row strip.
     package static let stripFieldCount = 1_024
+    /// Bytes of the body of a log's record.
+    package static let logBodyByteCount = 64 << 20
+    /// Lines of a log's record.
+    package static let logRowCount = 1 << 20
+    /// Bytes of a log file: the size at which the next one is begun, and a record.
+    package static let logFileByteCount = 1 << 30
+    /// Records and files of a log.
+    package static let logSequence = 1 << 53
     /// Bytes of a manifest.
     package static let manifestByteCount = 256 << 20
     /// The most that LZ4 can grow one stored byte to (255 for a length byte, rounded up).

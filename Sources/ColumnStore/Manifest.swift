@@ -152,6 +152,8 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var segmentationColumns: [String: Int]?
     /// By segmentation; nil before the first publish that had one.
     package var ledgers: [String: Ledger]?
+    /// Where the live purchases go on that the segments do not have yet; nil before the first.
+    package var live: LogPosition?
 
     /// The files of all ledgers.
     package var ledgerSegments: [Segment] {

@@ -20,6 +20,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case idKindMismatch(table: String)
     /// Arrays handed to the snapshot writer do not fit together.
     case invalidSnapshotContents(reason: String)
+    /// More live purchases wait to be written than memory is set aside for.
+    case liveBusy(waitingByteCount: Int, limit: Int)
     case model(name: String, ModelError)
     /// `score --as-of` a day that the model's training reaches beyond.
     case modelFromTheFuture(name: String, trainedAsOf: String, asOf: String)
@@ -94,6 +96,11 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             """
         case .invalidSnapshotContents(let reason):
             "snapshot not written: \(reason)"
+        case .liveBusy(let waiting, let limit):
+            """
+            \(waiting) bytes of live purchases wait to be written, at most \(limit) may: send them \
+            again later
+            """
         case .model(let name, let error):
             "\(name): \(error)"
         case .modelFromTheFuture(let name, let trainedAsOf, let asOf):

@@ -41,6 +41,8 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
     /// `columns` are the names in the header, or empty where the file has none of `fieldCount`.
     case unknownColumn(
         path: String, role: String, column: ColumnReference, columns: [String], fieldCount: Int)
+    /// Lines that came by themselves, not in a file, and cannot be told apart line by line.
+    case unusableBatch(reason: String)
     /// The first line is one field with the mapping's delimiter and several with another.
     case wrongDelimiter(
         path: String, role: String, column: ColumnReference, mapped: Delimiter,
@@ -114,6 +116,8 @@ package enum IngestError: Error, Sendable, Equatable, CustomStringConvertible {
         case .unreadableHeader(let path, let line, let reason):
             return "\(path), line \(line): the header cannot be read: \(reason.rawValue)"
                 + reason.limitNote
+        case .unusableBatch(let reason):
+            return "the purchase lines were not taken: \(reason)"
         case .wrongDelimiter(let path, let role, let column, let mapped, let likely, let line):
             return "\(path): \(role): column \(column) not found; with the delimiter "
                 + "\(mapped.rawValue) the first line is one column, `\(line)`: "

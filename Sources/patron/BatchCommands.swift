@@ -9,7 +9,8 @@ struct Ingest: ParsableCommand {
         discussion: """
             Without files, those that the plan names. Lines that cannot be used are listed in a \
             rejects file with line, column and reason; more than the plan's share of them stops \
-            the run, and nothing is kept.
+            the run, and nothing is kept. Live purchases that have come since the last ingest are \
+            taken along; a server may go on appending meanwhile.
             """)
 
     @Argument(help: "The workspace.")
@@ -24,6 +25,8 @@ struct Ingest: ParsableCommand {
     var rejects: String?
     @Flag(help: "Take a file whose content was ingested before.")
     var again = false
+    @Flag(help: "Without the plan's files: only those named here, and the live purchases.")
+    var live = false
     @OptionGroup var memory: MemoryOption
     @OptionGroup var threads: ThreadOptions
     @OptionGroup var output: OutputOptions
@@ -32,7 +35,7 @@ struct Ingest: ParsableCommand {
         let workspace = try Workspace(folder: workspace, access: .writing)
         let step = try workspace.timedIngest(
             IngestFiles(
-                purchases: purchases.isEmpty ? nil : purchases,
+                purchases: purchases.isEmpty && !live ? nil : purchases,
                 customers: customers.isEmpty ? nil : customers,
                 products: products.isEmpty ? nil : products),
             again: again, rejects: rejects, memory: memory.memory, threads: threads.threads)

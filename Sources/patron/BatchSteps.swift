@@ -21,9 +21,16 @@ struct IngestStep: Encodable {
                 lines.append("  left out, \(reason.rawValue): \(count.grouped)")
             }
         }
-        if summary.reports.isEmpty { lines.append("nothing new to ingest") }
+        if let live = summary.live {
+            lines.append(
+                "\(live.lineCount.grouped) live purchase lines taken, of "
+                    + "\(live.recordCount.grouped) batches")
+        }
+        if summary.reports.isEmpty && summary.live == nil {
+            lines.append("nothing new to ingest")
+        }
         if let path = summary.rejectsPath { lines.append("left-out lines are listed in \(path)") }
-        if !summary.reports.isEmpty {
+        if !summary.reports.isEmpty || summary.live != nil {
             lines.append(
                 "ingested in \(seconds.decimals(2)) s, \(linesPerSecond.grouped) lines/s")
         }
@@ -95,7 +102,7 @@ extension Workspace {
                 memory: memory, threadCount: threads, report: Terminal.progress)
         }
         Terminal.endProgress()
-        let lines = summary.reports.reduce(0) { $0 + $1.lineCount }
+        let lines = summary.reports.reduce(summary.live?.lineCount ?? 0) { $0 + $1.lineCount }
         return IngestStep(
             seconds: seconds, linesPerSecond: Double(lines) / max(seconds, 1e-9),
             summary: summary)

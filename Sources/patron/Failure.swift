@@ -59,7 +59,7 @@ struct Failure {
         case .ingest(.system): inputOutput
         case .ingest(.rejectsFile(let error)): code(error)
         case .store(let error): code(error)
-        case .noSnapshot: unavailable
+        case .liveBusy, .noSnapshot: unavailable
         case .unusableAttribute: usage
         case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .needsNoCovariates,
             .noLedger, .notExplained, .snapshotExists, .unknownModel, .workspaceExists,

@@ -44,7 +44,9 @@ extension VerifyReport {
         }
         lines.append(
             "\(fileCount.grouped) files, \((Double(byteCount) / 1e6).decimals(1)) MB, "
-                + "\(purchaseLineCount.grouped) purchase lines, \(customerCount.grouped) "
+                + "\(purchaseLineCount.grouped) purchase lines, "
+                + (liveLineCount > 0 ? "\(liveLineCount.grouped) live ones, " : "")
+                + "\(customerCount.grouped) "
                 + "customers served: \(problems.isEmpty ? "all sound" : "DAMAGED") "
                 + "(\(seconds.decimals(1)) s)")
         return lines.joined(separator: "\n")

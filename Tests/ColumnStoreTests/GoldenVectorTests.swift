@@ -86,6 +86,7 @@ private enum Vectors {
                 try writer.write(to: path)
             },
             Vector(name: "strip.arr", write: writeStrip),
+            Vector(name: "00000001.log", write: writeLog),
             Vector(name: "sample.manifest") { path in
                 try AtomicFile.write(try #require(ManifestTests.sample().encoded()), to: path)
             },
@@ -290,6 +291,24 @@ private enum Vectors {
         try writer.write(to: path)
     }
 
+    /// The record that protocol/STORE.md works through, and one with every column.
+    @Sendable private static func writeLog(_ path: String) throws {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        let writer = try LogWriter(folder: folder)
+        let none = [CodedText?](repeating: nil, count: LoggedLines.textColumnCount)
+        var bare = LoggedLines(
+            customerIDs: .integers([17_850]), times: [1_291_191_960], amounts: [153_000],
+            texts: none)
+        bare.texts[1] = CodedText(codes: [0], values: TextArray(["85123A"]))
+        let entries = [
+            try LogEntry(bare, key: LogKey(first: 1, second: 2)),
+            try LogEntry(LogTests.lines(4, isOfTexts: true)),
+        ]
+        for entry in entries {
+            if let failure = writer.append([entry]).failure { throw failure }
+        }
+    }
+
     @Sendable private static func writeStrip(_ path: String) throws {
         var writer = ArrayFileWriter(kind: "lookup")
         try RowStrip.add(
@@ -315,6 +334,8 @@ private enum VectorText {
         let value: [String: Any] =
             if path.hasSuffix(".seg") {
                 try segment(path)
+            } else if path.hasSuffix(".log") {
+                try log(path)
             } else if path.hasSuffix(".manifest") {
                 try manifest(path)
             } else {
@@ -364,6 +385,37 @@ private enum VectorText {
             columns.append(part)
         }
         return ["format": "segment", "rowCount": reader.rowCount, "columns": columns]
+    }
+
+    private static func log(_ path: String) throws -> [String: Any] {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        var cursor = LogCursor(folder: folder, from: .start)
+        var records: [[String: Any]] = []
+        while let record = try cursor.next() {
+            let lines = try record.lines()
+            var part: [String: Any] = ["times": lines.times, "amounts": lines.amounts]
+            switch lines.customerIDs {
+            case .integers(let ids): part["customers"] = ids
+            case .texts(let ids): part["customers"] = ids.strings
+            }
+            if let margins = lines.margins { part["margins"] = margins }
+            if let quantities = lines.quantities {
+                part["quantities"] = quantities.map { hex($0.bitPattern) }
+            }
+            let names = ["orders", "products", "categories", "promotions", "channels"]
+            for (name, text) in zip(names, lines.texts) {
+                guard let text else { continue }
+                part[name] = (0..<text.count).map { text[$0].map { $0 as Any } ?? NSNull() }
+            }
+            let words = [record.key.first, record.key.second].map { hex($0.byteSwapped) }
+            records.append([
+                "sequence": record.sequence, "key": words.joined(), "lines": part,
+            ])
+        }
+        return [
+            "format": "log", "number": cursor.position.file, "firstSequence": 0,
+            "records": records,
+        ]
     }
 
     private static func manifest(_ path: String) throws -> [String: Any] {

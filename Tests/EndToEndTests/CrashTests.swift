@@ -1,5 +1,7 @@
+import ColumnStore
 import Engine
 import Foundation
+import Ingest
 import Numerical
 import TestSupport
 import Testing
@@ -255,6 +257,44 @@ import Darwin
             }
             let workspace = try Workspace(folder: folder.sub("ws"), access: .reading)
             #expect(workspace.manifest.purchaseSegments.count == 3)
+        }
+    }
+
+    /// Live purchases are in the log or in the segments after every crash of the ingest that takes
+    /// them over and of the prune that removes the log's files: none is lost, none is there twice.
+    @Test(
+        .disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"),
+        arguments: [false, true])
+    func everyCrashWhileLivePurchasesAreTakenOver(losesPower: Bool) throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            let ws = folder.sub("ws")
+            let more = try purchaseFile(0..<199, folder, as: "more.csv")
+            let plan = try Workspace(folder: ws, access: .reading).plan
+            let mapping = try #require(plan.sources.purchases?.mapping)
+            let lines = try readPurchases(path: more, mapping: mapping, clock: plan.clock).lines
+            let log = try LiveLog(workspace: ws, rotationByteCount: 4_000)
+            for start in stride(from: 0, to: 190, by: 10) {
+                let batch = lines.gather(Array(start..<start + 10))
+                _ = try #require(log.append([LiveBatch(lines: batch)]).first).get()
+            }
+            let before = try Workspace(folder: ws, access: .reading).verify()
+            #expect(before.problems == [] && before.liveLineCount == 190)
+            let all = before.purchaseLineCount + 190
+            for arguments in [
+                ["ingest", "ws", "--live"], ["score", "ws", "--threads", "1"], ["publish", "ws"],
+                ["prune", "ws"],
+            ] {
+                try Crashes(folder: folder, arguments: arguments, losesPower: losesPower)
+                    .checkAll { workspace in
+                        let report = workspace.verify()
+                        #expect(report.purchaseLineCount + report.liveLineCount == all)
+                        #expect(workspace.livePosition.sequence == 19)
+                    }
+            }
+            // A server goes on with what is left of the log.
+            #expect(LogFormat.fileNumbers(in: Workspace.liveFolder(ws)).count == 1)
+            withExtendedLifetime(log) {}
         }
     }
 

@@ -10,6 +10,8 @@ package struct IngestSummary: Codable, Sendable {
     package var purchases: [IngestReport] = []
     package var customers: [IngestReport] = []
     package var products: [IngestReport] = []
+    /// The live purchases that were taken along; nil for none.
+    package var live: LiveAbsorption?
     /// Where the lines that were left out are listed; nil where every line was taken.
     package var rejectsPath: String?
     /// What was merged afterwards, because there were many segments; nil for nothing.
@@ -39,7 +41,8 @@ package struct IngestFiles: Sendable {
 }
 
 extension Workspace {
-    /// Reads files into segment files and makes all of them visible at once, or none.
+    /// Reads files into segment files, and the live purchases that have come since the last ingest,
+    /// and makes all of them visible at once, or none.
     /// - Parameters:
     ///   - again: takes a file whose content was ingested before.
     ///   - skipKnown: leaves such a file out, silently; for `run`, which may be repeated.
@@ -80,6 +83,7 @@ extension Workspace {
             for path in files.purchases ?? [] {
                 try pending.addPurchases(path, rejects)
             }
+            try pending.addLivePurchases()
             try keepRejects()
             pending.keepNumberOfRejects()
             try commit(pending.manifest, settling: pending.files.paths)
@@ -114,16 +118,16 @@ enum EntityKind: String {
 }
 
 /// What an ingest has written and not committed yet.
-private struct PendingIngest {
+struct PendingIngest {
     var manifest: Manifest
     var summary = IngestSummary()
-    private(set) var files: NewSegments
-    private let workspace: Workspace
+    var files: NewSegments
+    let workspace: Workspace
     private let again: Bool
     private let skipKnown: Bool
-    private let memory: IngestMemory
-    private let threadCount: Int
-    private let report: (String) -> Void
+    let memory: IngestMemory
+    let threadCount: Int
+    let report: (String) -> Void
 
     init(
         workspace: Workspace, again: Bool, skipKnown: Bool, memory: IngestMemory,
@@ -180,12 +184,7 @@ private struct PendingIngest {
                 }
             } else {
                 runs.paths.append(try finishRun(last))
-                let title = "merging \(runs.paths.count) runs of \(path)"
-                report(title)
-                var merging = ProgressText(title)
-                segment = try files.merge(runs.paths, to: file, memory, threadCount) { share in
-                    if let text = merging.text(of: share) { report(text) }
-                }
+                segment = try merge(runs.paths, of: path, to: file)
                 for run in runs.writers { run.abandon() }
             }
             manifest.purchaseSegments.append(entry(file, segment, read))
@@ -194,6 +193,18 @@ private struct PendingIngest {
         }
         remember(read, "purchases")
         summary.purchases.append(read)
+    }
+
+    /// Merges the sorted runs of a source.
+    func merge(
+        _ runs: [String], of source: String, to file: String
+    ) throws(EngineError) -> SegmentSummary {
+        let title = "merging \(runs.count) runs of \(source)"
+        report(title)
+        var merging = ProgressText(title)
+        return try files.merge(runs, to: file, memory, threadCount) { share in
+            if let text = merging.text(of: share) { report(text) }
+        }
     }
 
     /// The runs of a file: temporary files, which go when their writers are released, but for the
@@ -262,7 +273,7 @@ private struct PendingIngest {
         }
     }
 
-    private func finishRun(_ writer: SegmentWriter) throws(EngineError) -> String {
+    func finishRun(_ writer: SegmentWriter) throws(EngineError) -> String {
         try mapErrors(EngineError.store) { () throws(StoreError) in
             try writer.finish(.temporary).path
         }
@@ -357,7 +368,7 @@ private struct PendingIngest {
     /// The customer ids of one workspace are all integers or all texts, and so are its product
     /// ids: what is committed cannot be taken back, so a mixture is refused here.
     /// - Parameter isOfTexts: nil for no ids.
-    private func checkKind(
+    func checkKind(
         isOfTexts: Bool?, _ earlier: [Manifest.Segment], _ column: String,
         of table: String = "customer"
     ) throws(EngineError) {

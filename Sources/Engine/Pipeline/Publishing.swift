@@ -66,18 +66,22 @@ extension Workspace {
     }
 
     /// Removes what nothing refers to any more: generations older than the current one, model
-    /// versions that are neither the latest nor behind a kept generation, and files that no
-    /// manifest names (left by an interrupted command).
+    /// versions that are neither the latest nor behind a kept generation, log files of live purchases
+    /// that the segments and every kept generation have, and files that no manifest names (left by an
+    /// interrupted command).
     package func prune() throws(EngineError) -> PruneSummary {
         var next = manifest
         let oldest = manifest.currentGeneration ?? 0
         next.generations.removeAll { $0.number < oldest }
         var kept: Set<String> = []
+        var live = livePosition
         for generation in next.generations {
             let snapshot = try ServingSnapshot(
                 SnapshotLocation(
                     generation: generation.number, folder: "\(folder)/\(generation.folder)"))
             for model in snapshot.models { kept.insert("\(model.name) \(model.version)") }
+            let seen = snapshot.descriptor.history?.live ?? .start
+            if seen.sequence < live.sequence { live = seen }
         }
         let latest = Dictionary(
             next.models.map { ($0.name, $0.version) }, uniquingKeysWith: max)
@@ -87,7 +91,12 @@ extension Workspace {
         // The manifest first: a file that goes before its name is gone would be damage.
         if next != manifest { try commit(next) }
         var summary = PruneSummary(removed: [], byteCount: 0)
-        for path in unnamedFiles(of: manifest) {
+        // From the first, so that those left are always one piece; a server may have the last one
+        // open.
+        let logs = LogFormat.fileNumbers(in: Self.liveFolder(folder))
+        for path in logs.dropLast().filter({ $0 < live.file }).map({
+            "live/\(LogFormat.fileName($0))"
+        }) + unnamedFiles(of: manifest) {
             summary.byteCount += folderByteCount("\(folder)/\(path)", countsShared: false)
             try removeItem("\(folder)/\(path)")
             summary.removed.append(path)

@@ -29,53 +29,19 @@ extension Scoring {
         let encoded = try workspace.covariates(
             of: fitted, table.customerIDs, status: data.status)
         notes += encoded.notes.map { "lifetime: \($0)" }
-        let scores = try modelErrors("lifetime") {
-            () throws(ModelError) in
-            try fitted.scores(
-                of: data, encoded.columns,
-                plan.lifetimeParameters(
-                    marginRate: fitted.marginRate, threadCount: threadCount))
-        }
-        let valid = scores.status.map { $0 == 0 }
+        let lifetime = try LifetimeColumns(
+            of: data, fitted, encoded.columns, plan, threadCount: threadCount)
+        let (scores, valid) = (lifetime.scores, lifetime.valid)
         table.append(PredictedFeatures.columns(predictions, scores))
-        append(
-            .probabilityAlive, "probability", .float64(scores.probabilityAlive), valid)
         outlook.expectedPurchases = (scores.expectedPurchases, valid)
-        append(.expectedPurchases, "orders", .float64(scores.expectedPurchases), valid)
-        let isLearned = plan.churn.model.isLearned
-        append(
-            isLearned ? .lifetimeChurnProbability : .churnProbability, "probability",
-            .float64(scores.churnProbability), valid)
-        if !isLearned { outlook.churn = (scores.churnProbability, valid) }
+        if !plan.churn.model.isLearned { outlook.churn = (scores.churnProbability, valid) }
         outlook.lifetimeValue = scores.lifetimeValue.map { ($0, valid) }
-        if let values = scores.expectedOrderValue {
-            append(.expectedOrderValue, plan.currency, .float64(values), valid)
-        }
-        if let values = scores.lifetimeValue {
-            append(.lifetimeValue, plan.currency, .float64(values), valid)
-        }
-        let (simple, tiers) = try modelErrors("lifetime") {
-            () throws(ModelError) in
-            (
-                try SimpleValueFormula.values(
-                    monthlyRevenue: data.monthlyRevenue, status: data.status,
-                    marginRatio: plan.lifetime.basis == .margin ? fitted.marginRate : 1,
-                    months: fitted.simpleDurationMonths),
-                try fitted.tiers.tiers(
-                    observedAgeDays: data.observedAgeDays,
-                    daysSinceLastPurchase: data.daysSinceLastPurchase, status: data.status,
-                    threadCount: threadCount)
-            )
-        }
-        append(
-            .simpleLifetimeValue, plan.currency, .float64(simple.values),
-            simple.status.map { $0 == 0 })
-        append(.valueTier, "tier", .int32(tiers.map(Int32.init)), tiers.map { $0 > 0 })
+        columns += lifetime.columns(plan)
         segments.append(
             segmentTable(
                 "tier",
                 RankedSegments(
                     ids: Array(1...ValueTierModel.names.count), names: ValueTierModel.names,
-                    numbers: tiers.map { Int32($0) - 1 }), outlook))
+                    numbers: lifetime.tiers.map { Int32($0) - 1 }), outlook))
     }
 }

@@ -85,7 +85,7 @@ struct Scoring {
     mutating func run(_ report: (String) -> Void) throws(EngineError) {
         var outlook = Outlook()
         if plan.sources.purchases != nil {
-            addHistoryColumns()
+            columns += table.history.columns(plan)
             outlook = try scoreOutlook()
         }
         for segmentation in plan.layeredSegmentations {
@@ -113,6 +113,7 @@ struct Scoring {
             segments: segments)
         contents.profiles = profiles
         contents.offers = offers
+        if plan.sources.purchases != nil { contents.history = workspace.coverage(asOf: asOf) }
         if case .texts(let products)? = affinity?.productIDs { self.products = products }
         (affinity, offers) = (nil, nil)
         columns = []
@@ -140,28 +141,11 @@ struct Scoring {
         return read
     }
 
-    private mutating func addHistoryColumns() {
-        let data = table.history
-        let valid = eligible
-        append(.repeatPurchaseCount, "orders", .int32(data.repeatPurchaseCount), valid)
-        append(.ageAtLastPurchaseDays, "days", .int32(data.ageAtLastPurchaseDays), valid)
-        append(.observedAgeDays, "days", .int32(data.observedAgeDays), valid)
-        append(.daysSinceLastPurchase, "days", .int32(data.daysSinceLastPurchase), valid)
-        let hasRepeat = zip(valid, data.repeatPurchaseCount).map { $0 && $1 > 0 }
-        append(.meanOrderValue, plan.currency, .float64(data.meanOrderValue), hasRepeat)
-        append(.revenue, plan.currency, .float64(data.revenue), nil)
-        append(.margin, plan.currency, .float64(data.margin), nil)
-    }
-
     mutating func append(
         _ column: ScoreCatalog.Column, _ unit: String, _ values: ScoreColumn.Values,
         _ valid: [Bool]?
     ) {
-        let flags = valid.flatMap { $0.allSatisfy(\.self) ? nil : $0 }
-        columns.append(
-            ScoreColumn(
-                id: column.rawValue, name: column.name, unit: unit,
-                description: column.description, values: values, valid: flags))
+        columns.append(ScoreColumn(column, unit, values, valid))
     }
 
     private mutating func scoreAffinity(_ report: (String) -> Void) throws(EngineError) {

@@ -27,6 +27,8 @@ package struct SnapshotContents: Sendable {
     package var segments: [SegmentTable]
     /// Of segmentations that are among `segments`; may lack some.
     package var profiles: [SegmentProfile] = []
+    /// Nil where that is not known.
+    package var history: SnapshotDescriptor.Coverage?
 
     package init(
         generation: Int, asOf: CalendarDay, currency: String, models: [ModelReference],

@@ -1,5 +1,5 @@
 import ByteCoding
-import ColumnStore
+package import ColumnStore
 import Foundation
 package import Units
 
@@ -33,6 +33,21 @@ package struct SnapshotDescriptor: Sendable, Equatable, Codable {
     /// What the columns mean, in the order of the strip's fields.
     package var columnDescriptions: [String]
     package var files: [File]
+    /// Which purchases the scores have seen; nil in snapshots of earlier releases.
+    package var history: Coverage?
+
+    /// What the scores of a snapshot have seen of the purchases.
+    package struct Coverage: Sendable, Equatable, Codable {
+        /// Live purchases before it are among them, others are not.
+        package var live: LogPosition
+        /// Whether the segments of purchases had no lines after the as-of day, which the scores have
+        /// not seen although they come before `live`.
+        package var isWhole: Bool
+
+        package init(live: LogPosition, isWhole: Bool) {
+            (self.live, self.isWhole) = (live, isWhole)
+        }
+    }
 
     package struct File: Sendable, Equatable, Codable {
         /// Relative to the generation folder; no slash.

@@ -131,10 +131,11 @@ package enum SnapshotWriter {
         if !rest.profiles.isEmpty {
             files.append(try write(json: rest.profiles, as: profilesName, into: folder))
         }
-        let descriptor = SnapshotDescriptor(
+        var descriptor = SnapshotDescriptor(
             generation: rest.generation, asOf: rest.asOf, currency: rest.currency,
             customerCount: rest.customerIDs.count, productCount: productCount,
             models: rest.models, columnDescriptions: rest.columns.map(\.description), files: files)
+        descriptor.history = rest.history
         try AtomicFile.write(
             try descriptor.encoded(), to: folder + "/" + SnapshotDescriptor.fileName)
     }

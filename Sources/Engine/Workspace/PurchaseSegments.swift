@@ -135,7 +135,7 @@ package enum PurchaseSegments {
 
 extension PurchaseLines {
     /// In the order of `PurchaseSegments.textNames`.
-    fileprivate var textColumns: [CodedText?] {
+    var textColumns: [CodedText?] {
         [orderIDs, products, categories, promotions, channels]
     }
 

@@ -15,6 +15,8 @@ package struct VerifyReport: Codable, Sendable, Equatable {
     package var byteCount = 0
     package var purchaseLineCount = 0
     package var customerCount = 0
+    /// Live purchase lines that wait for the next ingest.
+    package var liveLineCount = 0
     package var problems: [Problem] = []
     /// Files that only save the next scoring time: it does without the damaged ones. No problem.
     package var damagedCaches: [Problem] = []
@@ -44,6 +46,8 @@ extension Workspace {
                 verification.checkEntities(segment, kind)
             }
         }
+        report("live")
+        verification.checkLive()
         for (name, ledger) in (manifest.ledgers ?? [:]).sorted(by: { $0.key < $1.key }) {
             report("ledger of \(name)")
             verification.checkLedger(ledger, name)
@@ -63,7 +67,7 @@ extension Workspace {
         // What another process published and pruned meanwhile is gone, not damaged.
         let now = (try? Self.loadManifest(folder)) ?? manifest
         if !result.problems.isEmpty, now != manifest {
-            let named = now.fileNames + [Manifest.fileName, Origin.fileName]
+            let named = now.fileNames + [Manifest.fileName, Origin.fileName, "live"]
             result.problems.removeAll { problem in
                 !named.contains { problem.file == $0 || problem.file.hasPrefix("\($0)/") }
             }
@@ -74,7 +78,7 @@ extension Workspace {
 }
 
 /// The checks of one run; each adds its problems and never ends the run.
-private struct Verification {
+struct Verification {
     let workspace: Workspace
     var result = VerifyReport()
     /// The kind of the first ids met, by table.
@@ -82,16 +86,16 @@ private struct Verification {
 
     init(workspace: Workspace) { self.workspace = workspace }
 
-    private var manifest: Manifest { workspace.manifest }
+    var manifest: Manifest { workspace.manifest }
 
-    private mutating func add(_ file: String, _ text: String) {
+    mutating func add(_ file: String, _ text: String) {
         result.problems.append(VerifyReport.Problem(file: file, text: text))
     }
 
     private func path(_ file: String) -> String { "\(workspace.folder)/\(file)" }
 
     /// Runs a check; what it throws is the file's problem.
-    private mutating func check(
+    mutating func check(
         _ file: String, _ body: (inout Verification) throws(EngineError) -> Void
     ) {
         do throws(EngineError) { try body(&self) } catch { add(file, error.description) }
@@ -122,7 +126,7 @@ private struct Verification {
             add(
                 name, "generation \(current) is current and not there: publish another generation")
         }
-        let accepted = manifest.sources.filter { $0.kind == "purchases" }
+        let accepted = manifest.sources.filter { ["live", "purchases"].contains($0.kind) }
             .reduce(0) { $0 + $1.acceptedCount }
         let held = manifest.purchaseSegments.reduce(0) { $0 + $1.rowCount }
         if accepted != held {
