@@ -39,7 +39,7 @@ package struct CustomerHistory: Sendable, Equatable {
 
     package var count: Int { status.count }
 
-    mutating func append(contentsOf other: CustomerHistory) {
+    package mutating func append(contentsOf other: CustomerHistory) {
         repeatPurchaseCount += other.repeatPurchaseCount
         ageAtLastPurchaseDays += other.ageAtLastPurchaseDays
         observedAgeDays += other.observedAgeDays
@@ -51,5 +51,32 @@ package struct CustomerHistory: Sendable, Equatable {
         monthlyRevenue += other.monthlyRevenue
         monthlyMargin += other.monthlyMargin
         status += other.status
+    }
+
+    /// Adds the row of a customer from what the lines come to, as a scan of the lines has it; but for
+    /// the mean margin of orders, which is 0.
+    /// - Parameters:
+    ///   - orderCount: 0 for a customer with returns only.
+    ///   - firstDay: of the orders, days since 1970-01-01, as `lastDay` and `asOf`.
+    ///   - repeatRevenue: of the orders after the first, returns not deducted.
+    ///   - revenue: of all lines, returns deducted; so is `margin`.
+    package mutating func append(
+        orderCount: Int, firstDay: Int, lastDay: Int, asOf: Int, repeatRevenue: Double,
+        revenue: Double, margin: Double
+    ) {
+        let hasOrders = orderCount > 0
+        let observed = hasOrders ? asOf - firstDay : 0
+        let months = Self.months(observedAgeDays: observed)
+        repeatPurchaseCount.append(Int32(clamping: max(0, orderCount - 1)))
+        ageAtLastPurchaseDays.append(hasOrders ? Int32(clamping: lastDay - firstDay) : 0)
+        observedAgeDays.append(Int32(clamping: observed))
+        daysSinceLastPurchase.append(hasOrders ? Int32(clamping: asOf - lastDay) : 0)
+        meanOrderValue.append(orderCount > 1 ? repeatRevenue / Double(orderCount - 1) : 0)
+        meanOrderMargin.append(0)
+        self.revenue.append(revenue)
+        self.margin.append(margin)
+        monthlyRevenue.append(hasOrders ? revenue / months : 0)
+        monthlyMargin.append(hasOrders ? margin / months : 0)
+        status.append(hasOrders ? Self.ok : Self.onlyReturns)
     }
 }

@@ -11,7 +11,7 @@ struct LabCommand: ParsableCommand {
         abstract: "Run one model on NumPy arrays, for side-by-side runs with other software.",
         discussion: """
             Arrays are little-endian .npy files in C order; nothing is read from or written to a \
-            workspace, but that totals reads one. Each command prints the seconds of its phases (load: mapping and reading \
+            workspace, but that totals and rescore read one. Each command prints the seconds of its phases (load: mapping and reading \
             what is read whole; layout: bringing it into the kernels' order), the threads and the \
             instruction-set level, and an FNV-1a hash of the result's bytes, which is the same for \
             any number of threads. With --roofline it also names the limit of the machine that \
@@ -21,7 +21,7 @@ struct LabCommand: ParsableCommand {
         subcommands: [
             LabKMeans.self, LabALS.self, LabTopN.self, LabLifetime.self, LabCodec.self,
             LabScan.self, LabLookup.self,
-            LabTotals.self, LabGBDT.self,
+            LabTotals.self, LabGBDT.self, LabAppend.self, LabRescore.self,
         ])
 }
 

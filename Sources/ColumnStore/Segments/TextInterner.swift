@@ -15,6 +15,11 @@ package struct TextInterner: Sendable {
 
     package var count: Int { offsets.count - 1 }
 
+    /// The bytes of the text of a number.
+    package func utf8(_ number: Int) -> ArraySlice<UInt8> {
+        bytes[offsets[number]..<offsets[number + 1]]
+    }
+
     /// The texts by number.
     package var texts: TextArray { TextArray(bytes: bytes, offsets: offsets) ?? TextArray() }
 
