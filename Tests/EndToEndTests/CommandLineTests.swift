@@ -70,7 +70,7 @@ struct CommandLineTests {
                 ("models none", 1, "patron init"),
                 ("serve ws --listen 0.0.0.0:0 --check-config", 65, "--tokens"),
                 ("serve ws --check-config --tokens none", 65, "none cannot be read"),
-                ("serve --config serve.yaml --check-config", 65, "serve.yaml:2:10: limits.idle"),
+                ("serve --config serve.yaml --check-config", 65, "serve.yaml:2:16: limits.idle"),
                 ("serve --config none.yaml", 74, "none.yaml"),
                 ("serve", 64, "workspace"),
                 ("serve ws --tls-cert a.pem", 64, "--tls-key"),
