@@ -216,8 +216,9 @@ class StreamScenarios(Scenarios):
         server = Streams(120_000, 10_000)
         stream = self.client(server).customers(columns=[19], credit=1 << 20)
         self.driver.next(stream)
-        self.driver.sleep(0.3)
         (feed,) = server.feeds
+        self.until(lambda: len(feed.sizes) == 4)
+        self.driver.sleep(0.1)
         self.assertEqual(feed.credits, [])
         # The server keeps LEAST in hand.
         self.assertEqual(len(feed.sizes), 4)
