@@ -121,9 +121,9 @@ extension FrameHandler {
         open[requestID] = request
         // The next chunk is made while this one is written.
         runSlice(requestID)
-        guard let context, !isClosing else { return }
+        guard context != nil, !isClosing else { return }
         write(bytes)
-        context.flush()
+        flush()
     }
 
     /// CREDIT. One that crosses the end of its stream on the way is of no use and no fault.

@@ -14,6 +14,7 @@ final class FrameHandler: ChannelInboundHandler {
 
     let shared: ServerShared
     let loop: LoopState
+    private let isPlain: Bool
     /// Nil before the channel is active and after it is inactive.
     var context: ChannelHandlerContext?
     /// Bytes of a frame that is not complete yet, or of frames that wait in `isHeld`.
@@ -34,6 +35,12 @@ final class FrameHandler: ChannelInboundHandler {
     private var takenAt = NIODeadline.now()
     /// Whether bytes were waiting at the latest tick or have been written since.
     private var hasOutput = false
+    /// Whether bytes were given to the channel since its last flush.
+    private var isFlushDue = false
+    /// Whether the channel may hold bytes that the socket has not taken.
+    private var mayHoldBytes = false
+    /// Nil where bytes go through TLS.
+    private var socket: DirectSocket?
     /// Whether the server ever stopped reading because the client did not take its answers.
     private var hasWaited = false
     /// Set when the last frame for the client is written: what still arrives is discarded.
@@ -53,8 +60,8 @@ final class FrameHandler: ChannelInboundHandler {
     var scopes: Scopes = []
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
-    /// The columns of the latest look-up that named some.
-    var columns = NamedColumns()
+    /// The answer to the latest look-up of one customer that the client could take.
+    var template: LookupTemplate?
     /// Requests that the scan threads answer, by their ids.
     var open: [UInt32: OpenRequest] = [:]
 
@@ -66,7 +73,9 @@ final class FrameHandler: ChannelInboundHandler {
     /// does not take them is noticed before all of its requests are answered.
     private static let outputPieceByteCount = 64 << 10
 
-    init(shared: ServerShared, loop: LoopState) {
+    /// - Parameter isPlain: whether the bytes that it writes are those that go over the wire.
+    init(shared: ServerShared, loop: LoopState, isPlain: Bool) {
+        self.isPlain = isPlain
         self.shared = shared
         self.loop = loop
     }
@@ -77,6 +86,7 @@ final class FrameHandler: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         self.context = context
+        if isPlain { socket = DirectSocket(context) }
         acceptedAt = loop.now
         lastActivity = loop.now
         let address = context.remoteAddress?.ipAddress ?? "local"
@@ -168,15 +178,14 @@ final class FrameHandler: ChannelInboundHandler {
             isHeld = false
             readAt = NIODeadline.now().uptimeNanoseconds
             readFrames(of: rest)
-            send()
-            context.flush()
+            sendNow()
         }
         guard !isHeld, !isClosing, context.channel.isWritable else { return }
         try? context.channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        context.flush()
+        flush()
         context.fireChannelReadComplete()
     }
 
@@ -205,10 +214,10 @@ final class FrameHandler: ChannelInboundHandler {
     private func readFrames(of buffer: ByteBuffer) {
         let bytes = buffer.readableBytesSpan
         var offset = 0
+        var isWritable = context?.channel.isWritable ?? false
         do throws(WireError) {
             while offset < bytes.byteCount, !isClosing, !isRefused {
-                if loop.output.count >= Self.outputPieceByteCount { send() }
-                guard context?.channel.isWritable ?? false else {
+                guard isWritable else {
                     isHeld = true
                     keep(buffer, from: offset, expecting: 0)
                     return
@@ -218,9 +227,15 @@ final class FrameHandler: ChannelInboundHandler {
                     ? shared.limits.wire.frameBytes : WireLimits.frameBytesBeforeHello
                 switch try scanFrame(bytes, from: offset, maximumLength: maximumLength) {
                 case .frame(let frame):
-                    answer(frame, bytes.extracting(frame.payloadRange))
                     offset = frame.range.upperBound
-                    partialSince = loop.now
+                    let payload = bytes.extracting(frame.payloadRange)
+                    if takeLookup(frame.header, payload) {
+                        if mayHoldBytes { isWritable = context?.channel.isWritable ?? false }
+                        continue
+                    }
+                    answer(frame, payload)
+                    if loop.output.count >= Self.outputPieceByteCount { send() }
+                    isWritable = context?.channel.isWritable ?? false
                 case .needMore(let byteCount):
                     keep(buffer, from: offset, expecting: byteCount - offset)
                     return
@@ -238,7 +253,10 @@ final class FrameHandler: ChannelInboundHandler {
         partialByteCount = byteCount
         // No room is made for the rest: anybody can announce 16 MiB on thousands of connections.
         // The buffer doubles as the bytes arrive.
-        if offset > 0 { rest.discardReadBytes() }
+        if offset > 0 {
+            rest.discardReadBytes()
+            partialSince = loop.now
+        }
         partial = rest
     }
 
@@ -253,20 +271,59 @@ final class FrameHandler: ChannelInboundHandler {
     /// The same, and they leave at once.
     func sendNow() {
         send()
-        context?.flush()
+        flush()
+    }
+
+    /// Sends what the channel was given.
+    func flush() {
+        guard isFlushDue, let context else { return }
+        isFlushDue = false
+        context.flush()
     }
 
     /// Hands bytes to the channel; they leave with the next flush.
     func write(_ bytes: [UInt8]) {
         guard let context else { return }
+        write(context.channel.allocator.buffer(bytes: bytes))
+    }
+
+    private func write(_ buffer: ByteBuffer) {
+        guard let context else { return }
         if !hasOutput {
             hasOutput = true
             takenAt = loop.now
         }
-        writtenByteCount += bytes.count
-        loop.meters.bytesWritten += bytes.count
-        context.write(
-            wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
+        writtenByteCount += buffer.readableBytes
+        loop.meters.bytesWritten += buffer.readableBytes
+        isFlushDue = true
+        mayHoldBytes = true
+        context.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// Sends bytes at once: straight to the socket where nothing waits for it, so that an answer
+    /// costs no buffer and no place in a queue; what the socket does not take waits in the channel.
+    func deliver(_ bytes: RawSpan) {
+        guard let context else { return }
+        var sent = 0
+        if let socket, context.channel.isActive, channelIsEmpty(context) {
+            sent = socket.send(bytes)
+            writtenByteCount += sent
+            loop.meters.bytesWritten += sent
+            if sent == bytes.byteCount { return }
+        }
+        var rest = context.channel.allocator.buffer(capacity: bytes.byteCount - sent)
+        rest.writeBytes(bytes.extracting(sent..<bytes.byteCount))
+        write(rest)
+        flush()
+    }
+
+    /// Whether the channel holds no bytes for the socket.
+    private func channelIsEmpty(_ context: ChannelHandlerContext) -> Bool {
+        guard mayHoldBytes else { return true }
+        flush()
+        let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+        mayHoldBytes = waiting != 0
+        return !mayHoldBytes
     }
 
     // MARK: Credentials
@@ -311,8 +368,7 @@ final class FrameHandler: ChannelInboundHandler {
                     text: "the server is stopping", hint: "connect again",
                     generation: loop.served.generation))
         ).encodeFrame(requestID: 0, into: &loop.output)
-        send()
-        context?.flush()
+        sendNow()
     }
 
     /// While the server stops: ends the connection when nothing of it is in flight. Requests that
@@ -422,7 +478,7 @@ final class FrameHandler: ChannelInboundHandler {
         guard !isClosing, let context else { return }
         closingSince = loop.now
         partial = nil
-        context.flush()
+        flush()
         context.close(mode: .output, promise: nil)
     }
 

@@ -10,6 +10,16 @@ struct LookupField: Sendable {
     let type: Wire.ColumnType
     /// Of a value.
     let byteCount: Int
+    /// A value of the type.
+    var zero: WireConstant {
+        switch type {
+        case .int32: .int32(0)
+        case .int64: .int64(0)
+        case .float32: .float32(0)
+        case .float64: .float64(0)
+        case .text: .missing(.text)
+        }
+    }
 
     init(_ index: Int, _ field: RowStripSchema.Field) {
         self.index = index
@@ -126,13 +136,6 @@ struct LookupAnswer {
             }
             first += lot
         } while first < fields.count
-    }
-
-    /// Writes the table of one row.
-    func write(row: UInt32, bodyStart: Int, into writer: inout ByteWriter) {
-        var table = TableWriter(
-            rowCount: 1, columnCount: fields.count + 1, bodyStart: bodyStart, into: &writer)
-        writeOne(row, &table, &writer)
     }
 
     /// Bytes of the fields that are gathered at once, at most.

@@ -9,92 +9,152 @@ import Wire
 ///
 /// Its arrays are kept between turns: in steady state nothing is allocated.
 final class LookupBatch {
-    /// A look-up that waits.
-    private struct Entry {
-        let connection: FrameHandler
-        let requestID: UInt32
-        /// When its bytes were read; uptime in nanoseconds.
-        let readAt: UInt64
-        let fields: [LookupField]
-    }
+    private var waiting = WaitingLookups()
+    /// Takes its place while it is answered.
+    private var spare: WaitingLookups? = WaitingLookups()
 
-    /// As many are answered at once at most: their records stay in the first-level cache.
-    static let largestCount = 128
-
-    private var entries: [Entry] = []
-    private var integers: [Int64] = []
-    private var texts = TextArray()
-    private var rows: [UInt32] = []
-
-    var isEmpty: Bool { entries.isEmpty }
-    var isFull: Bool { entries.count >= Self.largestCount }
+    var isEmpty: Bool { waiting.requestIDs.isEmpty }
+    var isFull: Bool { waiting.isFull }
 
     func add(
-        _ connection: FrameHandler, requestID: UInt32, _ fields: [LookupField], id: Int64
+        _ connection: FrameHandler, requestID: UInt32, _ template: LookupTemplate, id: Int64
     ) {
-        add(connection, requestID, fields)
-        integers.append(id)
+        waiting.add(connection, requestID, template)
+        waiting.integers.append(id)
     }
 
     func add(
-        _ connection: FrameHandler, requestID: UInt32, _ fields: [LookupField], id: RawSpan
+        _ connection: FrameHandler, requestID: UInt32, _ template: LookupTemplate, id: RawSpan
     ) {
-        add(connection, requestID, fields)
-        texts.append(utf8: id)
-    }
-
-    private func add(_ connection: FrameHandler, _ requestID: UInt32, _ fields: [LookupField]) {
-        entries.append(
-            Entry(
-                connection: connection, requestID: requestID, readAt: connection.readAt,
-                fields: fields))
+        waiting.add(connection, requestID, template)
+        waiting.texts.append(utf8: id)
     }
 
     /// Answers all of them; the answers of a connection leave together.
     func answer(from served: ServedSnapshot, into loop: LoopState) {
-        if entries.isEmpty { return }
-        let customers = served.snapshot.customers
-        var rows = self.rows
-        self.rows = []
-        defer { self.rows = rows }
+        if waiting.requestIDs.isEmpty { return }
+        var lookups = spare.take() ?? WaitingLookups()
+        swap(&lookups, &waiting)
+        lookups.probe(served.snapshot.customers)
+        let byteCount = lookups.write(from: served.snapshot.strip)
+        loop.counters.lookups += lookups.requestIDs.count
+        loop.counters.lookupIDs += lookups.requestIDs.count
+        // References, no copies.
+        let (runs, output) = (lookups.runs, lookups.output)
+        var start = 0
+        let frames = output.span.bytes.extracting(0..<byteCount)
+        var position = 0
+        while position < runs.count {
+            // A connection whose bytes came in several reads has several runs.
+            let connection = runs[position].connection
+            var next = position
+            var end = start
+            while next < runs.count, runs[next].connection === connection {
+                end += runs[next].count * runs[next].template.frameByteCount
+                next += 1
+            }
+            connection.deliver(frames.extracting(start..<end))
+            let now = NIODeadline.now().uptimeNanoseconds
+            for run in runs[position..<next] {
+                loop.meters.lookedUp(run.count, in: now &- run.readAt)
+            }
+            (position, start) = (next, end)
+        }
+        lookups.removeAll()
+        spare = lookups
+    }
+}
+
+/// What a batch holds, in the order of arrival.
+private struct WaitingLookups {
+    /// Look-ups of one read of one connection that ask for the same columns.
+    struct Run {
+        let connection: FrameHandler
+        let template: LookupTemplate
+        /// When its bytes were read; uptime in nanoseconds.
+        let readAt: UInt64
+        var count: Int
+    }
+
+    /// As many are answered at once at most: their records stay in the first-level cache.
+    private static let largestCount = 128
+    /// About as many bytes of answers are written before they are sent.
+    private static let largestByteCount = 256 << 10
+
+    var runs: [Run] = []
+    var requestIDs: [UInt32] = []
+    var integers: [Int64] = []
+    var texts = TextArray()
+    var output: [UInt8] = []
+    private var rows: [UInt32] = []
+    private var byteCount = 0
+
+    var isFull: Bool {
+        requestIDs.count >= Self.largestCount || byteCount >= Self.largestByteCount
+    }
+
+    mutating func add(
+        _ connection: FrameHandler, _ requestID: UInt32, _ template: LookupTemplate
+    ) {
+        let last = runs.count - 1
+        if last >= 0, runs[last].connection === connection, runs[last].template === template,
+            runs[last].readAt == connection.readAt
+        {
+            runs[last].count += 1
+        } else {
+            runs.append(
+                Run(
+                    connection: connection, template: template, readAt: connection.readAt,
+                    count: 1))
+        }
+        byteCount += template.frameByteCount
+        requestIDs.append(requestID)
+    }
+
+    /// Finds the rows of all.
+    mutating func probe(_ customers: IDIndex) {
         rows.removeAll(keepingCapacity: true)
-        rows.append(contentsOf: repeatElement(IDIndex.absent, count: entries.count))
+        rows.append(contentsOf: repeatElement(IDIndex.absent, count: requestIDs.count))
+        // References, no copies: two members cannot be lent at once.
+        let (integers, texts) = (integers, texts)
         var found = rows.mutableSpan
         if customers.holdsTexts {
             customers.find(texts: texts, rows: &found)
         } else {
-            // A reference, no copy: two members cannot be lent at once.
-            let wanted = integers
-            customers.find(integers: wanted.span, rows: &found)
+            customers.find(integers: integers.span, rows: &found)
         }
-        let strip = served.snapshot.strip
-        for row in rows where row != IDIndex.absent { strip.prefetch(row: Int(row)) }
-        var first = 0
-        for (position, entry) in entries.enumerated() {
-            if entries[first].connection !== entry.connection {
-                send(first..<position, loop)
-                first = position
-            }
-            let frame = loop.output.beginFrame(
-                rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit,
-                requestID: entry.requestID, aux: Status.ok.rawValue)
-            loop.output.append(lanes: served.stampBytes)
-            LookupAnswer(strip: strip, fields: entry.fields)
-                .write(row: rows[position], bodyStart: frame.bodyStart, into: &loop.output)
-            loop.output.finishFrame(frame)
-        }
-        send(first..<entries.count, loop)
-        entries.removeAll(keepingCapacity: true)
-        integers.removeAll(keepingCapacity: true)
-        texts.removeAll()
     }
 
-    /// Sends the answers of one connection.
-    private func send(_ range: Range<Int>, _ loop: LoopState) {
-        entries[range.lowerBound].connection.sendNow()
-        let now = NIODeadline.now().uptimeNanoseconds
-        for position in range {
-            loop.meters.lookedUp(in: now &- entries[position].readAt)
+    /// Writes the answers of all into the output, and returns how many bytes they take.
+    mutating func write(from strip: RowStrip) -> Int {
+        strip.prefetch(rows: rows.span)
+        if output.count < byteCount {
+            output.append(contentsOf: repeatElement(0, count: byteCount - output.count))
         }
+        let (runs, rows, requestIDs) = (runs, rows, requestIDs)
+        var bytes = output.mutableSpan
+        var frames = bytes.mutableBytes
+        return strip.withRecords { records in
+            var (start, position) = (0, 0)
+            for run in runs {
+                for _ in 0..<run.count {
+                    let row = rows[position]
+                    run.template.fill(
+                        &frames, at: start, requestID: requestIDs[position], records,
+                        record: row == IDIndex.absent ? nil : Int(row) * strip.wordsPerRow)
+                    start += run.template.frameByteCount
+                    position += 1
+                }
+            }
+            return start
+        }
+    }
+
+    mutating func removeAll() {
+        runs.removeAll(keepingCapacity: true)
+        requestIDs.removeAll(keepingCapacity: true)
+        integers.removeAll(keepingCapacity: true)
+        texts.removeAll()
+        byteCount = 0
     }
 }

@@ -21,6 +21,7 @@ final class LoopState {
     /// are in use only within one call of a connection.
     var scratch = LookupScratch()
     var output = ByteWriter()
+    var templates = LookupTemplates()
     /// Look-ups that this turn of the loop has read.
     private let lookups = LookupBatch()
     /// Answers them; made once, so that a turn allocates nothing for it.

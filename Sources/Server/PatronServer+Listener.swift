@@ -77,7 +77,7 @@ extension PatronServer {
                         ])
                     }
                     try channel.pipeline.syncOperations.addHandler(
-                        FrameHandler(shared: shared, loop: state))
+                        FrameHandler(shared: shared, loop: state, isPlain: tls == nil))
                 }
             }
         return try await bind(bootstrap, to: address)

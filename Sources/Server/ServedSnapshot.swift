@@ -78,38 +78,6 @@ final class ServedSnapshot: Sendable {
     }
 }
 
-/// The columns that a connection's latest look-up named, and what they are in the snapshot: clients
-/// ask for the same ones again and again.
-struct NamedColumns {
-    private var ids: [UInt16] = []
-    private var fields: [LookupField] = []
-    /// 0 before the first.
-    private var generation: UInt64 = 0
-
-    /// The columns that a look-up asks for.
-    mutating func fields(
-        _ layout: LookupLayout, _ body: RawSpan, of served: ServedSnapshot
-    ) throws(WireError) -> [LookupField] {
-        guard layout.columnCount > 0 else { return served.fields }
-        if generation == served.generation, isSame(layout, body) { return fields }
-        let found = try served.fields(layout, body)
-        // Where some are left out, what was asked for does not tell which.
-        if found.count == layout.columnCount {
-            (ids, fields) = (found.map(\.id.rawValue), found)
-            generation = served.generation
-        }
-        return found
-    }
-
-    private func isSame(_ layout: LookupLayout, _ body: RawSpan) -> Bool {
-        guard ids.count == layout.columnCount else { return false }
-        for index in ids.indices where layout.column(index, body).rawValue != ids[index] {
-            return false
-        }
-        return true
-    }
-}
-
 extension DescribeResponse.Affinity {
     fileprivate init(_ affinity: AffinityFile) {
         let can = affinity.capabilities

@@ -99,7 +99,7 @@ import Wire
             #expect(values["patron_customers"] == 1_000)
             #expect(values["patron_connections"] == 2)
             #expect(values["patron_connections_refused_total"] == 1)
-            #expect(values["patron_lookup_ids_total"] == 21)
+            #expect(values["patron_lookup_ids_total"] == 20)
             let requests = "patron_requests_total"
             #expect(values["\(requests){operation=\"LOOKUP\",status=\"ok\"}"] == 10)
             #expect(values["\(requests){operation=\"LOOKUP\",status=\"wrongIDKind\"}"] == 1)

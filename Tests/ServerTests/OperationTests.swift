@@ -88,6 +88,43 @@ import Wire
         }
     }
 
+    /// One customer is answered from a template, many by columns: the same numbers and statuses.
+    @Test(arguments: [nil, [300, 2], [13], [10, 300, 13, 2]] as [[UInt16]?])
+    func oneCustomerIsAnsweredLikeMany(columns: [UInt16]?) async throws {
+        try await withServer { server in
+            let connection = try await server.connect()
+            let ids = (0..<120).map { $0 % 17 == 16 ? Int64($0) : id($0) }
+            let all = try await connection.lookup(ids.map { .integer($0) }, columns: columns)
+            for (row, customer) in ids.enumerated() {
+                let one = try await connection.lookup([.integer(customer)], columns: columns)
+                #expect(one.status == [all.status[row]])
+                #expect(one.columns.map(\.id) == all.columns.map(\.id))
+                #expect(one.columns.map { $0.number(0) } == all.columns.map { $0.number(row) })
+            }
+            await connection.close()
+        }
+    }
+
+    /// Neither the columns of the look-up before nor those of another generation.
+    @Test func columnsMayChangeBetweenLookups() async throws {
+        try await withServer { server in
+            let connection = try await server.connect()
+            for generation in 1...3 {
+                for columns in [[10], [13, 10], nil, [10], [10, 13]] as [[UInt16]?] {
+                    let answer = try await connection.lookup([.integer(id(8))], columns: columns)
+                    #expect(answer.columns.map(\.id) == columns ?? [2, 10, 13, 300])
+                    let expected = revenue(row: 8, generation: generation)
+                    #expect(answer.columns.first { $0.id == 10 }?.number(0) == expected)
+                    #expect(answer.snapshot.generation == UInt64(generation))
+                }
+                if generation == 3 { break }
+                try server.publish(sampleContents(generation: generation + 1))
+                try await server.waitForGeneration(generation + 1)
+            }
+            await connection.close()
+        }
+    }
+
     @Test func textIDs() async throws {
         try await withServer(testConfiguration(), sampleContents(textIDs: true)) { server in
             let connection = try await server.connect()

@@ -9,7 +9,8 @@ package struct RowStrip: Sendable {
     package let schema: RowStripSchema
     package let rowCount: Int
     let words: MappedArray<UInt64>
-    let wordsPerRow: Int
+    /// 64-bit words of a record.
+    package let wordsPerRow: Int
     private let statusWord: Int
 
     package init(reading file: ArrayFile, prefix: String = "strip") throws(StoreError) {
@@ -71,6 +72,11 @@ package struct RowStrip: Sendable {
         try words.withRow(row) { (span: Span<UInt64>) throws(Failure) -> Result in
             try body(span.bytes)
         }
+    }
+
+    /// Lends the records, each `wordsPerRow` words as in `RowStripSchema`.
+    package func withRecords<Result>(_ body: (Span<UInt64>) -> Result) -> Result {
+        words.withSpan(body)
     }
 
     private func word(_ row: Int, _ word: Int) -> UInt64 {

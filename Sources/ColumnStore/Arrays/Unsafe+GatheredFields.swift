@@ -98,15 +98,19 @@ package struct GatheredFields: Sendable {
 }
 
 extension RowStrip {
-    /// Asks for the record of a row, which is read soon. Traps outside `0 ..< rowCount`.
-    package func prefetch(row: Int) {
-        precondition(row >= 0 && row < rowCount, "row outside the strip")
+    /// Asks for the records of rows, which are read soon; none for `IDIndex.absent`. Traps outside
+    /// `0 ..< rowCount`.
+    package func prefetch(rows: Span<UInt32>) {
         guard let start = words.start else { return }
-        var word = row &* wordsPerRow
-        let end = word &+ wordsPerRow
-        while word < end {
-            patron_prefetch_first(start + word)
-            word &+= 8
+        for index in rows.indices where rows[index] != IDIndex.absent {
+            let row = Int(rows[index])
+            precondition(row < rowCount, "row outside the strip")
+            var word = row &* wordsPerRow
+            let end = word &+ wordsPerRow
+            while word < end {
+                patron_prefetch_first(start + word)
+                word &+= 8
+            }
         }
     }
 }

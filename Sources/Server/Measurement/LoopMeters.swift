@@ -87,10 +87,10 @@ struct LoopMeters {
         histograms[operation].record(NIODeadline.now().uptimeNanoseconds &- start)
     }
 
-    /// Counts a look-up that was answered together with others, and its time in nanoseconds.
-    mutating func lookedUp(in duration: UInt64) {
-        okCounts[lookupIndex] &+= 1
-        histograms[lookupIndex].record(duration)
+    /// Counts look-ups that were answered together, and the time in nanoseconds of each.
+    mutating func lookedUp(_ count: Int, in duration: UInt64) {
+        okCounts[lookupIndex] &+= UInt64(count)
+        histograms[lookupIndex].record(duration, times: UInt64(count))
     }
 
     private mutating func count(_ operation: Int, _ status: Status) {

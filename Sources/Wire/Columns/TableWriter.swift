@@ -22,9 +22,14 @@ package struct TableWriter: Sendable {
     package let columnCount: Int
     private let bodyStart: Int
     private var descriptorOffset: Int
+    /// Where the next column's descriptor begins in the writer.
+    package var nextDescriptor: Int { descriptorOffset }
 
     package static let headerBytes = 16
     package static let descriptorBytes = 32
+    /// Within the descriptor of a constant column: its flags, u8, and its value, u64.
+    package static let flagsOffset = 4
+    package static let constantValueOffset = 8
 
     /// Appends the table's header and room for its descriptors.
     ///

@@ -81,9 +81,9 @@ enum ColumnEncoding: UInt8 {
 }
 
 /// Bits of a column descriptor's flag byte. Bits 0 to 3 are critical, 4 to 7 optional.
-enum ColumnFlags {
+package enum ColumnFlags {
     static let hasValidity: UInt8 = 1 << 0
-    static let allMissing: UInt8 = 1 << 1
+    package static let allMissing: UInt8 = 1 << 1
     static let skippable: UInt8 = 1 << 2
     static let unknownCritical: UInt8 = 0b1000
 }

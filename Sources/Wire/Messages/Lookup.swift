@@ -71,6 +71,8 @@ package struct LookupLayout: Sendable, Equatable {
     package let columnCount: Int
     package let idCount: Int
     let idsOffset: Int
+    /// Where the column ids that begin at 8 end.
+    package var columnsEnd: Int { 8 + columnCount * 2 }
 
     /// Checks counts against `limits` and the body's size; allocates only where more than 16
     /// columns are named.
