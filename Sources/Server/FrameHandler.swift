@@ -178,7 +178,7 @@ final class FrameHandler: ChannelInboundHandler {
             isHeld = false
             readAt = NIODeadline.now().uptimeNanoseconds
             readFrames(of: rest)
-            sendNow()
+            send()
         }
         guard !isHeld, !isClosing, context.channel.isWritable else { return }
         try? context.channel.syncOptions?.setOption(.autoRead, value: true)
@@ -260,18 +260,12 @@ final class FrameHandler: ChannelInboundHandler {
         partial = rest
     }
 
-    /// Hands the answers encoded so far to the channel; they leave with the next flush.
+    /// Sends the answers encoded so far.
     func send() {
         guard loop.output.count > 0 else { return }
-        defer { loop.output.removeAll() }
-        write(loop.output.bytes)
+        deliver(loop.output.bytes)
+        loop.output.removeAll()
         loop.meters.handedOver(since: readAt)
-    }
-
-    /// The same, and they leave at once.
-    func sendNow() {
-        send()
-        flush()
     }
 
     /// Sends what the channel was given.
@@ -299,6 +293,8 @@ final class FrameHandler: ChannelInboundHandler {
         mayHoldBytes = true
         context.write(wrapOutboundOut(buffer), promise: nil)
     }
+
+    private func deliver(_ bytes: [UInt8]) { deliver(bytes.span.bytes) }
 
     /// Sends bytes at once: straight to the socket where nothing waits for it, so that an answer
     /// costs no buffer and no place in a queue; what the socket does not take waits in the channel.
@@ -368,7 +364,7 @@ final class FrameHandler: ChannelInboundHandler {
                     text: "the server is stopping", hint: "connect again",
                     generation: loop.served.generation))
         ).encodeFrame(requestID: 0, into: &loop.output)
-        sendNow()
+        send()
     }
 
     /// While the server stops: ends the connection when nothing of it is in flight. Requests that

@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import Server
+import Synchronization
 import Testing
 
 #if canImport(Glibc)
@@ -88,12 +89,20 @@ import Darwin
         // 4 MB into a pipe of 64 KiB that nobody reads.
         #expect(clock.now - start < .seconds(20))
         #expect(writer.droppedCount > 0)
-        let reading = Task.detached { readLines(reader) }
-        writer.flush(within: .seconds(20))
+        // A thread of its own: those of tasks may all be busy with other tests.
+        let read = Mutex<[String]?>(nil)
+        Thread.detachNewThread { [self] in
+            let lines = readLines(reader)
+            read.withLock { $0 = lines }
+        }
+        writer.flush(within: .seconds(120))
         logger.info("the last line")
-        writer.flush(within: .seconds(20))
+        writer.flush(within: .seconds(120))
         close(descriptor)
-        let lines = await reading.value
+        for _ in 0..<24_000 where read.withLock({ $0 == nil }) {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let lines = try #require(read.withLock { $0 })
         close(reader)
         let dropped = writer.droppedCount
         let said = lines.filter { $0.contains("log lines dropped") }

@@ -50,7 +50,8 @@ struct MetricsText {
             counters.tlsFailures)
         counter("patron_received_bytes_total", "Read from clients, before TLS.", metrics.bytesRead)
         counter("patron_sent_bytes_total", "Answers to clients, before TLS.", metrics.bytesWritten)
-        counter("patron_lookup_ids_total", "Ids that LOOKUPs were answered for.", counters.lookupIDs)
+        counter(
+            "patron_lookup_ids_total", "Ids that LOOKUPs were answered for.", counters.lookupIDs)
         gauge(
             "patron_scan_queue_length", "Requests that wait for a scan thread.", metrics.queuedScans
         )
