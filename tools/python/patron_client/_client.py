@@ -246,10 +246,18 @@ class Client:
     def _call(self, request: Request[A], deadline: Optional[float]) -> A:
         return self._ask(request, self._settings.end_of(deadline))
 
-    def _ask(self, request: Request[A], end: Optional[float]) -> A:
-        """Asks until there is an answer, or an error that stands."""
+    def _tries(self, request: Request[Any], end: Optional[float]) -> Tries:
+        return Tries(self._settings.retries, end, request.may_repeat, self._settings.budget)
+
+    def _ask(
+        self, request: Request[A], end: Optional[float], tries: Optional[Tries] = None
+    ) -> A:
+        """Asks until there is an answer, or an error that stands.
+
+        :param tries: with those that have failed; None for a call that begins.
+        """
         encoded = request.encode(self._settings.items)
-        tries = Tries(self._settings.retries, end, request.may_repeat)
+        tries = tries or self._tries(request, end)
         while True:
             sent = False
             try:
@@ -305,18 +313,19 @@ class Client:
         self, request: Request[Any], begun: Optional[Tuple[BlockingConnection, Exchange]],
         end: Optional[float],
     ) -> Any:
+        tries: Optional[Tries] = None
         try:
             if begun is not None:
                 connection, exchange = begun
                 try:
                     return connection.result(exchange)
                 except PatronError as error:
-                    tries = Tries(self._settings.retries, end, request.may_repeat)
+                    tries = self._tries(request, end)
                     pause = tries.pause_after(error, True)
                     if pause is None:
                         return error
                     time.sleep(pause)
-            return self._ask(request, end)
+            return self._ask(request, end, tries)
         except PatronError as error:
             return error
 
@@ -345,7 +354,8 @@ def _chunks(
     client: Client, wanted: Wanted, end: Optional[float]
 ) -> Generator[CustomerChunk, None, None]:
     # No method of the stream: a stream that is dropped is so ended at once.
-    flow = customers_flow(client._directory, wanted, client._settings.retries, end)
+    flow = customers_flow(
+        client._directory, wanted, client._settings.retries, end, client._settings.budget)
     connection: Optional[BlockingConnection] = None
     exchange: Optional[Exchange] = None
     try:

@@ -9,7 +9,7 @@ from typing import Any, List, Optional, Tuple, Union
 
 from ._frame import FRAME_BYTES, TAG_PRIORITY, TAG_TRACE_ID
 from ._requests import FEATURE_AFFINITY_FACTS, FEATURE_STREAMS, FEATURE_TIMINGS, Hello
-from ._retry import Retries
+from ._retry import Budget, Retries
 from .errors import fault
 
 #: Seconds, for calls that name no deadline.
@@ -41,6 +41,8 @@ class Settings:
     deadline: Optional[float]
     connect_timeout: float
     retries: Retries
+    #: Shared by all clients of the same connections.
+    budget: Budget
     maximum_frame_bytes: int
     client_name: str
     timings: bool
@@ -106,11 +108,12 @@ def make_settings(
         context = ssl.create_default_context()
     else:
         context = tls if isinstance(tls, ssl.SSLContext) else None
+    chosen = retries or Retries()
     settings = Settings(
         host=host, port=port, token=token.encode("utf-8") if isinstance(token, str) else token,
         tls=context, deadline=None if deadline is None else check_seconds(deadline, "deadline"),
         connect_timeout=check_seconds(connect_timeout, "connect_timeout"),
-        retries=retries or Retries(), maximum_frame_bytes=maximum_frame_bytes,
+        retries=chosen, budget=Budget(chosen), maximum_frame_bytes=maximum_frame_bytes,
         client_name=client_name, timings=timings)
     # What HELLO refuses is told before anything is connected.
     settings.hello()

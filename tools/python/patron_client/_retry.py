@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from dataclasses import dataclass
 from typing import Optional
@@ -24,6 +25,43 @@ class Retries:
     first_pause: float = 0.02
     #: … and up to this.
     longest_pause: float = 2.0
+    #: Repetitions that a call earns for all calls of a client: what is sent a second time is at most
+    #: this share of what is asked, in the long run, however much fails.
+    budget_share: float = 0.2
+    #: Repetitions that a client may make at once before calls have earned any.
+    budget_reserve: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.budget_share <= 1 or self.budget_reserve < 0:
+            raise ValueError(
+                "budget_share is 0 to 1 and budget_reserve not negative, "
+                f"not {self.budget_share!r} and {self.budget_reserve!r}")
+
+
+class Budget:
+    """Keeps repetitions from doubling the load of a server that fails because there is too much of
+    it: one for all calls of a client."""
+
+    def __init__(self, retries: Retries) -> None:
+        self._share = retries.budget_share
+        # One more than the reserve, so that a share is worth something without one.
+        self._most = retries.budget_reserve + 1.0
+        self._tokens = float(retries.budget_reserve)
+        self._lock = threading.Lock()
+
+    def earn(self) -> None:
+        """A call is made for the first time."""
+        with self._lock:
+            self._tokens = min(self._tokens + self._share, self._most)
+
+    def spend(self) -> bool:
+        """Whether one may be repeated."""
+        with self._lock:
+            # Sums of shares such as 0.2 are not exact.
+            if self._tokens < 1 - 1e-9:
+                return False
+            self._tokens -= 1
+            return True
 
 
 #: Faults of a connection that say nothing about the request.
@@ -35,8 +73,12 @@ _NOT_IN_SNAPSHOT = STATUSES["notInSnapshot"]
 class Tries:
     """The tries of one call."""
 
-    def __init__(self, retries: Retries, deadline: Optional[float], may_repeat: bool) -> None:
+    def __init__(
+        self, retries: Retries, deadline: Optional[float], may_repeat: bool, budget: Budget
+    ) -> None:
         self._retries = retries
+        self._budget = budget
+        budget.earn()
         self._deadline = deadline
         self._may_repeat = may_repeat
         self._failed = 0
@@ -57,6 +99,9 @@ class Tries:
         elif self._failed == 1 and isinstance(error, (RetryNow, ConnectionLost)) and sent:
             pause = 0.0
         if self._deadline is not None and time.monotonic() + pause >= self._deadline:
+            return None
+        # What was never sent is no load.
+        if sent and not self._budget.spend():
             return None
         return pause
 

@@ -11,7 +11,7 @@ from ._columns import KNOWN_NAMES
 from ._flow import (
     ROUNDS, ColumnChoice, Directory, check_columns, describe_flow, is_of_snapshot, numbers_flow)
 from ._requests import Audience, Request, Scan, check_credit, check_token, encode_rule
-from ._retry import Retries, Tries
+from ._retry import Budget, Retries, Tries
 from ._status import STATUSES
 from .answers import CustomerChunk
 from .errors import ConnectionLost, DeadlinePassed, PatronError, fault, malformed
@@ -68,7 +68,8 @@ class Wanted:
 
 
 def customers_flow(
-    directory: Directory, wanted: Wanted, retries: Retries, end: Optional[float]
+    directory: Directory, wanted: Wanted, retries: Retries, end: Optional[float],
+    budget: Budget,
 ) -> Generator[Step, Any, None]:
     """Yields steps; those that are chunks are for the caller.
 
@@ -83,7 +84,7 @@ def customers_flow(
     names: Dict[int, str] = {}
     generation, rounds = 0, 0
     numbers: Optional[List[int]] = None
-    tries = Tries(retries, end, True)
+    tries = Tries(retries, end, True, budget)
     while True:
         if generation == 0:
             numbers = yield from numbers_flow(directory, columns, by_name, False)
@@ -129,7 +130,7 @@ def customers_flow(
             continue
         if moved:
             # Not as often in a row as that.
-            tries = Tries(retries, end, True)
+            tries = Tries(retries, end, True, budget)
         if error.status == _CHANGED and wanted.token is not None:
             raise error
         is_late = end is not None and time.monotonic() >= end

@@ -477,7 +477,7 @@ class AsyncClient:
     async def _ask(self, request: Request[A], end: Optional[float]) -> A:
         """Asks until there is an answer, or an error that stands."""
         encoded = request.encode(self._settings.items)
-        tries = Tries(self._settings.retries, end, request.may_repeat)
+        tries = Tries(self._settings.retries, end, request.may_repeat, self._settings.budget)
         while True:
             sent = False
             try:
@@ -571,7 +571,8 @@ class AsyncCustomerStream(StreamBase[AsyncGenerator[CustomerChunk, None]]):
 async def _chunks(
     client: AsyncClient, wanted: Wanted, end: Optional[float]
 ) -> AsyncGenerator[CustomerChunk, None]:
-    flow = customers_flow(client._directory, wanted, client._settings.retries, end)
+    flow = customers_flow(
+        client._directory, wanted, client._settings.retries, end, client._settings.budget)
     connection: Optional[AsyncConnection] = None
     exchange: Optional[Exchange] = None
     try:

@@ -155,6 +155,14 @@ class Faults(Scenarios):
         self.refuses(errors.ConnectionLost, client.ping)
         self.assertEqual(sum(len(peer.requests) for peer in server.peers), 3)
 
+    def test_not_more_than_the_budget(self):
+        server = self.serve(lambda peer, request: peer.close())
+        retries = Retries(first_pause=0.001, budget_reserve=2, budget_share=0)
+        client = self.driver.connect(server.port, retries=retries)
+        for _ in range(5):
+            self.refuses(errors.ConnectionLost, client.ping)
+        self.assertEqual(sum(len(peer.requests) for peer in server.peers), 5 + 2)
+
     def test_closed_while_idle(self):
         server = self.serve(lambda peer, request: peer.send(ping_answer(request)))
         client = self.driver.connect(server.port)

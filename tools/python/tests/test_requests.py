@@ -7,7 +7,7 @@ from decimal import Decimal
 from .support import requires
 from patron_client import _requests as requests, errors
 from patron_client._options import make_settings
-from patron_client._retry import Retries, Tries
+from patron_client._retry import Budget, Retries, Tries
 import time
 
 
@@ -141,7 +141,8 @@ class Writing(requests.Ping):
 
 class RetryTests(unittest.TestCase):
     def pause(self, error, *, sent=True, may_repeat=True, seconds=60.0, attempts=4):
-        tries = Tries(Retries(attempts=attempts), time.monotonic() + seconds, may_repeat)
+        retries = Retries(attempts=attempts)
+        tries = Tries(retries, time.monotonic() + seconds, may_repeat, Budget(retries))
         return tries.pause_after(error, sent)
 
     def test_what_is_repeated(self):
@@ -169,19 +170,40 @@ class RetryTests(unittest.TestCase):
         self.assertGreaterEqual(self.pause(slow, seconds=60), 5.0)
 
     def test_not_for_ever(self):
-        tries = Tries(Retries(attempts=3), None, True)
+        tries = Tries(Retries(attempts=3), None, True, Budget(Retries()))
         pauses = [tries.pause_after(errors.error_for(501, ""), True) for _ in range(3)]
         self.assertEqual([pause is None for pause in pauses], [False, False, True])
 
     def test_pauses_grow_and_differ(self):
         longest = [0.0] * 6
         for _ in range(200):
-            tries = Tries(Retries(attempts=7, first_pause=0.01, longest_pause=0.1), None, True)
+            retries = Retries(attempts=7, first_pause=0.01, longest_pause=0.1)
+            tries = Tries(retries, None, True, Budget(retries))
             for n in range(6):
                 longest[n] = max(longest[n], tries.pause_after(errors.error_for(401, ""), True))
         for n, expected in enumerate((0.01, 0.02, 0.04, 0.08, 0.1, 0.1)):
             self.assertLessEqual(longest[n], expected)
             self.assertGreater(longest[n], expected * 0.7)
+
+    def test_the_budget_is_that_of_all_calls(self):
+        retries = Retries(attempts=9, budget_share=0.1, budget_reserve=7)
+        budget = Budget(retries)
+        repeated = 0
+        for _ in range(100):
+            tries = Tries(retries, None, True, budget)
+            while tries.pause_after(errors.error_for(401, ""), True) is not None:
+                repeated += 1
+        # Seven for nothing, and one for every ten calls.
+        self.assertIn(repeated, (16, 17))
+        # What was never sent costs nothing.
+        spent = Tries(retries, None, True, budget)
+        self.assertIsNone(spent.pause_after(errors.error_for(401, ""), True))
+        self.assertIsNotNone(spent.pause_after(errors.ConnectionLost(""), False))
+
+    def test_budgets_that_cannot_be(self):
+        for share, reserve in ((-0.1, 1), (1.1, 1), (0.5, -1)):
+            with self.assertRaises(ValueError):
+                Retries(budget_share=share, budget_reserve=reserve)
 
 
 if __name__ == "__main__":
