@@ -137,6 +137,9 @@ let package = Package(
         .executableTarget(
             name: "LookupLoop", dependencies: ["ByteCoding", "Wire"] + nio,
             path: "Benchmarks/LookupLoop", swiftSettings: settings),
+        .executableTarget(
+            name: "LookupExample", dependencies: ["PatronClient"],
+            path: "Examples/lookup-service", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         tests("UnitsTests", ["Units"]),
         tests("ByteCodingTests", ["ByteCoding"]),

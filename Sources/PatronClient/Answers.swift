@@ -201,3 +201,35 @@ public struct SegmentProfilesResult: Sendable, Equatable {
     public var snapshot: SnapshotInfo
     public var rows: [Row]
 }
+
+/// One customer's row of the answer to a look-up.
+public struct CustomerRow: Sendable, Equatable {
+    public var id: PatronID
+    /// Shared with the look-ups that were asked together with this one.
+    let answer: LookupResult
+    let row: Int
+
+    init(id: PatronID, answer: LookupResult, row: Int) {
+        self.id = id
+        self.answer = answer
+        self.row = row
+    }
+
+    public var snapshot: SnapshotInfo { answer.snapshot }
+    /// Why there are no scores, or ok.
+    public var status: CustomerStatus { answer.status[row] }
+    /// The ids of the columns, in the order asked for.
+    public var columns: [UInt16] { answer.columns.map(\.id) }
+
+    /// The value of a column as a number; nil where there is none or it is a text.
+    public func number(_ column: UInt16) -> Double? { answer.column(column)?.number(row) }
+
+    /// The value of a column as text; nil where there is none.
+    public func text(_ column: UInt16) -> String? { answer.column(column)?.text(row) }
+
+    public static func == (left: Self, right: Self) -> Bool {
+        left.id == right.id && left.snapshot == right.snapshot && left.status == right.status
+            && left.columns == right.columns
+            && left.columns.allSatisfy { left.text($0) == right.text($0) }
+    }
+}

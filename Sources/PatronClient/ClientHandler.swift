@@ -8,6 +8,13 @@ struct Reply: Sendable {
     let payload: ByteBuffer
 }
 
+/// Why a request has no answer.
+struct Unanswered: Error {
+    let error: PatronError
+    /// Whether any of it may have left: what did not can be asked elsewhere, whatever it does.
+    let wasSent: Bool
+}
+
 /// The client's end of a connection: pairs answers with requests by their id. Runs on the
 /// connection's event loop.
 final class ClientHandler: ChannelInboundHandler {
@@ -25,13 +32,15 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// Where answers go.
     enum Receiver {
-        case one(EventLoopPromise<Reply>)
+        /// Called once, on the event loop.
+        case one(@Sendable (Result<Reply, Unanswered>) -> Void)
         /// All frames of one answer.
         case many(AsyncThrowingStream<Reply, any Error>.Continuation)
 
-        func fail(_ error: any Error) {
+        func fail(_ error: PatronError, wasSent: Bool = false) {
             switch self {
-            case .one(let promise): promise.fail(error)
+            case .one(let receive):
+                receive(.failure(Unanswered(error: error, wasSent: wasSent)))
             case .many(let continuation): continuation.finish(throwing: error)
             }
         }
@@ -40,9 +49,9 @@ final class ClientHandler: ChannelInboundHandler {
         func receive(_ reply: Reply) -> Bool {
             let hasMore = reply.frame.header.flags.contains(.more)
             switch self {
-            case .one(let promise):
+            case .one(let receive):
                 guard !hasMore else { return false }
-                promise.succeed(reply)
+                receive(.success(reply))
             case .many(let continuation):
                 continuation.yield(reply)
                 if !hasMore { continuation.finish() }
@@ -59,6 +68,8 @@ final class ClientHandler: ChannelInboundHandler {
     /// What is sent as soon as the connection stands: the server waits a few seconds for it, and
     /// the task that connects may wait longer than that for its turn in a busy process.
     private var greeting: Outgoing?
+    /// The answer to it.
+    let helloAnswer: EventLoopPromise<Reply>
     private var context: ChannelHandlerContext?
     private var partial: ByteBuffer?
     private var open: [UInt32: Open] = [:]
@@ -72,10 +83,27 @@ final class ClientHandler: ChannelInboundHandler {
     private var maximumInFlight = 1
     private var hasGreeted = false
     private let usesTLS: Bool
+    /// Whether the server understands CANCEL.
+    private var cancels = false
+    private var watcher: (@Sendable (Event) -> Void)?
+    private var lastReceived = NIODeadline.now()
+    private var keepAlive: RepeatedTask?
 
-    /// - Parameter usesTLS: whether TLS stands before this handler.
-    init(greeting: Outgoing, usesTLS: Bool) {
-        self.greeting = greeting
+    /// What becomes of a connection, beside its answers.
+    enum Event { case goingAway, closed }
+
+    /// The id of the handler's own requests, HELLO and PING.
+    static let ownRequestID: UInt32 = 1
+
+    /// - Parameters:
+    ///   - hello: the first frame.
+    ///   - usesTLS: whether TLS stands before this handler.
+    init(hello: ByteBuffer, timeout: TimeAmount, usesTLS: Bool, eventLoop: any EventLoop) {
+        let promise = eventLoop.makePromise(of: Reply.self)
+        helloAnswer = promise
+        greeting = Outgoing(
+            requestID: Self.ownRequestID, frame: hello, timeout: timeout,
+            receiver: .one { promise.completeWith($0.mapError { $0.error as any Error }) })
         self.usesTLS = usesTLS
     }
 
@@ -95,7 +123,7 @@ final class ClientHandler: ChannelInboundHandler {
     /// A connection that was never made is never inactive either.
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        greeting.take()?.receiver.fail(PatronError.connectionClosed(reason: "it was never made"))
+        greeting.take()?.receiver.fail(.connectionClosed(reason: "it was never made"))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -104,7 +132,9 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
+        keepAlive?.cancel()
         failAll(ending ?? closed(because: "the server closed it"))
+        watcher.take()?(.closed)
         context.fireChannelInactive()
     }
 
@@ -118,10 +148,62 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     /// What HELLO agreed on.
-    func greeted(maximumLength: Int, maximumInFlight: Int) {
-        self.maximumLength = maximumLength
-        self.maximumInFlight = max(1, maximumInFlight)
+    func greeted(_ hello: HelloResponse) {
+        maximumLength = WireLimits.standard.frameBytes
+        maximumInFlight = max(1, Int(hello.maximumInFlight))
+        cancels = hello.activeFeatures.contains(.streams)
         hasGreeted = true
+    }
+
+    /// Tells what becomes of the connection: at most once that it goes away, and once that it is
+    /// closed.
+    func watch(_ watcher: @escaping @Sendable (Event) -> Void) {
+        if context == nil {
+            watcher(.closed)
+        } else {
+            self.watcher = watcher
+            if ending != nil { watcher(.goingAway) }
+        }
+    }
+
+    /// Ends the connection as soon as nothing is open.
+    func finish() {
+        if ending == nil { ending = .clientClosed }
+        closeIfDone()
+    }
+
+    // MARK: Signs of life
+
+    /// Sends PING where nothing has come for an interval, and closes the connection where it has no
+    /// answer within `patience`.
+    func keepAlive(every interval: TimeAmount, patience: TimeAmount) {
+        guard let context else { return }
+        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        keepAlive = context.eventLoop.scheduleRepeatedTask(
+            initialDelay: interval, delay: interval,
+            maximumAllowableJitter: .nanoseconds(interval.nanoseconds / 8)
+        ) { _ in handler.value.ping(ifSilentFor: interval, patience) }
+    }
+
+    private func ping(ifSilentFor interval: TimeAmount, _ patience: TimeAmount) {
+        guard let context, ending == nil, NIODeadline.now() - lastReceived >= interval,
+            open[Self.ownRequestID] == nil, !abandoned.contains(Self.ownRequestID)
+        else { return }
+        var writer = ByteWriter()
+        Request.ping(PingRequest(token: 0))
+            .encodeFrame(requestID: Self.ownRequestID, into: &writer)
+        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        send(
+            Outgoing(
+                requestID: Self.ownRequestID,
+                frame: context.channel.allocator.buffer(bytes: writer.bytes), timeout: patience,
+                receiver: .one { result in
+                    if case .failure(let failure) = result, failure.error == .deadlinePassed {
+                        handler.value.end(
+                            .connectionClosed(reason: "the server gives no sign of life"))
+                        handler.value.context?.close(promise: nil)
+                    }
+                }))
     }
 
     // MARK: Requests
@@ -133,12 +215,11 @@ final class ClientHandler: ChannelInboundHandler {
             return
         }
         guard let context else {
-            outgoing.receiver.fail(PatronError.connectionClosed(reason: "it is closed"))
+            outgoing.receiver.fail(.connectionClosed(reason: "it is closed"))
             return
         }
         guard open[requestID] == nil, !abandoned.contains(requestID) else {
-            outgoing.receiver.fail(
-                PatronError.malformedAnswer(reason: "request ids wrapped around"))
+            outgoing.receiver.fail(.malformedAnswer(reason: "request ids wrapped around"))
             return
         }
         var request = Open(receiver: outgoing.receiver)
@@ -170,16 +251,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func abandon(_ requestID: UInt32) {
-        guard let request = open.removeValue(forKey: requestID) else { return }
-        if let index = waiting.firstIndex(where: { $0.requestID == requestID }) {
-            waiting.remove(at: index)
-        } else {
-            abandoned.insert(requestID)
-        }
-        request.receiver.fail(PatronError.deadlinePassed)
-        // A stream would go on for ever without credit.
-        if case .many = request.receiver { sendCancel(requestID) }
-        closeIfDone()
+        forget(requestID, .deadlinePassed)
     }
 
     /// Says something of an open request; it has no answer.
@@ -188,16 +260,24 @@ final class ClientHandler: ChannelInboundHandler {
         write(frame, context)
     }
 
-    /// Ends a stream that is not read any more.
+    /// Ends a request whose answer nobody wants any more.
     func cancel(_ requestID: UInt32) {
+        forget(requestID, .cancelled)
+    }
+
+    /// What was sent is cancelled at the server, and its answer dropped.
+    private func forget(_ requestID: UInt32, _ error: PatronError) {
         guard let request = open.removeValue(forKey: requestID) else { return }
         request.timer?.cancel()
+        var wasSent = true
         if let index = waiting.firstIndex(where: { $0.requestID == requestID }) {
             waiting.remove(at: index)
+            wasSent = false
         } else {
             abandoned.insert(requestID)
-            sendCancel(requestID)
+            if cancels { sendCancel(requestID) }
         }
+        request.receiver.fail(error, wasSent: wasSent)
         closeIfDone()
     }
 
@@ -212,6 +292,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var incoming = unwrapInboundIn(data)
+        lastReceived = .now()
         if var joined = partial.take() {
             joined.writeBuffer(&incoming)
             readFrames(of: joined, context)
@@ -286,12 +367,18 @@ final class ClientHandler: ChannelInboundHandler {
             context?.close(promise: nil)
             return
         }
-        ending = .goingAway(reason: reason)
-        for request in waiting {
-            open.removeValue(forKey: request.requestID)?.receiver.fail(
-                PatronError.goingAway(reason: reason))
+        if ending == nil {
+            ending = .goingAway(reason: reason)
+            watcher?(.goingAway)
         }
+        // These go elsewhere.
+        let unsent = waiting
         waiting = []
+        for request in unsent {
+            guard let request = open.removeValue(forKey: request.requestID) else { continue }
+            request.timer?.cancel()
+            request.receiver.fail(.goingAway(reason: reason))
+        }
         closeIfDone()
     }
 
@@ -302,6 +389,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func end(_ error: PatronError) {
+        if ending == nil { watcher?(.goingAway) }
         ending = error
         failAll(error)
     }
@@ -309,11 +397,12 @@ final class ClientHandler: ChannelInboundHandler {
     private func failAll(_ error: PatronError) {
         if ending == nil { ending = error }
         let failed = open
+        let unsent = Set(waiting.map(\.requestID))
         open = [:]
         waiting = []
-        for request in failed.values {
+        for (requestID, request) in failed {
             request.timer?.cancel()
-            request.receiver.fail(error)
+            request.receiver.fail(error, wasSent: !unsent.contains(requestID))
         }
     }
 }

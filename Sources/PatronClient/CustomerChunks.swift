@@ -29,34 +29,103 @@ public struct CustomerChunk: Sendable {
 public struct CustomerChunks: AsyncSequence, Sendable {
     public typealias Element = CustomerChunk
 
-    let connection: PatronConnection
-    let requestID: UInt32
-    let replies: AsyncThrowingStream<Reply, any Error>
-
-    public struct AsyncIterator: AsyncIteratorProtocol {
+    /// A stream on one connection.
+    struct Opened: Sendable {
         let connection: PatronConnection
         let requestID: UInt32
-        var replies: AsyncThrowingStream<Reply, any Error>.Iterator
+        let replies: AsyncThrowingStream<Reply, any Error>
+    }
+
+    /// How a stream is opened anew behind a token, after its connection was lost.
+    struct Reopening: Sendable {
+        let open: @Sendable (StreamToken?) async throws(PatronError) -> Opened
+        /// How long to wait after so many failures in a row; nil where the error stands.
+        let pause: @Sendable (PatronError, Int, _ hasToken: Bool) -> Duration?
+    }
+
+    let opened: Opened?
+    let token: StreamToken?
+    let reopening: Reopening?
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        private struct Current {
+            let connection: PatronConnection
+            let requestID: UInt32
+            var replies: AsyncThrowingStream<Reply, any Error>.Iterator
+
+            init(_ opened: Opened) {
+                connection = opened.connection
+                requestID = opened.requestID
+                replies = opened.replies.makeAsyncIterator()
+            }
+        }
+
+        private var current: Current?
+        private var token: StreamToken?
+        private let reopening: Reopening?
+        private var failures = 0
+        private var isDone = false
+
+        init(_ chunks: CustomerChunks) {
+            current = chunks.opened.map { Current($0) }
+            token = chunks.token
+            reopening = chunks.reopening
+        }
 
         /// - Throws: `PatronError`.
         public mutating func next() async throws -> CustomerChunk? {
-            guard let reply = try await replies.next() else { return nil }
+            while !isDone {
+                do {
+                    if let chunk = try await chunk() {
+                        failures = 0
+                        token = chunk.token
+                        return chunk
+                    }
+                    return nil
+                } catch let error as PatronError {
+                    failures += 1
+                    guard let pause = reopening?.pause(error, failures, token != nil) else {
+                        isDone = true
+                        throw error
+                    }
+                    current = nil
+                    if pause > .zero, (try? await Task.sleep(for: pause)) == nil {
+                        isDone = true
+                        throw PatronError.cancelled
+                    }
+                }
+            }
+            return nil
+        }
+
+        private mutating func chunk() async throws -> CustomerChunk? {
+            if current == nil, let reopening {
+                current = Current(try await reopening.open(token))
+            }
+            guard let reply = try await current?.replies.next() else {
+                isDone = true
+                // A cancelled task sees the end of its streams, which must not look like the last
+                // chunk.
+                if Task.isCancelled { throw PatronError.cancelled }
+                return nil
+            }
+            guard let current else { return nil }
             let chunk: StreamChunk
             switch try PatronConnection.decode(reply) {
             case .scan(let found), .audience(let found): chunk = found
-            default: throw connection.unexpected("a stream")
+            default: throw current.connection.unexpected("a stream")
             }
             if chunk.hasMore {
-                connection.give(credit: UInt32(clamping: reply.frame.range.count), to: requestID)
+                current.connection.give(
+                    credit: UInt32(clamping: reply.frame.range.count), to: current.requestID)
+            } else {
+                isDone = true
             }
             return try CustomerChunk(chunk)
         }
     }
 
-    public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(
-            connection: connection, requestID: requestID, replies: replies.makeAsyncIterator())
-    }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 }
 
 extension CustomerChunk {
@@ -74,17 +143,17 @@ extension CustomerChunk {
     }
 }
 
-extension PatronConnection {
-    /// How many customers a rule holds for, such as `lifetime_value >= 100 and not value_segment =
-    /// "Sleeping"`; protocol/WIRE.md, "Rules".
-    public func count(rule: String, deadline: Duration? = nil) async throws(PatronError) -> Int {
-        let request = Request.count(CountRequest(rule: rule))
-        guard case .count(let answer) = try await ask(request, deadline) else {
-            throw unexpected("COUNT")
-        }
-        return Int(clamping: answer.matchingCustomers)
+extension StreamRequest {
+    init(rule: String?, columns: [UInt16]?, after token: StreamToken?, credit: Int) {
+        self.init(
+            credit: UInt32(
+                min(max(credit, WireLimits.smallestCredit), WireLimits.connectionCredit)),
+            columns: columns?.map { ColumnID(rawValue: $0) }, resumeToken: token?.token,
+            rule: rule)
     }
+}
 
+extension PatronConnection {
     /// All customers, or those that a rule holds for, in the order of the snapshot.
     /// - Parameters:
     ///   - rule: nil for all.
@@ -98,12 +167,16 @@ extension PatronConnection {
         rule: String? = nil, columns: [UInt16]? = nil, after token: StreamToken? = nil,
         credit: Int = 1 << 20, deadline: Duration? = nil
     ) throws(PatronError) -> CustomerChunks {
-        let request = StreamRequest(
-            credit: UInt32(
-                min(max(credit, WireLimits.smallestCredit), WireLimits.connectionCredit)),
-            columns: columns?.map { ColumnID(rawValue: $0) }, resumeToken: token?.token,
-            rule: rule)
-        let (id, replies) = try stream(rule == nil ? .scan(request) : .audience(request), deadline)
-        return CustomerChunks(connection: self, requestID: id, replies: replies)
+        let request = StreamRequest(rule: rule, columns: columns, after: token, credit: credit)
+        return CustomerChunks(
+            opened: try openStream(request, deadline), token: token, reopening: nil)
+    }
+
+    func openStream(
+        _ request: StreamRequest, _ deadline: Duration?
+    ) throws(PatronError) -> CustomerChunks.Opened {
+        let asked = request.rule == nil ? Request.scan(request) : .audience(request)
+        let (id, replies) = try stream(asked, deadline)
+        return CustomerChunks.Opened(connection: self, requestID: id, replies: replies)
     }
 }

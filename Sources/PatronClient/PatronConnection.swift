@@ -13,12 +13,13 @@ import Wire
 /// let answer = try await connection.lookup([.integer(17850)])
 /// await connection.close()
 /// ```
-public final class PatronConnection: Sendable {
+public final class PatronConnection: PatronOperations, Sendable {
     private let channel: any Channel
     private let handler: NIOLoopBound<ClientHandler>
     private let hello: HelloResponse
     private let defaultDeadline: Duration?
-    private let nextRequestID = Atomic<UInt32>(2)
+    private let nextRequestID = Atomic<UInt32>(ClientHandler.ownRequestID + 1)
+    private let openCount = Atomic<Int>(0)
 
     private init(
         channel: any Channel, handler: NIOLoopBound<ClientHandler>, hello: HelloResponse,
@@ -33,6 +34,10 @@ public final class PatronConnection: Sendable {
     /// The most ids one look-up may have.
     public var maximumLookupIDs: Int { Int(hello.maximumLookupIDs) }
 
+    /// Requests that wait for their answers, streams left out.
+    var load: Int { openCount.load(ordering: .relaxed) }
+    var eventLoop: any EventLoop { channel.eventLoop }
+
     /// Connects and says HELLO.
     /// - Parameters:
     ///   - tls: nil connects in plain.
@@ -45,70 +50,113 @@ public final class PatronConnection: Sendable {
         clientName: String = "patron-swift",
         timeout: Duration = .seconds(5), defaultDeadline: Duration? = .seconds(30)
     ) async throws(PatronError) -> PatronConnection {
-        let timeAmount = TimeAmount(timeout)
-        let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        let credential = token.map { Array($0.utf8) }
-        guard credential?.count ?? 0 <= WireLimits.credentialBytes else {
-            throw .invalidOption(
-                name: "the token", reason: "has more than \(WireLimits.credentialBytes) bytes")
-        }
-        let context = try tls?.context()
-        let hello = try encoded(
-            .hello(HelloRequest(token: credential, clientName: clientName)), id: 1,
-            deadline: timeout,
-            limit: WireLimits.frameBytesBeforeHello)
-        let channel: any Channel
-        let handler: NIOLoopBound<ClientHandler>
-        let greeted: EventLoopFuture<Reply>
+        let greeting = try Greeting(
+            tls: tls, token: token, clientName: clientName, timeout: timeout,
+            defaultDeadline: defaultDeadline)
         do {
-            (channel, handler, greeted) =
-                try await bootstrap
-                .connectTimeout(timeAmount)
-                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .connect(host: host, port: port) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let (greeting, greeted) = outgoing(
-                            hello, id: 1, deadline: timeout, channel)
-                        let handler = ClientHandler(greeting: greeting, usesTLS: context != nil)
-                        do {
-                            if let context {
-                                try channel.pipeline.syncOperations.addHandler(
-                                    try tlsHandler(context, host: host))
-                            }
-                            try channel.pipeline.syncOperations.addHandler(handler)
-                        } catch {
-                            greeting.receiver.fail(error)
-                            throw error
+            return try await open(
+                PatronAddress(host: host, port: port), greeting,
+                on: NIOSingletons.posixEventLoopGroup.next()
+            ).get()
+        } catch {
+            throw Self.patronError(error)
+        }
+    }
+
+    /// How every connection of a client begins, checked once.
+    struct Greeting: Sendable {
+        let hello: [UInt8]
+        let context: NIOSSLContext?
+        let timeout: Duration
+        let defaultDeadline: Duration?
+
+        /// - Throws: `invalidOption`.
+        init(
+            tls: PatronTLS?, token: String?, clientName: String, timeout: Duration,
+            defaultDeadline: Duration?
+        ) throws(PatronError) {
+            let credential = token.map { Array($0.utf8) }
+            guard credential?.count ?? 0 <= WireLimits.credentialBytes else {
+                throw .invalidOption(
+                    name: "the token", reason: "has more than \(WireLimits.credentialBytes) bytes")
+            }
+            context = try tls?.context()
+            hello = try PatronConnection.encoded(
+                .hello(HelloRequest(token: credential, clientName: clientName)),
+                id: ClientHandler.ownRequestID, deadline: timeout,
+                limit: WireLimits.frameBytesBeforeHello)
+            self.timeout = timeout
+            self.defaultDeadline = defaultDeadline
+        }
+    }
+
+    /// Connects and says HELLO, without a task.
+    /// - Returns: a connection, or a failure that is a `PatronError`.
+    static func open(
+        _ server: PatronAddress, _ greeting: Greeting, on eventLoop: any EventLoop
+    ) -> EventLoopFuture<PatronConnection> {
+        // Where a name has several addresses, each gets a channel; one of them stands in the end.
+        let handlers = NIOLoopBoundBox.makeEmptyBox(
+            valueType: [ObjectIdentifier: ClientHandler].self, eventLoop: eventLoop)
+        let timeout = TimeAmount(greeting.timeout)
+        return ClientBootstrap(group: eventLoop)
+            .connectTimeout(timeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = ClientHandler(
+                        hello: channel.allocator.buffer(bytes: greeting.hello), timeout: timeout,
+                        usesTLS: greeting.context != nil, eventLoop: channel.eventLoop)
+                    do {
+                        if let context = greeting.context {
+                            try channel.pipeline.syncOperations.addHandler(
+                                try Self.tlsHandler(context, host: server.host))
                         }
-                        return (
-                            channel, NIOLoopBound(handler, eventLoop: channel.eventLoop), greeted
-                        )
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    } catch {
+                        handler.helloAnswer.fail(error)
+                        throw error
                     }
+                    handlers.value = (handlers.value ?? [:]).merging(
+                        [ObjectIdentifier(channel): handler], uniquingKeysWith: { $1 })
                 }
-        } catch {
-            let cause = (error as? NIOConnectionError).flatMap { attempts in
-                attempts.connectionErrors.first?.error ?? attempts.dnsAError
-                    ?? attempts.dnsAAAAError
             }
-            throw .cannotConnect(
-                host: host, port: port, reason: connectionFailure(cause ?? error, host: host))
-        }
-        do throws(PatronError) {
-            let reply = try await answer(to: greeted)
-            guard case .hello(let hello) = try decode(reply) else {
-                throw .malformedAnswer(reason: "HELLO was answered with something else")
+            .connect(host: server.host, port: server.port)
+            .flatMapErrorThrowing { error in
+                let cause = (error as? NIOConnectionError).flatMap { attempts in
+                    attempts.connectionErrors.first?.error ?? attempts.dnsAError
+                        ?? attempts.dnsAAAAError
+                }
+                throw PatronError.cannotConnect(
+                    host: server.host, port: server.port,
+                    reason: connectionFailure(cause ?? error, host: server.host))
             }
-            let inFlight = Int(hello.maximumInFlight)
-            channel.eventLoop.execute {
-                handler.value.greeted(
-                    maximumLength: WireLimits.standard.frameBytes, maximumInFlight: inFlight)
+            .flatMap { channel in
+                guard let handler = handlers.value?[ObjectIdentifier(channel)] else {
+                    return channel.eventLoop.makeFailedFuture(
+                        PatronError.connectionClosed(reason: "it was never made"))
+                }
+                handlers.value = nil
+                let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
+                return handler.helloAnswer.futureResult.flatMapThrowing { reply in
+                    guard case .hello(let hello) = try decode(reply) else {
+                        throw PatronError.malformedAnswer(
+                            reason: "HELLO was answered with something else")
+                    }
+                    bound.value.greeted(hello)
+                    return PatronConnection(
+                        channel: channel, handler: bound, hello: hello,
+                        defaultDeadline: greeting.defaultDeadline)
+                }.flatMapErrorThrowing { error in
+                    channel.close(promise: nil)
+                    throw patronError(error)
+                }
             }
-            return PatronConnection(
-                channel: channel, handler: handler, hello: hello, defaultDeadline: defaultDeadline)
-        } catch {
-            try? await channel.close()
-            throw error
-        }
+    }
+
+    private static func patronError(_ error: any Error) -> PatronError {
+        (error as? PatronError)
+            ?? .connectionClosed(reason: connectionFailure(error, host: "the server"))
     }
 
     /// An address is verified as such; only names are told to the server.
@@ -127,112 +175,116 @@ public final class PatronConnection: Sendable {
     /// Whether requests can still be sent.
     public var isOpen: Bool { channel.isActive }
 
-    // MARK: Operations
-
-    /// Asks for a sign of life.
-    /// - Returns: the generation that the server serves now.
-    @discardableResult
-    public func ping(deadline: Duration? = nil) async throws(PatronError) -> UInt64 {
-        let token = UInt64(nextRequestID.load(ordering: .relaxed))
-        guard case .ping(let answer) = try await ask(.ping(PingRequest(token: token)), deadline),
-            answer.token == token
-        else { throw unexpected("PING") }
-        return answer.generation
-    }
-
-    /// Columns, counts, kinds of ids and the snapshot.
-    public func describe(deadline: Duration? = nil) async throws(PatronError) -> Description {
-        guard case .describe(let answer) = try await ask(.describe, deadline) else {
-            throw unexpected("DESCRIBE")
+    /// Takes no more requests; returns when it is closed: once what is open is answered, or after
+    /// `grace`.
+    func finish(grace: Duration) async {
+        let (channel, handler) = (channel, handler)
+        channel.eventLoop.execute { handler.value.finish() }
+        let end = channel.eventLoop.scheduleTask(in: TimeAmount(grace)) {
+            channel.close(promise: nil)
         }
-        return Description(answer)
+        // It cannot fail.
+        try? await channel.closeFuture.get()
+        end.cancel()
     }
 
-    /// Scores of many customers, a row an id.
-    /// - Parameters:
-    ///   - ids: 1 … `maximumLookupIDs`, of one kind; may repeat.
-    ///   - columns: ids of the columns wanted, in the order of the answer; nil for all.
-    public func lookup(
-        _ ids: [PatronID], columns: [UInt16]? = nil, deadline: Duration? = nil
-    ) async throws(PatronError) -> LookupResult {
-        let request = LookupRequest(
-            ids: try idColumn(ids), columns: columns?.map { ColumnID(rawValue: $0) })
-        guard case .lookup(let answer) = try await ask(.lookup(request), deadline) else {
-            throw unexpected("LOOKUP")
-        }
-        return LookupResult(answer)
+    /// Closes after bytes that cannot be read: nothing of the stream can be trusted then.
+    func closeNow() { channel.close(promise: nil) }
+
+    /// Tells what becomes of the connection, on its event loop.
+    func watch(_ watcher: @escaping @Sendable (ClientHandler.Event) -> Void) {
+        let handler = handler
+        channel.eventLoop.execute { handler.value.watch(watcher) }
     }
 
-    /// Products with the highest affinity for a customer, best first.
-    /// - Parameter excludingPurchased: leaves out what the customer has bought already.
-    public func topProducts(
-        customer: PatronID, count: Int = 10, excludingPurchased: Bool = true,
-        deadline: Duration? = nil
-    ) async throws(PatronError) -> TopResult {
-        let request = TopRequest(
-            id: EntityID(customer), count: count, excludesPurchased: excludingPurchased)
-        guard case .topProducts(let answer) = try await ask(.topProducts(request), deadline)
-        else { throw unexpected("TOP_PRODUCTS") }
-        return try TopResult(answer)
-    }
-
-    /// Customers with the highest affinity for a product, best first.
-    /// - Parameter excludingPurchased: leaves out those who have bought it already.
-    public func topCustomers(
-        product: PatronID, count: Int = 10, excludingPurchased: Bool = true,
-        deadline: Duration? = nil
-    ) async throws(PatronError) -> TopResult {
-        let request = TopRequest(
-            id: EntityID(product), count: count, excludesPurchased: excludingPurchased)
-        guard case .topCustomers(let answer) = try await ask(.topCustomers(request), deadline)
-        else { throw unexpected("TOP_CUSTOMERS") }
-        return try TopResult(answer)
-    }
-
-    /// The segments of one segmentation; of all where the name is nil.
-    public func segments(
-        of segmentation: String? = nil, deadline: Duration? = nil
-    ) async throws(PatronError) -> SegmentsResult {
-        let request = SegmentsRequest(segmentation: segmentation)
-        guard case .segments(let answer) = try await ask(.segments(request), deadline) else {
-            throw unexpected("SEGMENTS")
-        }
-        return try SegmentsResult(answer)
-    }
-
-    /// What the segments of one segmentation are like, feature by feature; of all where the name is
-    /// nil. Empty for a snapshot that does not say.
-    public func segmentProfiles(
-        of segmentation: String? = nil, deadline: Duration? = nil
-    ) async throws(PatronError) -> SegmentProfilesResult {
-        let request = Request.segmentProfiles(SegmentsRequest(segmentation: segmentation))
-        guard case .segmentProfiles(let answer) = try await ask(request, deadline) else {
-            throw unexpected("SEGMENT_PROFILES")
-        }
-        return try SegmentProfilesResult(answer)
+    /// Sends PING where nothing comes for an interval.
+    func keepAlive(every interval: Duration, patience: Duration) {
+        let (handler, interval, patience) = (handler, TimeAmount(interval), TimeAmount(patience))
+        channel.eventLoop.execute { handler.value.keepAlive(every: interval, patience: patience) }
     }
 
     // MARK: Exchange
 
+    /// Asks once, and reads the answer.
+    public func perform<Answer: Sendable>(
+        _ operation: PatronOperation<Answer>, deadline: Duration? = nil
+    ) async throws(PatronError) -> Answer {
+        let response = try await ask(operation.request, deadline, meta: operation.meta)
+        guard let answer = try operation.read(response) else { throw unexpected(operation.name) }
+        return answer
+    }
+
     func ask(
-        _ request: Request, _ deadline: Duration?
+        _ request: Request, _ deadline: Duration?, meta: [MetaItem] = []
     ) async throws(PatronError) -> Response {
-        let reply = try await Self.exchange(
-            request, id: newRequestID(), deadline: deadline ?? defaultDeadline,
-            limit: Int(hello.maximumFrameBytes), channel, handler)
+        guard !Task.isCancelled else { throw .cancelled }
+        let timeout = deadline ?? defaultDeadline
+        let id = newRequestID()
+        let frame = try encode(request, meta, id: id, deadline: timeout)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation {
+                (continuation: CheckedContinuation<Result<Reply, Unanswered>, Never>) in
+                submit(frame, id: id, timeout: timeout.map { TimeAmount($0) }) {
+                    continuation.resume(returning: $0)
+                }
+                // Cancelled before it was sent: the handler below was too early.
+                if Task.isCancelled { cancel(id) }
+            }
+        } onCancel: {
+            cancel(id)
+        }
+        let reply: Reply
+        switch result {
+        case .success(let answer): reply = answer
+        case .failure(let failure): throw failure.error
+        }
         do throws(PatronError) {
             return try Self.decode(reply)
         } catch {
             // After bytes that cannot be read nothing of the stream can be trusted.
-            if case .malformedAnswer = error { channel.close(promise: nil) }
+            if case .malformedAnswer = error { closeNow() }
             throw error
         }
     }
 
-    private func newRequestID() -> UInt32 {
-        let id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue
-        // 0 is GOAWAY's.
-        return id == 0 ? nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue : id
+    func newRequestID() -> UInt32 {
+        // 0 is GOAWAY's, and 1 the handler's.
+        while true {
+            let id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue
+            if id > ClientHandler.ownRequestID { return id }
+        }
+    }
+
+    /// A request's frame, made on the calling task: the event loop only pairs ids.
+    func encode(
+        _ request: Request, _ meta: [MetaItem] = [], id: UInt32, deadline: Duration?
+    ) throws(PatronError) -> ByteBuffer {
+        channel.allocator.buffer(
+            bytes: try Self.encoded(
+                request, meta, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes)))
+    }
+
+    /// Sends a frame.
+    /// - Parameter receive: gets its answer, once, on the event loop.
+    func submit(
+        _ frame: ByteBuffer, id: UInt32, timeout: TimeAmount?,
+        receive: @escaping @Sendable (Result<Reply, Unanswered>) -> Void
+    ) {
+        openCount.add(1, ordering: .relaxed)
+        let outgoing = ClientHandler.Outgoing(
+            requestID: id, frame: frame, timeout: timeout,
+            receiver: .one { [self] result in
+                openCount.subtract(1, ordering: .relaxed)
+                receive(result)
+            })
+        let handler = handler
+        channel.eventLoop.execute { handler.value.send(outgoing) }
+    }
+
+    /// Ends a request whose answer nobody wants any more.
+    func cancel(_ requestID: UInt32) {
+        let handler = handler
+        channel.eventLoop.execute { handler.value.cancel(requestID) }
     }
 
     /// Sends a request that is answered by several frames.
@@ -240,8 +292,7 @@ public final class PatronConnection: Sendable {
         _ request: Request, _ deadline: Duration?
     ) throws(PatronError) -> (UInt32, AsyncThrowingStream<Reply, any Error>) {
         let id = newRequestID()
-        let bytes = try Self.encoded(
-            request, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes))
+        let frame = try encode(request, id: id, deadline: deadline)
         let (replies, continuation) = AsyncThrowingStream.makeStream(of: Reply.self)
         let (handler, eventLoop) = (handler, channel.eventLoop)
         continuation.onTermination = { reason in
@@ -249,8 +300,8 @@ public final class PatronConnection: Sendable {
             if case .cancelled = reason { eventLoop.execute { handler.value.cancel(id) } }
         }
         let outgoing = ClientHandler.Outgoing(
-            requestID: id, frame: channel.allocator.buffer(bytes: bytes),
-            timeout: deadline.map { TimeAmount($0) }, receiver: .many(continuation))
+            requestID: id, frame: frame, timeout: deadline.map { TimeAmount($0) },
+            receiver: .many(continuation))
         eventLoop.execute { handler.value.send(outgoing) }
         return (id, replies)
     }
@@ -264,48 +315,17 @@ public final class PatronConnection: Sendable {
         channel.eventLoop.execute { handler.value.send(frame, about: requestID) }
     }
 
-    /// Encodes on the calling task and decodes there too: the event loop only pairs ids.
-    private static func exchange(
-        _ request: Request, id: UInt32, deadline: Duration?, limit: Int, _ channel: any Channel,
-        _ handler: NIOLoopBound<ClientHandler>
-    ) async throws(PatronError) -> Reply {
-        let bytes = try encoded(request, id: id, deadline: deadline, limit: limit)
-        let (outgoing, answered) = outgoing(bytes, id: id, deadline: deadline, channel)
-        channel.eventLoop.execute { handler.value.send(outgoing) }
-        return try await answer(to: answered)
-    }
-
     private static func encoded(
-        _ request: Request, id: UInt32, deadline: Duration?, limit: Int
+        _ request: Request, _ meta: [MetaItem] = [], id: UInt32, deadline: Duration?, limit: Int
     ) throws(PatronError) -> [UInt8] {
         var writer = ByteWriter()
         // 0 would mean that there is no deadline.
         let milliseconds = deadline.map { max(1, TimeAmount($0).nanoseconds / 1_000_000) } ?? 0
         let length = request.encodeFrame(
-            requestID: id, deadlineMilliseconds: UInt32(clamping: milliseconds), into: &writer)
+            requestID: id, deadlineMilliseconds: UInt32(clamping: milliseconds), meta: meta,
+            into: &writer)
         guard length <= limit else { throw .requestTooLarge(byteCount: length, limit: limit) }
         return writer.bytes
-    }
-
-    private static func outgoing(
-        _ bytes: [UInt8], id: UInt32, deadline: Duration?, _ channel: any Channel
-    ) -> (ClientHandler.Outgoing, EventLoopFuture<Reply>) {
-        let promise = channel.eventLoop.makePromise(of: Reply.self)
-        let outgoing = ClientHandler.Outgoing(
-            requestID: id, frame: channel.allocator.buffer(bytes: bytes),
-            timeout: deadline.map { TimeAmount($0) }, receiver: .one(promise))
-        return (outgoing, promise.futureResult)
-    }
-
-    private static func answer(to future: EventLoopFuture<Reply>) async throws(PatronError) -> Reply
-    {
-        do {
-            return try await future.get()
-        } catch let error as PatronError {
-            throw error
-        } catch {
-            throw .connectionClosed(reason: connectionFailure(error, host: "the server"))
-        }
     }
 
     static func decode(_ reply: Reply) throws(PatronError) -> Response {
@@ -324,20 +344,6 @@ public final class PatronConnection: Sendable {
     func unexpected(_ operation: String) -> PatronError {
         channel.close(promise: nil)
         return .malformedAnswer(reason: "\(operation) was answered with something else")
-    }
-
-    private func idColumn(_ ids: [PatronID]) throws(PatronError) -> IDColumn {
-        if case .integer? = ids.first {
-            var integers: [Int64] = []
-            integers.reserveCapacity(ids.count)
-            for case .integer(let value) in ids { integers.append(value) }
-            guard integers.count == ids.count else { throw .mixedIDs }
-            return .integers(integers)
-        }
-        var texts = TextArray()
-        for case .text(let value) in ids { texts.append(value) }
-        guard texts.count == ids.count else { throw .mixedIDs }
-        return .texts(texts)
     }
 }
 

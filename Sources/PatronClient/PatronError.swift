@@ -1,8 +1,12 @@
 /// Why a request has no answer.
 public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The task that asked was cancelled; the server was told, if the request had left.
+    case cancelled
     case cannotConnect(host: String, port: Int, reason: String)
-    /// The connection ended before the answer came. All operations only read: they can be
-    /// repeated on a new connection.
+    /// This side closed the pool of connections.
+    case clientClosed
+    /// The connection ended before the answer came. What only reads can be repeated on a new one;
+    /// whether anything else was done is unknown.
     case connectionClosed(reason: String)
     /// The client's own deadline; the server may still be working on the request.
     case deadlinePassed
@@ -55,6 +59,10 @@ public enum PatronError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
+        case .cancelled:
+            "the request was cancelled"
+        case .clientClosed:
+            "this client is closed: make a new one"
         case .cannotConnect(let host, let port, let reason):
             "cannot connect to \(host):\(port): \(reason); is the server running there?"
         case .connectionClosed(let reason):

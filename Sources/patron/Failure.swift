@@ -124,7 +124,9 @@ struct Failure {
         case .invalidOption: usage
         // invalidRule: what the person wrote.
         case .refused(let refusal) where refusal.status == 119: usage
-        case .malformedAnswer, .mixedIDs, .refused, .requestTooLarge: failed
+        case .cancelled, .clientClosed, .malformedAnswer, .mixedIDs, .refused,
+            .requestTooLarge:
+            failed
         }
     }
 

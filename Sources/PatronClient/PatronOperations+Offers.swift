@@ -1,7 +1,7 @@
 import ByteCoding
 import Wire
 
-extension PatronConnection {
+extension PatronOperations {
     /// Products to offer to a customer, best first, with what is expected of each.
     /// - Throws: `invalidOption`, before anything is sent, for options that cannot be meant.
     public func offerProducts(
@@ -9,9 +9,12 @@ extension PatronConnection {
         deadline: Duration? = nil
     ) async throws(PatronError) -> OfferResult {
         let request = try OfferProductsRequest(EntityID(customer), count: count, options)
-        guard case .offerProducts(let answer) = try await ask(.offerProducts(request), deadline)
-        else { throw unexpected("OFFER_PRODUCTS") }
-        return try OfferResult(answer)
+        let operation = PatronOperation(.offerProducts(request)) {
+            (response) throws(PatronError) -> OfferResult? in
+            guard case .offerProducts(let answer) = response else { return nil }
+            return try OfferResult(answer)
+        }
+        return try await perform(operation, deadline: deadline)
     }
 
     /// Customers to offer a product to, best first.
@@ -27,9 +30,12 @@ extension PatronConnection {
         request.rank = byProbability ? .probability : .affinity
         request.isPromoted = promoted
         request.excludesPurchasers = excludingPurchasers
-        guard case .offerCustomers(let answer) = try await ask(.offerCustomers(request), deadline)
-        else { throw unexpected("OFFER_CUSTOMERS") }
-        return try OfferResult(answer)
+        let operation = PatronOperation(.offerCustomers(request)) {
+            (response) throws(PatronError) -> OfferResult? in
+            guard case .offerCustomers(let answer) = response else { return nil }
+            return try OfferResult(answer)
+        }
+        return try await perform(operation, deadline: deadline)
     }
 
     /// Customers who buy like one, best first; scores are cosines, -1 … 1.
@@ -50,9 +56,11 @@ extension PatronConnection {
         _ subject: SimilarRequest.Subject, _ id: PatronID, _ count: Int, _ deadline: Duration?
     ) async throws(PatronError) -> TopResult {
         let request = SimilarRequest(subject: subject, id: EntityID(id), count: count)
-        guard case .similar(let answer) = try await ask(.similar(request), deadline) else {
-            throw unexpected("SIMILAR")
+        let operation = PatronOperation(.similar(request)) {
+            (response) throws(PatronError) -> TopResult? in
+            guard case .similar(let answer) = response else { return nil }
+            return try TopResult(answer)
         }
-        return try TopResult(answer)
+        return try await perform(operation, deadline: deadline)
     }
 }
