@@ -163,7 +163,7 @@ let package = Package(
         tests(
             "ServerTests",
             [
-                "ByteCoding", "Engine", "PatronClient", "Server", "Units", "Wire",
+                "ByteCoding", "Engine", "Load", "PatronClient", "Server", "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

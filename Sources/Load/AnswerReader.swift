@@ -20,6 +20,10 @@ package struct Answer: Sendable, Equatable {
     package var found: Int?
     /// The server goes away after it; it answers no request.
     package var isGoodbye = false
+    /// Bytes of a frame of a stream; 0 for other answers.
+    package var streamBytes = 0
+    /// Whether more frames of the same answer follow.
+    package var hasMore = false
 
     package init(
         requestID: UInt32? = nil, failure: String? = nil, found: Int? = nil, isGoodbye: Bool = false
@@ -101,6 +105,10 @@ package struct PatronAnswerReader: Sendable {
             var answer = Answer(requestID: header.requestID)
             if !header.status.isOK { answer.failure = header.status.description }
             answer.isGoodbye = header.opcode == .goAway
+            if header.opcode == .scan || header.opcode == .audience {
+                answer.streamBytes = header.frameBytes
+                answer.hasMore = header.flags.contains(.more)
+            }
             if untilCheck == 0 {
                 untilCheck = checkEvery
                 answer.found = try Self.check(available, header)

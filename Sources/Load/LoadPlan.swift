@@ -25,8 +25,16 @@ package struct LoadPlan: Sendable {
     package var keys = KeyDistribution.uniform
     package var customers: RequestIDs?
     package var products: RequestIDs?
-    /// Columns of look-ups; nil for all.
+    /// Columns of look-ups and streams; nil for all.
     package var columns: [ColumnID]?
+    /// What COUNT and AUDIENCE ask for.
+    package var rule: String?
+    /// Connections that scan all customers over and over, on a thread of their own, beside the load.
+    package var backgroundScans = 0
+    /// Connections that are opened, greeted and then only kept alive.
+    package var idleConnections = 0
+    /// The server's process, to see its memory before and after those; nil where it is elsewhere.
+    package var serverProcess: Int?
     /// Results asked of top, similar and offer requests.
     package var resultCount = 10
     /// In front of every id, for Redis and memcached.
@@ -39,7 +47,21 @@ package struct LoadPlan: Sendable {
     /// Epoll, where there is one; otherwise poll.
     package var usesEpoll = true
 
+    /// Bytes of chunks that a server may be ahead of the generator.
+    static let credit = 1 << 20
+
     package init() {}
+
+    /// What the connections of `backgroundScans` do.
+    var background: LoadPlan {
+        var plan = self
+        plan.pace = .closed
+        plan.mix = .scans
+        plan.connections = backgroundScans
+        plan.pipeline = 1
+        plan.threads = 1
+        return plan
+    }
 
     /// Refuses what cannot be, in the words of the command line's options.
     package func validate() throws(LoadError) {
@@ -67,7 +89,26 @@ package struct LoadPlan: Sendable {
             "--ids-per-request is 1 to 65536, not \(idsPerRequest)")
         try require(
             (1...10_000).contains(resultCount), "--results is 1 to 10000, not \(resultCount)")
+        try require(
+            (0...1_000).contains(backgroundScans),
+            "--background-scan is 0 to 1000 connections, not \(backgroundScans)")
+        try require(
+            (0...100_000).contains(idleConnections),
+            "--idle-connections is 0 to 100000, not \(idleConnections)")
+        if mix.operations.contains(where: \.hasRule) {
+            try require(
+                rule.map { !$0.isEmpty && $0.utf8.count <= WireLimits.ruleBytes } ?? false,
+                "count and audience need --rule, such as 'churn_probability > 0.8'")
+        }
+        if mix.operations.contains(where: \.isStream) {
+            let most = WireLimits.connectionCredit / Self.credit
+            try require(
+                pipeline <= most, "--pipeline is at most \(most) with streams, not \(pipeline)")
+        }
         if speaks != .patron {
+            try require(
+                backgroundScans == 0 && idleConnections == 0,
+                "--background-scan and --idle-connections are for --protocol patron")
             try require(
                 mix == .lookups, "--mix is for --protocol patron; other servers are asked for keys")
             try require(

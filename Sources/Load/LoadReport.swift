@@ -51,8 +51,23 @@ package struct LoadReport: Codable, Sendable {
         /// Of look-ups: keys in the answers that were read, and how many of them were there.
         package var keysChecked: Int
         package var keysFound: Int
+        /// Of streams: frames, and bytes of frames a second of the measured time.
+        package var chunks: Int?
+        package var bytesPerSecond: Double?
 
         package var errorCount: Int { errors.values.reduce(0, +) }
+    }
+
+    /// Connections that did nothing.
+    package struct Idle: Codable, Sendable {
+        package var connections: Int
+        /// Of them, how many answered a PING after the load.
+        package var alive: Int
+        /// Resident memory of the server's process, where its number was given: before they were
+        /// opened, and after it, before the load.
+        package var serverBytesBefore: Int?
+        package var serverBytesAfter: Int?
+        package var serverBytesEach: Double?
     }
 
     package var address: String
@@ -85,12 +100,24 @@ package struct LoadReport: Codable, Sendable {
     package var operations: [Operation]
     /// Of all operations together.
     package var total: Operation
+    /// Scans beside the load.
+    package var background: Operation?
+    package var idle: Idle?
 
     /// Requests a second that were meant for the measured time.
     package var meantRate: Double { Double(total.count + total.errorCount) / seconds }
     package var missingCount: Int { total.unanswered + total.unsent }
 
-    init(_ plan: LoadPlan, _ target: LoadTarget, _ tally: WorkerTally) {
+    /// - Parameter background: what the plan's background scans saw.
+    init(
+        _ plan: LoadPlan, _ target: LoadTarget, _ tally: WorkerTally,
+        background: WorkerTally? = nil, idle: Idle? = nil
+    ) {
+        self.idle = idle
+        self.background = background.map {
+            Self.operation(
+                "background-scan", $0.operations[0], seconds: plan.seconds, isStream: true)
+        }
         address = target.address
         speaks = target.speaks
         switch plan.pace {
@@ -103,7 +130,8 @@ package struct LoadReport: Codable, Sendable {
         let operations = zip(plan.mix.operations, tally.operations).map { operation, tally in
             let isGet = plan.speaks != .patron
             let name = isGet ? (plan.idsPerRequest == 1 ? "get" : "multi-get") : operation.rawValue
-            return Self.operation(name, tally, seconds: plan.seconds)
+            return Self.operation(
+                name, tally, seconds: plan.seconds, isStream: operation.isStream)
         }
         self.operations = operations
         var sum = tally.operations[0]
@@ -122,14 +150,14 @@ package struct LoadReport: Codable, Sendable {
         seed = plan.seed
         bytesPerAnswer = Double(tally.answerBytes) / Double(max(1, sum.answeredInWindow))
         generatorCores = tally.processorSeconds / plan.seconds
-        lostConnections = tally.lostConnections
-        firstLoss = tally.firstLoss
+        lostConnections = tally.lostConnections + (background?.lostConnections ?? 0)
+        firstLoss = tally.firstLoss ?? background?.firstLoss
         warmUpErrors = tally.warmUpErrors
         strayAnswers = tally.strayAnswers
     }
 
     private static func operation(
-        _ name: String, _ tally: OperationTally, seconds: Double
+        _ name: String, _ tally: OperationTally, seconds: Double, isStream: Bool = false
     ) -> Operation {
         Operation(
             name: name, count: tally.latency.count,
@@ -137,7 +165,9 @@ package struct LoadReport: Codable, Sendable {
             unanswered: tally.unanswered, unsent: tally.unsent,
             latency: Latencies(tally.latency), service: Latencies(tally.service),
             latencyCurve: curve(tally.latency), serviceCurve: curve(tally.service),
-            keysChecked: tally.keysChecked, keysFound: tally.keysFound)
+            keysChecked: tally.keysChecked, keysFound: tally.keysFound,
+            chunks: isStream ? tally.chunks : nil,
+            bytesPerSecond: isStream ? Double(tally.streamBytes) / seconds : nil)
     }
 
     /// Ten points a nine, as far as there are values above.

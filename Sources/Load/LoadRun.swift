@@ -13,12 +13,24 @@ package enum LoadRun {
     ) throws(LoadError) -> LoadReport {
         try plan.validate()
         allowManySockets()
+        let idle = try IdleConnections(plan, target)
+        defer { idle.stop() }
         var sockets: [StreamSocket] = []
         for _ in 0..<plan.connections { sockets.append(try target.open()) }
+        var background: [StreamSocket] = []
+        for _ in 0..<plan.backgroundScans { background.append(try target.open()) }
         // Threads begin together, once all of them are there.
         let start = monotonicNanoseconds() + 5_000_000
         let tallies = TallyBox(plan.threads)
+        let scans = TallyBox(1)
         let threads = DispatchGroup()
+        if !background.isEmpty {
+            threads.enter()
+            Thread { [background] in
+                scans.work(plan.background, 0, background, start)
+                threads.leave()
+            }.start()
+        }
         for index in (0..<plan.threads).reversed() {
             let own = stride(from: index, to: sockets.count, by: plan.threads).map { sockets[$0] }
             if index == 0 {
@@ -33,7 +45,10 @@ package enum LoadRun {
             }
         }
         threads.wait()
-        return LoadReport(plan, target, try tallies.sum(plan.mix.operations.count))
+        return LoadReport(
+            plan, target, try tallies.sum(plan.mix.operations.count),
+            background: background.isEmpty ? nil : try scans.sum(1),
+            idle: plan.idleConnections == 0 ? nil : idle.report())
     }
 
     /// What the threads have seen, or why one could not.

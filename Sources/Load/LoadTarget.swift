@@ -6,8 +6,12 @@ package struct LoadTarget: Sendable {
     package let host: String
     package let port: Int
     package let speaks: LoadProtocol
+    /// What Patron's HELLO shows; nil where the server is open.
+    private let token: [UInt8]?
 
-    package init(host: String, port: Int, speaks: LoadProtocol) {
+    /// - Parameter token: for Patron, at most 1,024 bytes; goes in clear.
+    package init(host: String, port: Int, speaks: LoadProtocol, token: String? = nil) {
+        self.token = token.map { Array($0.utf8) }
         self.host = host
         self.port = port
         self.speaks = speaks
@@ -42,7 +46,7 @@ package struct LoadTarget: Sendable {
 
     private func greet() throws(LoadError) -> (socket: StreamSocket, limits: HelloResponse) {
         let socket = try StreamSocket(host: host, port: port)
-        let hello = Request.hello(HelloRequest(clientName: "patron load"))
+        let hello = Request.hello(HelloRequest(token: token, clientName: "patron load"))
         let answer = try ask(hello, on: socket, maximumLength: WireLimits.frameBytesBeforeHello)
         guard case .hello(let limits) = answer else { throw refusal(answer) }
         return (socket, limits)

@@ -13,6 +13,9 @@ package enum Operation: String, Sendable, CaseIterable, Codable {
     case segmentProfiles = "segment-profiles"
     case offerProducts = "offer-products"
     case offerCustomers = "offer-customers"
+    case count
+    case audience
+    case scan
 
     /// Whose ids a request names.
     package enum Subject: Sendable { case customer, product }
@@ -20,11 +23,17 @@ package enum Operation: String, Sendable, CaseIterable, Codable {
     /// Nil for requests without ids.
     package var subject: Subject? {
         switch self {
-        case .describe, .ping, .segmentProfiles, .segments: nil
+        case .audience, .count, .describe, .ping, .scan, .segmentProfiles, .segments: nil
         case .lookup, .offerProducts, .similarCustomers, .topProducts: .customer
         case .offerCustomers, .similarProducts, .topCustomers: .product
         }
     }
+
+    /// Whether requests choose customers by the plan's rule.
+    package var hasRule: Bool { self == .audience || self == .count }
+
+    /// Whether the answer comes in chunks, as the generator makes room for them.
+    package var isStream: Bool { self == .audience || self == .scan }
 }
 
 /// Operations and how often each is asked for.
@@ -37,6 +46,7 @@ package struct OperationMix: Sendable, Equatable {
     private let cumulative: [Double]
 
     package static let lookups = OperationMix([(.lookup, 1)])
+    package static let scans = OperationMix([(.scan, 1)])
 
     /// - Precondition: at least one part, all weights positive and finite.
     private init(_ parts: [(Operation, Double)]) {

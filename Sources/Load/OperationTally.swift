@@ -64,6 +64,9 @@ struct OperationTally: Sendable {
     /// Keys of the answers that were looked into, and how many were found.
     var keysChecked = 0
     var keysFound = 0
+    /// Frames of streams that came within the measured time, and their bytes.
+    var chunks = 0
+    var streamBytes = 0
 
     mutating func add(_ other: OperationTally) {
         latency.add(other.latency)
@@ -74,6 +77,8 @@ struct OperationTally: Sendable {
         unsent += other.unsent
         keysChecked += other.keysChecked
         keysFound += other.keysFound
+        chunks += other.chunks
+        streamBytes += other.streamBytes
     }
 }
 

@@ -84,6 +84,14 @@ struct Connection {
         return UInt32(slot + 1)
     }
 
+    /// The open request of an id.
+    func request(_ id: UInt32?) -> OpenRequest? {
+        guard let slot = id.map({ Int($0) - 1 }), requests.indices.contains(slot),
+            requests[slot].isOpen
+        else { return nil }
+        return requests[slot]
+    }
+
     /// The request that an answer belongs to; nil for an answer that nobody waits for.
     mutating func finish(_ answer: Answer) -> OpenRequest? {
         let slot: Int

@@ -77,6 +77,12 @@ struct RequestWriter {
         case .segmentProfiles: return .segmentProfiles(SegmentsRequest())
         case .offerProducts: return .offerProducts(OfferProductsRequest(id: id, count: count))
         case .offerCustomers: return .offerCustomers(OfferCustomersRequest(id: id, count: count))
+        case .count: return .count(CountRequest(rule: plan.rule ?? ""))
+        case .audience, .scan:
+            let stream = StreamRequest(
+                credit: UInt32(LoadPlan.credit), columns: plan.columns,
+                rule: operation == .audience ? plan.rule : nil)
+            return operation == .audience ? .audience(stream) : .scan(stream)
         }
     }
 
@@ -90,6 +96,14 @@ struct RequestWriter {
         case .redis: writeRedis(into: &output)
         case .memcached: writeMemcached(into: &output)
         }
+    }
+
+    /// Appends what lets a server send that many bytes more of a stream.
+    mutating func write(credit: Int, requestID: UInt32, into output: inout OutputBuffer) {
+        writer.removeAll()
+        Request.credit(CreditMessage(credit: UInt32(clamping: credit)))
+            .encodeFrame(requestID: requestID, into: &writer)
+        output.append(writer.bytes)
     }
 
     private mutating func writeFrame(

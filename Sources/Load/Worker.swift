@@ -198,6 +198,8 @@ struct Worker: ~Copyable {
         } else {
             queue(index)
             if nextDue <= now { try sendDue(now) }
+            // Credit for streams.
+            if connections[index].hasOutput { try flush(index) }
         }
     }
 
@@ -208,6 +210,7 @@ struct Worker: ~Copyable {
                 tally.firstLoss ?? "the server said goodbye: \(answer.failure ?? "ok")"
             return
         }
+        if answer.streamBytes > 0, !countChunk(answer, index, now) { return }
         guard let request = connections[index].finish(answer) else {
             tally.strayAnswers += 1
             return
@@ -226,6 +229,22 @@ struct Worker: ~Copyable {
             tally.operations[operation].keysChecked += plan.idsPerRequest
             tally.operations[operation].keysFound += found
         }
+    }
+
+    /// - Returns: whether it was the last of its stream, or of none.
+    private mutating func countChunk(_ answer: Answer, _ index: Int, _ now: UInt64) -> Bool {
+        guard let id = answer.requestID, let request = connections[index].request(id) else {
+            return true
+        }
+        if now >= windowStart, now < windowEnd, answer.failure == nil {
+            tally.operations[request.operation].chunks += 1
+            tally.operations[request.operation].streamBytes += answer.streamBytes
+        }
+        if answer.hasMore {
+            requests.write(
+                credit: answer.streamBytes, requestID: id, into: &connections[index].output)
+        }
+        return !answer.hasMore
     }
 
     private mutating func countError(_ name: String, _ request: OpenRequest) {

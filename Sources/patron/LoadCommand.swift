@@ -19,6 +19,10 @@ struct LoadCommand: ParsableCommand {
             Redis and memcached are asked GET and get, or MGET and get of several keys, by the same \
             code. Keys are the ids behind --key-prefix.
 
+            Streams (audience, scan) are read as fast as they come, with 1 MiB of credit; their latency \
+            is that of the last chunk. --background-scan shows what look-ups suffer beside full scans. \
+            The generator speaks without TLS.
+
             Errors are counted by status. Requests without an answer are counted, and stand in the \
             latencies with the time that they had waited. A connection that the server ends is not \
             opened again; its open requests are errors. Times of options are such as 10s, 500ms, \
@@ -60,7 +64,26 @@ struct LoadCommand: ParsableCommand {
             \(Operation.allCases.map(\.rawValue).joined(separator: ", ")).
             """)
     var mix: String?
-    @Option(parsing: .upToNextOption, help: "Names of the columns of look-ups; all by default.")
+    @Option(help: "What count and audience ask for, such as 'churn_probability > 0.8'.")
+    var rule: String?
+    @Option(
+        help: """
+            Connections that scan all customers over and over beside the load, on a thread of their \
+            own.
+            """)
+    var backgroundScan = 0
+    @Option(
+        help: """
+            Connections that are opened before the load and only kept alive. A server takes 256 of \
+            one address where its limits say nothing else.
+            """)
+    var idleConnections = 0
+    @Option(
+        help: "The server's process id: its memory before and after the idle connections is told.")
+    var serverPid: Int?
+    @Option(
+        parsing: .upToNextOption,
+        help: "Names of the columns of look-ups and streams; all by default.")
     var columns: [String] = []
     @Option(help: "Results of top, similar and offer requests.")
     var results = 10
@@ -93,6 +116,7 @@ struct LoadCommand: ParsableCommand {
         parsing: .upToNextOption,
         help: "Draw earlier runs into it too: files that --json wrote, each perhaps as LABEL=FILE.")
     var compare: [String] = []
+    @OptionGroup var tokens: TokenOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -118,6 +142,12 @@ struct LoadCommand: ParsableCommand {
             throw ValidationError("--check-every is 1 to 1000000000, not \(checkEvery)")
         }
         guard p99Limit > 0 else { throw ValidationError("--p99-limit is above 0") }
+        guard serverPid == nil || idleConnections > 0 else {
+            throw ValidationError("--server-pid is for --idle-connections N")
+        }
+        guard speaks == .patron || tokens.token == nil && tokens.tokenFile == nil else {
+            throw ValidationError("--token and --token-file are for --protocol patron")
+        }
     }
 
     /// Seconds of `10s`, `500ms`, `300us`, `2m` or a bare number.
@@ -146,7 +176,8 @@ struct LoadCommand: ParsableCommand {
         let endpoint = try Endpoint(parsing: connect)
         let target = LoadTarget(
             host: endpoint.host, port: endpoint.port,
-            speaks: LoadProtocol(rawValue: speaks.rawValue) ?? .patron)
+            speaks: LoadProtocol(rawValue: speaks.rawValue) ?? .patron,
+            token: speaks == .patron ? try credential() : nil)
         // Earlier runs are read first: a wrong name should not cost a measurement.
         let earlier = try compare.map(EarlierRun.init)
         let plan = try makePlan(target)
@@ -160,6 +191,14 @@ struct LoadCommand: ParsableCommand {
         }
     }
 
+    private func credential() throws -> String? {
+        let token = try tokens.credential()
+        guard token?.utf8.count ?? 0 <= WireLimits.credentialBytes else {
+            throw usage("the token has more than \(WireLimits.credentialBytes) bytes")
+        }
+        return token
+    }
+
     private func makePlan(_ target: LoadTarget) throws -> LoadPlan {
         var plan = LoadPlan()
         plan.speaks = target.speaks
@@ -171,6 +210,10 @@ struct LoadCommand: ParsableCommand {
             plan.pace = .open(rate: rate, arrivals)
         }
         if let mix { plan.mix = try OperationMix(parsing: mix) }
+        plan.rule = rule
+        plan.backgroundScans = backgroundScan
+        plan.idleConnections = idleConnections
+        plan.serverProcess = serverPid
         plan.keys = try KeyDistribution(parsing: keys)
         plan.warmUpSeconds = warmUp
         plan.seconds = duration

@@ -20,7 +20,9 @@ extension LoadReport {
             "operation", "requests>", "answers/s>", "p50>", "p90>", "p99>", "p99.9>", "max>",
             "sent p50>", "sent p99>", "errors>", "unanswered>",
         ])
-        for operation in operations + (operations.count > 1 ? [total] : []) {
+        for operation in operations + (operations.count > 1 ? [total] : [])
+            + [background].compactMap({ $0 })
+        {
             let (latency, service) = (operation.latency, operation.service)
             let times = [
                 latency.p50, latency.p90, latency.p99, latency.p999, latency.maximum, service.p50,
@@ -46,6 +48,21 @@ extension LoadReport {
             idsPerRequest == 1 ? "" : "; \(Int(idsPerSecond.rounded()).grouped) ids/s"
         let bytes = Int(bytesPerAnswer.rounded()).grouped
         notes.append("\(bytes) bytes an answer\(idRate)")
+        for operation in operations + [background].compactMap({ $0 }) {
+            guard let rate = operation.bytesPerSecond, let chunks = operation.chunks else {
+                continue
+            }
+            notes.append(
+                "\(operation.name): \((rate / 1e6).decimals(1)) MB/s in "
+                    + "\(chunks.grouped) chunks")
+        }
+        if let idle {
+            var text = "\(idle.connections.grouped) idle connections, \(idle.alive.grouped) alive"
+            if let each = idle.serverBytesEach {
+                text += "; \(Int(each.rounded()).grouped) bytes of the server's memory each"
+            }
+            notes.append(text)
+        }
         let share = generatorCores / Double(threads)
         let isLimit = share > 0.9 ? ": it may have been the limit, not the server" : ""
         notes.append(
@@ -56,7 +73,7 @@ extension LoadReport {
                 "\((total.keysChecked - total.keysFound).grouped) of \(total.keysChecked.grouped) "
                     + "keys looked at were not found")
         }
-        for operation in operations {
+        for operation in operations + [background].compactMap({ $0 }) {
             for (status, count) in operation.errors.sorted(by: { $0.key < $1.key }) {
                 notes.append("\(operation.name): \(count.grouped) times \(status)")
             }

@@ -6,16 +6,8 @@ import PatronClient
 import Server
 import Units
 
-/// How a running server is reached: with TLS or without, and by which credential.
-struct SecurityOptions: ParsableArguments {
-    @Flag(help: "Connect with TLS; the server's name or address is verified.")
-    var tls = false
-    @Option(help: "PEM file of the authorities to trust; the system's by default.")
-    var ca: String?
-    @Option(help: "PEM file of this client's certificate, for servers that want one.")
-    var clientCert: String?
-    @Option(help: "PEM file of that certificate's key.")
-    var clientKey: String?
+/// By which credential a running server is asked.
+struct TokenOptions: ParsableArguments {
     @Option(
         help: """
             The token; others on this machine may see it in the list of processes. By default \
@@ -26,24 +18,9 @@ struct SecurityOptions: ParsableArguments {
     var tokenFile: String?
 
     func validate() throws {
-        guard tls || ca == nil && clientCert == nil && clientKey == nil else {
-            throw ValidationError("--ca, --client-cert and --client-key go with --tls")
-        }
-        guard (clientCert == nil) == (clientKey == nil) else {
-            throw ValidationError("--client-cert and --client-key go together")
-        }
         guard token == nil || tokenFile == nil else {
             throw ValidationError("give either --token or --token-file")
         }
-    }
-
-    /// Whether any option was given: all are about running servers.
-    var isUsed: Bool { tls || token != nil || tokenFile != nil }
-
-    /// Nil for a connection in plain.
-    var clientTLS: PatronTLS? {
-        tls
-            ? PatronTLS(authoritiesPath: ca, certificatePath: clientCert, keyPath: clientKey) : nil
     }
 
     func credential() throws -> String? {
@@ -56,6 +33,39 @@ struct SecurityOptions: ParsableArguments {
         }
         return ProcessInfo.processInfo.environment["PATRON_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
     }
+}
+
+/// How a running server is reached: with TLS or without, and by which credential.
+struct SecurityOptions: ParsableArguments {
+    @Flag(help: "Connect with TLS; the server's name or address is verified.")
+    var tls = false
+    @Option(help: "PEM file of the authorities to trust; the system's by default.")
+    var ca: String?
+    @Option(help: "PEM file of this client's certificate, for servers that want one.")
+    var clientCert: String?
+    @Option(help: "PEM file of that certificate's key.")
+    var clientKey: String?
+    @OptionGroup var tokens: TokenOptions
+
+    func validate() throws {
+        guard tls || ca == nil && clientCert == nil && clientKey == nil else {
+            throw ValidationError("--ca, --client-cert and --client-key go with --tls")
+        }
+        guard (clientCert == nil) == (clientKey == nil) else {
+            throw ValidationError("--client-cert and --client-key go together")
+        }
+    }
+
+    /// Whether any option was given: all are about running servers.
+    var isUsed: Bool { tls || tokens.token != nil || tokens.tokenFile != nil }
+
+    /// Nil for a connection in plain.
+    var clientTLS: PatronTLS? {
+        tls
+            ? PatronTLS(authoritiesPath: ca, certificatePath: clientCert, keyPath: clientKey) : nil
+    }
+
+    func credential() throws -> String? { try tokens.credential() }
 }
 
 /// Where look-ups are answered: a running server, or this process from a workspace.

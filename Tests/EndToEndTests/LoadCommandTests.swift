@@ -27,13 +27,13 @@ struct LoadCommandTests {
                 let operations = [
                     "ping", "describe", "lookup", "top-products", "top-customers",
                     "similar-customers", "similar-products", "segments", "segment-profiles",
-                    "offer-products", "offer-customers",
+                    "offer-products", "offer-customers", "count", "audience", "scan",
                 ]
                 let all = try load(
                     """
                     --rate 300 --duration 0.5 --warm-up 0 --connections 3 --ids-per-request 4 \
                     --pipeline 4 --threads 2 --id-range 10000001-10000300 --products products.txt \
-                    --check-every 1 --plot all.svg --json --mix \(operations.joined(separator: ","))
+                    --rule revenue>=0 --check-every 1 --plot all.svg --json --mix \(operations.joined(separator: ","))
                     """)
                 #expect(all.code == 0, "\(all.errors)")
                 let report = try object(all)
@@ -47,12 +47,30 @@ struct LoadCommandTests {
                 #expect(rows[2]["keysChecked"] as? Int == (rows[2]["count"] as? Int ?? 0) * 4)
                 #expect(rows[2]["keysFound"] as? Int == rows[2]["keysChecked"] as? Int)
                 let picture = try String(contentsOfFile: folder.sub("all.svg"), encoding: .utf8)
-                #expect(picture.components(separatedBy: "<polyline").count == 12)
+                #expect(picture.components(separatedBy: "<polyline").count == 15)
+                for row in rows.suffix(2) {
+                    #expect((row["bytesPerSecond"] as? Double ?? 0) > 0, "\(row)")
+                    #expect((row["chunks"] as? Int ?? 0) >= (row["count"] as? Int ?? 0), "\(row)")
+                }
+                #expect(rows[2]["bytesPerSecond"] == nil)
 
                 let one = "--id-range 10000001-10000300 --duration 0.2 --warm-up 0"
                 let closed = try load("\(one) --closed --keys zipf:0.99 --columns revenue margin")
                 #expect(closed.code == 0, "\(closed.errors)")
                 #expect(closed.output.contains("closed loop"), "\(closed.output)")
+                let beside = try object(
+                    try load(
+                        """
+                        \(one) --closed --background-scan 2 --idle-connections 20 --json \
+                        --server-pid \(ProcessInfo.processInfo.processIdentifier)
+                        """))
+                let scans = try #require(beside["background"] as? [String: Any])
+                #expect((scans["bytesPerSecond"] as? Double ?? 0) > 0, "\(scans)")
+                #expect((scans["count"] as? Int ?? 0) > 0, "\(scans)")
+                #expect((scans["errors"] as? [String: Int]) == [:], "\(scans)")
+                let idle = try #require(beside["idle"] as? [String: Any])
+                #expect(idle["connections"] as? Int == 20 && idle["alive"] as? Int == 20)
+                #expect((idle["serverBytesBefore"] as? Int ?? 0) > 1 << 20)
                 let search = try load("\(one) --saturate --steps 2 --p99-limit 1s --json")
                 let searched = try object(search)
                 #expect((searched["steps"] as? [Any])?.isEmpty == false)
@@ -69,6 +87,10 @@ struct LoadCommandTests {
                     ("\(one) --closed --pipeline 5000", 64, "--pipeline 5000 is more"),
                     ("\(one) --closed --protocol redis", 69, "found Patron's protocol"),
                     ("--closed --product-range 1-9 --mix top-customers", 64, "ids are texts"),
+                    ("--closed --mix count", 64, "need --rule"),
+                    ("--closed --mix audience --rule nonsense>1", 1, "invalidRule"),
+                    ("--closed --mix scan --pipeline 17", 64, "--pipeline is at most 16"),
+                    ("--closed --mix ping --idle-connections 1000", 69, "tooManyConnections"),
                 ]
                 for (options, code, words) in wrong {
                     let outcome = try load(options)
@@ -115,6 +137,14 @@ struct LoadCommandTests {
                 ),
                 ("--connect 127.0.0.1:1 --rate 9 --arrivals never --protocol redis", 64, "poisson"),
                 ("--connect 127.0.0.1:1 --closed --compare other.json", 64, "--plot"),
+                ("--connect 127.0.0.1:1 --closed --server-pid 1", 64, "--idle-connections"),
+                ("--connect 127.0.0.1:1 --closed --token a --token-file b", 64, "either"),
+                ("--connect 127.0.0.1:1 --closed --token-file none.txt", 74, "none.txt"),
+                ("--connect 127.0.0.1:1 --closed --protocol redis --token a", 64, "--token"),
+                (
+                    "--connect 127.0.0.1:1 --closed --protocol redis --id-range 1-9 --background-scan 1",
+                    64, "--background-scan"
+                ),
                 (
                     "--connect 127.0.0.1:1 --closed --plot x.svg --compare none.json", 74,
                     "none.json"

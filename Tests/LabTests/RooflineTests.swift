@@ -36,11 +36,19 @@ import Testing
         let echo = try #require(roofline.limits["echo_p50"]).oneThread
         #expect(echo <= (try #require(roofline.limits["echo_p99"])).oneThread)
         #expect(roofline.threads == threadCount)
+        // What a SCAN over loopback is compared with.
+        let stream = try #require(roofline.limits["loopback"])
+        #expect(stream.unit == "GB/s" && stream.oneThread > 1e-3 && stream.allThreads == nil)
 
         // What is printed as JSON is what --roofline reads.
         try withTemporaryFolder { folder in
             let path = folder.sub("roofline.json")
-            try JSONEncoder().encode(roofline).write(to: URL(fileURLWithPath: path))
+            let json = try JSONEncoder().encode(roofline)
+            let object = try JSONSerialization.jsonObject(with: json) as? [String: Any]
+            let fields = (object?["limits"] as? [String: Any])?["loopback"] as? [String: Any]
+            let written = try #require(fields?["one_thread"] as? Double)
+            #expect(abs(written / stream.oneThread - 1) < 1e-12)
+            try json.write(to: URL(fileURLWithPath: path))
             #expect(try Roofline(path: path) == roofline)
         }
     }

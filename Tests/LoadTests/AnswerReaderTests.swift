@@ -38,6 +38,35 @@ struct AnswerReaderTests {
         }
     }
 
+    @Test func chunksOfAStreamAreFound() throws {
+        let stamp = SnapshotStamp(generation: 1, asOfDay: 1, currency: "EUR", models: [])
+        var writer = ByteWriter()
+        var expected: [Answer] = []
+        for hasMore in [true, true, false] {
+            let chunk = StreamChunk(
+                stamp: stamp, scannedCustomers: 2, resumeToken: ResumeToken(words: [1, 2, 3, 4]),
+                table: Table(
+                    rowCount: 2,
+                    columns: [
+                        WireColumn(.entityID, ids: .integers([7, 9])),
+                        WireColumn(.rowStatus, .int32([0, 0])),
+                    ]),
+                hasMore: hasMore)
+            let start = writer.count
+            Response.scan(chunk).encodeFrame(requestID: 5, into: &writer)
+            var answer = Answer(requestID: 5)
+            (answer.hasMore, answer.streamBytes) = (hasMore, writer.count - start)
+            expected.append(answer)
+        }
+        Response.failure(
+            rawOpcode: Opcode.audience.rawValue, .snapshotChanged, ErrorBody(text: "moved")
+        ).encodeFrame(requestID: 6, into: &writer)
+        var failed = Answer(requestID: 6, failure: "snapshotChanged")
+        failed.streamBytes = 32 + 24 + 5
+        expected.append(failed)
+        try expectAtEveryCut(.patron, writer.bytes, expected)
+    }
+
     @Test func redisAnswersAreFound() throws {
         let text =
             "$5\r\nab\r\nc\r\n$-1\r\n$0\r\n\r\n*3\r\n$1\r\nx\r\n$-1\r\n$2\r\nyz\r\n*0\r\n*-1\r\n"

@@ -1,5 +1,6 @@
 import ByteCoding
 import Foundation
+import Load
 import PatronClient
 import Server
 import TestSupport
@@ -115,6 +116,45 @@ import Wire
                 let connection = try await server.connect(token: good.token)
                 #expect(try await connection.lookup([.integer(id(1))]).status == [.ok])
                 await connection.close()
+            }
+        }
+    }
+
+    /// The generator of load, and a pool, show a token like every client.
+    @Test func loadAndPoolsShowATokenToo() async throws {
+        try await inTemporaryFolder { folder in
+            let path = folder.appendingPathComponent("tokens").path
+            let reader = NewToken(name: "reader", scopes: .read, expires: nil)
+            try write([reader.line], to: path)
+            try await withServer(guarded(path)) { server in
+                func target(_ token: String?) -> LoadTarget {
+                    LoadTarget(host: "127.0.0.1", port: server.port, speaks: .patron, token: token)
+                }
+                #expect(try target(reader.token).describe().facts.customerCount == 1_000)
+                for token in [nil, "wrong"] {
+                    let error = #expect(throws: LoadError.self) {
+                        _ = try target(token).open()
+                    }
+                    guard case .refused(_, let reason)? = error else {
+                        Issue.record("\(String(describing: error))")
+                        return
+                    }
+                    #expect(reason.hasPrefix("authenticationFailed"), "\(reason)")
+                }
+                try await withPool(poolOptions([server.port]) { $0.token = reader.token }) { pool in
+                    let row = try await pool.lookupOne(.integer(id(1)), columns: [10])
+                    #expect(row.number(10) == revenue(row: 1, generation: 1))
+                }
+                try await withPool(poolOptions([server.port]) { $0.token = "wrong" }) { pool in
+                    let error = await #expect(throws: PatronError.self) {
+                        try await pool.lookupOne(.integer(id(1)))
+                    }
+                    guard case .refused(let refusal)? = error else {
+                        Issue.record("\(String(describing: error))")
+                        return
+                    }
+                    #expect(refusal.name == "authenticationFailed")
+                }
             }
         }
     }

@@ -15,6 +15,9 @@ struct MetricsText {
             "process_start_time_seconds",
             "When the server started, in seconds since 1970-01-01 UTC.",
             metrics.startedAt)
+        if let bytes = residentMemoryBytes() {
+            gauge("process_resident_memory_bytes", "Memory that the process holds.", bytes)
+        }
         gauge("patron_uptime_seconds", "Since the start.", metrics.uptimeSeconds)
         gauge("patron_generation", "The generation that is served.", metrics.generation)
         if let asOf = metrics.asOf {
