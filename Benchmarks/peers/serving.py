@@ -3,17 +3,23 @@
 
     swift build -c release --product patron
     python3 Benchmarks/peers/serving.py [--customers 1000000] [--rounds 5] [--seconds 5] [--loops 2]
+        [--server-cores 0] [--load-cores 1] [--idle-connections 10000]
 
 A retailer is generated and scored once, in --folder. Patron serves it; redis-server and memcached, on
 free loopback ports of their own, hold a value of 8 bytes for each of Patron's columns for every
 customer. Every round asks the three in turn (A/B/C/A/B/C): closed loops of 50 connections with one
 id a request, with 32 requests pipelined, with 256 ids a request; then open loops at 70 % of each
 server's saturation, which a search found before. Reported are medians. The generator runs on the same
-cores as the servers: the figures are those of the pair. Writes <results>/<date>-serving.{json,md};
-`--smoke` uses a small retailer and short runs and writes nothing.
+cores as the servers, unless --server-cores and --load-cores pin them: the figures are those of the pair.
+
+Patron alone, with the same server: look-ups at --beside-rate beside nothing, a full scan, publishes and
+a scoring; what idle connections cost; a scan's bytes beside what one stream over loopback carries
+(own.py). Writes <results>/<date>-serving.{json,md}; `--quick` uses a small retailer and short runs and
+writes nothing.
 """
 import contextlib, json, pathlib, shutil, signal, socket, statistics, subprocess, sys, time
 
+import own
 import side
 
 FIRST_ID = 10_000_001
@@ -25,6 +31,7 @@ ROWS = {
     "batch": ("the same, 256 ids a request", ["--closed", "--ids-per-request", 256]),
     "open": ("open loop at 70 % of saturation, Poisson, 1 id a request", []),
 }
+PEER_ROWS = tuple(ROWS)
 
 
 def free_port():
@@ -99,14 +106,16 @@ class Servers:
         self.run, self.customers = run, customers
         self.seconds, self.warm_up = seconds, warm_up
         self.ports = {}
+        #: In front of `patron load`.
+        self.pin = []
 
-    def load(self, name, *options):
+    def load(self, name, *options, seconds=None):
         """One run of the generator, its JSON."""
         last = FIRST_ID + self.customers - 1
         speaks = "patron" if name == "Patron" else name.lower()
-        text = self.run.command(
-            "load", "--connect", f"127.0.0.1:{self.ports[name]}", "--protocol", speaks,
-            "--id-range", f"{FIRST_ID}-{last}", "--duration", self.seconds,
+        text = self.run.program(
+            *self.pin, self.run.patron, "load", "--connect", f"127.0.0.1:{self.ports[name]}", "--protocol", speaks,
+            "--id-range", f"{FIRST_ID}-{last}", "--duration", seconds or self.seconds,
             "--warm-up", self.warm_up, "--json", *options)
         return json.loads(text)
 
@@ -175,14 +184,15 @@ def table(run, machine):
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load "
         f"{machine['load_before']} before, {machine['load_after']} after; commit {machine['commit']}.",
         f"{run.customers:,} customers, {run.columns} columns, {run.value_bytes} bytes a value in Redis "
-        f"{run.versions['redis']} and memcached {run.versions['memcached']}; `patron serve --loops "
+        f"{run.versions.get('redis', '(not run)')} and memcached {run.versions.get('memcached', '(not run)')}; `patron serve --loops "
         f"{run.loops}`, one thread of `patron load` for all. Medians of {run.rounds} interleaved rounds of "
-        f"{run.seconds} s; ratio = Patron / other.", "",
+        f"{run.seconds} s; ratio = Patron / other. {run.pinning}", "",
         "| | server | requests/s | ratio | ids/s | p50 µs | p99 µs | p99.9 µs | generator, cores |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    ours = {row["row"]: row for row in run.rows if row["server"] == "Patron"}
-    for row in run.rows:
+    peer_rows = [row for row in run.rows if row["row"] in ROWS]
+    ours = {row["row"]: row for row in peer_rows if row["server"] == "Patron"}
+    for row in peer_rows:
         ratio = ""
         if row["server"] != "Patron" and row["row"] in ours:
             ratio = f"{ours[row['row']]['requests_per_second'] / row['requests_per_second']:.2f}"
@@ -191,55 +201,87 @@ def table(run, machine):
             f"{row['requests_per_second']:,.0f} | {ratio} | {row['ids_per_second']:,.0f} | "
             f"{row['p50_us']:,.0f} | {row['p99_us']:,.0f} | {row['p999_us']:,.0f} | "
             f"{row['generator_cores']:.2f} |")
+    sizes = {name: next((row["bytes_per_answer"] for row in peer_rows
+                         if row["server"] == name and row["row"] == "single"), None) for name in run.saturation or ()}
+    if any(sizes.values()):
+        lines += ["", "Bytes of an answer to one id: "
+                  + ", ".join(f"{name} {size:,.0f}" for name, size in sizes.items() if size) + "."]
     if run.saturation:
         found = ", ".join(f"{name} {rate:,.0f}" for name, rate in run.saturation.items())
         lines += ["", f"Saturation, requests/s: {found}."]
     lines += ["", "Targets: one id 1.3 times Redis with a p99 not above it; pipelined 2 times; 256 ids "
               "10,000,000 ids/s; open loop p99 300 µs and p99.9 1 ms."]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + own.table(run.own)) + "\n"
 
 
 def main():
-    parser = side.parser(__doc__, ROWS)
+    parser = side.parser(__doc__, [*ROWS, *own.ROWS])
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--warm-up", type=float, default=1)
     parser.add_argument("--loops", type=int, default=2)
+    parser.add_argument("--server-cores", help="cores of the servers, as taskset -c takes them; all by default")
+    parser.add_argument("--load-cores", help="cores of the generator, likewise")
+    parser.add_argument("--beside-rate", type=float, default=20_000,
+                        help="look-ups a second beside scans, publishes and a scoring")
+    parser.add_argument("--idle-connections", type=int, default=10_000)
     options = parser.parse_args()
     options.inputs = options.folder / "serving"
     customers = 2_000 if options.smoke else options.customers
     if options.smoke:
         options.rounds, options.seconds, options.warm_up = 1, 0.3, 0.1
-    for program in ("redis-server", "memcached"):
+        options.beside_rate, options.idle_connections = 500, 200
+    wanted = [row for row in PEER_ROWS if row in options.only]
+    pins = [["taskset", "-c", cores] if cores else [] for cores in (options.server_cores, options.load_cores)]
+    for program in ("redis-server", "memcached") if wanted else ():
         if not shutil.which(program):
             sys.exit(f"{program} is not installed")
     machine = side.machine()
     run = side.Run(options, None)
     run.customers, run.loops, run.seconds = customers, options.loops, options.seconds
-    run.versions = {}
+    run.versions, run.saturation, run.own, run.generations = {}, {}, [], None
+    run.pinning = " and ".join(
+        f"{what} {'pinned to cores ' + cores if cores else 'not pinned'}"
+        for what, cores in (("Servers", options.server_cores), ("the generator", options.load_cores))) + "."
     workspace = make_shop(run, customers)
     described = json.loads(run.command("describe", "--workspace", workspace, "--json"))
     run.columns = len(described["columns"])
     run.value_bytes = BYTES_A_COLUMN * run.columns
     value = bytes(97 + i % 26 for i in range(run.value_bytes))
-    for name, arguments in (("redis", ["redis-server", "--version"]), ("memcached", ["memcached", "-V"])):
+    peers = (("redis", ["redis-server", "--version"]), ("memcached", ["memcached", "-V"]))
+    for name, arguments in peers if wanted else ():
         words = subprocess.run(arguments, capture_output=True, text=True).stdout.split()
         run.versions[name] = next((w.removeprefix("v=") for w in words if w[-1].isdigit()), "?")
     servers = Servers(run, customers, options.seconds, options.warm_up)
-    servers.ports = {name: free_port() for name in ("Patron", "Redis", "Memcached")}
-    patron, redis, memcached = servers.ports.values()
-    with server([options.patron, "serve", workspace, "--listen", f"127.0.0.1:{patron}",
-                 "--loops", options.loops], patron), \
-            server(["redis-server", "--port", redis, "--bind", "127.0.0.1", "--save", "",
-                    "--appendonly", "no"], redis), \
-            server(["memcached", "-l", "127.0.0.1", "-p", memcached, "-U", 0, "-m", 1024, "-t", 2,
-                    "-u", "root"], memcached):
-        fill(redis, customers, value, redis_set, b"+OK\r\n")
-        fill(memcached, customers, value, memcached_set, b"STORED\r\n")
-        run.saturation, reports = measure(servers, list(servers.ports), options.only, options.rounds)
-    for row in options.only:
+    servers.pin = pins[1]
+    servers.ports = {name: free_port() for name in (("Patron", "Redis", "Memcached") if wanted else ("Patron",))}
+    patron = servers.ports["Patron"]
+    settings = workspace.parent / "serve.yaml"
+    limit = options.idle_connections + 1_000
+    settings.write_text(f"""version: 1
+workspace: {workspace}
+listen: 127.0.0.1:{patron}
+loops: {options.loops}
+limits: {{connections: {limit}, connectionsPerAddress: {limit}}}
+""")
+    with contextlib.ExitStack() as running:
+        ours = running.enter_context(server([*pins[0], options.patron, "serve", "--config", settings], patron))
+        run.own = own.measure(servers, workspace, options, ours.pid, options.beside_rate)
+        if wanted:
+            redis, memcached = servers.ports["Redis"], servers.ports["Memcached"]
+            running.enter_context(server(
+                [*pins[0], "redis-server", "--port", redis, "--bind", "127.0.0.1", "--save", "",
+                 "--appendonly", "no"], redis))
+            running.enter_context(server(
+                [*pins[0], "memcached", "-l", "127.0.0.1", "-p", memcached, "-U", 0, "-m", 1024, "-t", 2,
+                 "-u", "root"], memcached))
+            fill(redis, customers, value, redis_set, b"+OK\r\n")
+            fill(memcached, customers, value, memcached_set, b"STORED\r\n")
+            run.saturation, reports = measure(servers, list(servers.ports), wanted, options.rounds)
+    for row in wanted:
         for name in servers.ports:
             run.rows.append(summarise(row, name, reports[row, name]))
+    run.rows += run.own
     side.save(options, "serving", machine, run, table)
 
 

@@ -21,7 +21,11 @@ class Run:
 
     def command(self, *arguments):
         """One run of `patron`, what it prints."""
-        command = [self.patron, *map(str, arguments)]
+        return self.program(self.patron, *arguments)
+
+    def program(self, *command):
+        """One run of a program, what it prints."""
+        command = list(map(str, command))
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}\n{done.stderr}")
@@ -53,7 +57,7 @@ def parser(description, jobs):
     result.add_argument("--repeat", type=int, default=3, help="runs of ours in one process")
     result.add_argument("--only", nargs="+", choices=jobs, default=list(jobs))
     result.add_argument("--results", type=pathlib.Path, default=ROOT / "Benchmarks/results")
-    result.add_argument("--smoke", action="store_true")
+    result.add_argument("--smoke", "--quick", action="store_true", help="small and short; writes nothing")
     return result
 
 
