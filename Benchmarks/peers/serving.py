@@ -184,14 +184,15 @@ def table(run, machine):
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load "
         f"{machine['load_before']} before, {machine['load_after']} after; commit {machine['commit']}.",
         f"{run.customers:,} customers, {run.columns} columns, {run.value_bytes} bytes a value in Redis "
-        f"{run.versions.get('redis', '(not run)')} and memcached {run.versions.get('memcached', '(not run)')}; `patron serve --loops "
-        f"{run.loops}`, one thread of `patron load` for all. Medians of {run.rounds} interleaved rounds of "
-        f"{run.seconds} s; ratio = Patron / other. {run.pinning}", "",
-        "| | server | requests/s | ratio | ids/s | p50 µs | p99 µs | p99.9 µs | generator, cores |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"{run.versions.get('redis', '(not run)')} and memcached {run.versions.get('memcached', '(not run)')}; `patron serve "
+        f"--loops {run.loops}`, one thread of `patron load` for all. Medians of {run.rounds} interleaved rounds of "
+        f"{run.seconds} s; ratio = Patron / other. {run.pinning}",
     ]
     peer_rows = [row for row in run.rows if row["row"] in ROWS]
     ours = {row["row"]: row for row in peer_rows if row["server"] == "Patron"}
+    if peer_rows:
+        lines += ["", "| | server | requests/s | ratio | ids/s | p50 µs | p99 µs | p99.9 µs | generator, cores |",
+                  "|---|---|---:|---:|---:|---:|---:|---:|---:|"]
     for row in peer_rows:
         ratio = ""
         if row["server"] != "Patron" and row["row"] in ours:
@@ -201,16 +202,16 @@ def table(run, machine):
             f"{row['requests_per_second']:,.0f} | {ratio} | {row['ids_per_second']:,.0f} | "
             f"{row['p50_us']:,.0f} | {row['p99_us']:,.0f} | {row['p999_us']:,.0f} | "
             f"{row['generator_cores']:.2f} |")
-    sizes = {name: next((row["bytes_per_answer"] for row in peer_rows
-                         if row["server"] == name and row["row"] == "single"), None) for name in run.saturation or ()}
-    if any(sizes.values()):
+    sizes = {row["server"]: row["bytes_per_answer"] for row in peer_rows if row["row"] == "single"}
+    if sizes:
         lines += ["", "Bytes of an answer to one id: "
-                  + ", ".join(f"{name} {size:,.0f}" for name, size in sizes.items() if size) + "."]
+                  + ", ".join(f"{name} {size:,.0f}" for name, size in sizes.items()) + "."]
     if run.saturation:
         found = ", ".join(f"{name} {rate:,.0f}" for name, rate in run.saturation.items())
         lines += ["", f"Saturation, requests/s: {found}."]
-    lines += ["", "Targets: one id 1.3 times Redis with a p99 not above it; pipelined 2 times; 256 ids "
-              "10,000,000 ids/s; open loop p99 300 µs and p99.9 1 ms."]
+    if peer_rows:
+        lines += ["", "Targets: one id 1.3 times Redis with a p99 not above it; pipelined 2 times; 256 ids "
+                  "10,000,000 ids/s; open loop p99 300 µs and p99.9 1 ms."]
     return "\n".join(lines + own.table(run.own)) + "\n"
 
 
