@@ -100,7 +100,7 @@ let package = Package(
         module(
             "Server",
             [
-                "ByteCoding", "ColumnStore", "Engine", "Units", "Wire",
+                "ByteCoding", "ColumnStore", "Engine", "Ingest", "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -163,7 +163,8 @@ let package = Package(
         tests(
             "ServerTests",
             [
-                "ByteCoding", "Engine", "Load", "PatronClient", "Server", "Units", "Wire",
+                "ByteCoding", "ColumnStore", "Engine", "Ingest", "Load", "PatronClient", "Server",
+                "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -95,6 +95,8 @@ local statuses = {
     [117] = "rawLengthMismatch",
     [118] = "notFinite",
     [119] = "invalidRule",
+    [130] = "unusableLines",
+    [131] = "otherCurrency",
     [201] = "unknownCustomer",
     [202] = "unknownProduct",
     [203] = "unknownSegmentation",
@@ -102,9 +104,11 @@ local statuses = {
     [401] = "tooManyInFlight",
     [402] = "tooManyConnections",
     [403] = "outputFull",
+    [410] = "logBusy",
     [501] = "loading",
     [502] = "draining",
     [503] = "notInSnapshot",
+    [510] = "notDurable",
     [601] = "authenticationFailed",
     [602] = "scopeMissing",
     [701] = "badMagic",
@@ -130,6 +134,7 @@ local statuses = {
     [1005] = "unsupportedEncoding",
     [1006] = "unsupportedType",
     [1007] = "unsupportedFeature",
+    [1010] = "readOnly",
     [1101] = "snapshotDamaged",
     [1201] = "internalError",
 }
@@ -190,6 +195,20 @@ local columns = {
     [0xf034] = "profileDifference",
     [0xf035] = "profileMissingShare",
     [0xf036] = "profileOverallMean",
+    [0xf080] = "lineDay",
+    [0xf081] = "lineTime",
+    [0xf082] = "lineAmount",
+    [0xf083] = "lineMargin",
+    [0xf084] = "lineCost",
+    [0xf085] = "lineQuantity",
+    [0xf086] = "lineOrder",
+    [0xf087] = "lineProduct",
+    [0xf088] = "lineCategory",
+    [0xf089] = "linePromotion",
+    [0xf08a] = "lineChannel",
+    [0xf090] = "refusedLine",
+    [0xf091] = "refusedColumn",
+    [0xf092] = "refusalReason",
 }
 -- </names>
 
@@ -298,6 +317,12 @@ field("bought_since", "string", "Bought since")
 field("segmentation", "string", "Segmentation")
 field("rule", "string", "Rule")
 field("credit", "uint32", "Credit (bytes)")
+field("decimals", "uint8", "Decimals of amounts")
+field("currency", "string", "Currency")
+field("sequence", "uint64", "Batch")
+field("accepted_lines", "uint32", "Lines taken")
+field("refused_lines", "uint32", "Lines refused")
+field("is_repeat", "bool", "Repeat", 8, nil, 1)
 field("resume_token", "bytes", "Resume token")
 field("scanned_customers", "uint64", "Customers gone past")
 field("matching_customers", "uint64", "Customers that match")
@@ -985,17 +1010,59 @@ local function read_chunk(r)
     read_table(r)
 end
 
+-- The types that each column of lines may have; 0 stands for one with gaps.
+local line_types = { [0xF002] = { 2, 5 }, [0xF080] = { 1 }, [0xF085] = { 3 } }
+for id = 0xF081, 0xF084 do line_types[id] = { 2 } end
+for id = 0xF086, 0xF08A do line_types[id] = { 5 } end
+
+local function read_append(r)
+    demand(r:add("decimals", 1) <= 4, "decimals")
+    r:zero(3)
+    if r.at + 8 > r.stop then fault("truncatedBody", "currency") end
+    local currency = r.tvb(r.at, 8):raw():match("^[^%z]*")
+    demand(#currency > 0, "no currency")
+    r:text("currency", #currency)
+    r:zero(8 - #currency)
+    r:zero(52)
+    if r.at + 16 > r.stop then fault("truncatedBody", "lines") end
+    local lines = r.tvb(r.at, 4):le_uint()
+    demand(lines > 0, "no lines")
+    if lines > 65536 then fault("tooManyItems", lines .. " lines") end
+    demand(r.tvb(r.at + 8, 1):uint() == 0, "a subject status", "nonzeroReserved")
+    local kinds = read_table(r)
+    for id, kind in pairs(kinds) do
+        local types = line_types[id] or {}
+        demand(types[1] and (kind == 0 or kind == types[1] or kind == types[2]),
+            "column " .. (columns[id] or id) .. " is none of lines, or of another type", "unknownColumn")
+    end
+    demand(kinds[0xF002] and kinds[0xF082] and (kinds[0xF080] or kinds[0xF081]),
+        "a column that every line has is absent", "unknownColumn")
+    demand(not (kinds[0xF080] and kinds[0xF081]), "lineDay and lineTime", "duplicateColumn")
+    r.summary = lines .. " lines"
+end
+
+local function read_append_answer(r)
+    read_stamp(r)
+    r:add("sequence", 8)
+    local accepted = r:add("accepted_lines", 4)
+    local refused = r:add("refused_lines", 4)
+    demand(r:add("is_repeat", 1) <= 1, "isRepeat")
+    r:zero(47)
+    read_table(r)
+    r.summary = accepted .. " lines taken, " .. refused .. " refused"
+end
+
 local requests = {
     [0x01] = read_hello, [0x02] = read_ping, [0x04] = read_credit, [0x05] = read_nothing, [0x10] = read_nothing,
     [0x20] = read_lookup, [0x22] = read_top, [0x23] = read_top, [0x24] = read_similar, [0x26] = read_segments,
     [0x27] = read_segments, [0x28] = read_offer_products, [0x29] = read_offer_customers, [0x30] = read_count,
-    [0x31] = read_stream, [0x32] = read_stream,
+    [0x31] = read_stream, [0x32] = read_stream, [0x40] = read_append,
 }
 local answers = {
     [0x01] = read_hello_answer, [0x02] = read_ping_answer, [0x10] = read_describe_answer, [0x20] = read_stamped_table,
     [0x22] = read_stamped_table, [0x23] = read_stamped_table, [0x24] = read_stamped_table, [0x26] = read_stamped_table,
     [0x27] = read_stamped_table, [0x28] = read_stamped_table, [0x29] = read_stamped_table, [0x30] = read_count_answer,
-    [0x31] = read_chunk, [0x32] = read_chunk,
+    [0x31] = read_chunk, [0x32] = read_chunk, [0x40] = read_append_answer,
 }
 
 -- Requests and their answers

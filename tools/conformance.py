@@ -2,18 +2,20 @@
 """Checks whether a server speaks the Patron wire protocol as protocol/WIRE.md says.
 
     conformance.py HOST:PORT [--token T] [--tls] [--customer ID] [--product ID] [--vectors DIR]
-                   [--only WORD] [--seconds N] [--json]
+                   [--only WORD] [--seconds N] [--append] [--json]
 
 Written from WIRE.md alone, standard library only. A line a check with its section of WIRE.md, then
 a summary; exit code 0 when nothing failed, 1 when something did, 2 when no check could be made.
-Every byte that the server sends meanwhile is checked too. It only reads: nothing on the server
-changes. The server should have a snapshot published; use one that is not in production.
+Every byte that the server sends meanwhile is checked too. It only reads, and nothing on the server
+changes, unless --append is given. The server should have a snapshot published; use one that is not in production.
 
 --token T      bytes of a token, as 0x and hex digits or as text, for a server that wants one
 --tls          speak TLS; the server's certificate is not verified
 --customer ID, --product ID   one of each that the snapshot has; found by themselves where SCAN,
                or a LOOKUP of small integers, gives customers
 --vectors DIR  vectors/v1 of the kit; beside this program's folder by default, left out if absent
+--append       send purchase lines of one customer (and of a new one), which stay there: for a workspace
+               that is thrown away
 --only WORD    only checks whose section or name contains it
 --seconds N    no check begins later than this; 50 by default
 """
@@ -32,9 +34,10 @@ import time
 HELLO, PING, GOAWAY, CREDIT, CANCEL, DESCRIBE, LOOKUP = 1, 2, 3, 4, 5, 0x10, 0x20
 TOP_PRODUCTS, TOP_CUSTOMERS, SIMILAR, SEGMENTS, SEGMENT_PROFILES = 0x22, 0x23, 0x24, 0x26, 0x27
 OFFER_PRODUCTS, OFFER_CUSTOMERS, COUNT, AUDIENCE, SCAN = 0x28, 0x29, 0x30, 0x31, 0x32
+APPEND = 0x40
 NAMES = {value: name for name, value in list(globals().items())
          if name.isupper() and isinstance(value, int)}
-RESERVED = (0x06, 0x21, 0x25, 0x40, 0x41, 0x50, 0x51, 0x52, 0x53, 0x54)
+RESERVED = (0x06, 0x21, 0x25, 0x41, 0x50, 0x51, 0x52, 0x53, 0x54)
 LZ4, MORE, META, QUIET = 1, 2, 4, 0x100
 STREAMS, TIMINGS, AFFINITY_FACTS = 1 << 1, 1 << 2, 1 << 3
 JUNK_FEATURES = 0xFF << 56
@@ -45,6 +48,7 @@ STATUS = {
     108: "invalidMeta", 109: "unknownColumn", 110: "duplicateColumn", 111: "wrongIDKind",
     112: "overBudget", 113: "requestIDInUse", 114: "bufferOutsideBody", 115: "invalidOffsets",
     116: "answerTooLarge", 117: "rawLengthMismatch", 118: "notFinite", 119: "invalidRule",
+    130: "unusableLines", 131: "otherCurrency", 410: "logBusy", 510: "notDurable", 1010: "readOnly",
     201: "unknownCustomer", 202: "unknownProduct", 203: "unknownSegmentation",
     301: "snapshotChanged", 401: "tooManyInFlight", 402: "tooManyConnections", 403: "outputFull",
     501: "loading", 502: "draining", 503: "notInSnapshot", 601: "authenticationFailed",
@@ -472,8 +476,25 @@ def read_describe(body, features):
     return result
 
 
+def read_append(body, features):
+    stamp, start = read_stamp(body)
+    result = {"stamp": stamp, "sequence": body.read("Q", start, "sequence"),
+              "accepted": body.read("I", start + 8, "acceptedLines"),
+              "refused": body.read("I", start + 12, "refusedLines"),
+              "isRepeat": body.read("B", start + 16, "isRepeat")}
+    need(result["isRepeat"] <= 1, f"isRepeat {result['isRepeat']} (7.17)")
+    body.zero(start + 17, 47, "APPEND's reserved field (7.17)")
+    table = result["table"] = Table(body, start + 64)
+    need(all(table.types.get(number) == 1 for number in (0xF090, 0xF091, 0xF092)),
+         "the refusals lack a column (7.17)")
+    lines = table.columns[0xF090]
+    need(lines == sorted(lines) and len(set(lines)) <= result["refused"], f"refusals of lines {lines} (7.17)")
+    need((result["sequence"] == 2 ** 64 - 1) == (result["accepted"] == 0), "a sequence without lines (7.17)")
+    return result
+
+
 ANSWERS = {HELLO: read_hello, PING: read_ping, DESCRIBE: read_describe, COUNT: read_count,
-           AUDIENCE: read_chunk, SCAN: read_chunk}
+           AUDIENCE: read_chunk, SCAN: read_chunk, APPEND: read_append}
 
 
 class Answer:
@@ -1091,7 +1112,9 @@ def error_vectors(target):
                     peer.ends(status)
                 else:
                     answer = peer.answer_of(about)
-                    need(answer.status in (status, *other_kind(target, about, data[32:])),
+                    # Without a key, or to a server that takes no purchases, a body is not looked at (7.17).
+                    others = (108, 1010) if about == APPEND else other_kind(target, about, data[32:])
+                    need(answer.status in (status, *others),
                          f"{answer} instead of {name_of(status)}")
                     peer.greet() if first else peer.lives()
         except Fault as fault:
@@ -1120,6 +1143,10 @@ def ok_vectors(target):
             continue
         done += 1
         first = opcode == "HELLO"
+        if opcode == "APPEND":
+            # Its lines would stay there.
+            done -= 1
+            continue
         if first and target.token:
             continue
         # The frame's rule and columns may be of another snapshot, a token of another generation.
@@ -1900,6 +1927,135 @@ def stream_faults(target):
         peer.lives()
 
 
+# Section 7.17
+
+
+def lines_body(currency, columns, decimals=2):
+    """An APPEND's body of plain columns: {id: (type, values)}, None for a missing value."""
+    head = struct.pack("<B3x8s52x", decimals, currency.encode())
+    rows = len(next(iter(columns.values()))[1])
+    directory, buffers = b"", b""
+    base = 64 + 16 + 32 * len(columns)
+    base += -base % 64
+    def place(data):
+        nonlocal buffers
+        at = base + len(buffers)
+        buffers += data + bytes(-len(data) % 64)
+        return at
+    end = base
+    for number, (kind, values) in columns.items():
+        valid = [value is not None for value in values]
+        bitmap = 0
+        if not all(valid):
+            bits = sum(1 << row for row, ok in enumerate(valid) if ok)
+            bitmap = place(bits.to_bytes((rows + 7) // 8, "little"))
+        if kind == 5:
+            texts = [(value or "").encode() for value in values]
+            ends = [sum(map(len, texts[:row])) for row in range(rows + 1)]
+            data, text = struct.pack(f"<{rows + 1}I", *ends), b"".join(texts)
+            at = place(data)
+            text_at = place(text)
+            end = text_at + len(text)
+        else:
+            form = {1: "i", 2: "q", 3: "f"}[kind]
+            data, text, text_at = struct.pack(f"<{rows}{form}", *(value or 0 for value in values)), b"", 0
+            at = place(data)
+            end = at + len(data)
+        directory += struct.pack("<HBBB3xIIIIII", number, kind, 0, 0 if all(valid) else 1, bitmap, at,
+                                 len(data), text_at, len(text), 0)
+    body = head + struct.pack("<IHHB7x", rows, len(columns), 32, 0) + directory
+    body += bytes(base - len(body)) + buffers
+    return body[:end]
+
+
+def key_of(*words):
+    return [(1, struct.pack("<QQ", *words))]
+
+
+def line_columns(customers, seconds, amounts):
+    kind = 2 if isinstance(customers[0], int) else 5
+    return {0xF002: (kind, customers), 0xF081: (2, seconds), 0xF082: (2, amounts)}
+
+
+@check("7.17", "an APPEND that is wrong is refused, and the connection goes on")
+def wrong_appends(target):
+    currency = target.facts()["stamp"]["currency"]
+    good = line_columns([1], [1], [None])
+    with target.connect() as peer:
+        status = peer.ask(APPEND, b"", 7, status=(108, 1010)).status
+        peer.ask(APPEND, b"", 7, meta=key_of(0, 0), status=status)
+        if status == 1010:
+            peer.ask(APPEND, lines_body(currency, good), 7, meta=key_of(1, 2), status=1010)
+            peer.lives()
+            return "takes no purchases"
+        body = lines_body(currency, good)
+        without = {number: column for number, column in good.items() if number != 0xF082}
+        for wanted, data in (
+            (101, b""), (101, body[:64]), (102, body + bytes(1)), (103, b"\x05" + body[1:]),
+            (105, body[:1] + b"\1" + body[2:]), (103, body[:4] + bytes(8) + body[12:]),
+            (105, body[:63] + b"\1" + body[64:]), (103, body[:64] + bytes(4) + body[68:]),
+            (104, body[:64] + struct.pack("<I", 65537) + body[68:]), (105, body[:72] + b"\1" + body[73:]),
+            (109, lines_body(currency, without)), (109, lines_body(currency, good | {6: (2, [1])})),
+            (109, lines_body(currency, good | {0xF082: (1, [1])})),
+            (110, lines_body(currency, good | {0xF080: (1, [1])})),
+            (131, lines_body("no money", good)),
+        ):
+            peer.ask(APPEND, data, 7, meta=key_of(1, 2), status=wanted)
+        peer.lives()
+
+
+@check("7.17", "lines are taken once, refused ones aside, and look-ups count them on every connection")
+def appends(target):
+    if not target.appends:
+        raise Skip("give --append for a workspace that is thrown away")
+    facts = target.facts()
+    currency, day = facts["stamp"]["currency"], facts["stamp"]["asOfDay"]
+    known = target.a_customer()
+    new = 2 ** 62 + time.time_ns() if isinstance(known, int) else f"conformance {time.time_ns()}"
+    columns = [number for number in (1, 4, 6) if number in facts["columns"]]
+    noon = (day + 3) * 86400 + 43200
+    def values(peer, customer):
+        table = peer.ask(LOOKUP, lookup([customer], columns), 9).table
+        return [table.columns[0xF001][0]] + [table.columns[number][0] for number in columns]
+    with target.connect() as peer, target.connect() as other:
+        if peer.ask(APPEND, b"", 7, status=(108, 1010)).status == 1010:
+            raise Skip("the server takes no purchases")
+        need(values(other, new)[0] == 1, "a new customer is known already")
+        before = values(other, known)
+        lines = line_columns([known, new, new, known], [noon, noon, noon + 9 * 86400, noon],
+                             [1250, 700, 300, None])
+        key = key_of(time.time_ns(), 7)
+        answer = peer.ask(APPEND, lines_body(currency, lines), 7, meta=key, status=(0, 130))
+        if answer.status == 130:
+            lines[0xF083] = (2, [100, 50, 20, 1])
+            answer = peer.ask(APPEND, lines_body(currency, lines), 7, meta=key)
+        first = answer.body
+        need((first["accepted"], first["refused"], first["isRepeat"]) == (3, 1, 0), f"{first}")
+        need([first["table"].columns[n] for n in (0xF090, 0xF091, 0xF092)] == [[3], [0xF082], [5]],
+             "the line without an amount is not refused as such (8.6)")
+        after, fresh = values(other, known), values(other, new)
+        need(fresh[0] == 0, f"a customer who has bought has row status {fresh[0]}")
+        need(columns == [] or after != before, f"a purchase has not changed {after}")
+        if 6 in columns:
+            place = 1 + columns.index(6)
+            need(abs((after[place] or 0) - (before[place] or 0) - 12.5) < 1e-6, f"revenue {before} to {after}")
+            need(abs(fresh[place] - 10) < 1e-6, f"revenue of a new customer: {fresh}")
+        if 4 in columns:
+            need(fresh[1 + columns.index(4)] == 0, f"days since the last purchase of a new customer: {fresh}")
+        again = peer.ask(APPEND, lines_body(currency, lines), 8, meta=key).body
+        need((again["isRepeat"], again["sequence"], again["accepted"]) == (1, first["sequence"], 3), f"{again}")
+        need(values(peer, known) == after, "a batch that came twice counts twice")
+        nothing = peer.ask(APPEND, lines_body(currency, line_columns([new], [None], [5])
+                                              | ({0xF083: (2, [1])} if 0xF083 in lines else {})),
+                           8, meta=key_of(time.time_ns(), 8)).body
+        need((nothing["accepted"], nothing["refused"]) == (0, 1), f"{nothing}")
+        later = peer.ask(APPEND, lines_body(currency, {number: (kind, column[1:3]) for number, (kind, column)
+                                                       in lines.items()}), 8,
+                         meta=key_of(time.time_ns(), 9)).body
+        need(later["sequence"] > first["sequence"], "sequences do not ascend")
+        peer.lives()
+
+
 # Section 10
 
 
@@ -2083,6 +2239,7 @@ def main():
     parser.add_argument("--vectors", type=pathlib.Path, default=kit)
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=float, default=50)
+    parser.add_argument("--append", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     try:
@@ -2090,6 +2247,7 @@ def main():
     except ValueError as error:
         parser.error(f"HOST:PORT or --token: {error}")
     target.seconds, target.parking_frame = arguments.seconds, 4096
+    target.appends = arguments.append
     try:
         target.learn()
     except OSError as error:

@@ -30,7 +30,7 @@ OPCODES = {
     1: "HELLO", 2: "PING", 3: "GOAWAY", 0x10: "DESCRIBE", 0x20: "LOOKUP", 0x22: "TOP_PRODUCTS",
     0x23: "TOP_CUSTOMERS", 0x24: "SIMILAR", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
     0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS", 4: "CREDIT", 5: "CANCEL", 0x30: "COUNT",
-    0x31: "AUDIENCE", 0x32: "SCAN",
+    0x31: "AUDIENCE", 0x32: "SCAN", 0x40: "APPEND",
 }
 SUPPORTED_FEATURES = 1 << 1 | 1 << 3
 LARGEST_FRAME = 64 << 20
@@ -565,6 +565,52 @@ def count_answer(body):
     return {"stamp": stamp, "matchingCustomers": matching, "customerCount": count}
 
 
+LINE_TYPES = {
+    0xF002: (2, 5), 0xF080: (1,), 0xF081: (2,), 0xF082: (2,), 0xF083: (2,), 0xF084: (2,),
+    0xF085: (3,), 0xF086: (5,), 0xF087: (5,), 0xF088: (5,), 0xF089: (5,), 0xF08A: (5,),
+}
+
+
+def append_request(body):
+    decimals = body.u8(0, "decimals")
+    if decimals > 4:
+        raise Refused("valueOutOfRange", "decimals")
+    body.zero(1, 3)
+    used = body.take(4, 8, "currency").split(b"\0")[0]
+    if not used:
+        raise Refused("valueOutOfRange", "currency")
+    body.zero(4 + len(used), 8 - len(used), "currency")
+    currency = body.text(4, len(used), "currency")
+    body.zero(12, 52)
+    if body.count("I", 64, 65536, "rowCount") == 0:
+        raise Refused("valueOutOfRange", "rowCount")
+    table = read_table(body, 64)
+    if table["subjectStatus"]:
+        raise Refused("nonzeroReserved", "subjectStatus")
+    types = {column["id"]: column["type"] for column in table["columns"]}
+    for number, kind in types.items():
+        if kind not in LINE_TYPES.get(number, ()):
+            raise Refused("unknownColumn", hex(number))
+    if 0xF002 not in types or 0xF082 not in types or not {0xF080, 0xF081} & types.keys():
+        raise Refused("unknownColumn", "one that every line has")
+    if {0xF080, 0xF081} <= types.keys():
+        raise Refused("duplicateColumn", "lineDay and lineTime")
+    return {"decimals": decimals, "currency": currency, "table": table}
+
+
+def append_answer(body):
+    stamp, start = read_stamp(body)
+    sequence = body.u64(start, "sequence")
+    accepted, refused = body.u32(start + 8, "acceptedLines"), body.u32(start + 12, "refusedLines")
+    repeat = body.u8(start + 16, "isRepeat")
+    if repeat > 1:
+        raise Refused("valueOutOfRange", "isRepeat")
+    body.zero(start + 17, 47)
+    return {"stamp": stamp, "sequence": None if sequence == (1 << 64) - 1 else sequence,
+            "acceptedLines": accepted, "refusedLines": refused, "isRepeat": bool(repeat),
+            "table": read_table(body, start + 64)}
+
+
 def credit_message(body):
     credit = read_credit(body, 0, 1)
     body.zero(4, 4)
@@ -574,13 +620,13 @@ def credit_message(body):
 
 REQUESTS = {
     4: credit_message, 5: describe_request, 0x30: count_request, 0x31: audience_request,
-    0x32: scan_request,
+    0x32: scan_request, 0x40: append_request,
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
     0x22: top_request, 0x23: top_request, 0x24: similar_request, 0x26: segments_request,
     0x27: segments_request, 0x28: offer_products_request, 0x29: offer_customers_request,
 }
 ANSWERS = {
-    0x30: count_answer, 0x31: stream_chunk, 0x32: stream_chunk,
+    0x30: count_answer, 0x31: stream_chunk, 0x32: stream_chunk, 0x40: append_answer,
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
     0x22: table_answer, 0x23: table_answer, 0x24: table_answer, 0x26: table_answer,
     0x27: table_answer, 0x28: table_answer, 0x29: table_answer,

@@ -53,6 +53,21 @@ package struct CustomerHistory: Sendable, Equatable {
         status += other.status
     }
 
+    /// Replaces a row by one of another history.
+    package mutating func set(_ row: Int, to other: CustomerHistory, _ otherRow: Int) {
+        repeatPurchaseCount[row] = other.repeatPurchaseCount[otherRow]
+        ageAtLastPurchaseDays[row] = other.ageAtLastPurchaseDays[otherRow]
+        observedAgeDays[row] = other.observedAgeDays[otherRow]
+        daysSinceLastPurchase[row] = other.daysSinceLastPurchase[otherRow]
+        meanOrderValue[row] = other.meanOrderValue[otherRow]
+        meanOrderMargin[row] = other.meanOrderMargin[otherRow]
+        revenue[row] = other.revenue[otherRow]
+        margin[row] = other.margin[otherRow]
+        monthlyRevenue[row] = other.monthlyRevenue[otherRow]
+        monthlyMargin[row] = other.monthlyMargin[otherRow]
+        status[row] = other.status[otherRow]
+    }
+
     /// Adds the row of a customer from what the lines come to, as a scan of the lines has it; but for
     /// the mean margin of orders, which is 0.
     /// - Parameters:

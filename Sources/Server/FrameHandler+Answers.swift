@@ -41,7 +41,11 @@ extension FrameHandler {
         let header = frame.header
         do throws(Refusal) {
             let bodyRange = try open(frame, payload)
-            try answer(header, payload.extracting(bodyRange))
+            if header.opcode == .append {
+                try answerAppend(frame, payload, body: payload.extracting(bodyRange))
+            } else {
+                try answer(header, payload.extracting(bodyRange))
+            }
         } catch {
             if header.opcode?.isAboutAnother == true, !error.status.closesConnection {
                 // Without an answer of its own: what cannot be read of it fails the request that it is
@@ -83,15 +87,19 @@ extension FrameHandler {
         return range
     }
 
-    private func answer(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
-        if let opcode = header.opcode {
-            let needed = Scopes.needed(for: opcode)
-            guard scopes.isSuperset(of: needed) else {
-                throw Refusal(
-                    .scopeMissing, "\(opcode.name) needs the scope \(needed)",
-                    hint: "use a token that has it")
-            }
+    /// Checks that the connection's token allows the operation.
+    func requireScope(_ header: FrameHeader) throws(Refusal) {
+        guard let opcode = header.opcode else { return }
+        let needed = Scopes.needed(for: opcode)
+        guard scopes.isSuperset(of: needed) else {
+            throw Refusal(
+                .scopeMissing, "\(opcode.name) needs the scope \(needed)",
+                hint: "use a token that has it")
         }
+    }
+
+    private func answer(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
+        try requireScope(header)
         if header.opcode == .lookup, loop.phase != .refusing {
             try answerLookup(header, body)
             return
@@ -160,8 +168,8 @@ extension FrameHandler {
             }
         case .credit(let message): give(Int(message.credit), to: header)
         case .cancel: cancel(header)
-        case .lookup:
-            preconditionFailure("look-ups are answered above or refused")
+        case .append, .lookup:
+            preconditionFailure("these are answered above or refused")
         }
     }
 
@@ -265,7 +273,8 @@ extension FrameHandler {
             return
         }
         do throws(WireError) {
-            try loop.scratch.find(layout, body, in: customers, limits: shared.limits.wire)
+            try loop.scratch.find(
+                layout, body, in: customers, loop.overlay, limits: shared.limits.wire)
         } catch {
             throw Refusal(error)
         }
@@ -277,8 +286,11 @@ extension FrameHandler {
             rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit, requestID: header.requestID,
             aux: Status.ok.rawValue)
         loop.output.append(lanes: served.stampBytes)
-        LookupAnswer(strip: served.snapshot.strip, fields: template.fields)
-            .write(&loop.scratch, bodyStart: frame.bodyStart, into: &loop.output)
+        LookupAnswer(
+            strip: served.snapshot.strip, records: loop.overlay.records,
+            fields: template.fields
+        )
+        .write(&loop.scratch, bodyStart: frame.bodyStart, into: &loop.output)
         loop.output.finishFrame(frame)
         loop.meters.answered(Opcode.lookup.rawValue, .ok)
     }

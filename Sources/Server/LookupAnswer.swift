@@ -43,9 +43,11 @@ struct LookupScratch {
     var statuses: [Int32] = []
     var gathered = GatheredFields()
 
-    /// Row numbers of the ids, in `rows`; `IDIndex.absent` where unknown.
+    /// Row numbers of the ids, in `rows`; `IDIndex.absent` where unknown, `RowRecords.firstRow` and the
+    /// place of a record where the overlay has one.
     mutating func find(
-        _ layout: LookupLayout, _ body: RawSpan, in customers: IDIndex, limits: WireLimits
+        _ layout: LookupLayout, _ body: RawSpan, in customers: IDIndex, _ overlay: LiveOverlay,
+        limits: WireLimits
     ) throws(WireError) {
         resize(&rows, layout.idCount, IDIndex.absent)
         switch layout.idKind {
@@ -56,10 +58,12 @@ struct LookupScratch {
             let wanted = ids
             var found = rows.mutableSpan
             customers.find(integers: wanted.span, rows: &found)
+            if !overlay.isEmpty { overlay.redirect(&rows, of: wanted) }
         case .text:
             let wanted = try layout.texts(body, limits: limits)
             var found = rows.mutableSpan
             customers.find(texts: wanted, rows: &found)
+            if !overlay.isEmpty { overlay.redirect(&rows, of: wanted) }
         }
     }
 }
@@ -73,6 +77,8 @@ private func resize<Element>(_ array: inout [Element], _ count: Int, _ zero: Ele
 /// Writes the table of a LOOKUP answer: the row status, then the columns asked for.
 struct LookupAnswer {
     let strip: RowStrip
+    /// What rows from `RowRecords.firstRow` on are.
+    var records: RowRecords?
     let fields: [LookupField]
 
     /// What the body takes at most: with a bitmap in every column and no column of many rows
@@ -124,7 +130,8 @@ struct LookupAnswer {
         var first = 0
         repeat {
             let part = fields[first..<min(first + lot, fields.count)]
-            scratch.gathered.gather(part.map(\.index), rows: rows.span, of: strip)
+            scratch.gathered.gather(
+                part.map(\.index), rows: rows.span, of: strip, records: records)
             if first == 0 { writeStatus(&scratch, &table, &writer) }
             for (position, field) in part.enumerated() {
                 scratch.gathered.withLanes(position) { lanes in
@@ -142,8 +149,24 @@ struct LookupAnswer {
     private static let lotByteCount = 1 << 20
 
     private func status(_ row: UInt32) -> Int32 {
-        row == IDIndex.absent
-            ? Int32(Wire.ScoreStatus.unknownCustomer.rawValue) : Int32(strip.status(row: Int(row)))
+        if row < RowRecords.firstRow { return Int32(strip.status(row: Int(row))) }
+        guard let records, RowRecords.isRecord(row) else {
+            return Int32(Wire.ScoreStatus.unknownCustomer.rawValue)
+        }
+        return Int32(records.status(RowRecords.place(row)))
+    }
+
+    /// The bits of a field; nil where the row, or the customer, has no value.
+    private func bits(_ field: LookupField, _ row: UInt32) -> UInt64? {
+        if row < RowRecords.firstRow {
+            let row = Int(row)
+            return strip.isValid(field: field.index, row: row)
+                ? strip.bits(field: field.index, row: row) : nil
+        }
+        guard let records, RowRecords.isRecord(row) else { return nil }
+        let place = RowRecords.place(row)
+        return records.isValid(field: field.index, place)
+            ? records.bits(field: field.index, place) : nil
     }
 
     /// One row: every column is a constant in its descriptor.
@@ -152,11 +175,10 @@ struct LookupAnswer {
     ) {
         table.addConstant(.rowStatus, .int32(status(row)), into: &writer)
         for field in fields {
-            guard row != IDIndex.absent, strip.isValid(field: field.index, row: Int(row)) else {
+            guard let bits = bits(field, row) else {
                 table.addConstant(field.id, .missing(field.type), into: &writer)
                 continue
             }
-            let bits = strip.bits(field: field.index, row: Int(row))
             let low = UInt32(truncatingIfNeeded: bits)
             let value: WireConstant =
                 switch field.type {

@@ -35,8 +35,8 @@ final class LookupBatch {
         if waiting.requestIDs.isEmpty { return }
         var lookups = spare.take() ?? WaitingLookups()
         swap(&lookups, &waiting)
-        lookups.probe(served.snapshot.customers)
-        let byteCount = lookups.write(from: served.snapshot.strip)
+        lookups.probe(served.snapshot.customers, loop.overlay)
+        let byteCount = lookups.write(from: served.snapshot.strip, loop.overlay.records)
         loop.counters.lookups += lookups.requestIDs.count
         loop.counters.lookupIDs += lookups.requestIDs.count
         // References, no copies.
@@ -111,8 +111,8 @@ private struct WaitingLookups {
         requestIDs.append(requestID)
     }
 
-    /// Finds the rows of all.
-    mutating func probe(_ customers: IDIndex) {
+    /// Finds the rows of all, and the records that stand in for them.
+    mutating func probe(_ customers: IDIndex, _ overlay: LiveOverlay) {
         rows.removeAll(keepingCapacity: true)
         rows.append(contentsOf: repeatElement(IDIndex.absent, count: requestIDs.count))
         // References, no copies: two members cannot be lent at once.
@@ -120,18 +120,22 @@ private struct WaitingLookups {
         var found = rows.mutableSpan
         if customers.holdsTexts {
             customers.find(texts: texts, rows: &found)
+            if !overlay.isEmpty { overlay.redirect(&rows, of: texts) }
         } else {
             customers.find(integers: integers.span, rows: &found)
+            if !overlay.isEmpty { overlay.redirect(&rows, of: integers) }
         }
     }
 
     /// Writes the answers of all into the output, and returns how many bytes they take.
-    mutating func write(from strip: RowStrip) -> Int {
+    /// - Parameter others: what rows from `RowRecords.firstRow` on are.
+    mutating func write(from strip: RowStrip, _ others: RowRecords?) -> Int {
         strip.prefetch(rows: rows.span)
         if output.count < byteCount {
             output.append(contentsOf: repeatElement(0, count: byteCount - output.count))
         }
         let (runs, rows, requestIDs) = (runs, rows, requestIDs)
+        let live = others?.words ?? []
         var bytes = output.mutableSpan
         var frames = bytes.mutableBytes
         return strip.withRecords { records in
@@ -139,9 +143,16 @@ private struct WaitingLookups {
             for run in runs {
                 for _ in 0..<run.count {
                     let row = rows[position]
-                    run.template.fill(
-                        &frames, at: start, requestID: requestIDs[position], records,
-                        record: row == IDIndex.absent ? nil : Int(row) * strip.wordsPerRow)
+                    let id = requestIDs[position]
+                    if row < RowRecords.firstRow || row == IDIndex.absent {
+                        run.template.fill(
+                            &frames, at: start, requestID: id, records,
+                            record: row == IDIndex.absent ? nil : Int(row) * strip.wordsPerRow)
+                    } else {
+                        run.template.fill(
+                            &frames, at: start, requestID: id, live.span,
+                            record: RowRecords.place(row) * strip.wordsPerRow)
+                    }
                     start += run.template.frameByteCount
                     position += 1
                 }

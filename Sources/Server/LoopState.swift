@@ -14,6 +14,8 @@ final class LoopState {
 
     let eventLoop: any EventLoop
     private(set) var served: ServedSnapshot
+    /// Who has bought since it was scored.
+    var overlay: LiveOverlay
     private(set) var phase = Phase.serving
     /// The time of the latest tick: timeouts need no clock reading a request.
     private(set) var now = NIODeadline.now()
@@ -34,9 +36,13 @@ final class LoopState {
 
     static let tickInterval = TimeAmount.milliseconds(100)
 
-    init(eventLoop: any EventLoop, served: ServedSnapshot, tokens: TokenTable?) {
+    init(
+        eventLoop: any EventLoop, served: ServedSnapshot, tokens: TokenTable?,
+        overlay: LiveOverlay = LiveOverlay()
+    ) {
         self.eventLoop = eventLoop
         self.served = served
+        self.overlay = overlay
         self.tokens = tokens
         let loop = NIOLoopBound(self, eventLoop: eventLoop)
         answersLookups = { loop.value.answerLookups() }
@@ -71,10 +77,11 @@ final class LoopState {
         connections[ObjectIdentifier(connection)] = nil
     }
 
-    func move(to served: ServedSnapshot) {
+    func move(to served: ServedSnapshot, _ overlay: LiveOverlay) {
         // Their columns are those of the generation that they were read in.
         answerLookups()
         self.served = served
+        self.overlay = overlay
     }
 
     func tick() {

@@ -8,11 +8,21 @@ func offerProductsAnswer(
 ) throws(Refusal) -> TableAnswer {
     let snapshot = served.snapshot
     try requireKind(request.id, isText: snapshot.customers.holdsTexts, "customer")
-    let offers = try refusing { () throws(OfferFlaw) in
-        try snapshot.offers(customer: request.id, OfferRequest(request))
+    var wanted = OfferRequest(request)
+    let bought = served.baskets?.products(of: request.id)
+    if let bought, served.foldsPurchases {
+        // What is known here and sent as well was bought once.
+        let known = Set(bought)
+        wanted.boughtSince = bought + request.boughtSince.filter { !known.contains($0) }
+    }
+    var offers = try refusing { () throws(OfferFlaw) in
+        try snapshot.offers(customer: request.id, wanted)
     }
     if offers.status == .unknownCustomer {
-        throw Refusal(.unknownCustomer, "no such customer in this snapshot")
+        guard bought != nil else {
+            throw Refusal(.unknownCustomer, "no such customer in this snapshot")
+        }
+        offers.status = .tooLittleHistory
     }
     let areTexts = snapshot.affinity?.productIDsAreTexts ?? false
     return offerAnswer(served, offers, idsAreTexts: areTexts) {
@@ -72,7 +82,7 @@ func similarAnswer(
     }
 }
 
-private func refusing<Result>(
+func refusing<Result>(
     _ body: () throws(OfferFlaw) -> Result
 ) throws(Refusal) -> Result {
     do throws(OfferFlaw) {

@@ -86,11 +86,13 @@ package final class PatronServer: Service {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.loopCount)
         do throws(ServerError) {
             let snapshot = try await firstSnapshot(source)
-            let served = ServedSnapshot(snapshot)
+            let live = try await openLive(configuration.liveWorkspace, snapshot, logger)
+            let served = live?.served ?? ServedSnapshot(snapshot)
             if configuration.warmsUp { await warmUp(served, logger) }
             let shared = await ServerShared(
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
-                group: group, served: served, tokens: plan.tokens)
+                group: group, served: served, tokens: plan.tokens, live: live)
+            live?.attach(shared)
             shared.startTicks()
             let listener = try await listen(plan.address, shared, group, tls: plan.tls)
             status.attach(shared)
@@ -203,6 +205,10 @@ package final class PatronServer: Service {
                 metadata: ["connections": "\(shared.connectionCount())"])
             shared.onEveryLoop { $0.closeAll() }
         }
+        if let live = shared.live {
+            // What was taken is made durable, whether anybody still waits for the answer or not.
+            _ = try? await NIOThreadPool.singleton.runIfActive { live.stop() }
+        }
         let counters = await shared.close()
         await shared.scans.shutdown()
         try? await group.shutdownGracefully()
@@ -225,6 +231,29 @@ package final class PatronServer: Service {
         let deadline = clock.now + configuration.drainTimeout
         while shared.connectionCount() > 0, clock.now < deadline, !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Opens the log of live purchases, and scores their customers.
+    private static func openLive(
+        _ workspace: String?, _ snapshot: ServingSnapshot, _ logger: Logger
+    ) async throws(ServerError) -> LiveStore? {
+        guard let workspace else { return nil }
+        let opened = try? await NIOThreadPool.singleton.runIfActive {
+            Result { () throws(EngineError) in
+                try LiveStore(workspace: workspace, snapshot: snapshot, logger: logger)
+            }
+        }
+        switch opened {
+        case .success(let live)?:
+            let metrics = live.meters.metrics
+            logger.info(
+                "taking purchases",
+                metadata: ["lines": "\(metrics.lineCount)", "customers": "\(metrics.rowCount)"])
+            return live
+        case .failure(let error)?: throw .live(error)
+        // The pool runs as long as the process.
+        case nil: return nil
         }
     }
 

@@ -12,9 +12,15 @@ final class ServedSnapshot: Sendable {
     private let description: DescribeResponse
     /// All columns, in the order in which a LOOKUP that names none gets them.
     let fields: [LookupField]
+    /// What has been bought since; nil where the server takes no purchases.
+    let baskets: LiveBaskets?
+    /// Whether the affinity model can go on from what has been bought since.
+    let foldsPurchases: Bool
 
-    init(_ snapshot: ServingSnapshot) {
+    init(_ snapshot: ServingSnapshot, baskets: LiveBaskets? = nil) {
         self.snapshot = snapshot
+        self.baskets = baskets
+        foldsPurchases = snapshot.affinity?.capabilities.foldsPurchases ?? false
         stamp = SnapshotStamp(
             generation: UInt64(snapshot.generation),
             asOfDay: Int32(clamping: snapshot.asOf.daysSince1970), currency: snapshot.currency,

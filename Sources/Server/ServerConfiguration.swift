@@ -23,6 +23,8 @@ package struct ServerConfiguration: Sendable {
     package var tls: TLSFiles?
     /// A file of tokens (`TokenTable`); nil lets every client do everything.
     package var tokensPath: String?
+    /// Whose live purchases are taken, with a log in its folder; nil takes none.
+    package var liveWorkspace: String?
     /// How soon a change of that file counts.
     package var tokenPollInterval: Duration = .seconds(1)
     /// Where operators ask over HTTP; nil nowhere.

@@ -7,6 +7,8 @@ package enum ServerError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The address can be reached from other machines and nothing guards it.
     case insecureBind(address: String)
     case insecureAdminBind(address: String)
+    /// The log of live purchases, or what scores their customers.
+    case live(EngineError)
     case nothingPublished
     /// A file of settings.
     case settings(PlanError)
@@ -33,6 +35,8 @@ package enum ServerError: Error, Sendable, Equatable, CustomStringConvertible {
             the admin port \(address) can be reached from other machines and asks for no credential; \
             listen on 127.0.0.1, or give --insecure if the network is trusted
             """
+        case .live(let error):
+            "purchases cannot be taken: \(error)"
         case .nothingPublished:
             "nothing is published yet; run score and publish first"
         case .settings(let error):

@@ -1,3 +1,4 @@
+import Dispatch
 import Engine
 import Logging
 import NIOCore
@@ -9,6 +10,8 @@ final class ServerShared: Sendable {
     let limits: ServerLimits
     let logger: Logger
     let scans: ScanQueue
+    /// Nil where the server takes no purchases.
+    let live: LiveStore?
     /// How long a client has after GOAWAY.
     let drainMilliseconds: Int64
     /// The generation of the snapshot that all loops have moved to.
@@ -25,7 +28,8 @@ final class ServerShared: Sendable {
 
     init(
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
-        scans: ScanQueue, group: any EventLoopGroup, served: ServedSnapshot, tokens: TokenTable?
+        scans: ScanQueue, group: any EventLoopGroup, served: ServedSnapshot, tokens: TokenTable?,
+        live: LiveStore? = nil
     ) async {
         self.limits = limits
         drainMilliseconds =
@@ -33,12 +37,15 @@ final class ServerShared: Sendable {
             / 1_000_000
         self.logger = logger
         self.scans = scans
+        self.live = live
         generation = Atomic(served.snapshot.generation)
         var loops: [NIOLoopBound<LoopState>] = []
         for eventLoop in group.makeIterator() {
             let bound = try? await eventLoop.submit {
                 NIOLoopBound(
-                    LoopState(eventLoop: eventLoop, served: served, tokens: tokens),
+                    LoopState(
+                        eventLoop: eventLoop, served: served, tokens: tokens,
+                        overlay: live.map { LiveOverlay($0.firstDelta) } ?? LiveOverlay()),
                     eventLoop: eventLoop)
             }.get()
             if let bound { loops.append(bound) }
@@ -100,6 +107,7 @@ final class ServerShared: Sendable {
         metrics.queuedScans = scans.length
         metrics.generationsMoved = generationsMoved.load(ordering: .relaxed)
         metrics.generationsRefused = generationsRefused.load(ordering: .relaxed)
+        metrics.live = live?.meters.metrics
         for loop in loops {
             let part = try? await loop.eventLoop.submit {
                 (LoopMetrics(loop.value), loop.value.served)
@@ -142,14 +150,49 @@ final class ServerShared: Sendable {
     }
 
     /// Returns when every loop answers from the new snapshot.
-    func move(to snapshot: ServingSnapshot) async {
-        let served = ServedSnapshot(snapshot)
-        // One after the other: two loops may answer from two generations for a moment, but each
-        // connection lives on one loop.
-        for loop in loops {
-            try? await loop.eventLoop.submit { loop.value.move(to: served) }.get()
+    /// - Throws: why the purchases since cannot be scored by it; the served one stays then.
+    func move(to snapshot: ServingSnapshot) async throws(EngineError) {
+        if let live {
+            let moved = try? await NIOThreadPool.singleton.runIfActive {
+                Result { () throws(EngineError) in try live.move(to: snapshot) }
+            }
+            try moved?.get()
+        } else {
+            let served = ServedSnapshot(snapshot)
+            // One after the other: two loops may answer from two generations for a moment, but each
+            // connection lives on one loop.
+            for loop in loops {
+                try? await loop.eventLoop.submit {
+                    loop.value.move(to: served, LiveOverlay())
+                }.get()
+            }
         }
         generation.store(snapshot.generation, ordering: .releasing)
+    }
+
+    /// Returns when every loop answers from a snapshot and with rows that stand in for its own. Not on
+    /// an event loop.
+    func move(to served: ServedSnapshot, _ deltas: [LiveDelta]) {
+        onEveryLoopNow { loop in
+            var overlay = LiveOverlay()
+            for delta in deltas { overlay.apply(delta) }
+            loop.move(to: served, overlay)
+        }
+    }
+
+    /// Returns when every loop answers with rows. Not on an event loop.
+    func apply(_ delta: LiveDelta) { onEveryLoopNow { $0.overlay.apply(delta) } }
+
+    private func onEveryLoopNow(_ body: @escaping @Sendable (LoopState) -> Void) {
+        let group = DispatchGroup()
+        for loop in loops {
+            group.enter()
+            loop.eventLoop.execute {
+                body(loop.value)
+                group.leave()
+            }
+        }
+        group.wait()
     }
 
     /// Counts for the last time: the loops are about to end.

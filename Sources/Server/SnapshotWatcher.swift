@@ -13,7 +13,7 @@ struct SnapshotWatcher: Sendable {
     private enum Outcome: Sendable {
         case unchanged
         case stillRefused
-        case opened(ServingSnapshot)
+        case opened(ServingSnapshot, SnapshotLocation)
         case refused(SnapshotLocation, EngineError)
         case unknown(EngineError)
     }
@@ -31,9 +31,15 @@ struct SnapshotWatcher: Sendable {
                 (refused, complaint) = (nil, nil)
             case .stillRefused:
                 complaint = nil
-            case .opened(let snapshot):
+            case .opened(let snapshot, let location):
                 (refused, complaint) = (nil, nil)
-                await shared.move(to: snapshot)
+                do throws(EngineError) {
+                    try await shared.move(to: snapshot)
+                } catch {
+                    refused = location
+                    refuse(location, error)
+                    continue
+                }
                 shared.generationsMoved.wrappingAdd(1, ordering: .relaxed)
                 shared.logger.info(
                     "moved to another generation",
@@ -43,10 +49,7 @@ struct SnapshotWatcher: Sendable {
                     ])
             case .refused(let location, let error):
                 refused = location
-                shared.generationsRefused.wrappingAdd(1, ordering: .relaxed)
-                shared.logger.error(
-                    "generation refused, the served one stays",
-                    metadata: ["generation": "\(location.generation)", "error": "\(error)"])
+                refuse(location, error)
             case .unknown(let error):
                 // Looked at again, but logged once, not five times a second.
                 if complaint != error {
@@ -59,6 +62,13 @@ struct SnapshotWatcher: Sendable {
         }
     }
 
+    private func refuse(_ location: SnapshotLocation, _ error: EngineError) {
+        shared.generationsRefused.wrappingAdd(1, ordering: .relaxed)
+        shared.logger.error(
+            "generation refused, the served one stays",
+            metadata: ["generation": "\(location.generation)", "error": "\(error)"])
+    }
+
     private func look(current: Int, _ refused: SnapshotLocation?) async -> Outcome {
         // Not on the scan threads: a publish does not wait behind a thousand scans.
         let outcome = try? await NIOThreadPool.singleton.runIfActive { [source] in
@@ -69,7 +79,7 @@ struct SnapshotWatcher: Sendable {
             guard let location, location.generation != current else { return .unchanged }
             if location == refused { return .stillRefused }
             do throws(EngineError) {
-                return .opened(try ServingSnapshot(location))
+                return .opened(try ServingSnapshot(location), location)
             } catch .store(.system(let error)) {
                 // No more open files, no memory: the snapshot may be sound and is tried again.
                 return .unknown(.store(.system(error)))

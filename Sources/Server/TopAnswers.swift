@@ -7,6 +7,9 @@ func topProductsAnswer(
     _ served: ServedSnapshot, _ request: TopRequest
 ) throws(Refusal) -> TableAnswer {
     try requireKind(request.id, isText: served.snapshot.customers.holdsTexts, "customer")
+    if let bought = served.baskets?.products(of: request.id) {
+        return try liveTopProducts(served, request, bought)
+    }
     let top = served.snapshot.topProducts(
         customer: request.id, count: request.count, excludesPurchased: request.excludesPurchased)
     switch top.status {
@@ -21,6 +24,38 @@ func topProductsAnswer(
     return topAnswer(served, top.products, status: top.status, idsAreTexts: areTexts) { row in
         served.snapshot.affinity?.productID(row)
     }
+}
+
+/// The same for a customer who has bought since the snapshot.
+private func liveTopProducts(
+    _ served: ServedSnapshot, _ request: TopRequest, _ bought: [String]
+) throws(Refusal) -> TableAnswer {
+    let snapshot = served.snapshot
+    guard let affinity = snapshot.affinity else { throw noAffinity }
+    var entries: [TopEntry]
+    var status: Engine.ScoreStatus
+    if served.foldsPurchases, !bought.isEmpty {
+        var wanted = OfferRequest()
+        wanted.bought = request.excludesPurchased ? .leftOut : .included
+        wanted.count = request.count
+        wanted.includesOutOfStock = true
+        wanted.boughtSince = bought
+        let offers = try refusing { () throws(OfferFlaw) in
+            try snapshot.offers(customer: request.id, wanted)
+        }
+        entries = offers.entries.map { TopEntry(item: $0.row, score: $0.score) }
+        status = offers.status
+    } else {
+        let top = snapshot.topProducts(
+            customer: request.id, count: request.count,
+            excludesPurchased: request.excludesPurchased)
+        (entries, status) = (top.products, top.status)
+    }
+    // Who has bought is known.
+    if status == .unknownCustomer { status = .tooLittleHistory }
+    return topAnswer(
+        served, entries, status: status, idsAreTexts: affinity.productIDsAreTexts
+    ) { affinity.productID($0) }
 }
 
 /// Customers with the highest scores for a product: ids and scores, best first.

@@ -34,6 +34,8 @@ package struct WireLimits: Sendable, Equatable {
     package var lookupIDs = 65_536
     /// Columns of one request or table.
     package var columns = 1_024
+    /// Lines of one APPEND.
+    package var appendLines = 65_536
     /// Rows of one table.
     package var rows = 1 << 20
     /// Results that one request for products or customers may ask for.

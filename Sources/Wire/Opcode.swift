@@ -18,6 +18,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case count = 0x0030
     case audience = 0x0031
     case scan = 0x0032
+    case append = 0x0040
 
     package static let responseBit: UInt16 = 0x8000
 
@@ -44,6 +45,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .count: "COUNT"
         case .audience: "AUDIENCE"
         case .scan: "SCAN"
+        case .append: "APPEND"
         }
     }
 }

@@ -55,6 +55,8 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let rawLengthMismatch = Status(rawValue: 117)
     package static let notFinite = Status(rawValue: 118)
     package static let invalidRule = Status(rawValue: 119)
+    package static let unusableLines = Status(rawValue: 130)
+    package static let otherCurrency = Status(rawValue: 131)
 
     package static let unknownCustomer = Status(rawValue: 201)
     package static let unknownProduct = Status(rawValue: 202)
@@ -65,10 +67,12 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let tooManyInFlight = Status(rawValue: 401)
     package static let tooManyConnections = Status(rawValue: 402)
     package static let outputFull = Status(rawValue: 403)
+    package static let logBusy = Status(rawValue: 410)
 
     package static let loading = Status(rawValue: 501)
     package static let draining = Status(rawValue: 502)
     package static let notInSnapshot = Status(rawValue: 503)
+    package static let notDurable = Status(rawValue: 510)
 
     package static let authenticationFailed = Status(rawValue: 601)
     package static let scopeMissing = Status(rawValue: 602)
@@ -99,6 +103,7 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let unsupportedEncoding = Status(rawValue: 1005)
     package static let unsupportedType = Status(rawValue: 1006)
     package static let unsupportedFeature = Status(rawValue: 1007)
+    package static let readOnly = Status(rawValue: 1010)
 
     package static let snapshotDamaged = Status(rawValue: 1101)
 

@@ -1,11 +1,12 @@
 /// The part of a message that an error is about, by the name that protocol/WIRE.md gives it.
 package enum WireField: String, Sendable, CaseIterable {
     case body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID
-    case columnIDs, count, credential, credit, currency, customerCount, customerIDKind
+    case columnIDs, count, credential, credit, currency, customerCount, customerIDKind, decimals
     case descriptorBytes, errorField, errorHint, errorText, highestPrice, id, idCount, idKind
-    case ids, largestRatio, lowestPrice, maximumFrameBytes, meta, metaBytes, metaItem
+    case ids, isRepeat, largestRatio, lowestPrice, maximumFrameBytes, meta, metaBytes, metaItem
     case modelCount, modelName, offer, options, productCount, productIDKind, rank, reserved
-    case resumeToken, rowCount, rule, segmentation, serverName, stampBytes, subject, textBuffer
+    case resumeToken, rowCount, rule, segmentation, sequence, serverName, stampBytes, subject,
+        textBuffer
     case textOffsets, token, validity, values, versionRange
 }
 
@@ -33,6 +34,7 @@ package enum WireError: Error, Sendable, Equatable {
     case trailingBytes(actual: Int, expected: Int)
     case truncatedBody(field: WireField, end: Int, bodyBytes: Int)
     case unexpectedEnd(actual: Int, expected: Int)
+    case unfitColumn(id: UInt16, byteOffset: Int)
     case unknownColumn(id: UInt16, byteOffset: Int)
     case unsupportedEncoding(actual: UInt8, byteOffset: Int)
     case unsupportedFeature(actual: UInt64)
@@ -71,6 +73,7 @@ extension WireError {
         case .trailingBytes: .trailingBytes
         case .truncatedBody: .truncatedBody
         case .unexpectedEnd: .unexpectedEnd
+        case .unfitColumn: .unknownColumn
         case .unknownColumn: .unknownColumn
         case .unsupportedEncoding: .unsupportedEncoding
         case .unsupportedFeature: .unsupportedFeature
@@ -96,7 +99,7 @@ extension WireError {
             .overBudget(let field, _, _, _), .tooManyItems(let field, _, _, _),
             .truncatedBody(let field, _, _), .valueOutOfRange(let field, _, _, _):
             field
-        case .duplicateColumn, .unknownColumn: .columnID
+        case .duplicateColumn, .unfitColumn, .unknownColumn: .columnID
         case .notFinite: .values
         case .unsupportedTag: .metaItem
         case .unsupportedEncoding, .unsupportedType: .columnDescriptor
@@ -117,7 +120,8 @@ extension WireError {
             .misalignedBuffer(_, _, let offset), .nonzeroReserved(_, let offset),
             .notFinite(_, _, let offset), .overBudget(_, _, _, let offset),
             .tooManyItems(_, _, _, let offset), .duplicateColumn(_, let offset),
-            .unknownColumn(_, let offset), .unsupportedEncoding(_, let offset),
+            .unfitColumn(_, let offset), .unknownColumn(_, let offset),
+            .unsupportedEncoding(_, let offset),
             .unsupportedTag(_, let offset), .unsupportedType(_, let offset),
             .valueOutOfRange(_, _, _, let offset):
             offset
@@ -172,6 +176,8 @@ extension WireError: CustomStringConvertible {
             "\(field.rawValue) needs \(end) bytes, the body has \(bodyBytes)"
         case .unexpectedEnd(let actual, let expected):
             "connection ended at byte \(actual) of a frame of \(expected)"
+        case .unfitColumn(let id, _):
+            "column \(id) of the lines is missing, of another type or unknown"
         case .unknownColumn(let id, _): "no column \(id) in this snapshot"
         case .unsupportedEncoding(let actual, _): "unknown encoding \(actual)"
         case .unsupportedFeature(let actual): "required features \(hex(actual)) are not offered"

@@ -112,7 +112,7 @@ struct Failure {
         case .insecureAdminBind, .insecureBind: failed
         case .settings, .tls, .tokens: badData
         case .unreadable: inputOutput
-        case .snapshot(let error): code(error)
+        case .live(let error), .snapshot(let error): code(error)
         }
     }
 

@@ -36,6 +36,8 @@ struct Serve: AsyncParsableCommand {
     var clientCa: String?
     @Option(help: "File of tokens, of which a client must have one; `patron token` makes them.")
     var tokens: String?
+    @Flag(help: "Take purchase lines (APPEND) into a log in the workspace; one server of it may.")
+    var append = false
     @Flag(help: "Allow addresses that other machines reach, though nothing guards them.")
     var insecure = false
     @Option(help: "Event loops, 2 by default; more serve more connections at once.")
@@ -135,6 +137,8 @@ struct Serve: AsyncParsableCommand {
                 code: Failure.badData)
         }
         try apply(to: &settings.configuration)
+        if append { settings.append = true }
+        if settings.append { settings.configuration.liveWorkspace = settings.workspace }
         if let logFormat { settings.log.format = logFormat }
         if let logLevel { settings.log.level = logLevel }
         return settings

@@ -52,13 +52,17 @@ func makeRetailer(_ folder: URL, customers: Int, seed: UInt64 = 1) throws -> Wor
 }
 
 /// Serves a workspace on a free port while `body` runs.
+/// - Parameter taking: whether it takes purchases.
 func serving<Result: Sendable>(
-    _ folder: String, _ body: (PatronConnection, PatronServer) async throws -> Result
+    _ folder: String, taking: Bool = false,
+    _ body: (PatronConnection, PatronServer) async throws -> Result
 ) async throws -> Result {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
+    var configuration = ServerConfiguration(loopCount: 1, drainDelay: .zero)
+    if taking { configuration.liveWorkspace = folder }
     let server = try await PatronServer.start(
-        ServerConfiguration(loopCount: 1, drainDelay: .zero),
+        configuration,
         source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
         logger: logger)
     let running = Task { try await server.run() }

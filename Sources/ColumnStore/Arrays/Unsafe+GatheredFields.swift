@@ -33,8 +33,25 @@ package struct GatheredFields: Sendable {
 
     /// Replaces the contents by fields of some rows; a value is zero where there is none, and so are
     /// all values of a row that is `IDIndex.absent`. Traps outside the strip.
-    /// - Parameter fields: positions in the strip's schema.
-    package mutating func gather(_ fields: [Int], rows: Span<UInt32>, of strip: RowStrip) {
+    /// - Parameters:
+    ///   - fields: positions in the strip's schema.
+    ///   - records: what rows from `RowRecords.firstRow` on are, of the strip's layout; without them
+    ///     there are no such rows.
+    package mutating func gather(
+        _ fields: [Int], rows: Span<UInt32>, of strip: RowStrip, records: RowRecords? = nil
+    ) {
+        precondition(records.map { $0.wordsPerRow == strip.wordsPerRow } ?? true)
+        if let records {
+            records.words.withUnsafeBufferPointer { gather(fields, rows: rows, of: strip, $0) }
+        } else {
+            gather(fields, rows: rows, of: strip, UnsafeBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    private mutating func gather(
+        _ fields: [Int], rows: Span<UInt32>, of strip: RowStrip,
+        _ others: UnsafeBufferPointer<UInt64>
+    ) {
         rowCount = rows.count
         places.removeAll(keepingCapacity: true)
         // 64 bytes more than a power of two, or columns would share few sets of a cache.
@@ -55,7 +72,7 @@ package struct GatheredFields: Sendable {
             words.withUnsafeBufferPointer { words in
                 absent.withUnsafeBufferPointer { absent in
                     rows.withUnsafeBufferPointer { rows in
-                        let records = Records(rows, words, absent, strip.wordsPerRow)
+                        let records = Records(rows, words, absent, others, strip.wordsPerRow)
                         copyLanes(records)
                         findComplete(records, wordCount)
                         if places.contains(where: { !isComplete($0.field) }) {
@@ -98,11 +115,11 @@ package struct GatheredFields: Sendable {
 }
 
 extension RowStrip {
-    /// Asks for the records of rows, which are read soon; none for `IDIndex.absent`. Traps outside
-    /// `0 ..< rowCount`.
+    /// Asks for the records of rows, which are read soon; none for `IDIndex.absent` and what
+    /// `RowRecords` has. Traps outside `0 ..< rowCount`.
     package func prefetch(rows: Span<UInt32>) {
         guard let start = words.start else { return }
-        for index in rows.indices where rows[index] != IDIndex.absent {
+        for index in rows.indices where rows[index] < RowRecords.firstRow {
             let row = Int(rows[index])
             precondition(row < rowCount, "row outside the strip")
             var word = row &* wordsPerRow
@@ -120,13 +137,17 @@ private struct Records {
     let rows: UnsafeBufferPointer<UInt32>
     private let base: UnsafePointer<UInt64>
     private let absent: UnsafePointer<UInt64>
+    /// Records that stand in for rows.
+    private let others: UnsafePointer<UInt64>
+    private let otherCount: Int
     private let wordsPerRow: Int
     private let rowCount: Int
 
     /// - Precondition: `absent` is not empty and a strip without words has no row but absent ones.
     init(
         _ rows: UnsafeBufferPointer<UInt32>, _ words: UnsafeBufferPointer<UInt64>,
-        _ absent: UnsafeBufferPointer<UInt64>, _ wordsPerRow: Int
+        _ absent: UnsafeBufferPointer<UInt64>, _ others: UnsafeBufferPointer<UInt64>,
+        _ wordsPerRow: Int
     ) {
         guard let none = absent.baseAddress else {
             preconditionFailure("a record has at least two words")
@@ -134,6 +155,8 @@ private struct Records {
         self.rows = rows
         base = words.baseAddress ?? none
         self.absent = none
+        self.others = others.baseAddress ?? none
+        otherCount = others.count / wordsPerRow
         self.wordsPerRow = wordsPerRow
         rowCount = words.count / wordsPerRow
     }
@@ -142,9 +165,17 @@ private struct Records {
     @inline(__always)
     subscript(index: Int) -> UnsafePointer<UInt64> {
         let row = rows[index]
-        if row == IDIndex.absent { return absent }
+        if row >= RowRecords.firstRow { return other(row) }
         precondition(Int(row) < rowCount, "row outside the strip")
         return base + Int(row) &* wordsPerRow
+    }
+
+    @inline(never)
+    private func other(_ row: UInt32) -> UnsafePointer<UInt64> {
+        if row == IDIndex.absent { return absent }
+        let place = RowRecords.place(row)
+        precondition(place < otherCount, "a record that is not there")
+        return others + place &* wordsPerRow
     }
 
     @inline(__always)

@@ -96,6 +96,15 @@ package struct LiveCustomers: Sendable {
         linesOfCustomer = kept
     }
 
+    /// Those with lines of batches from a number on; in no order.
+    package func customers(from sequence: Int) -> [EntityID] {
+        guard sequence < nextSequence else { return [] }
+        return linesOfCustomer.compactMap { customer, lines in
+            // Batches come in the order of their numbers.
+            (lines.last?.sequence ?? 0) >= sequence ? customer : nil
+        }
+    }
+
     package func hasLines(of customer: EntityID) -> Bool { linesOfCustomer[customer] != nil }
 
     /// By (time, batch, line).

@@ -1,7 +1,7 @@
-import ByteCoding
+package import ByteCoding
 package import ColumnStore
 package import Ingest
-import Units
+package import Units
 
 extension Workspace {
     /// Where the log of live purchases lies in a workspace.
@@ -14,17 +14,21 @@ extension Workspace {
     func coverage(asOf day: CalendarDay) -> SnapshotDescriptor.Coverage {
         let last = manifest.purchaseSegments.compactMap(\.lastTime).max()
         let isWhole = last.map { plan.clock.day(atUTC: Int($0)) <= day } ?? true
-        return SnapshotDescriptor.Coverage(live: livePosition, isWhole: isWhole)
+        return SnapshotDescriptor.Coverage(
+            live: livePosition, isWhole: isWhole,
+            lineCount: manifest.purchaseSegments.reduce(0) { $0 + $1.rowCount })
     }
 }
 
 extension Plan {
     /// Checks purchase lines that were sent by the rules of files.
-    /// - Parameter currency: of the amounts; nil for the plan's.
+    /// - Parameters:
+    ///   - currency: of the amounts; nil for the plan's.
+    ///   - clock: the plan's, where it is at hand; making it takes longer than a small batch.
     /// - Throws: `.ingest(.unusableBatch)` for lines that are not those of this plan;
     ///   `.noPurchases` where the plan has none.
     package func validated(
-        _ lines: SubmittedLines, currency: String? = nil
+        _ lines: SubmittedLines, currency: String? = nil, clock: LocalClock? = nil
     ) throws(EngineError) -> ValidatedLines {
         guard let purchases = sources.purchases else {
             throw .ingest(.unusableBatch(reason: "the plan has no sources.purchases"))
@@ -35,7 +39,7 @@ extension Plan {
                     reason: "amounts are in \(currency), the plan's are in \(self.currency)"))
         }
         return try mapErrors(EngineError.ingest) { () throws(IngestError) in
-            try purchases.mapping.validated(lines, clock: clock)
+            try purchases.mapping.validated(lines, clock: clock ?? self.clock)
         }
     }
 }
@@ -56,6 +60,21 @@ extension LoggedLines {
             columns.insert(column)
         }
         return columns
+    }
+}
+
+extension CodedText {
+    /// A text a row; empty ones are missing.
+    package init(interning texts: TextArray) {
+        var interner = TextInterner()
+        var codes: [UInt32] = []
+        codes.reserveCapacity(texts.count)
+        for row in 0..<texts.count {
+            codes.append(
+                texts.offsets[row] == texts.offsets[row + 1]
+                    ? Self.missing : interner.number(of: texts, row))
+        }
+        self.init(codes: codes, values: interner.texts)
     }
 }
 

@@ -23,34 +23,44 @@ package struct LiveRows: Sendable {
 /// Scores customers anew whose live purchases a snapshot does not know.
 ///
 /// The numbers are those of a scoring of the same purchases, by the same models, as of the row's day.
-/// Where orders are days, nearly all customers go on from their row of the snapshot. Those whose new
-/// lines may belong to an order that is there (an order id, an earlier day), and customers of a
-/// snapshot that cannot tell, are read from the segments: the one or two blocks of each that may have
-/// them. Lines that files have brought since the snapshot are then known as well.
+/// Nearly all customers go on from their row of the snapshot. Those whose new lines may belong to an
+/// order that is there (an order id that some segment may have, an earlier day), and customers of a
+/// snapshot that cannot tell, are read from the segments: neighbours together, the blocks of each that
+/// may have them. Lines that files have brought since the snapshot are then known as well.
 ///
 /// Segments, a learned churn probability and factors are the snapshot's.
 package final class LiveScoring: Sendable {
     private let plan: Plan
+    /// The plan's, which takes its time to be made.
+    private let clock: LocalClock
     private let snapshot: ServingSnapshot
     /// Nil before the first purchases.
     private let history: SegmentedHistory?
     /// Nil where no lifetime model is behind the snapshot.
     private let models: LifetimeModels?
     /// Only where the model has covariates.
-    private let attributes: CustomerAttributes?
+    private let attributes: LiveAttributes
     /// Live batches from here on are not in the snapshot, and not in the segments.
     private let snapshotSequence: Int
     private let segmentSequence: Int
+    /// Nil where the snapshot's rows are not enough to go on from.
     private let fields: HistoryFields?
+    private let late: LateLines
+    /// By the file of the segment, of those with order ids.
+    private let orders: [String: KnownOrders]
 
-    /// - Parameter folder: the workspace of the snapshot.
+    /// - Parameters:
+    ///   - folder: the workspace of the snapshot.
+    ///   - earlier: of the same workspace, whose segments need not be read again.
     /// - Throws: `.damagedModel` where the model behind the snapshot is not there any more.
     package init(
-        folder: String, snapshot: ServingSnapshot, threadCount: Int = 1
+        folder: String, snapshot: ServingSnapshot, goingOnFrom earlier: LiveScoring? = nil,
+        threadCount: Int = 1
     ) throws(EngineError) {
         let workspace = try Workspace(folder: folder, access: .reading)
         self.snapshot = snapshot
         plan = workspace.plan
+        clock = plan.clock
         history =
             workspace.manifest.purchaseSegments.isEmpty
             ? nil : try workspace.segmentedHistory(threadCount: threadCount)
@@ -58,14 +68,37 @@ package final class LiveScoring: Sendable {
         segmentSequence = workspace.livePosition.sequence
         snapshotSequence = snapshot.descriptor.history?.live.sequence ?? 0
         models = try workspace.lifetimeModels(of: snapshot)
-        attributes = models?.covariates == nil ? nil : try workspace.customerAttributes(for: nil)
+        attributes = LiveAttributes(
+            models?.covariates == nil ? nil : try workspace.customerAttributes(for: nil))
         let mapsMargin = plan.sources.purchases?.mapping.margin != nil
-        let isWhole = snapshot.descriptor.history?.isWhole ?? false
         // Lines of the segments may be of an earlier plan.
         let holdsMargins = history?.columns.contains(.margins) ?? mapsMargin
-        fields =
-            isWhole && holdsMargins == mapsMargin
-            ? HistoryFields(snapshot, hasMargins: mapsMargin) : nil
+        let fields =
+            holdsMargins == mapsMargin ? HistoryFields(snapshot, hasMargins: mapsMargin) : nil
+        let known = snapshot.descriptor.history
+        var late: LateLines?
+        if known?.isWhole ?? false || history == nil {
+            late = LateLines()
+        } else if let history, let known, fields != nil, known.lineCount == history.lineCount,
+            segmentSequence == snapshotSequence
+        {
+            // Nothing was ingested since: what the segments have is what the scoring had.
+            late = try LateLines(history, after: snapshot.asOf, clock: clock)
+        }
+        self.late = late ?? LateLines()
+        self.fields = late == nil || known == nil ? nil : fields
+        var orders: [String: KnownOrders] = [:]
+        if self.fields != nil, plan.sources.purchases?.mapping.orderID != nil {
+            for segment in history?.segments ?? [] where segment.columns.contains(.orders) {
+                let path = segment.reader.path
+                if let known = earlier?.orders[path] {
+                    orders[path] = known
+                } else {
+                    orders[path] = try KnownOrders(segment)
+                }
+            }
+        }
+        self.orders = orders
     }
 
     /// Where `LiveCustomers` must begin: batches from there on are not in the snapshot.
@@ -119,67 +152,92 @@ package final class LiveScoring: Sendable {
         _ customers: ArraySlice<EntityID>, _ live: LiveCustomers
     ) throws(EngineError) -> Part {
         var part = Part()
+        /// Of `part`, whose lines are read: their rows are there already, of no meaning.
+        var unread: [Int] = []
         for customer in customers {
             let lines = live.lines(of: customer, from: snapshotSequence)
             guard let newest = lines.last else { continue }
             // Times ascend, and with them days, but where a zone turns its clock back past midnight.
-            let day = lines.reduce(plan.clock.day(atUTC: Int(newest.time))) {
-                max($0, plan.clock.day(atUTC: Int($1.time)))
+            let day = lines.reduce(clock.day(atUTC: Int(newest.time))) {
+                max($0, clock.day(atUTC: Int($1.time)))
             }
             let asOf = max(snapshot.asOf, day)
-            if let fields,
-                let tally = fields.tally(
-                    of: customer, lines, in: snapshot, clock: plan.clock)
-            {
-                tally.append(to: &part.history, asOf: asOf, grossMarginRate: plan.grossMarginRate)
-            } else {
-                part.history.append(contentsOf: try read(customer, live, asOf: asOf))
-            }
+            let tally = tally(customer, lines, live, asOf)
+            if tally == nil { unread.append(part.customers.count) }
+            (tally ?? OrderTotals(hasMargins: false)).append(
+                to: &part.history, asOf: asOf, grossMarginRate: plan.grossMarginRate)
             part.customers.append(customer)
             part.days.append(asOf)
+        }
+        let ids = unread.map { part.customers[$0] }
+        for group in history?.neighbours(among: ids) ?? [0..<ids.count] where !group.isEmpty {
+            let rows = unread[group]
+            let read = try read(
+                Array(ids[group]), rows.map { part.days[$0] }, live)
+            for (index, row) in rows.enumerated() { part.history.set(row, to: read, index) }
         }
         return part
     }
 
+    /// What the snapshot's row and later lines come to; nil where the lines of before must be read.
+    private func tally(
+        _ customer: EntityID, _ lines: [LiveCustomers.Line], _ live: LiveCustomers,
+        _ asOf: CalendarDay
+    ) -> OrderTotals? {
+        guard let fields, var late = late.lines(of: customer) else { return nil }
+        if !late.isEmpty {
+            late.removeAll { clock.day(atUTC: Int($0.time)) > asOf }
+        }
+        return fields.tally(
+            of: customer, LateLines.merge(late, lines), in: snapshot, clock: clock
+        ) { order in
+            let key = KnownOrders.key(customer, live.orderID(order))
+            return orders.values.contains { $0.mayHave(key) }
+        }
+    }
+
     /// What the segments and the live purchases that they do not have come to, line by line.
+    /// - Parameters:
+    ///   - customers: ascending.
+    ///   - days: of each, the day of its row.
     private func read(
-        _ customer: EntityID, _ live: LiveCustomers, asOf: CalendarDay
+        _ customers: [EntityID], _ days: [CalendarDay], _ live: LiveCustomers
     ) throws(EngineError) -> CustomerHistory {
-        let lines = live.lines(of: customer, from: segmentSequence)
         let mapping = plan.sources.purchases?.mapping
-        let known = try history?.mergedLines(of: customer, [.margins, .orders])
         let hasMargins = mapping?.margin != nil || history?.columns.contains(.margins) ?? false
         let hasOrders = mapping?.orderID != nil || history?.columns.contains(.orders) ?? false
         let rate = plan.grossMarginRate
-        var times = known?.joined { $0.times } ?? []
-        var amounts = known?.joined { $0.amounts } ?? []
-        var margins = hasMargins ? known?.margins(rate) ?? [] : nil
-        var orders = hasOrders ? known?.text(.orders).codes ?? [] : nil
-        let knownOrders = hasOrders ? known?.text(.orders).values ?? TextArray() : TextArray()
-        times += lines.map(\.time)
-        amounts += lines.map(\.amount)
-        margins? += lines.map {
-            $0.margin ?? Int64((Double($0.amount) * rate).rounded())
+        let column = Self.column(customers)
+        let known = try KnownLines(
+            history?.mergedLines(of: column, [.margins, .orders]), hasMargins: hasMargins,
+            hasOrders: hasOrders, rate)
+        var all = GatheredLines(hasMargins: hasMargins, hasOrders: hasOrders)
+        var place = 0
+        for (row, customer) in customers.enumerated() {
+            var lines = 0..<0
+            // Both ascend; segments may not have a customer at all.
+            if place < known.customerIDs.count,
+                !column.precedes(row, known.customerIDs, place)
+            {
+                lines = known.offsets[place]..<known.offsets[place + 1]
+                place += 1
+            }
+            all.append(
+                known, lines, live, live.lines(of: customer, from: segmentSequence), rate)
         }
-        orders? += lines.map { line in
-            if line.order == CodedText.missing { return line.order }
-            let text = live.orderID(line.order)
-            let code = (0..<knownOrders.count).first { knownOrders.utf8($0).elementsEqual(text) }
-            return code.map { UInt32($0) } ?? UInt32(knownOrders.count) + line.order
-        }
-        // As one ingest of the live lines after the others would have it: by time, equal times in the
-        // order that they came.
-        let order = times.indices.sorted { (times[$0], $0) < (times[$1], $1) }
-        let found = try mapErrors(EngineError.features) {
-            [times, amounts, margins, orders] () throws(FeatureError) in
+        let found = try mapErrors(EngineError.features) { [all] () throws(FeatureError) in
             try PurchaseHistory(
-                customerIDs: Self.column([customer]), lineOffsets: [0, order.count],
-                times: order.map { times[$0] }, amounts: order.map { amounts[$0] },
-                margins: margins.map { values in order.map { values[$0] } },
-                orderCodes: orders.map { values in order.map { values[$0] } })
+                customerIDs: column, lineOffsets: all.offsets, times: all.times,
+                amounts: all.amounts, margins: all.margins, orderCodes: all.orders)
         }
-        return customerHistory(
-            of: found, customer: 0, asOf: [asOf], clock: plan.clock, grossMarginRate: rate)
+        var result = CustomerHistory()
+        for (row, day) in days.enumerated() {
+            result.append(
+                contentsOf: customerHistory(
+                    of: found, customer: row, asOf: [day], clock: clock,
+                    grossMarginRate: rate))
+        }
+        return result
     }
 
     private func covariates(
@@ -187,7 +245,7 @@ package final class LiveScoring: Sendable {
     ) throws(EngineError) -> [CovariateColumn] {
         guard let covariates = models.covariates else { return [] }
         let joined = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try JoinedAttributes(attributes, customers)
+            try attributes.joined(customers)
         }
         return try modelErrors("lifetime") { () throws(ModelError) in
             try covariates.encoding.encode(
@@ -233,28 +291,5 @@ extension Workspace {
                     + "\(snapshot.generation) is not there as it was")
         }
         return try ModelStore.read(LifetimeModels.self, from: "\(folder)/\(entry.file)").model
-    }
-}
-
-extension SegmentedHistory {
-    /// The lines of one customer in all segments; nil for none.
-    fileprivate func mergedLines(
-        of customer: EntityID, _ wanted: LineColumns
-    ) throws(EngineError) -> MergedLines? {
-        let bounds: IDColumn
-        switch customer {
-        case .integer(let number):
-            bounds = .integers(number < .max ? [number, number + 1] : [number])
-        case .text(let text): bounds = .texts(TextArray([text, text + "\u{0}"]))
-        }
-        guard bounds.isOfTexts == splits.isOfTexts else { return nil }
-        var parts: [SegmentLines] = []
-        for segment in segments {
-            let lines = try segment.lines(
-                from: 0, upTo: bounds.count > 1 ? 1 : nil, of: bounds,
-                wanted.intersection(segment.columns))
-            if let lines { parts.append(lines) }
-        }
-        return parts.isEmpty ? nil : MergedLines(parts)
     }
 }

@@ -28,16 +28,18 @@ struct HistoryFields: Sendable {
     }
 
     /// What a customer's row and later lines come to; nil where the row is not enough to tell.
-    /// - Parameter lines: by time, none of them in the snapshot.
+    /// - Parameters:
+    ///   - lines: by time, none of them in the snapshot.
+    ///   - isKnown: whether an order id of a line may be that of an order in the snapshot.
     func tally(
         of customer: EntityID, _ lines: [LiveCustomers.Line], in snapshot: ServingSnapshot,
-        clock: LocalClock
+        clock: LocalClock, isKnown: (UInt32) -> Bool
     ) -> OrderTotals? {
         var totals = OrderTotals(hasMargins: hasMargins)
         if let row = snapshot.row(of: customer), !take(row, snapshot, into: &totals) { return nil }
         for line in lines {
             let day = clock.day(atUTC: Int(line.time)).daysSince1970
-            guard totals.add(line, day: day) else { return nil }
+            guard totals.add(line, day: day, isKnown: isKnown) else { return nil }
         }
         return totals
     }
@@ -85,7 +87,7 @@ struct HistoryFields: Sendable {
     }
 }
 
-/// What a customer's lines come to, where orders are days: goes on line by line.
+/// What a customer's lines come to: goes on line by line.
 struct OrderTotals {
     var orderCount = 0
     /// Of orders, local days since 1970-01-01; of no meaning without one.
@@ -97,33 +99,68 @@ struct OrderTotals {
     var revenue: Int64 = 0
     var margin: Int64 = 0
     private let hasMargins: Bool
-    /// The day of the last line added that is no return.
-    private var openDay: Int?
+    /// Those that lines added have opened.
+    private var opened: [Order] = []
+    /// Whether the first of them is the customer's first.
+    private var isFirstOpened = false
+    /// The last day of the orders that were there before; nil without one.
+    private var knownDay: Int?
+
+    private enum Order: Equatable {
+        case day(Int)
+        case id(UInt32)
+    }
 
     init(hasMargins: Bool) { self.hasMargins = hasMargins }
 
+    /// - Parameter isKnown: whether an order id may be that of an order that was there before.
     /// - Returns: false, and the totals are of no more use, where the line may belong to an order
     ///   that is known already, or a sum is too large.
-    mutating func add(_ line: LiveCustomers.Line, day: Int) -> Bool {
-        guard line.order == CodedText.missing, (line.margin != nil) == hasMargins else {
-            return false
-        }
+    mutating func add(
+        _ line: LiveCustomers.Line, day: Int, isKnown: (UInt32) -> Bool
+    ) -> Bool {
+        guard (line.margin != nil) == hasMargins else { return false }
         let (sum, overflow) = revenue.addingReportingOverflow(line.amount)
         let (marginSum, marginOverflow) = margin.addingReportingOverflow(line.margin ?? 0)
         guard !overflow, !marginOverflow else { return false }
         (revenue, margin) = (sum, marginSum)
         // A return is never an order.
         guard line.amount >= 0 else { return true }
-        if day != openDay {
-            guard orderCount == 0 || day > lastDay else { return false }
-            if orderCount == 0 { firstDay = day }
-            (orderCount, lastDay, openDay) = (orderCount + 1, day, day)
+        let order = line.order == CodedText.missing ? Order.day(day) : .id(line.order)
+        let place: Int
+        if let known = opened.lastIndex(of: order) {
+            place = known
+        } else {
+            guard open(order, day, isKnown) else { return false }
+            place = opened.count - 1
         }
-        if orderCount > 1 {
+        if place > 0 || !isFirstOpened {
             let (amount, overflow) = repeatAmount.addingReportingOverflow(line.amount)
             guard !overflow else { return false }
             repeatAmount = amount
         }
+        return true
+    }
+
+    private mutating func open(_ order: Order, _ day: Int, _ isKnown: (UInt32) -> Bool) -> Bool {
+        if opened.isEmpty {
+            isFirstOpened = orderCount == 0
+            knownDay = isFirstOpened ? nil : lastDay
+        }
+        if let knownDay {
+            switch order {
+            // Of an earlier day there may be one.
+            case .day: guard day > knownDay else { return false }
+            // One of the first day might be the first of all.
+            case .id(let id): guard day > firstDay, !isKnown(id) else { return false }
+            }
+        }
+        if orderCount == 0 { (firstDay, lastDay) = (day, day) }
+        // Days ascend, but where a zone turns its clock back past midnight: an order is then of a day
+        // before the last.
+        lastDay = max(lastDay, day)
+        orderCount += 1
+        opened.append(order)
         return true
     }
 

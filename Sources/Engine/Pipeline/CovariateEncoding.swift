@@ -319,6 +319,11 @@ struct JoinedAttributes {
     /// By customer the row of the table; -1 for none.
     let rows: [Int]
 
+    /// - Parameter rows: by customer the row of the columns; -1 for none.
+    init(_ columns: [CustomerAttributes.Column], rows: [Int]) {
+        (self.columns, self.rows) = (columns, rows)
+    }
+
     /// - Parameters:
     ///   - table: nil where no customers were ingested.
     ///   - customerIDs: unique, ascending.

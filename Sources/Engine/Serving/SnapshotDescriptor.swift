@@ -43,9 +43,12 @@ package struct SnapshotDescriptor: Sendable, Equatable, Codable {
         /// Whether the segments of purchases had no lines after the as-of day, which the scores have
         /// not seen although they come before `live`.
         package var isWhole: Bool
+        /// Lines of the segments, those after the as-of day included; nil in snapshots of earlier
+        /// releases.
+        package var lineCount: Int?
 
-        package init(live: LogPosition, isWhole: Bool) {
-            (self.live, self.isWhole) = (live, isWhole)
+        package init(live: LogPosition, isWhole: Bool, lineCount: Int? = nil) {
+            (self.live, self.isWhole, self.lineCount) = (live, isWhole, lineCount)
         }
     }
 

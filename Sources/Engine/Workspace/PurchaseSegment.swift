@@ -116,6 +116,20 @@ struct PurchaseSegment: Sendable {
         try integers(amount, blocks)
     }
 
+    func customerIDs(_ blocks: Range<Int>) throws(StoreError) -> IDColumn {
+        switch try reader.column(customer, blocks: blocks, as: .texts).data {
+        case .int64(let ids): return .integers(ids)
+        case .text(let ids): return .texts(ids)
+        default: throw .missingPart(path: reader.path, part: "column customer")
+        }
+    }
+
+    /// Nil where the segment has none.
+    func margins(_ blocks: Range<Int>) throws(StoreError) -> [Int64]? {
+        guard let position = positions[LineColumns.margins.rawValue] else { return nil }
+        return try integers(position, blocks)
+    }
+
     /// The times of a block and the amounts, as their zone maps know them; nil for a block with
     /// lines that lack one.
     func bounds(

@@ -64,7 +64,49 @@ struct MetricsText {
         counter(
             "patron_log_dropped_lines_total", "Lines that the log's reader was too slow for.",
             metrics.droppedLogLines)
+        if let live = metrics.live { addLive(live) }
         addOperations(metrics.operations)
+    }
+
+    private mutating func addLive(_ live: LiveMetrics) {
+        counter("patron_append_batches_total", "Batches of purchases made durable.", live.batches)
+        counter("patron_append_lines_total", "Purchase lines made durable.", live.lines)
+        counter(
+            "patron_append_repeats_total", "Batches that were there already, by their keys.",
+            live.repeatedBatches)
+        counter("patron_append_refused_lines_total", "Lines not taken.", live.refusedLines)
+        counter(
+            "patron_append_failed_batches_total", "Batches that the log did not take.",
+            live.failedBatches)
+        gauge(
+            "patron_live_customers", "Customers whose rows are newer than the generation.",
+            live.rowCount)
+        gauge(
+            "patron_live_lines", "Purchase lines that the generation does not know.", live.lineCount
+        )
+        counter(
+            "patron_live_scored_customers_total", "Customers scored anew.", live.scoredCustomers)
+        let durable = "patron_append_durable_seconds"
+        head(durable, "histogram", "From when the log was given a batch until it was durable.")
+        histogram(durable, "", live.durable)
+        let scoring = "patron_live_scoring_seconds"
+        head(scoring, "histogram", "Of a scoring, until look-ups give its rows.")
+        histogram(scoring, "", live.scoring)
+    }
+
+    private mutating func histogram(
+        _ metric: String, _ label: String, _ latencies: LatencyHistogram
+    ) {
+        let counts = latencies.counts(below: Self.exponents)
+        let comma = label.isEmpty ? "" : ","
+        for (exponent, count) in zip(Self.exponents, counts) {
+            let bound = Double(UInt64(1) << UInt64(exponent)) / 1e9
+            text += "\(metric)_bucket{\(label)\(comma)le=\"\(bound)\"} \(count)\n"
+        }
+        text += "\(metric)_bucket{\(label)\(comma)le=\"+Inf\"} \(latencies.count)\n"
+        let labels = label.isEmpty ? "" : "{\(label)}"
+        text += "\(metric)_sum\(labels) \(Double(latencies.sumNanoseconds) / 1e9)\n"
+        text += "\(metric)_count\(labels) \(latencies.count)\n"
     }
 
     private mutating func addOperations(_ operations: [ServerMetrics.Operation]) {
@@ -82,16 +124,7 @@ struct MetricsText {
         head(metric, "histogram", "From the read of a request until its answer is handed over.")
         // Operations that nobody has used take no room.
         for operation in operations where operation.latencies.count > 0 {
-            let label = "operation=\"\(operation.name)\""
-            let counts = operation.latencies.counts(below: Self.exponents)
-            for (exponent, count) in zip(Self.exponents, counts) {
-                let bound = Double(UInt64(1) << UInt64(exponent)) / 1e9
-                text += "\(metric)_bucket{\(label),le=\"\(bound)\"} \(count)\n"
-            }
-            let latencies = operation.latencies
-            text += "\(metric)_bucket{\(label),le=\"+Inf\"} \(latencies.count)\n"
-            text += "\(metric)_sum{\(label)} \(Double(latencies.sumNanoseconds) / 1e9)\n"
-            text += "\(metric)_count{\(label)} \(latencies.count)\n"
+            histogram(metric, "operation=\"\(operation.name)\"", operation.latencies)
         }
     }
 

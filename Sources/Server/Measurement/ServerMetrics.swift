@@ -34,6 +34,8 @@ package struct ServerMetrics: Sendable {
     package var generationsMoved = 0
     package var generationsRefused = 0
     package var droppedLogLines = 0
+    /// Nil where the server takes no purchases.
+    package var live: LiveMetrics?
     package var bytesRead = 0
     package var bytesWritten = 0
     package var counters = ServerCounters()

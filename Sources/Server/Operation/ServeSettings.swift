@@ -10,6 +10,8 @@ package struct ServeSettings: Sendable {
     }
 
     package var workspace: String?
+    /// Whether purchases are taken.
+    package var append = false
     package var configuration = ServerConfiguration(port: 7_070)
     package var log = Log()
 
@@ -40,7 +42,8 @@ private struct ServeSettingsParser {
 
     mutating func parse(_ text: String) {
         let keys = [
-            "admin", "drain", "insecure", "limits", "listen", "log", "loops", "scanThreads",
+            "admin", "append", "drain", "insecure", "limits", "listen", "log", "loops",
+            "scanThreads",
             "snapshotPoll", "tls", "tokens", "version", "warmUp", "workspace",
         ]
         guard
@@ -49,6 +52,7 @@ private struct ServeSettingsParser {
         else { return }
         _ = reader.integer(top["version"], in: 1...1)
         settings.workspace = path(top["workspace"])
+        set(&settings.append, reader.bool(top["append"]))
         if let address = address(top["listen"]) {
             (settings.configuration.host, settings.configuration.port) = address
         }

@@ -41,6 +41,7 @@ package struct Scopes: OptionSet, Sendable, Hashable, CustomStringConvertible {
         case .describe, .lookup, .topProducts, .topCustomers, .similar, .segments, .segmentProfiles,
             .offerProducts, .offerCustomers, .count, .audience, .scan:
             .read
+        case .append: .append
         }
     }
 }

@@ -60,6 +60,22 @@ package struct ColumnID: RawRepresentable, Hashable, Sendable {
     package static let profileDifference = ColumnID(rawValue: 0xF034)
     package static let profileMissingShare = ColumnID(rawValue: 0xF035)
     package static let profileOverallMean = ColumnID(rawValue: 0xF036)
+
+    package static let lineDay = ColumnID(rawValue: 0xF080)
+    package static let lineTime = ColumnID(rawValue: 0xF081)
+    package static let lineAmount = ColumnID(rawValue: 0xF082)
+    package static let lineMargin = ColumnID(rawValue: 0xF083)
+    package static let lineCost = ColumnID(rawValue: 0xF084)
+    package static let lineQuantity = ColumnID(rawValue: 0xF085)
+    package static let lineOrder = ColumnID(rawValue: 0xF086)
+    package static let lineProduct = ColumnID(rawValue: 0xF087)
+    package static let lineCategory = ColumnID(rawValue: 0xF088)
+    package static let linePromotion = ColumnID(rawValue: 0xF089)
+    package static let lineChannel = ColumnID(rawValue: 0xF08A)
+
+    package static let refusedLine = ColumnID(rawValue: 0xF090)
+    package static let refusedColumn = ColumnID(rawValue: 0xF091)
+    package static let refusalReason = ColumnID(rawValue: 0xF092)
 }
 
 package enum ColumnType: UInt8, Sendable, CaseIterable {

@@ -16,6 +16,7 @@ package enum Request: Sendable, Equatable {
     case count(CountRequest)
     case audience(StreamRequest)
     case scan(StreamRequest)
+    case append(AppendRequest)
     /// More bytes for the stream of the frame's requestID.
     case credit(CreditMessage)
     /// Ends the request of the frame's requestID. Its body is empty.
@@ -37,6 +38,7 @@ package enum Request: Sendable, Equatable {
         case .count: .count
         case .audience: .audience
         case .scan: .scan
+        case .append: .append
         case .credit: .credit
         case .cancel: .cancel
         }
@@ -75,6 +77,7 @@ package enum Request: Sendable, Equatable {
             self = .audience(try StreamRequest(decoding: body, hasRule: true, limits: limits))
         case .scan:
             self = .scan(try StreamRequest(decoding: body, hasRule: false, limits: limits))
+        case .append: self = .append(try AppendRequest(decoding: body, limits: limits))
         case .credit: self = .credit(try CreditMessage(decoding: body))
         case .cancel:
             try body.requireEnd(at: 0)
@@ -108,6 +111,7 @@ package enum Request: Sendable, Equatable {
         case .offerCustomers(let message): message.encode(into: &writer)
         case .count(let message): message.encode(into: &writer)
         case .audience(let message), .scan(let message): message.encode(into: &writer)
+        case .append(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .credit(let message): message.encode(into: &writer)
         case .cancel: break
         }
@@ -132,6 +136,7 @@ package enum Response: Sendable, Equatable {
     case count(CountResponse)
     case audience(StreamChunk)
     case scan(StreamChunk)
+    case append(AppendResponse)
     /// A request failed. The opcode is the request's, known to this release or not.
     case failure(rawOpcode: UInt16, Status, ErrorBody)
 
@@ -152,6 +157,7 @@ package enum Response: Sendable, Equatable {
         case .count: Opcode.count.rawValue
         case .audience: Opcode.audience.rawValue
         case .scan: Opcode.scan.rawValue
+        case .append: Opcode.append.rawValue
         case .failure(let rawOpcode, _, _): rawOpcode & ~Opcode.responseBit
         }
     }
@@ -220,6 +226,7 @@ package enum Response: Sendable, Equatable {
             self = .scan(
                 try StreamChunk(
                     decoding: body, hasMore: header.flags.contains(.more), limits: limits))
+        case .append: self = .append(try AppendResponse(decoding: body, limits: limits))
         case .credit, .cancel: throw .wrongDirection(opcode: header.rawOpcode)
         }
     }
@@ -247,6 +254,7 @@ package enum Response: Sendable, Equatable {
         case .count(let message): message.encode(into: &writer)
         case .audience(let message), .scan(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .append(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .failure(_, _, let message): message.encode(into: &writer)
         }
         return writer.finishFrame(frame)

@@ -12,7 +12,7 @@ struct ErrorVector: Sendable {
 }
 
 extension ErrorVector {
-    static var all: [ErrorVector] { frames + metas + requests + tables + streams }
+    static var all: [ErrorVector] { frames + metas + requests + tables + streams + appends }
 
     private static func change(_ frame: RawFrame, _ edit: (inout RawFrame) -> Void) -> [UInt8] {
         var copy = frame

@@ -147,6 +147,11 @@ func meaning(_ request: Request) -> JSON {
             ("resumeToken", message.resumeToken.map { meaning($0) } ?? .null),
             ("rule", message.rule.map { .string($0) } ?? .null),
         ])
+    case .append(let message):
+        return .object([
+            ("decimals", .integer(Int64(message.decimals))),
+            ("currency", .string(message.currency)), ("table", meaning(message.lines)),
+        ])
     case .credit(let message): return .object([("credit", .integer(Int64(message.credit)))])
     case .cancel: return .object([])
     }
@@ -260,6 +265,14 @@ func meaning(_ response: Response) -> JSON {
             ("stamp", meaning(chunk.stamp)),
             ("scannedCustomers", .unsigned(chunk.scannedCustomers)),
             ("resumeToken", meaning(chunk.resumeToken)), ("table", meaning(chunk.table)),
+        ])
+    case .append(let answer):
+        return .object([
+            ("stamp", meaning(answer.stamp)),
+            ("sequence", answer.sequence.map { .unsigned($0) } ?? .null),
+            ("acceptedLines", .integer(Int64(answer.acceptedLines))),
+            ("refusedLines", .integer(Int64(answer.refusedLines))),
+            ("isRepeat", .bool(answer.isRepeat)), ("table", meaning(answer.refusals)),
         ])
     case .failure(_, _, let body): return meaning(body)
     }

@@ -208,6 +208,53 @@ enum Samples {
         return last
     }()
 
+    static let append = AppendRequest(
+        decimals: 2, currency: "GBP",
+        lines: Table(
+            rowCount: 2,
+            columns: [
+                WireColumn(.entityID, ids: .integers([17_850, 13_047])),
+                WireColumn(.lineDay, .int32([10_135, 10_135])),
+                WireColumn(.lineAmount, .int64([1_530, -255])),
+                WireColumn(.lineProduct, .text(TextArray(["85123A", "22423"]))),
+            ]))
+
+    static let appendOfAll = AppendRequest(
+        decimals: 4, currency: "GBP",
+        lines: Table(
+            rowCount: 3,
+            columns: [
+                WireColumn(.entityID, ids: .texts(TextArray(["C-1", "", "K\u{F6}ln"]))),
+                WireColumn(
+                    .lineTime, .int64([875_635_200, 875_635_260, 0]),
+                    validity: ValidityBitmap([true, true, false])),
+                WireColumn(
+                    .lineAmount, .int64([153_000, 0, 20_000]),
+                    validity: ValidityBitmap([true, false, true])),
+                WireColumn(.lineCost, .int64([100_000, 0, 10_000])),
+                WireColumn(.lineQuantity, .float32([6, 1, 0.5])),
+                WireColumn(
+                    .lineOrder, .text(TextArray(["536365", "536365", ""])),
+                    validity: ValidityBitmap([true, true, false])),
+                WireColumn(.linePromotion, .text(TextArray(["", "SPRING", ""]))),
+                WireColumn(.lineChannel, .text(TextArray(["shop", "shop", "web"]))),
+            ]))
+
+    static let appended = AppendResponse(
+        stamp: stamp, sequence: 41, acceptedLines: 2, refusedLines: 0, isRepeat: false,
+        refusals: AppendResponse.refusals([]))
+
+    static let appendedInPart = AppendResponse(
+        stamp: stamp, sequence: 42, acceptedLines: 1, refusedLines: 2, isRepeat: true,
+        refusals: AppendResponse.refusals([
+            (1, .entityID, .missingCustomerID), (1, .lineAmount, .missingAmount),
+            (2, .lineTime, .missingTime),
+        ]))
+
+    static let appendedNothing = AppendResponse(
+        stamp: stamp, sequence: nil, acceptedLines: 0, refusedLines: 1, isRepeat: false,
+        refusals: AppendResponse.refusals([(0, .lineAmount, .amountOutOfRange)]))
+
     static let notFound = ErrorBody(
         text: "no customer 5", hint: "ids are those of the purchases file", field: "id",
         byteOffset: 8, generation: 12)
@@ -278,6 +325,8 @@ enum Samples {
                 "scan_request_resumed", [],
                 .scan(StreamRequest(columns: [.valueTier], resumeToken: token))
             ),
+            ("append_request", [.idempotencyKey(Array(16..<32))], .append(append)),
+            ("append_request_all", [.idempotencyKey(Array(16..<32))], .append(appendOfAll)),
             ("credit", [], .credit(CreditMessage(credit: 65_536))),
             ("cancel", [], .cancel),
         ]
@@ -326,6 +375,9 @@ enum Samples {
             ),
             ("audience_response", [], .audience(chunk)),
             ("scan_response_last", [], .scan(lastChunk)),
+            ("append_response", [], .append(appended)),
+            ("append_response_refusals", [], .append(appendedInPart)),
+            ("append_response_none", [], .append(appendedNothing)),
             ("goaway", [], .goAway(.draining, goAway)),
             (
                 "failure_response", [],
