@@ -18,9 +18,12 @@ extension Workspace {
     }
 
     /// The same, in one commit with what customers' moves between segments were.
-    /// - Parameter keepsLedgers: false leaves the ledgers as they are.
+    /// - Parameters:
+    ///   - keepsLedgers: false leaves the ledgers as they are.
+    ///   - verified: the generation's snapshot, where it is open already.
     package func publishing(
-        generation: Int? = nil, keepsLedgers: Bool = true, threadCount: Int
+        generation: Int? = nil, verified: ServingSnapshot? = nil, keepsLedgers: Bool = true,
+        threadCount: Int
     ) throws(EngineError) -> PublishSummary {
         guard let newest = manifest.generations.last else {
             throw .noSnapshot(
@@ -33,7 +36,12 @@ extension Workspace {
                 workspace: folder, what: "there is no generation \(number); there are \(known)")
         }
         let path = "\(folder)/\(chosen.folder)"
-        let snapshot = try ServingSnapshot(SnapshotLocation(generation: number, folder: path))
+        let snapshot =
+            if let verified, verified.generation == number {
+                verified
+            } else {
+                try ServingSnapshot(SnapshotLocation(generation: number, folder: path))
+            }
         var ledgers = SegmentLedgers(self, threadCount: threadCount)
         do throws(EngineError) {
             if keepsLedgers { try ledgers.enter(snapshot, folder: path) }
@@ -65,14 +73,16 @@ extension Workspace {
         package var byteCount: Int
     }
 
-    /// Removes what nothing refers to any more: generations older than the current one, model
+    /// Removes what nothing refers to any more: generations older than the current one and without a
+    /// label, model
     /// versions that are neither the latest nor behind a kept generation, log files of live purchases
     /// that the segments and every kept generation have, and files that no manifest names (left by an
     /// interrupted command).
     package func prune() throws(EngineError) -> PruneSummary {
         var next = manifest
         let oldest = manifest.currentGeneration ?? 0
-        next.generations.removeAll { $0.number < oldest }
+        let labelled = Set(try GenerationLabels.load(folder).generations.values)
+        next.generations.removeAll { $0.number < oldest && !labelled.contains($0.number) }
         var kept: Set<String> = []
         var live = livePosition
         for generation in next.generations {

@@ -34,6 +34,7 @@ extension Workspace {
         var verification = Verification(workspace: self)
         verification.checkManifest()
         verification.checkOrigin()
+        verification.checkLabels()
         for segment in manifest.purchaseSegments {
             report(segment.file)
             verification.checkPurchases(segment)
@@ -67,7 +68,10 @@ extension Workspace {
         // What another process published and pruned meanwhile is gone, not damaged.
         let now = (try? Self.loadManifest(folder)) ?? manifest
         if !result.problems.isEmpty, now != manifest {
-            let named = now.fileNames + [Manifest.fileName, Origin.fileName, "live"]
+            let named =
+                now.fileNames + [
+                    Manifest.fileName, Origin.fileName, GenerationLabels.fileName, "live",
+                ]
             result.problems.removeAll { problem in
                 !named.contains { problem.file == $0 || problem.file.hasPrefix("\($0)/") }
             }
@@ -134,6 +138,20 @@ struct Verification {
                 name,
                 "\(accepted) purchase lines were accepted, the segment files hold \(held): "
                     + "a segment file is missing from the list, or was added to it")
+        }
+    }
+
+    mutating func checkLabels() {
+        check(GenerationLabels.fileName) { verification throws(EngineError) in
+            let labels = try GenerationLabels.load(verification.workspace.folder)
+            let known = Set(verification.manifest.generations.map(\.number))
+            for (label, generation) in labels.generations.sorted(by: { $0.key < $1.key })
+            where !known.contains(generation) {
+                verification.add(
+                    GenerationLabels.fileName,
+                    "the label \(label) names generation \(generation), which is not there: "
+                        + "remove the label")
+            }
         }
     }
 

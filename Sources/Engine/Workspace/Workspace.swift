@@ -9,6 +9,7 @@ import Models
 /// ```
 /// patron.yaml       the plan
 /// ORIGIN            the folder that the plan's relative file names start from
+/// LABELS            generations that servers keep beside the current one, by label
 /// LOCK              held by the command that changes the workspace
 /// MANIFEST          what belongs to the current state; replaced whole by an atomic rename
 /// purchases/ customers/ products/   segment files, one an ingested file; small ones are merged
