@@ -37,6 +37,7 @@ local opcodes = {
     [82] = "PUBLISH",
     [83] = "STATS",
     [84] = "DRAIN",
+    [85] = "SHADOW",
 }
 local flag_names = {
     [0] = "LZ4",
@@ -58,6 +59,7 @@ local features = {
     [1] = "streams",
     [2] = "timings",
     [3] = "affinityFacts",
+    [4] = "progress",
 }
 local status_classes = {
     [0] = "ok",
@@ -100,6 +102,8 @@ local statuses = {
     [201] = "unknownCustomer",
     [202] = "unknownProduct",
     [203] = "unknownSegmentation",
+    [204] = "unknownLabel",
+    [205] = "unknownGeneration",
     [301] = "snapshotChanged",
     [401] = "tooManyInFlight",
     [402] = "tooManyConnections",
@@ -109,6 +113,7 @@ local statuses = {
     [502] = "draining",
     [503] = "notInSnapshot",
     [510] = "notDurable",
+    [504] = "workspaceLocked",
     [601] = "authenticationFailed",
     [602] = "scopeMissing",
     [701] = "badMagic",
@@ -209,6 +214,34 @@ local columns = {
     [0xf090] = "refusedLine",
     [0xf091] = "refusedColumn",
     [0xf092] = "refusalReason",
+    [0xf080] = "label",
+    [0xf081] = "generation",
+    [0xf082] = "generationAsOfDay",
+    [0xf083] = "generationCustomerCount",
+    [0xf084] = "generationByteCount",
+    [0xf085] = "generationModels",
+    [0xf086] = "generationLabels",
+    [0xf087] = "generationState",
+    [0xf088] = "generationProblem",
+    [0xf089] = "modelName",
+    [0xf08a] = "modelVersion",
+    [0xf08b] = "modelChecksum",
+    [0xf08c] = "statGroup",
+    [0xf08d] = "statName",
+    [0xf08e] = "statValue",
+    [0xf08f] = "statUnit",
+    [0xf090] = "shadowCompared",
+    [0xf091] = "shadowDiffering",
+    [0xf092] = "shadowOnlyCurrent",
+    [0xf093] = "shadowOnlyCandidate",
+    [0xf094] = "shadowMeanDifference",
+    [0xf095] = "shadowLargestDifference",
+    [0xf096] = "shadowMedianDifference",
+    [0xf097] = "shadowDifference90",
+    [0xf098] = "shadowDifference99",
+    [0xf099] = "shadowFrom",
+    [0xf09a] = "shadowTo",
+    [0xf09b] = "shadowMoveCount",
 }
 -- </names>
 
@@ -283,6 +316,23 @@ field("default_deadline_milliseconds", "uint32", "Default deadline (ms)")
 field("generation", "uint64", "Generation")
 field("as_of_day", "int32", "As-of day")
 field("ping.token", "uint64", "Token")
+field("model_label", "string", "Label of the snapshot")
+field("action", "uint8", "Action")
+field("label_bytes", "uint8", "Label bytes")
+field("label", "string", "Label")
+field("parts_per_million", "uint32", "Parts per million")
+field("previous_generation", "uint64", "Generation before")
+field("verified_byte_count", "uint64", "Bytes verified")
+field("state", "uint32", "State", base.DEC, { [0] = "none", "running", "stopped", "overtaken" })
+field("sampled_count", "uint64", "IDs chosen")
+field("compared_count", "uint64", "Customers compared")
+field("only_in_current_count", "uint64", "Only in the current generation")
+field("only_in_candidate_count", "uint64", "Only in the candidate")
+field("dropped_count", "uint64", "IDs dropped")
+field("elapsed_milliseconds", "uint64", "Elapsed (ms)")
+field("done", "uint64", "Done")
+field("total", "uint64", "Total")
+field("unit", "uint8", "Unit", base.DEC, { "bytes", "customers" })
 field("grace_milliseconds", "uint32", "Grace (ms)")
 field("error.text", "string", "Text")
 field("error.hint", "string", "Hint")
@@ -470,7 +520,8 @@ function Reader:text(name, size, tree)
     tree = tree or self.tree
     local range = self:range(size, name)
     if size == 0 then return "", tree:add(f[name], range, "") end
-    demand(is_text(range:raw()), name .. " is not UTF-8", name == "warning" and "invalidMeta" or "invalidText")
+    local is_meta = name == "warning" or name == "model_label"
+    demand(is_text(range:raw()), name .. " is not UTF-8", is_meta and "invalidMeta" or "invalidText")
     return range:string(ENC_UTF_8), tree:add_packet_field(f[name], range, ENC_UTF_8 + ENC_STRING)
 end
 
@@ -496,7 +547,7 @@ local meta_values = {
 -- The least and the most bytes of a value.
 local meta_sizes = { { 16, 16 }, { 1, 64 }, { 1, 1 }, { 1, 1024 }, { 4, 4 }, { 12, 12 } }
 
-local function read_meta(r)
+local function read_meta(r, takes_label)
     if r.stop - r.at < 4 then fault("invalidMeta", "no meta block") end
     local size = r.tvb(r.at, 4):le_uint()
     local tree = r.tree:add(patron, r.tvb(r.at, math.min(4 + size, r.stop - r.at)), "Meta")
@@ -526,6 +577,9 @@ local function read_meta(r)
             end
         elseif tag == 4 then
             items:text("warning", bytes, item)
+        elseif tag == 0x8004 and takes_label then
+            if bytes < 1 or bytes > 64 then fault("invalidMeta", "a label of " .. bytes .. " bytes") end
+            items:text("model_label", bytes, item)
         elseif meta_values[tag] then
             if tag <= 2 then
                 item:add(f[meta_values[tag]], items:range(bytes))
@@ -789,6 +843,63 @@ end
 
 local function read_nothing() end
 
+-- Of the opcodes of requests that may name the snapshot that answers.
+local labelled = {
+    [0x10] = true, [0x20] = true, [0x22] = true, [0x23] = true, [0x24] = true, [0x26] = true, [0x27] = true,
+    [0x28] = true, [0x29] = true, [0x30] = true, [0x31] = true, [0x32] = true,
+}
+
+-- What MODELS and SHADOW have in common: action, whether there is a label, the number at 4, whether a
+-- generation is named.
+local function read_labelled_action(r, number_field)
+    local action = r:add("action", 1)
+    demand(action <= 2, "action " .. action)
+    local size = r:limited("label_bytes", 1, 64)
+    r:zero(2)
+    local number = 0
+    if number_field then number = r:add(number_field, 4) else r:zero(4) end
+    local generation = r:add("generation", 8):le_uint64()
+    if size > 0 then r.summary = r:text("label", size) end
+    return action, size > 0, number, generation ~= UInt64(0)
+end
+
+local function read_models(r)
+    local action, has_label, _, has_generation = read_labelled_action(r, nil)
+    if action == 0 and has_label then fault("tooManyItems", "a list of one label") end
+    demand(action == 0 or has_label, "no label")
+    if action == 1 then
+        demand(has_generation, "generation 0")
+    else
+        demand(not has_generation, "a generation where none belongs", "nonzeroReserved")
+    end
+end
+
+local function read_shadow(r)
+    local action, has_label, share, has_generation = read_labelled_action(r, "parts_per_million")
+    if action ~= 1 then
+        if has_label then fault("tooManyItems", "a label where none belongs") end
+        demand(share == 0 and not has_generation, "a candidate where none belongs", "nonzeroReserved")
+        return
+    end
+    demand(share >= 1 and share <= 1000000, "partsPerMillion " .. share)
+    demand(not (has_label and has_generation), "a label and a generation", "nonzeroReserved")
+    demand(has_label or has_generation, "no candidate")
+end
+
+local function read_publish(r) r:add("generation", 8) end
+
+local function read_drain_answer(r)
+    r:add("grace_milliseconds", 4)
+    r:zero(4)
+end
+
+local function read_progress(r)
+    local done, total = r:add("done", 8):le_uint64(), r:add("total", 8):le_uint64()
+    r:add("unit", 1)
+    r:zero(7)
+    r.summary = tostring(done) .. " of " .. tostring(total)
+end
+
 -- Section 8: stamp and table
 
 local function read_stamp(r)
@@ -1050,15 +1161,39 @@ local function read_append_answer(r)
     r:zero(47)
     read_table(r)
     r.summary = accepted .. " lines taken, " .. refused .. " refused"
+local function read_publish_answer(r)
+    read_stamp(r)
+    r:add("previous_generation", 8)
+    r:add("verified_byte_count", 8)
+    r:zero(48)
+end
+
+local function read_shadow_answer(r)
+    read_stamp(r)
+    read_stamp(r)
+    r:add("state", 4)
+    r:add("parts_per_million", 4)
+    for _, name in ipairs {
+        "sampled_count", "compared_count", "only_in_current_count", "only_in_candidate_count", "dropped_count",
+        "elapsed_milliseconds",
+    } do
+        r:add(name, 8)
+    end
+    r:zero(8)
+    read_table(r)
 end
 
 local requests = {
+    [0x50] = read_models, [0x51] = read_nothing, [0x52] = read_publish, [0x53] = read_nothing,
+    [0x54] = read_nothing, [0x55] = read_shadow,
     [0x01] = read_hello, [0x02] = read_ping, [0x04] = read_credit, [0x05] = read_nothing, [0x10] = read_nothing,
     [0x20] = read_lookup, [0x22] = read_top, [0x23] = read_top, [0x24] = read_similar, [0x26] = read_segments,
     [0x27] = read_segments, [0x28] = read_offer_products, [0x29] = read_offer_customers, [0x30] = read_count,
     [0x31] = read_stream, [0x32] = read_stream, [0x40] = read_append,
 }
 local answers = {
+    [0x06] = read_progress, [0x50] = read_stamped_table, [0x51] = read_stamped_table, [0x52] = read_publish_answer,
+    [0x53] = read_stamped_table, [0x54] = read_drain_answer, [0x55] = read_shadow_answer,
     [0x01] = read_hello_answer, [0x02] = read_ping_answer, [0x10] = read_describe_answer, [0x20] = read_stamped_table,
     [0x22] = read_stamped_table, [0x23] = read_stamped_table, [0x24] = read_stamped_table, [0x26] = read_stamped_table,
     [0x27] = read_stamped_table, [0x28] = read_stamped_table, [0x29] = read_stamped_table, [0x30] = read_count_answer,
@@ -1075,7 +1210,7 @@ function patron.init() open_requests, found = {}, {} end
 
 local function pair(pinfo, tree, opcode, is_answer, request_id, more)
     local number = stream_number()
-    if not number or (opcode == 3) then return end
+    if not number or opcode == 3 then return end
     local key = pinfo.number .. ":" .. opcode .. ":" .. request_id .. ":" .. tostring(is_answer)
     local stream = number.value
     if not pinfo.visited and not found[key] then
@@ -1083,7 +1218,9 @@ local function pair(pinfo, tree, opcode, is_answer, request_id, more)
         open_requests[stream] = open
         if is_answer then
             local request = open[request_id]
-            if request and request.opcode == opcode then
+            if opcode == 6 then
+                found[key] = request
+            elseif request and request.opcode == opcode then
                 request.answer = request.answer or pinfo.number
                 found[key] = request
                 if not more then open[request_id] = nil end
@@ -1222,7 +1359,7 @@ local function dissect_frame(tvb, pinfo, tree)
     if has(flags, 2) and not (is_answer and (opcode == 0x31 or opcode == 0x32)) then
         flags_item:add_proto_expert_info(experts.unsupported, "MORE does not belong here (unsupportedFlag)")
     end
-    if (opcode == 3 and not is_answer) or (is_answer and (opcode == 4 or opcode == 5)) then
+    if ((opcode == 3 or opcode == 6) and not is_answer) or (is_answer and (opcode == 4 or opcode == 5)) then
         header:add_proto_expert_info(experts.malformed, "wrongDirection")
     end
     pair(pinfo, top, opcode, is_answer, request_id, has(flags, 2))
@@ -1232,7 +1369,7 @@ local function dissect_frame(tvb, pinfo, tree)
     local r
     local fine, problem = pcall(function()
         r = reader(tvb, at, tvb:len(), top)
-        if has(flags, 4) then read_meta(r) end
+        if has(flags, 4) then read_meta(r, not is_answer and labelled[opcode]) end
         local body_start = r.at
         local size = r.stop - body_start
         if has(flags, 1) then

@@ -35,9 +35,11 @@ HELLO, PING, GOAWAY, CREDIT, CANCEL, DESCRIBE, LOOKUP = 1, 2, 3, 4, 5, 0x10, 0x2
 TOP_PRODUCTS, TOP_CUSTOMERS, SIMILAR, SEGMENTS, SEGMENT_PROFILES = 0x22, 0x23, 0x24, 0x26, 0x27
 OFFER_PRODUCTS, OFFER_CUSTOMERS, COUNT, AUDIENCE, SCAN = 0x28, 0x29, 0x30, 0x31, 0x32
 APPEND = 0x40
+PROGRESS, MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW = 6, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55
 NAMES = {value: name for name, value in list(globals().items())
          if name.isupper() and isinstance(value, int)}
-RESERVED = (0x06, 0x21, 0x25, 0x41, 0x50, 0x51, 0x52, 0x53, 0x54)
+RESERVED = (0x21, 0x25, 0x41)
+ADMIN = (MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW)
 LZ4, MORE, META, QUIET = 1, 2, 4, 0x100
 STREAMS, TIMINGS, AFFINITY_FACTS = 1 << 1, 1 << 2, 1 << 3
 JUNK_FEATURES = 0xFF << 56
@@ -50,6 +52,7 @@ STATUS = {
     116: "answerTooLarge", 117: "rawLengthMismatch", 118: "notFinite", 119: "invalidRule",
     130: "unusableLines", 131: "otherCurrency", 410: "logBusy", 510: "notDurable", 1010: "readOnly",
     201: "unknownCustomer", 202: "unknownProduct", 203: "unknownSegmentation",
+    204: "unknownLabel", 205: "unknownGeneration", 504: "workspaceLocked",
     301: "snapshotChanged", 401: "tooManyInFlight", 402: "tooManyConnections", 403: "outputFull",
     501: "loading", 502: "draining", 503: "notInSnapshot", 601: "authenticationFailed",
     602: "scopeMissing", 701: "badMagic", 702: "headerChecksumMismatch",
@@ -493,8 +496,27 @@ def read_append(body, features):
     return result
 
 
+def read_shadow(body, features):
+    stamp, start = read_stamp(body)
+    candidate, size = read_stamp(Body(body.data[start:]))
+    start += size
+    body.zero(start + 56, 8, "SHADOW's reserved field (7.25)")
+    facts = struct.unpack_from("<IIQQQQQQ", body.data, start)
+    need(sum(facts[3:7]) <= facts[2], "SHADOW has compared and dropped more than it chose (7.25)")
+    need(facts[0] or not any(facts), "SHADOW has found something before the first start (7.25)")
+    return {"stamp": stamp, "candidate": candidate, "state": facts[0], "table": Table(body, start + 64)}
+
+
+def read_publish(body, features):
+    stamp, start = read_stamp(body)
+    body.zero(start + 16, 48, "PUBLISH's reserved field (7.22)")
+    body.end(start + 64)
+    return {"stamp": stamp, "previous": body.read("Q", start, "previous generation")}
+
+
 ANSWERS = {HELLO: read_hello, PING: read_ping, DESCRIBE: read_describe, COUNT: read_count,
-           AUDIENCE: read_chunk, SCAN: read_chunk, APPEND: read_append}
+           AUDIENCE: read_chunk, SCAN: read_chunk, APPEND: read_append, SHADOW: read_shadow,
+           PUBLISH: read_publish}
 
 
 class Answer:
@@ -931,7 +953,7 @@ def id_in_use(target):
 @check("2", "bit 15 of an opcode, and GOAWAY, from the client: wrongDirection and the end")
 def wrong_direction(target):
     for opcode, body in ((0x8000 | PING, ping()), (GOAWAY, bytes(32)), (0x8000 | CREDIT, credit(1)),
-                         (0x8000 | CANCEL, b""), (0x8000 | GOAWAY, bytes(32))):
+                         (0x8000 | CANCEL, b""), (0x8000 | GOAWAY, bytes(32)), (PROGRESS, bytes(24))):
         with target.connect() as peer:
             peer.send(frame(opcode, body, 7))
             peer.ends(710)
@@ -1114,7 +1136,9 @@ def error_vectors(target):
                     answer = peer.answer_of(about)
                     # Without a key, or to a server that takes no purchases, a body is not looked at (7.17).
                     others = (108, 1010) if about == APPEND else other_kind(target, about, data[32:])
-                    need(answer.status in (status, *others),
+                    # A token without the scope admin is told so first.
+                    allowed = (602,) if about in ADMIN else ()
+                    need(answer.status in (status, *others, *allowed),
                          f"{answer} instead of {name_of(status)}")
                     peer.greet() if first else peer.lives()
         except Fault as fault:
@@ -1138,8 +1162,10 @@ def ok_vectors(target):
     done, readable = 0, {0, 109, 111, 119, 201, 202, 203, 503, 301}
     for path, meaning in vectors(target, "ok"):
         opcode = meaning["frame"]["opcode"]
-        if meaning["reader"] != "server" or opcode in ("CREDIT", "CANCEL") or (
-                needs_streams(path.stem) and not target.streams):
+        # What would end the server or change what it serves is not tried on one that may be in use.
+        if meaning["reader"] != "server" or opcode in ("CREDIT", "CANCEL", "PUBLISH", "DRAIN") or (
+                needs_streams(path.stem) and not target.streams) or (
+                opcode in ("MODELS", "SHADOW") and meaning["frame"]["body"]["action"]):
             continue
         done += 1
         first = opcode == "HELLO"
@@ -1150,7 +1176,9 @@ def ok_vectors(target):
         if first and target.token:
             continue
         # The frame's rule and columns may be of another snapshot, a token of another generation.
-        allowed = readable | ({103} if meaning["frame"]["body"].get("resumeToken") else set())
+        allowed = readable | ({103} if meaning["frame"]["body"].get("resumeToken") else set()) | (
+            {602} if opcode in (NAMES[number] for number in ADMIN) else set()) | (
+            {204} if meaning["frame"]["meta"] else set())
         try:
             with target.connect(greet=not first, optional=STREAMS | 1 << 60) as peer:
                 peer.send(path.read_bytes())
@@ -1796,6 +1824,66 @@ def cancel_nothing(target):
         peer.lives()
     with target.connect(optional=0) as peer:
         peer.send(frame(CANCEL, b"", 50))
+        peer.lives()
+
+
+# Labels and administration
+
+
+@check("7.20", "labels: stable answers as none does, unknown ones are refused, wrong ones too")
+def labels(target):
+    if not target.described:
+        raise Skip("nothing is published")
+    with target.connect(optional=STREAMS | AFFINITY_FACTS | 1 << 60) as peer:
+        generation = peer.ask(DESCRIBE, b"", 7).body["stamp"]["generation"]
+        stable = peer.ask(DESCRIBE, b"", 7, meta=[(0x8004, b"stable")])
+        need(stable.body["stamp"]["generation"] >= generation, "stable is not the current generation")
+        requests = [(DESCRIBE, b""), (SEGMENTS, segments("")), (COUNT, count_rule("all"))]
+        if target.customers:
+            customer = target.customers[0]
+            requests += [(LOOKUP, lookup([customer])), (LOOKUP, lookup([customer, customer])),
+                         (TOP_PRODUCTS, top(customer))]
+        if target.streams:
+            requests.append((SCAN, stream()))
+        for opcode, body in requests:
+            answer = peer.ask(opcode, body, 7, meta=[(0x8004, b"surely-no-label")], status=204)
+            need(answer.error["text"], "unknownLabel without words")
+            for value in (b"", b"l" * 65, b"\xc3"):
+                peer.ask(opcode, body, 7, meta=[(0x8004, value)], status=108)
+        peer.lives()
+
+
+@check("7.20-7.25", "MODELS, SNAPSHOT, STATS and the report of SHADOW, or scopeMissing for all of them")
+def administration(target):
+    if not target.described:
+        raise Skip("nothing is published")
+    listing = struct.pack("<BBHIQ", 0, 0, 0, 0, 0)
+    with target.connect() as peer:
+        answers = [peer.ask(opcode, body, 7, status=(0, 602, 1001))
+                   for opcode, body in ((MODELS, listing), (SNAPSHOT, b""), (STATS, b""), (SHADOW, listing))]
+        statuses = {answer.status for answer in answers}
+        if 602 in statuses:
+            need(statuses == {602}, f"some need a scope, others do not: {statuses}")
+            need(peer.ask(DRAIN, b"", 7, status=602).error["text"], "scopeMissing without words")
+            raise Skip("the token does not allow it")
+        models, snapshot, stats, shadow = answers
+        if models.status == 0:
+            table = models.table
+            need(set(table.columns) >= {0xF0A0, 0xF0A1, 0xF0A9, 0xF0AA, 0xF0AB}, "columns of MODELS (7.20)")
+            need(table.columns[0xF0A0][0] == "stable", "MODELS does not begin with stable (7.20)")
+        if snapshot.status == 0:
+            generations = snapshot.table.columns[0xF0A1]
+            need(generations == sorted(set(generations)), "generations do not ascend (7.21)")
+            states = snapshot.table.columns[0xF0A7]
+            need(sum(state & 2 for state in states) <= 2, "two generations are served without a label (7.21)")
+            largest = (1 << 63) - 1
+            peer.ask(PUBLISH, struct.pack("<Q", largest), 7, status=205)
+            peer.ask(MODELS, struct.pack("<BBHIQ", 1, 6, 0, 0, largest) + b"canary", 7, status=205)
+            peer.ask(MODELS, struct.pack("<BBHIQ", 1, 6, 0, 0, 1) + b"stable", 7, status=103)
+            peer.ask(MODELS, struct.pack("<BBHIQ", 2, 9, 0, 0, 0) + b"no-label!", 7, status=204)
+        if stats.status == 0:
+            need(set(stats.table.columns) >= {0xF0AC, 0xF0AD, 0xF0AE, 0xF0AF}, "columns of STATS (7.23)")
+            need("server" in stats.table.columns[0xF0AC], "STATS says nothing of the server (7.23)")
         peer.lives()
 
 

@@ -30,9 +30,12 @@ OPCODES = {
     1: "HELLO", 2: "PING", 3: "GOAWAY", 0x10: "DESCRIBE", 0x20: "LOOKUP", 0x22: "TOP_PRODUCTS",
     0x23: "TOP_CUSTOMERS", 0x24: "SIMILAR", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
     0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS", 4: "CREDIT", 5: "CANCEL", 0x30: "COUNT",
-    0x31: "AUDIENCE", 0x32: "SCAN", 0x40: "APPEND",
+    0x31: "AUDIENCE", 0x32: "SCAN", 0x40: "APPEND", 6: "PROGRESS", 0x50: "MODELS",
+    0x51: "SNAPSHOT", 0x52: "PUBLISH", 0x53: "STATS", 0x54: "DRAIN", 0x55: "SHADOW",
 }
-SUPPORTED_FEATURES = 1 << 1 | 1 << 3
+# Requests that may name the snapshot that answers.
+LABELLED = {0x10, 0x20, 0x22, 0x23, 0x24, 0x26, 0x27, 0x28, 0x29, 0x30, 0x31, 0x32}
+SUPPORTED_FEATURES = 1 << 1 | 1 << 3 | 1 << 4
 LARGEST_FRAME = 64 << 20
 
 
@@ -162,13 +165,13 @@ def open_payload(header, payload):
         raise Refused("compressionNotNegotiated")
     meta = []
     if flags & 4:
-        meta, payload = read_meta(payload)
+        meta, payload = read_meta(payload, header["opcode"] in LABELLED)
     if header["rawLength"] != len(payload):
         raise Refused("rawLengthMismatch")
     return meta, payload
 
 
-def read_meta(payload):
+def read_meta(payload, takes_label):
     if len(payload) < 4:
         raise Refused("invalidMeta", "no size")
     size = struct.unpack_from("<I", payload)[0]
@@ -184,15 +187,22 @@ def read_meta(payload):
         if len(value) != count or tag in seen or len(seen) == 32:
             raise Refused("invalidMeta", f"tag {tag}")
         seen.add(tag)
-        item = read_meta_item(tag, value)
+        item = read_meta_item(tag, value, takes_label)
         if item is not None:
             items.append(item)
         offset += 4 + count
     return items, payload[4 + size :]
 
 
-def read_meta_item(tag, value):
+def read_meta_item(tag, value, takes_label):
     size = len(value)
+    if tag == 0x8004 and takes_label:
+        try:
+            if 1 <= size <= 64:
+                return {"modelLabel": value.decode("utf-8")}
+        except UnicodeDecodeError:
+            pass
+        raise Refused("invalidMeta", "modelLabel")
     if tag == 1 and size == 16:
         return {"idempotencyKey": value.hex()}
     if tag == 2 and 1 <= size <= 64:
@@ -618,7 +628,94 @@ def credit_message(body):
     return {"credit": credit}
 
 
+def labelled_action(body):
+    action = body.u8(0, "action")
+    if action > 2:
+        raise Refused("valueOutOfRange", f"action {action}")
+    size = body.count("B", 1, 64, "labelBytes")
+    body.zero(2, 2)
+    number, generation = body.u32(4, "number"), body.u64(8, "generation")
+    label = body.text(16, size, "label")
+    body.end(16 + size)
+    return action, number, generation, label
+
+
+def models_request(body):
+    action, number, generation, label = labelled_action(body)
+    if number or generation and action != 1:
+        raise Refused("nonzeroReserved")
+    if label and action == 0:
+        raise Refused("tooManyItems", "label")
+    if action and not label or action == 1 and not generation:
+        raise Refused("valueOutOfRange")
+    return {"action": action, "label": label or None, "generation": generation}
+
+
+def shadow_request(body):
+    action, share, generation, label = labelled_action(body)
+    if action != 1:
+        if label:
+            raise Refused("tooManyItems", "label")
+        if share or generation:
+            raise Refused("nonzeroReserved")
+    else:
+        if not 1 <= share <= 1_000_000:
+            raise Refused("valueOutOfRange", f"partsPerMillion {share}")
+        if label and generation:
+            raise Refused("nonzeroReserved", "generation")
+        if not label and not generation:
+            raise Refused("valueOutOfRange", "no candidate")
+    return {"action": action, "partsPerMillion": share, "label": label or None,
+            "generation": generation}
+
+
+def publish_request(body):
+    generation = body.u64(0, "generation")
+    body.end(8)
+    return {"generation": generation}
+
+
+def publish_answer(body):
+    stamp, start = read_stamp(body)
+    previous, verified = body.u64(start, "previous"), body.u64(start + 8, "bytes")
+    body.zero(start + 16, 48)
+    body.end(start + 64)
+    return {"stamp": stamp, "previousGeneration": previous, "verifiedByteCount": verified}
+
+
+def drain_answer(body):
+    grace = body.u32(0, "graceMilliseconds")
+    body.zero(4, 4)
+    body.end(8)
+    return {"graceMilliseconds": grace}
+
+
+def shadow_answer(body):
+    stamp, start = read_stamp(body)
+    candidate, size = read_stamp(Body(body.data[start:]))
+    start += size
+    result = {"stamp": stamp, "candidate": candidate, "state": body.u32(start, "state"),
+              "partsPerMillion": body.u32(start + 4, "partsPerMillion")}
+    names = ("sampledCount", "comparedCount", "onlyInCurrentCount", "onlyInCandidateCount",
+             "droppedCount", "elapsedMilliseconds")
+    for index, name in enumerate(names):
+        result[name] = body.u64(start + 8 + 8 * index, name)
+    body.zero(start + 56, 8)
+    result["table"] = read_table(body, start + 64)
+    return result
+
+
+def progress_message(body):
+    result = {"done": body.u64(0, "done"), "total": body.u64(8, "total"),
+              "unit": body.u8(16, "unit")}
+    body.zero(17, 7)
+    body.end(24)
+    return result
+
+
 REQUESTS = {
+    0x50: models_request, 0x51: describe_request, 0x52: publish_request, 0x53: describe_request,
+    0x54: describe_request, 0x55: shadow_request,
     4: credit_message, 5: describe_request, 0x30: count_request, 0x31: audience_request,
     0x32: scan_request, 0x40: append_request,
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
@@ -626,6 +723,8 @@ REQUESTS = {
     0x27: segments_request, 0x28: offer_products_request, 0x29: offer_customers_request,
 }
 ANSWERS = {
+    6: progress_message, 0x50: table_answer, 0x51: table_answer, 0x52: publish_answer,
+    0x53: table_answer, 0x54: drain_answer, 0x55: shadow_answer,
     0x30: count_answer, 0x31: stream_chunk, 0x32: stream_chunk, 0x40: append_answer,
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
     0x22: table_answer, 0x23: table_answer, 0x24: table_answer, 0x26: table_answer,
@@ -818,7 +917,7 @@ def decode_frame(data, start, reader, maximum_length):
     meta, rest = open_payload(header, payload)
     opcode, answer = header["opcode"] & 0x7FFF, bool(header["opcode"] & 0x8000)
     reader = reader or ("client" if answer else "server")
-    if answer != (reader == "client") or (opcode == 3 and not answer) or (
+    if answer != (reader == "client") or (opcode in (3, 6) and not answer) or (
         answer and opcode in (4, 5)
     ):
         raise Refused("wrongDirection", hex(header["opcode"]))

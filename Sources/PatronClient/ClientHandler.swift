@@ -28,6 +28,8 @@ final class ClientHandler: ChannelInboundHandler {
         /// Nil waits for ever.
         let timeout: TimeAmount?
         let receiver: Receiver
+        /// Is told how far the server is, where it says so.
+        var progress: (@Sendable (RequestProgress) -> Void)?
     }
 
     /// Where answers go.
@@ -62,6 +64,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     private struct Open {
         let receiver: Receiver
+        var progress: (@Sendable (RequestProgress) -> Void)?
         var timer: Scheduled<Void>?
     }
 
@@ -222,7 +225,7 @@ final class ClientHandler: ChannelInboundHandler {
             outgoing.receiver.fail(.malformedAnswer(reason: "request ids wrapped around"))
             return
         }
-        var request = Open(receiver: outgoing.receiver)
+        var request = Open(receiver: outgoing.receiver, progress: outgoing.progress)
         if let timeout = outgoing.timeout {
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             request.timer = context.eventLoop.scheduleTask(in: timeout) {
@@ -333,6 +336,13 @@ final class ClientHandler: ChannelInboundHandler {
         let reply = Reply(frame: frame, payload: payload)
         if header.opcode == .goAway {
             try goAway(reply)
+            return
+        }
+        if header.opcode == .progress {
+            guard let progress = open[header.requestID]?.progress else { return }
+            if case .progress(let message) = try reply.decode() {
+                progress(RequestProgress(message))
+            }
             return
         }
         let hasMore = header.flags.contains(.more)

@@ -20,15 +20,34 @@ public final class PatronConnection: PatronOperations, Sendable {
     private let defaultDeadline: Duration?
     private let nextRequestID = Atomic<UInt32>(ClientHandler.ownRequestID + 1)
     private let openCount = Atomic<Int>(0)
+    /// Of the snapshot that answers; nil for the current one.
+    public let label: String?
+    /// The connection that this one is a view of.
+    private let root: PatronConnection?
 
     private init(
         channel: any Channel, handler: NIOLoopBound<ClientHandler>, hello: HelloResponse,
-        defaultDeadline: Duration?
+        defaultDeadline: Duration?, label: String? = nil, root: PatronConnection? = nil
     ) {
         self.channel = channel
         self.handler = handler
         self.hello = hello
         self.defaultDeadline = defaultDeadline
+        self.label = label
+        self.root = root
+    }
+
+    /// The same connection, whose look-ups and reports are answered from the snapshot with a label,
+    /// such as `canary`. Closing either closes both.
+    /// - Throws: `invalidOption` for a label that none can be.
+    public func labelled(_ label: String) throws(PatronError) -> PatronConnection {
+        guard (1...WireLimits.labelBytes).contains(label.utf8.count) else {
+            throw .invalidOption(
+                name: "a label", reason: "has 1 to \(WireLimits.labelBytes) bytes")
+        }
+        return PatronConnection(
+            channel: channel, handler: handler, hello: hello, defaultDeadline: defaultDeadline,
+            label: label, root: root ?? self)
     }
 
     /// The most ids one look-up may have.
@@ -215,7 +234,8 @@ public final class PatronConnection: PatronOperations, Sendable {
     }
 
     func ask(
-        _ request: Request, _ deadline: Duration?, meta: [MetaItem] = []
+        _ request: Request, _ deadline: Duration?, meta: [MetaItem] = [],
+        progress: (@Sendable (RequestProgress) -> Void)? = nil
     ) async throws(PatronError) -> Response {
         guard !Task.isCancelled else { throw .cancelled }
         let timeout = deadline ?? defaultDeadline
@@ -224,7 +244,9 @@ public final class PatronConnection: PatronOperations, Sendable {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation {
                 (continuation: CheckedContinuation<Result<Reply, Unanswered>, Never>) in
-                submit(frame, id: id, timeout: timeout.map { TimeAmount($0) }) {
+                submit(
+                    frame, id: id, timeout: timeout.map { TimeAmount($0) }, progress: progress
+                ) {
                     continuation.resume(returning: $0)
                 }
                 // Cancelled before it was sent: the handler below was too early.
@@ -248,6 +270,7 @@ public final class PatronConnection: PatronOperations, Sendable {
     }
 
     func newRequestID() -> UInt32 {
+        if let root { return root.newRequestID() }
         // 0 is GOAWAY's, and 1 the handler's.
         while true {
             let id = nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -259,15 +282,20 @@ public final class PatronConnection: PatronOperations, Sendable {
     func encode(
         _ request: Request, _ meta: [MetaItem] = [], id: UInt32, deadline: Duration?
     ) throws(PatronError) -> ByteBuffer {
-        channel.allocator.buffer(
+        var items = meta
+        if let label, request.opcode.takesLabel { items.append(.modelLabel(label)) }
+        return channel.allocator.buffer(
             bytes: try Self.encoded(
-                request, meta, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes)))
+                request, items, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes)))
     }
 
     /// Sends a frame.
-    /// - Parameter receive: gets its answer, once, on the event loop.
+    /// - Parameters:
+    ///   - progress: is told how far the server is, where it says so.
+    ///   - receive: gets its answer, once, on the event loop.
     func submit(
         _ frame: ByteBuffer, id: UInt32, timeout: TimeAmount?,
+        progress: (@Sendable (RequestProgress) -> Void)? = nil,
         receive: @escaping @Sendable (Result<Reply, Unanswered>) -> Void
     ) {
         openCount.add(1, ordering: .relaxed)
@@ -276,7 +304,7 @@ public final class PatronConnection: PatronOperations, Sendable {
             receiver: .one { [self] result in
                 openCount.subtract(1, ordering: .relaxed)
                 receive(result)
-            })
+            }, progress: progress)
         let handler = handler
         channel.eventLoop.execute { handler.value.send(outgoing) }
     }

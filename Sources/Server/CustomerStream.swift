@@ -13,8 +13,8 @@ struct CustomerStream: Sendable {
 
     /// What a slice has brought.
     enum Slice: Sendable {
-        /// Nothing to send yet.
-        case working
+        /// Nothing to send yet; rows gone past and all rows.
+        case working(Int, of: Int)
         case frame([UInt8], isLast: Bool)
     }
 
@@ -147,12 +147,15 @@ struct CustomerStream: Sendable {
         let end = min(rowCount, nextRow + Self.sliceRowCount)
         if opcode == .count {
             while nextRow < end { count(nextRow..<min(nextRow + RuleScan.blockRowCount, end)) }
-            return nextRow < rowCount ? .working : .frame(countFrame(), isLast: true)
+            return nextRow < rowCount
+                ? .working(nextRow, of: rowCount) : .frame(countFrame(), isLast: true)
         }
         while nextRow < end, found.count < chunkRowCount {
             find(nextRow..<min(nextRow + RuleScan.blockRowCount, end))
         }
-        if found.count < chunkRowCount, nextRow < rowCount { return .working }
+        if found.count < chunkRowCount, nextRow < rowCount {
+            return .working(nextRow, of: rowCount)
+        }
         return chunkFrame()
     }
 
@@ -239,7 +242,7 @@ final class StreamWork: Sendable {
     func proceed() throws(Refusal) -> CustomerStream.Slice {
         try stream.withLock { stream throws(Refusal) in
             if stream == nil { stream = try make() }
-            return stream?.work() ?? .working
+            return stream?.work() ?? .working(0, of: 0)
         }
     }
 }

@@ -40,11 +40,14 @@ extension FrameHandler {
     func answer(_ frame: Frame, _ payload: RawSpan) {
         let header = frame.header
         do throws(Refusal) {
-            let bodyRange = try open(frame, payload)
+            let opened = try open(frame, payload)
+            let body = payload.extracting(opened.bodyRange)
             if header.opcode == .append {
-                try answerAppend(frame, payload, body: payload.extracting(bodyRange))
+                try answerAppend(frame, payload, body: body)
             } else {
-                try answer(header, payload.extracting(bodyRange))
+                // The current one's label is as none: what has been bought since counts too.
+                let label = opened.meta.isEmpty ? nil : opened.label
+                try answer(header, body, label == GenerationLabels.current ? nil : label)
             }
         } catch {
             if header.opcode?.isAboutAnother == true, !error.status.closesConnection {
@@ -58,10 +61,10 @@ extension FrameHandler {
         }
     }
 
-    /// Where the body of the frame lies, if it is a request that may be sent now.
-    private func open(_ frame: Frame, _ payload: RawSpan) throws(Refusal) -> Range<Int> {
+    /// Meta items and body of the frame, if it is a request that may be sent now.
+    private func open(_ frame: Frame, _ payload: RawSpan) throws(Refusal) -> Payload {
         let header = frame.header
-        guard !header.isResponse, header.opcode != .goAway else {
+        guard !header.isResponse, header.opcode?.isFromServerOnly != true else {
             throw Refusal(.wrongDirection(opcode: header.rawOpcode))
         }
         guard hasGreeted || header.opcode == .hello else {
@@ -69,9 +72,9 @@ extension FrameHandler {
                 .helloRequired, "\(header.opcode?.name ?? "a request") before HELLO",
                 hint: "begin with HELLO")
         }
-        let range: Range<Int>
+        let opened: Payload
         do throws(WireError) {
-            range = try frame.open(payload).bodyRange
+            opened = try frame.open(payload)
         } catch {
             throw Refusal(error)
         }
@@ -84,7 +87,7 @@ extension FrameHandler {
         else {
             throw Refusal(.requestIDInUse, "request id \(requestID) is still open")
         }
-        return range
+        return opened
     }
 
     /// Checks that the connection's token allows the operation.
@@ -98,10 +101,13 @@ extension FrameHandler {
         }
     }
 
-    private func answer(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
+    /// - Parameter label: of the snapshot that shall answer; nil for the current one.
+    private func answer(
+        _ header: FrameHeader, _ body: RawSpan, _ label: String?
+    ) throws(Refusal) {
         try requireScope(header)
         if header.opcode == .lookup, loop.phase != .refusing {
-            try answerLookup(header, body)
+            try answerLookup(header, body, label)
             return
         }
         // Answers of one turn keep the order of their requests.
@@ -118,7 +124,7 @@ extension FrameHandler {
         {
             throw Refusal(.draining, "the server is stopping", hint: "connect again")
         }
-        let served = loop.served
+        let served = try served(label)
         switch request {
         case .hello(let hello):
             try greet(header, hello)
@@ -168,6 +174,8 @@ extension FrameHandler {
             }
         case .credit(let message): give(Int(message.credit), to: header)
         case .cancel: cancel(header)
+        case .models, .snapshot, .publish, .stats, .drain, .shadow:
+            try administer(header, request)
         case .append, .lookup:
             preconditionFailure("these are answered above or refused")
         }
@@ -191,7 +199,9 @@ extension FrameHandler {
                 return
             }
             switch tokens.find(token, today: LogTime.now.day) {
-            case .accepted(_, let granted): scopes = granted
+            case .accepted(let name, let granted):
+                scopes = granted
+                tokenName = name
             case .expired(let name):
                 refuseCredential(header, because: "the token of \(name) has expired")
                 return
@@ -237,14 +247,30 @@ extension FrameHandler {
         return true
     }
 
-    private func answerLookup(_ header: FrameHeader, _ body: RawSpan) throws(Refusal) {
-        let served = loop.served
+    /// What answers a request.
+    private func served(_ label: String?) throws(Refusal) -> ServedSnapshot {
+        guard let label else { return loop.served }
+        guard let served = loop.served(labelled: label) else { throw .unknownLabel(label) }
+        return served
+    }
+
+    /// - Parameter label: one with a label is answered by itself, and needs no template.
+    private func answerLookup(
+        _ header: FrameHeader, _ body: RawSpan, _ label: String?
+    ) throws(Refusal) {
+        let served = try served(label)
         let customers = served.snapshot.customers
         let layout: LookupLayout
-        let template: LookupTemplate
+        let template: LookupTemplate?
+        let fields: [LookupField]
         do throws(WireError) {
             layout = try LookupLayout(body, limits: shared.limits.wire)
-            template = try loop.templates.template(layout, body, of: served)
+            if label == nil {
+                let found = try loop.templates.template(layout, body, of: served)
+                (template, fields) = (found, found.fields)
+            } else {
+                (template, fields) = (nil, try served.fields(layout, body))
+            }
         } catch {
             throw Refusal(error)
         }
@@ -257,9 +283,9 @@ extension FrameHandler {
             FrameHeader.countedBytes
             + LookupAnswer.maximumByteCount(
                 stampByteCount: served.stampBytes.count, rowCount: layout.idCount,
-                fields: template.fields)
+                fields: fields)
         guard length <= peerFrameByteCount else { throw tooLarge(length) }
-        if let id = layout.onlyID(body) {
+        if let template, let id = layout.onlyID(body) {
             self.template = template
             send()
             let batch = loop.batch()
@@ -274,10 +300,12 @@ extension FrameHandler {
         }
         do throws(WireError) {
             try loop.scratch.find(
-                layout, body, in: customers, loop.overlay, limits: shared.limits.wire)
+                layout, body, in: customers, label == nil ? loop.overlay : LiveOverlay(),
+                limits: shared.limits.wire)
         } catch {
             throw Refusal(error)
         }
+        if label == nil, let shadow = loop.shadow { note(layout, body, shadow) }
         loop.counters.lookups += 1
         loop.counters.lookupIDs += layout.idCount
         // Answers of one turn keep the order of their requests.
@@ -287,8 +315,8 @@ extension FrameHandler {
             aux: Status.ok.rawValue)
         loop.output.append(lanes: served.stampBytes)
         LookupAnswer(
-            strip: served.snapshot.strip, records: loop.overlay.records,
-            fields: template.fields
+            strip: served.snapshot.strip, records: label == nil ? loop.overlay.records : nil,
+            fields: fields
         )
         .write(&loop.scratch, bodyStart: frame.bodyStart, into: &loop.output)
         loop.output.finishFrame(frame)
@@ -297,18 +325,18 @@ extension FrameHandler {
 
     // MARK: Scans
 
-    /// Makes an answer on the scan threads and sends it when it is ready.
-    private func scan(
-        _ header: FrameHeader, _ make: @escaping @Sendable () throws(Refusal) -> Response
+    /// Makes an answer on the scan threads, or those of another queue, and sends it when it is ready.
+    func scan(
+        _ header: FrameHeader, on queue: ScanQueue? = nil, ticket: ScanTicket = ScanTicket(),
+        _ make: @escaping @Sendable () throws(Refusal) -> Response
     ) throws(Refusal) {
         try requireRoom()
         let deadline = deadline(header)
-        let ticket = ScanTicket()
         let limit = peerFrameByteCount
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         let generation = loop.served.generation
-        let isQueued = shared.scans.submit(ticket) {
+        let isQueued = (queue ?? shared.scans).submit(ticket) {
             let response: Response
             do throws(Refusal) {
                 guard NIODeadline.now() < deadline else {
@@ -383,7 +411,7 @@ extension FrameHandler {
         return writer.bytes
     }
 
-    private func respond(_ response: Response, _ header: FrameHeader) {
+    func respond(_ response: Response, _ header: FrameHeader) {
         let start = loop.output.count
         let length = response.encodeFrame(requestID: header.requestID, into: &loop.output)
         if length > peerFrameByteCount {

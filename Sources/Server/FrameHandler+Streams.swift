@@ -17,6 +17,8 @@ struct OpenRequest {
         var credit: Int?
         /// Whether a slice of it is on the scan threads.
         var isRunning = false
+        /// When the client was last told how far it is, or its beginning.
+        var toldAt: NIODeadline
         /// Since when it has waited for credit.
         var parkedAt = NIODeadline.distantFuture
     }
@@ -49,7 +51,9 @@ extension FrameHandler {
         guard shared.scans.hasRoom else { throw Self.tooManyWait }
         open[header.requestID] = OpenRequest(
             header: header, readAt: readAt, ticket: ScanTicket(),
-            stream: .init(work: StreamWork(make), deadline: deadline(header), credit: credit))
+            stream: .init(
+                work: StreamWork(make), deadline: deadline(header), credit: credit,
+                toldAt: loop.now))
         runSlice(header.requestID)
     }
 
@@ -108,7 +112,20 @@ extension FrameHandler {
     ) {
         guard var request = open[requestID], request.ticket === ticket else { return }
         request.stream?.isRunning = false
-        guard case .frame(let bytes, let isLast) = slice else {
+        let bytes: [UInt8]
+        let isLast: Bool
+        switch slice {
+        case .frame(let frame, isLast: let ends): (bytes, isLast) = (frame, ends)
+        case .working(let rowCount, let total):
+            if features.contains(.progress), let toldAt = request.stream?.toldAt,
+                loop.now - toldAt >= Self.progressInterval
+            {
+                request.stream?.toldAt = loop.now
+                tell(
+                    ProgressMessage(
+                        done: UInt64(rowCount), total: UInt64(total), unit: .customers),
+                    of: requestID)
+            }
             open[requestID] = request
             runSlice(requestID)
             return

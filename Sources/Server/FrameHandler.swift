@@ -58,6 +58,8 @@ final class FrameHandler: ChannelInboundHandler {
     var features: Features = []
     /// What the credential of HELLO allows.
     var scopes: Scopes = []
+    /// Of the credential, as the file of tokens calls it; nil without one.
+    var tokenName: String?
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
     /// The answer to the latest look-up of one customer that the client could take.

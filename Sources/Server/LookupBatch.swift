@@ -36,6 +36,7 @@ final class LookupBatch {
         var lookups = spare.take() ?? WaitingLookups()
         swap(&lookups, &waiting)
         lookups.probe(served.snapshot.customers, loop.overlay)
+        if let shadow = loop.shadow { lookups.note(shadow) }
         let byteCount = lookups.write(from: served.snapshot.strip, loop.overlay.records)
         loop.counters.lookups += lookups.requestIDs.count
         loop.counters.lookupIDs += lookups.requestIDs.count
@@ -125,6 +126,12 @@ private struct WaitingLookups {
             customers.find(integers: integers.span, rows: &found)
             if !overlay.isEmpty { overlay.redirect(&rows, of: integers) }
         }
+    }
+
+    /// Has a share of them compared later.
+    func note(_ shadow: ShadowSampler) {
+        let holdsTexts = integers.isEmpty
+        shadow.note(rows) { holdsTexts ? .text(texts[$0]) : .integer(integers[$0]) }
     }
 
     /// Writes the answers of all into the output, and returns how many bytes they take.

@@ -32,6 +32,12 @@ final class LoopState {
     var meters = LoopMeters()
     /// Nil lets every client do everything.
     var tokens: TokenTable?
+    /// What requests that name a label are answered from.
+    var labelled: [String: ServedSnapshot] = [:]
+    /// Where look-ups are compared with those of another generation; nil where they are not.
+    var shadow: ShadowSampler? {
+        didSet { oldValue?.handOver() }
+    }
     private var connections: [ObjectIdentifier: FrameHandler] = [:]
 
     static let tickInterval = TimeAmount.milliseconds(100)
@@ -82,10 +88,16 @@ final class LoopState {
         answerLookups()
         self.served = served
         self.overlay = overlay
+        // Its rows are those of the generation before.
+        shadow = nil
     }
+
+    /// What answers a request with this label; nil where nothing has it.
+    func served(labelled label: String) -> ServedSnapshot? { labelled[label] }
 
     func tick() {
         now = .now()
+        shadow?.handOver()
         for connection in connections.values { connection.closeIfLate(now) }
     }
 

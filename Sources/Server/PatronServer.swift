@@ -93,6 +93,9 @@ package final class PatronServer: Service {
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
                 group: group, served: served, tokens: plan.tokens, live: live)
             live?.attach(shared)
+            shared.administration.status.withLock { $0 = status }
+            // Before the first client asks for a label.
+            await LabelFollower(shared: shared).follow()
             shared.startTicks()
             let listener = try await listen(plan.address, shared, group, tls: plan.tls)
             status.attach(shared)
@@ -147,15 +150,25 @@ package final class PatronServer: Service {
             tasks.addTask { await self.watcher.run() }
             if let tokens = operation.tokenWatcher { tasks.addTask { await tokens.run() } }
             if operation.admin != nil { tasks.addTask { await self.operation.site.keepHistory() } }
-            // Throws where the task is cancelled: then there is no time for a drain, and every
-            // sleep below returns at once.
-            try? await gracefulShutdown()
+            await endIsAsked()
             tasks.cancelAll()
         }
         operation.status.enter(.draining)
         manager.stopping()
         await drain()
         await operation.admin?.stop()
+    }
+
+    /// Returns when a signal or a client asks the server to end.
+    private func endIsAsked() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            // Throws where the task is cancelled: then there is no time for a drain, and every
+            // sleep of it returns at once.
+            tasks.addTask { _ = try? await gracefulShutdown() }
+            tasks.addTask { await self.shared.administration.drainIsAsked() }
+            await tasks.next()
+            tasks.cancelAll()
+        }
     }
 
     /// Tells the service manager that the event loops answer, for as long as they do.
@@ -210,6 +223,7 @@ package final class PatronServer: Service {
             _ = try? await NIOThreadPool.singleton.runIfActive { live.stop() }
         }
         let counters = await shared.close()
+        await shared.administration.queue.shutdown()
         await shared.scans.shutdown()
         try? await group.shutdownGracefully()
         logger.info(

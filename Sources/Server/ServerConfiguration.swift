@@ -19,6 +19,9 @@ package struct ServerConfiguration: Sendable {
     package var scanThreadCount: Int
     /// Lets an address other than loopback be served though nothing guards it.
     package var allowInsecure: Bool
+    /// The folder of the workspace, for clients that list, publish and label its generations; nil
+    /// where none may.
+    package var workspace: String?
     /// Nil speaks plain TCP.
     package var tls: TLSFiles?
     /// A file of tokens (`TokenTable`); nil lets every client do everything.

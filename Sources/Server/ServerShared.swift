@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
+import Wire
 
 /// What all connections share: immutable, or atomic, or confined to an event loop.
 final class ServerShared: Sendable {
@@ -12,6 +13,9 @@ final class ServerShared: Sendable {
     let scans: ScanQueue
     /// Nil where the server takes no purchases.
     let live: LiveStore?
+    let administration: Administration
+    /// What all loops have moved to, or are about to.
+    private let latest: Mutex<ServedSnapshot>
     /// How long a client has after GOAWAY.
     let drainMilliseconds: Int64
     /// The generation of the snapshot that all loops have moved to.
@@ -38,6 +42,8 @@ final class ServerShared: Sendable {
         self.logger = logger
         self.scans = scans
         self.live = live
+        administration = Administration(workspace: configuration.workspace)
+        latest = Mutex(served)
         generation = Atomic(served.snapshot.generation)
         var loops: [NIOLoopBound<LoopState>] = []
         for eventLoop in group.makeIterator() {
@@ -158,7 +164,8 @@ final class ServerShared: Sendable {
             }
             try moved?.get()
         } else {
-            let served = ServedSnapshot(snapshot)
+            let served = held(snapshot.generation) ?? ServedSnapshot(snapshot)
+            administration.shadow.withLock { $0 }?.end(.overtaken)
             // One after the other: two loops may answer from two generations for a moment, but each
             // connection lives on one loop.
             for loop in loops {
@@ -166,6 +173,7 @@ final class ServerShared: Sendable {
                     loop.value.move(to: served, LiveOverlay())
                 }.get()
             }
+            latest.withLock { $0 = served }
         }
         generation.store(snapshot.generation, ordering: .releasing)
     }
@@ -178,6 +186,8 @@ final class ServerShared: Sendable {
             for delta in deltas { overlay.apply(delta) }
             loop.move(to: served, overlay)
         }
+        administration.shadow.withLock { $0 }?.end(.overtaken)
+        latest.withLock { $0 = served }
     }
 
     /// Returns when every loop answers with rows. Not on an event loop.
@@ -195,8 +205,71 @@ final class ServerShared: Sendable {
         group.wait()
     }
 
+    /// What all loops have moved to.
+    func current() -> ServedSnapshot { latest.withLock { $0 } }
+
+    /// A snapshot that is served, as the current one or under a label.
+    func held(_ generation: Int) -> ServedSnapshot? {
+        let current = current()
+        if current.generation == UInt64(generation) { return current }
+        return administration.labels.withLock { labels in
+            labels.served.values.first { $0.generation == UInt64(generation) }
+        }
+    }
+
+    /// Returns when every loop answers from these under their labels.
+    func serve(_ labelled: [String: ServedSnapshot]) async {
+        for loop in loops {
+            try? await loop.eventLoop.submit { loop.value.labelled = labelled }.get()
+        }
+    }
+
+    // MARK: Shadow
+
+    /// Compares look-ups from now on, instead of what was compared before.
+    func startShadow(_ run: ShadowRun) {
+        let earlier = administration.shadow.withLock { shadow in
+            defer { shadow = run }
+            return shadow
+        }
+        earlier?.end(.stopped)
+        onEveryLoop { loop in
+            loop.shadow = loop.served === run.current ? ShadowSampler(run) : nil
+        }
+        // A move that came before the run was known has not ended it.
+        if current() !== run.current { run.end(.overtaken) }
+    }
+
+    func stopShadow(_ state: ShadowReport.State) {
+        gatherShadow()
+        administration.shadow.withLock { $0 }?.end(state)
+        onEveryLoop { $0.shadow = nil }
+    }
+
+    /// Returns when every loop has handed over what it noted. Not to be called on a loop.
+    func gatherShadow() {
+        for loop in loops {
+            try? loop.eventLoop.submit { _ = loop.value.shadow?.handOver() }.wait()
+        }
+    }
+
+    /// Has what was handed over compared on a scan thread.
+    func compareShadow() {
+        guard let run = administration.shadow.withLock({ $0 }), run.plan() else { return }
+        compare(run, ScanTicket())
+    }
+
+    private func compare(_ run: ShadowRun, _ ticket: ScanTicket) {
+        scans.submit(ticket, isBegun: true) { [self] in
+            // A piece at a time: streams have their turn in between.
+            if run.work() { compare(run, ticket) }
+        }
+    }
+
     /// Counts for the last time: the loops are about to end.
     func close() async -> ServerCounters {
+        administration.status.withLock { $0 = nil }
+        administration.shadow.withLock { $0 = nil }
         let last = await counters()
         lastCounters.withLock { $0 = last }
         return last
@@ -206,7 +279,10 @@ final class ServerShared: Sendable {
         for loop in loops {
             loop.eventLoop.scheduleRepeatedTask(
                 initialDelay: LoopState.tickInterval, delay: LoopState.tickInterval
-            ) { _ in loop.value.tick() }
+            ) { [self] _ in
+                loop.value.tick()
+                compareShadow()
+            }
         }
     }
 

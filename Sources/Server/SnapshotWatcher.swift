@@ -22,7 +22,9 @@ struct SnapshotWatcher: Sendable {
     func run() async {
         var refused: SnapshotLocation?
         var complaint: EngineError?
+        let labels = LabelFollower(shared: shared)
         while true {
+            await labels.follow()
             do { try await Task.sleep(for: interval) } catch { return }
             switch await look(current: shared.generation.load(ordering: .acquiring), refused) {
             case .unchanged:
@@ -71,12 +73,16 @@ struct SnapshotWatcher: Sendable {
 
     private func look(current: Int, _ refused: SnapshotLocation?) async -> Outcome {
         // Not on the scan threads: a publish does not wait behind a thousand scans.
-        let outcome = try? await NIOThreadPool.singleton.runIfActive { [source] in
+        let outcome = try? await NIOThreadPool.singleton.runIfActive { [source, shared] in
             let location: SnapshotLocation?
             do throws(EngineError) { location = try source() } catch {
                 return Outcome.unknown(error)
             }
             guard let location, location.generation != current else { return .unchanged }
+            let number = location.generation
+            if let ready = shared.held(number)?.snapshot ?? shared.administration.prepared(number) {
+                return .opened(ready)
+            }
             if location == refused { return .stillRefused }
             do throws(EngineError) {
                 return .opened(try ServingSnapshot(location), location)

@@ -43,6 +43,8 @@ package struct FrameHeader: Sendable, Equatable {
     package var opcode: Opcode? { Opcode(rawValue: rawOpcode & ~Opcode.responseBit) }
     /// Whether it may be one of several frames: the answers of streams.
     var isStreamed: Bool { isResponse && (opcode == .audience || opcode == .scan) }
+    /// Whether it may name the snapshot that answers.
+    var takesLabel: Bool { !isResponse && opcode?.takesLabel == true }
     /// The status of an answer.
     package var status: Status { Status(rawValue: aux) }
     /// The deadline of a request, from its arrival; 0 means the server's default.
@@ -148,6 +150,12 @@ package struct Payload: Sendable, Equatable {
     package var meta: [MetaItem]
     /// The body's place in the payload.
     package var bodyRange: Range<Int>
+
+    /// Of the snapshot that shall answer; nil for the current one.
+    package var label: String? {
+        for case .modelLabel(let label) in meta { return label }
+        return nil
+    }
 }
 
 extension Frame {
@@ -165,7 +173,7 @@ extension Frame {
         var meta: [MetaItem] = []
         var bodyStart = 0
         if header.flags.contains(.meta) {
-            bodyStart = try MetaItem.decode(payload, into: &meta)
+            bodyStart = try MetaItem.decode(payload, takesLabel: header.takesLabel, into: &meta)
         }
         let bodyBytes = payload.byteCount - bodyStart
         guard Int(header.rawLength) == bodyBytes else {

@@ -13,6 +13,8 @@ package struct WireLimits: Sendable, Equatable {
     package static let metaBytes = 4_096
     /// Meta items of one frame.
     package static let metaItems = 32
+    /// Bytes of the label of a snapshot.
+    package static let labelBytes = 64
     /// Models named in one snapshot stamp.
     package static let models = 64
     /// Categories that one OFFER_PRODUCTS may name.

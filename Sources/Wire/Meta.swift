@@ -18,10 +18,13 @@ package enum MetaItem: Sendable, Equatable {
     case retryAfterMilliseconds(UInt32)
     /// Where the server's time went, in microseconds.
     case timings(queueMicroseconds: UInt32, computeMicroseconds: UInt32, encodeMicroseconds: UInt32)
+    /// Which labelled snapshot shall answer; 1 to 64 bytes of UTF-8. In requests that take one.
+    case modelLabel(String)
     /// Any tag, for tests and for the deliberate junk of HELLO. Never produced by decoding.
     case raw(tag: UInt16, bytes: [UInt8])
 
     package static let criticalBit: UInt16 = 0x8000
+    package static let modelLabelTag: UInt16 = 0x8004
     /// The junk tag of this implementation. 0x7F00 … 0x7FFF are never assigned.
     package static let junk = MetaItem.raw(tag: 0x7F2A, bytes: [0xD7, 0x50, 0x00])
 
@@ -33,6 +36,7 @@ package enum MetaItem: Sendable, Equatable {
         case .warning: 4
         case .retryAfterMilliseconds: 5
         case .timings: 6
+        case .modelLabel: Self.modelLabelTag
         case .raw(let tag, _): tag
         }
     }
@@ -45,7 +49,7 @@ package enum MetaItem: Sendable, Equatable {
         case .idempotencyKey(let bytes), .traceID(let bytes), .raw(_, let bytes):
             writer.append(contentsOf: bytes)
         case .priority(let value): writer.append(value)
-        case .warning(let text): writer.append(contentsOf: text.utf8)
+        case .warning(let text), .modelLabel(let text): writer.append(contentsOf: text.utf8)
         case .retryAfterMilliseconds(let value): writer.append(value)
         case .timings(let queue, let compute, let encode):
             writer.append(queue)
@@ -57,8 +61,9 @@ package enum MetaItem: Sendable, Equatable {
     }
 
     /// Reads the block at the start of `payload` and returns its byte count.
+    /// - Parameter takesLabel: whether the frame may name a label; elsewhere the tag is not known.
     static func decode(
-        _ payload: RawSpan, into items: inout [MetaItem]
+        _ payload: RawSpan, takesLabel: Bool, into items: inout [MetaItem]
     ) throws(WireError) -> Int {
         guard let byteCount = payload.integer(at: 0, as: UInt32.self).map({ Int($0) }),
             byteCount <= payload.byteCount - 4
@@ -88,14 +93,16 @@ package enum MetaItem: Sendable, Equatable {
             }
             seen.append(tag)
             let value = payload.extracting(offset + 4..<offset + 4 + length)
-            if let item = try decodeItem(tag, value, at: offset) { items.append(item) }
+            if let item = try decodeItem(tag, value, takesLabel, at: offset) {
+                items.append(item)
+            }
             offset += 4 + length
         }
         return end
     }
 
     private static func decodeItem(
-        _ tag: UInt16, _ value: RawSpan, at offset: Int
+        _ tag: UInt16, _ value: RawSpan, _ takesLabel: Bool, at offset: Int
     ) throws(WireError) -> MetaItem? {
         let item: MetaItem?
         switch tag {
@@ -124,6 +131,10 @@ package enum MetaItem: Sendable, Equatable {
             } else {
                 item = nil
             }
+        case modelLabelTag where takesLabel:
+            item =
+                (1...WireLimits.labelBytes).contains(value.byteCount)
+                ? value.text(at: 0, count: value.byteCount).map(MetaItem.modelLabel) : nil
         default:
             guard tag & criticalBit == 0 else {
                 throw .unsupportedTag(actual: tag, byteOffset: offset)

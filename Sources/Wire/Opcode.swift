@@ -6,6 +6,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case goAway = 0x0003
     case credit = 0x0004
     case cancel = 0x0005
+    case progress = 0x0006
     case describe = 0x0010
     case lookup = 0x0020
     case topProducts = 0x0022
@@ -19,11 +20,32 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case audience = 0x0031
     case scan = 0x0032
     case append = 0x0040
+    case models = 0x0050
+    case snapshot = 0x0051
+    case publish = 0x0052
+    case stats = 0x0053
+    case drain = 0x0054
+    case shadow = 0x0055
 
     package static let responseBit: UInt16 = 0x8000
 
     /// Whether it says something of an open request, whose id it has, and gets no answer.
     package var isAboutAnother: Bool { self == .credit || self == .cancel }
+
+    /// Whether only a server sends it, unasked.
+    package var isFromServerOnly: Bool { self == .goAway || self == .progress }
+
+    /// Whether a request of it may name the snapshot that answers, by its label.
+    package var takesLabel: Bool {
+        switch self {
+        case .describe, .lookup, .topProducts, .topCustomers, .similar, .segments,
+            .segmentProfiles, .offerProducts, .offerCustomers, .count, .audience, .scan:
+            true
+        case .hello, .ping, .goAway, .credit, .cancel, .progress, .append, .models, .snapshot, .publish,
+            .stats, .drain, .shadow:
+            false
+        }
+    }
 
     /// The name in logs, metrics and the specification.
     package var name: String {
@@ -33,6 +55,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .goAway: "GOAWAY"
         case .credit: "CREDIT"
         case .cancel: "CANCEL"
+        case .progress: "PROGRESS"
         case .describe: "DESCRIBE"
         case .lookup: "LOOKUP"
         case .topProducts: "TOP_PRODUCTS"
@@ -46,6 +69,12 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .audience: "AUDIENCE"
         case .scan: "SCAN"
         case .append: "APPEND"
+        case .models: "MODELS"
+        case .snapshot: "SNAPSHOT"
+        case .publish: "PUBLISH"
+        case .stats: "STATS"
+        case .drain: "DRAIN"
+        case .shadow: "SHADOW"
         }
     }
 }
@@ -83,6 +112,8 @@ package struct Features: OptionSet, Sendable, Hashable {
     package static let timings = Features(rawValue: 1 << 2)
     /// The facts of DESCRIBE say what the affinity model is and which offers it can make.
     package static let affinityFacts = Features(rawValue: 1 << 3)
+    /// The server may tell how far a request is that takes long.
+    package static let progress = Features(rawValue: 1 << 4)
 
     /// Bits that stay unassigned for good.
     package static let junkMask = Features(rawValue: 0xFF << 56)
@@ -91,7 +122,7 @@ package struct Features: OptionSet, Sendable, Hashable {
     package static let serverJunk = Features(rawValue: 1 << 58)
 
     /// What this release can do; nothing is compulsory.
-    package static let supported: Features = [.streams, .affinityFacts]
+    package static let supported: Features = [.streams, .affinityFacts, .progress]
 }
 
 /// Why a customer or product has no score, or 0: it has one. A reader treats a number that it

@@ -61,6 +61,8 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let unknownCustomer = Status(rawValue: 201)
     package static let unknownProduct = Status(rawValue: 202)
     package static let unknownSegmentation = Status(rawValue: 203)
+    package static let unknownLabel = Status(rawValue: 204)
+    package static let unknownGeneration = Status(rawValue: 205)
 
     package static let snapshotChanged = Status(rawValue: 301)
 
@@ -72,6 +74,7 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let loading = Status(rawValue: 501)
     package static let draining = Status(rawValue: 502)
     package static let notInSnapshot = Status(rawValue: 503)
+    package static let workspaceLocked = Status(rawValue: 504)
     package static let notDurable = Status(rawValue: 510)
 
     package static let authenticationFailed = Status(rawValue: 601)

@@ -1,6 +1,6 @@
 /// The part of a message that an error is about, by the name that protocol/WIRE.md gives it.
 package enum WireField: String, Sendable, CaseIterable {
-    case body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID
+    case action, body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID
     case columnIDs, count, credential, credit, currency, customerCount, customerIDKind, decimals
     case descriptorBytes, errorField, errorHint, errorText, highestPrice, id, idCount, idKind
     case ids, isRepeat, largestRatio, lowestPrice, maximumFrameBytes, meta, metaBytes, metaItem
@@ -8,6 +8,7 @@ package enum WireField: String, Sendable, CaseIterable {
     case resumeToken, rowCount, rule, segmentation, sequence, serverName, stampBytes, subject,
         textBuffer
     case textOffsets, token, validity, values, versionRange
+    case byteCount, generation, graceMilliseconds, label, partsPerMillion, progress, shadowFacts
 }
 
 /// What is wrong with received bytes. Byte offsets count from the first byte of the frame for

@@ -74,6 +74,8 @@ struct ConnectionOptions: ParsableArguments {
     var connect: String?
     @Option(help: "Answer from this workspace, without a running server.")
     var workspace: String?
+    @Option(help: "Answer from the generation with this label, such as canary.")
+    var label: String?
     @OptionGroup var security: SecurityOptions
 
     func validate() throws {
@@ -83,6 +85,9 @@ struct ConnectionOptions: ParsableArguments {
         if let connect { _ = try Endpoint(parsing: connect) }
         guard connect != nil || !security.isUsed else {
             throw ValidationError("--tls, --token and --token-file go with --connect")
+        }
+        guard connect != nil || label == nil else {
+            throw ValidationError("--label goes with --connect")
         }
     }
 
@@ -95,7 +100,7 @@ struct ConnectionOptions: ParsableArguments {
             let endpoint = try Endpoint(parsing: connect)
             return try await Self.ask(
                 endpoint.host, endpoint.port, tls: security.clientTLS,
-                token: try security.credential(), body)
+                token: try security.credential(), label: label, body)
         }
         let folder = workspace ?? ""
         _ = try Workspace.currentSnapshot(folder)
@@ -123,12 +128,14 @@ struct ConnectionOptions: ParsableArguments {
 
     private static func ask<Result: Sendable>(
         _ host: String, _ port: Int, tls: PatronTLS? = nil, token: String? = nil,
-        _ body: (PatronConnection) async throws -> Result
+        label: String? = nil, _ body: (PatronConnection) async throws -> Result
     ) async throws -> Result {
         let connection = try await PatronConnection.connect(
             host: host, port: port, tls: tls, token: token, clientName: "patron command line")
         do {
-            let result = try await body(connection)
+            let result = try await body(
+                label.map { label throws(PatronError) in try connection.labelled(label) }
+                    ?? connection)
             await connection.close()
             return result
         } catch {

@@ -35,7 +35,7 @@ struct Patron: AsyncParsableCommand {
                 subcommands: [
                     Serve.self, Describe.self, Lookup.self, TopProducts.self, TopCustomers.self,
                     SimilarProducts.self, SimilarCustomers.self, Audience.self, Segments.self,
-                    Explain.self, AppendCommand.self, TokenCommand.self,
+                    Explain.self, AppendCommand.self, TokenCommand.self, AdminCommand.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),
             CommandGroup(

@@ -89,8 +89,10 @@ struct Serve: AsyncParsableCommand {
         let writer = LogWriter(format: settings.log.format)
         defer { writer.flush() }
         let logger = writer.logger("patron", level: settings.log.level)
+        var configuration = settings.configuration
+        configuration.workspace = folder
         let server = try await PatronServer.start(
-            settings.configuration,
+            configuration,
             source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
             logger: logger,
             manager: ServiceManager(
@@ -103,7 +105,6 @@ struct Serve: AsyncParsableCommand {
             var adminPort: Int?
             var generation: Int
         }
-        let configuration = settings.configuration
         let started = Started(
             host: configuration.host, port: server.address.port ?? configuration.port,
             adminPort: server.adminPort, generation: server.generation)
@@ -112,7 +113,12 @@ struct Serve: AsyncParsableCommand {
         }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [.init(service: server)],
+                // It returns where a client asked for a drain.
+                services: [
+                    .init(
+                        service: server,
+                        successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }

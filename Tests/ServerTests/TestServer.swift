@@ -125,7 +125,13 @@ final class TestServer: Sendable {
             manager: manager)
         self.folder = folder
         self.current = current
-        services = ServiceGroup(services: [server], logger: logger)
+        services = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(
+                        service: server,
+                        successTerminationBehavior: .gracefullyShutdownGroup)
+                ], logger: logger))
     }
 
     var port: Int { server.port }

@@ -37,11 +37,12 @@ package struct Scopes: OptionSet, Sendable, Hashable, CustomStringConvertible {
     /// What an operation needs; empty for those that belong to every connection.
     static func needed(for opcode: Opcode) -> Scopes {
         switch opcode {
-        case .hello, .ping, .goAway, .credit, .cancel: []
+        case .hello, .ping, .goAway, .credit, .cancel, .progress: []
         case .describe, .lookup, .topProducts, .topCustomers, .similar, .segments, .segmentProfiles,
             .offerProducts, .offerCustomers, .count, .audience, .scan:
             .read
         case .append: .append
+        case .models, .snapshot, .publish, .stats, .drain, .shadow: .admin
         }
     }
 }

@@ -21,6 +21,13 @@ package enum Request: Sendable, Equatable {
     case credit(CreditMessage)
     /// Ends the request of the frame's requestID. Its body is empty.
     case cancel
+    case models(ModelsRequest)
+    /// Its body is empty, as those of `stats` and `drain`.
+    case snapshot
+    case publish(PublishRequest)
+    case stats
+    case drain
+    case shadow(ShadowRequest)
 
     package var opcode: Opcode {
         switch self {
@@ -41,6 +48,12 @@ package enum Request: Sendable, Equatable {
         case .append: .append
         case .credit: .credit
         case .cancel: .cancel
+        case .models: .models
+        case .snapshot: .snapshot
+        case .publish: .publish
+        case .stats: .stats
+        case .drain: .drain
+        case .shadow: .shadow
         }
     }
 
@@ -58,7 +71,7 @@ package enum Request: Sendable, Equatable {
         switch opcode {
         case .hello: self = .hello(try HelloRequest(decoding: body))
         case .ping: self = .ping(try PingRequest(decoding: body))
-        case .goAway: throw .wrongDirection(opcode: header.rawOpcode)
+        case .goAway, .progress: throw .wrongDirection(opcode: header.rawOpcode)
         case .describe:
             try body.requireEnd(at: 0)
             self = .describe
@@ -82,6 +95,18 @@ package enum Request: Sendable, Equatable {
         case .cancel:
             try body.requireEnd(at: 0)
             self = .cancel
+        case .models: self = .models(try ModelsRequest(decoding: body))
+        case .snapshot:
+            try body.requireEnd(at: 0)
+            self = .snapshot
+        case .publish: self = .publish(try PublishRequest(decoding: body))
+        case .stats:
+            try body.requireEnd(at: 0)
+            self = .stats
+        case .drain:
+            try body.requireEnd(at: 0)
+            self = .drain
+        case .shadow: self = .shadow(try ShadowRequest(decoding: body))
         }
     }
 
@@ -113,7 +138,10 @@ package enum Request: Sendable, Equatable {
         case .audience(let message), .scan(let message): message.encode(into: &writer)
         case .append(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .credit(let message): message.encode(into: &writer)
-        case .cancel: break
+        case .models(let message): message.encode(into: &writer)
+        case .publish(let message): message.encode(into: &writer)
+        case .shadow(let message): message.encode(into: &writer)
+        case .cancel, .snapshot, .stats, .drain: break
         }
         return writer.finishFrame(frame)
     }
@@ -137,6 +165,14 @@ package enum Response: Sendable, Equatable {
     case audience(StreamChunk)
     case scan(StreamChunk)
     case append(AppendResponse)
+    case models(TableAnswer)
+    case snapshot(TableAnswer)
+    case publish(PublishResponse)
+    case stats(TableAnswer)
+    case drain(DrainResponse)
+    case shadow(ShadowReport)
+    /// How far the open request of the frame's requestID is; no answer.
+    case progress(ProgressMessage)
     /// A request failed. The opcode is the request's, known to this release or not.
     case failure(rawOpcode: UInt16, Status, ErrorBody)
 
@@ -158,6 +194,13 @@ package enum Response: Sendable, Equatable {
         case .audience: Opcode.audience.rawValue
         case .scan: Opcode.scan.rawValue
         case .append: Opcode.append.rawValue
+        case .models: Opcode.models.rawValue
+        case .snapshot: Opcode.snapshot.rawValue
+        case .publish: Opcode.publish.rawValue
+        case .stats: Opcode.stats.rawValue
+        case .drain: Opcode.drain.rawValue
+        case .shadow: Opcode.shadow.rawValue
+        case .progress: Opcode.progress.rawValue
         case .failure(let rawOpcode, _, _): rawOpcode & ~Opcode.responseBit
         }
     }
@@ -227,6 +270,13 @@ package enum Response: Sendable, Equatable {
                 try StreamChunk(
                     decoding: body, hasMore: header.flags.contains(.more), limits: limits))
         case .append: self = .append(try AppendResponse(decoding: body, limits: limits))
+        case .models: self = .models(try TableAnswer(decoding: body, limits: limits))
+        case .snapshot: self = .snapshot(try TableAnswer(decoding: body, limits: limits))
+        case .publish: self = .publish(try PublishResponse(decoding: body))
+        case .stats: self = .stats(try TableAnswer(decoding: body, limits: limits))
+        case .drain: self = .drain(try DrainResponse(decoding: body))
+        case .shadow: self = .shadow(try ShadowReport(decoding: body, limits: limits))
+        case .progress: self = .progress(try ProgressMessage(decoding: body))
         case .credit, .cancel: throw .wrongDirection(opcode: header.rawOpcode)
         }
     }
@@ -249,12 +299,17 @@ package enum Response: Sendable, Equatable {
         case .describe(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .lookup(let message), .topProducts(let message), .topCustomers(let message),
             .similar(let message), .segments(let message), .segmentProfiles(let message),
-            .offerProducts(let message), .offerCustomers(let message):
+            .offerProducts(let message), .offerCustomers(let message), .models(let message),
+            .snapshot(let message), .stats(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .count(let message): message.encode(into: &writer)
         case .audience(let message), .scan(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .append(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .publish(let message): message.encode(into: &writer)
+        case .drain(let message): message.encode(into: &writer)
+        case .shadow(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .progress(let message): message.encode(into: &writer)
         case .failure(_, _, let message): message.encode(into: &writer)
         }
         return writer.finishFrame(frame)

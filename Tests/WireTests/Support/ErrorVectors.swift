@@ -12,7 +12,9 @@ struct ErrorVector: Sendable {
 }
 
 extension ErrorVector {
-    static var all: [ErrorVector] { frames + metas + requests + tables + streams + appends }
+    static var all: [ErrorVector] {
+        frames + metas + requests + tables + streams + appends + administration
+    }
 
     private static func change(_ frame: RawFrame, _ edit: (inout RawFrame) -> Void) -> [UInt8] {
         var copy = frame

@@ -70,6 +70,7 @@ func meaning(_ item: MetaItem) -> JSON? {
                 ])
             )
         ])
+    case .modelLabel(let label): .object([("modelLabel", .string(label))])
     case .raw: nil
     }
 }
@@ -153,7 +154,11 @@ func meaning(_ request: Request) -> JSON {
             ("currency", .string(message.currency)), ("table", meaning(message.lines)),
         ])
     case .credit(let message): return .object([("credit", .integer(Int64(message.credit)))])
-    case .cancel: return .object([])
+    case .cancel, .snapshot, .stats, .drain: return .object([])
+    case .models(let message): return meaning(message)
+    case .publish(let message):
+        return .object([("generation", .unsigned(message.generation))])
+    case .shadow(let message): return meaning(message)
     }
 }
 
@@ -252,7 +257,8 @@ func meaning(_ response: Response) -> JSON {
     case .describe(let message): return meaning(message)
     case .lookup(let answer), .topProducts(let answer), .topCustomers(let answer),
         .similar(let answer), .segments(let answer), .segmentProfiles(let answer),
-        .offerProducts(let answer), .offerCustomers(let answer):
+        .offerProducts(let answer), .offerCustomers(let answer), .models(let answer),
+        .snapshot(let answer), .stats(let answer):
         return .object([("stamp", meaning(answer.stamp)), ("table", meaning(answer.table))])
     case .count(let answer):
         return .object([
@@ -274,6 +280,16 @@ func meaning(_ response: Response) -> JSON {
             ("refusedLines", .integer(Int64(answer.refusedLines))),
             ("isRepeat", .bool(answer.isRepeat)), ("table", meaning(answer.refusals)),
         ])
+    case .publish(let answer):
+        return .object([
+            ("stamp", meaning(answer.stamp)),
+            ("previousGeneration", .unsigned(answer.previousGeneration)),
+            ("verifiedByteCount", .unsigned(answer.verifiedByteCount)),
+        ])
+    case .drain(let answer):
+        return .object([("graceMilliseconds", .integer(Int64(answer.graceMilliseconds)))])
+    case .shadow(let report): return meaning(report)
+    case .progress(let message): return meaning(message)
     case .failure(_, _, let body): return meaning(body)
     }
 }

@@ -329,7 +329,7 @@ enum Samples {
             ("append_request_all", [.idempotencyKey(Array(16..<32))], .append(appendOfAll)),
             ("credit", [], .credit(CreditMessage(credit: 65_536))),
             ("cancel", [], .cancel),
-        ]
+        ] + adminRequests
     }
 
     static var responses: [(name: String, meta: [MetaItem], response: Response)] {
@@ -389,6 +389,6 @@ enum Samples {
                     rawOpcode: Opcode.lookup.rawValue, .tooManyInFlight,
                     ErrorBody(text: "1,024 requests are open on this connection"))
             ),
-        ]
+        ] + adminResponses
     }
 }
