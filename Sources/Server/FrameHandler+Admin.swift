@@ -41,7 +41,8 @@ extension FrameHandler {
             let grace = UInt32(clamping: shared.drainMilliseconds)
             respond(.drain(DrainResponse(graceMilliseconds: grace)), header)
             // Before GOAWAY, which comes as a task of this loop.
-            sendNow()
+            send()
+            flush()
             note.end(nil)
             shared.administration.requestDrain()
         default: preconditionFailure("not an administrative request")
