@@ -14,10 +14,12 @@ import Units
 @Suite struct LiveServerTests {
     @Test func lookUpsAreThoseOfAScoring() async throws {
         try await inTemporaryFolder { folder in
-            let workspace = try makeRetailer(folder, customers: 400, seed: 9)
-            _ = try workspace.train(only: ["lifetime", "affinity"], threadCount: 2)
-            _ = try workspace.score(threadCount: 2)
-            try workspace.publish()
+            do {
+                let workspace = try makeRetailer(folder, customers: 400, seed: 9)
+                _ = try workspace.train(threadCount: 2)
+                _ = try workspace.score(threadCount: 2)
+                try workspace.publish()
+            }
             let path = folder.sub("ws")
             let location = try #require(try Workspace.currentSnapshot(path))
             let snapshot = try ServingSnapshot(location)
@@ -93,9 +95,9 @@ import Units
                     }.value
                     #expect(result.code == 0, "\(result.errors)")
                     #expect(
-                        result.output.contains("\"appended\" : \(appended)"), "\(result.output)")
-                    #expect(result.output.contains("\"known\" : \(known)"), "\(result.output)")
-                    #expect(result.output.contains("\"unreadable\" : 1"))
+                        result.output.contains("\"appended\":\(appended),"), "\(result.output)")
+                    #expect(result.output.contains("\"known\":\(known),"), "\(result.output)")
+                    #expect(result.output.contains("\"unreadable\":1"))
                 }
             }
         }

@@ -64,7 +64,8 @@ struct MetricsText {
         counter(
             "patron_log_dropped_lines_total", "Lines that the log's reader was too slow for.",
             metrics.droppedLogLines)
-        if let live = metrics.live { addLive(live) }
+        // Zeros where no purchases are taken.
+        addLive(metrics.live ?? LiveMetrics())
         addOperations(metrics.operations)
     }
 
