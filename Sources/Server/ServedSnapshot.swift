@@ -16,6 +16,8 @@ final class ServedSnapshot: Sendable {
     let baskets: LiveBaskets?
     /// Whether the affinity model can go on from what has been bought since.
     let foldsPurchases: Bool
+    /// Nil where it cannot, or there is none.
+    var foldingAffinity: AffinityFile? { foldsPurchases ? snapshot.affinity : nil }
 
     init(_ snapshot: ServingSnapshot, baskets: LiveBaskets? = nil) {
         self.snapshot = snapshot

@@ -81,7 +81,7 @@ struct SnapshotWatcher: Sendable {
             guard let location, location.generation != current else { return .unchanged }
             let number = location.generation
             if let ready = shared.held(number)?.snapshot ?? shared.administration.prepared(number) {
-                return .opened(ready)
+                return .opened(ready, location)
             }
             if location == refused { return .stillRefused }
             do throws(EngineError) {

@@ -39,16 +39,20 @@ import Units
             batch.margins = batch.amounts.map { $0.map { $0 / 3 } }
             batch.orders = (0..<2 * ids.count).map { "live \($0 % ids.count)" }
             batch.products = (0..<2 * ids.count).map { products[$0 / ids.count] }
-            let (answered, top) = try await serving(path, taking: true) { connection, _ in
+            // A product that the model does not know does no harm.
+            batch.products?[3] = "never seen before"
+            let (answered, top, other) = try await serving(path, taking: true) { connection, _ in
                 let result = try await connection.append(batch)
                 #expect(result.acceptedCount == batch.count, "\(result.refusals)")
                 return (
                     try await connection.lookup(ids),
-                    try await connection.topProducts(customer: ids[0], count: 50)
+                    try await connection.topProducts(customer: ids[0], count: 50),
+                    try await connection.topProducts(customer: ids[3], count: 50)
                 )
             }
             // Nothing that was bought just now is offered, and somebody new gets offers.
             #expect(top.status == .ok && !top.entries.isEmpty)
+            #expect(other.status == .ok && !other.entries.isEmpty)
             #expect(!top.entries.contains { products.contains($0.id.description) })
             // The log's lines, ingested and scored as of their day.
             let later = try Workspace(folder: path, access: .writing)

@@ -119,7 +119,7 @@ final class LiveStore: Sendable {
         let rows = try scoring.rows(
             of: customers, in: live, threadCount: threadCount(customers.count))
         let served = ServedSnapshot(snapshot, baskets: LiveBaskets())
-        served.baskets?.update(customers, from: live, folds: served.foldsPurchases)
+        served.baskets?.update(customers, from: live, served.foldingAffinity)
         return Opened(
             plan: plan, served: served, scoring: scoring, live: live,
             delta: LiveDelta(rows, snapshot))
@@ -302,7 +302,7 @@ final class LiveStore: Sendable {
             let delta = LiveDelta(rows, scored.served.snapshot)
             scored.served.baskets?.update(
                 (0..<rows.count).map { rows.customerIDs[$0] }, from: scored.live,
-                folds: scored.served.foldsPurchases)
+                scored.served.foldingAffinity)
             shared?.apply(delta)
             scored.unscored = []
             meters.scored(rows.count, in: NIODeadline.now() - start)
@@ -357,7 +357,7 @@ final class LiveStore: Sendable {
                 let rows = try opened.scoring.rows(of: late, in: opened.live)
                 deltas.append(LiveDelta(rows, opened.served.snapshot))
                 opened.served.baskets?.update(
-                    late, from: opened.live, folds: opened.served.foldsPurchases)
+                    late, from: opened.live, opened.served.foldingAffinity)
             }
             let (plan, clock, served) = (opened.plan, opened.plan.clock, opened.served)
             let shared = state.withLock { state in
