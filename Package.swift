@@ -85,7 +85,7 @@ let package = Package(
         module("ByteCoding", ["CPlatform"]),
         module("Numerical", ["CPlatform"] + kernelModules),
         module("ColumnStore", ["ByteCoding", "CLZ4", "CPlatform", "Numerical", "Units"]),
-        module("Wire", ["ByteCoding"], strict: true),
+        module("Wire", ["ByteCoding", "CLZ4"], strict: true),
         module(
             "Ingest", ["ByteCoding", "ColumnStore", "CPlatform", "CZlib", "Numerical", "Units"]),
         module("Synthetic", ["ByteCoding", "ColumnStore", "Numerical", "Units"]),

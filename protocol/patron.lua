@@ -97,6 +97,7 @@ local statuses = {
     [117] = "rawLengthMismatch",
     [118] = "notFinite",
     [119] = "invalidRule",
+    [120] = "invalidBlock",
     [130] = "unusableLines",
     [131] = "otherCurrency",
     [201] = "unknownCustomer",
@@ -538,6 +539,48 @@ function Reader:finish()
 end
 
 local function has(value, mask) return bit.band(value, mask) ~= 0 end
+
+-- Section 3.1: one LZ4 block
+
+local function decompress(block, raw_length)
+    local byte, rep, sub = string.byte, string.rep, string.sub
+    -- `text` is the latest part: matches reach back 65,535 bytes.
+    local at, size, text, done, pieces = 1, #block, "", 0, {}
+    local function bad() fault("invalidBlock", "at byte " .. at - 1 .. " of the block") end
+    local function more(length)
+        if length == 15 then
+            repeat
+                local next_byte = byte(block, at) or bad()
+                at, length = at + 1, length + next_byte
+            until next_byte < 255
+        end
+        return length
+    end
+    while true do
+        local token = byte(block, at) or bad()
+        at = at + 1
+        local count = more(bit.rshift(token, 4))
+        if at + count > size + 1 or done + #text + count > raw_length then bad() end
+        text = text .. sub(block, at, at + count - 1)
+        at = at + count
+        if at == size + 1 then break end
+        if at + 1 > size then bad() end
+        local distance = byte(block, at) + 256 * byte(block, at + 1)
+        at = at + 2
+        count = more(bit.band(token, 15)) + 4
+        if distance == 0 or distance > #text or done + #text + count > raw_length - 5 then bad() end
+        local piece = sub(text, -distance)
+        text = text .. sub(rep(piece, math.floor(count / distance) + 1), 1, count)
+        if #text > 131072 then
+            pieces[#pieces + 1] = sub(text, 1, -65537)
+            done = done + #text - 65536
+            text = sub(text, -65536)
+        end
+    end
+    done = done + #text
+    if done ~= raw_length then fault("invalidBlock", done .. " bytes instead of " .. raw_length) end
+    return table.concat(pieces) .. text
+end
 
 -- Section 4: meta block
 
@@ -1375,8 +1418,16 @@ local function dissect_frame(tvb, pinfo, tree)
         local body_start = r.at
         local size = r.stop - body_start
         if has(flags, 1) then
+            -- Whether it was agreed on is not known where the capture does not begin with HELLO.
+            local raw_length = tvb(16, 4):le_uint()
             if size > 0 then top:add(f.body_bytes, tvb(body_start, size)) end
-            top:add_proto_expert_info(experts.unsupported, "a compressed body (compressionNotNegotiated)")
+            if raw_length > 67108864 then fault("overBudget", "rawLength " .. raw_length) end
+            if raw_length == 0 or raw_length > 255 * size + 64 then
+                fault("invalidBlock", "rawLength " .. raw_length .. " of a block of " .. size .. " bytes")
+            end
+            local plain = ByteArray.new(decompress(tvb(body_start, size):raw(), raw_length), true):tvb("Body")
+            r = reader(plain, 0, raw_length, top:add(patron, plain(), "Body"))
+            read_body(r, opcode, is_answer, aux)
             return
         end
         if tvb(16, 4):le_uint() ~= size then fault("rawLengthMismatch", "rawLength of " .. size .. " bytes") end

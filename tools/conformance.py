@@ -41,7 +41,7 @@ NAMES = {value: name for name, value in list(globals().items())
 RESERVED = (0x21, 0x25, 0x41)
 ADMIN = (MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW)
 LZ4, MORE, META, QUIET = 1, 2, 4, 0x100
-STREAMS, TIMINGS, AFFINITY_FACTS = 1 << 1, 1 << 2, 1 << 3
+LZ4_FEATURE, STREAMS, TIMINGS, AFFINITY_FACTS = 1, 1 << 1, 1 << 2, 1 << 3
 JUNK_FEATURES = 0xFF << 56
 KIB256, MIB16, MIB64 = 1 << 18, 1 << 24, 1 << 26
 STATUS = {
@@ -50,6 +50,7 @@ STATUS = {
     108: "invalidMeta", 109: "unknownColumn", 110: "duplicateColumn", 111: "wrongIDKind",
     112: "overBudget", 113: "requestIDInUse", 114: "bufferOutsideBody", 115: "invalidOffsets",
     116: "answerTooLarge", 117: "rawLengthMismatch", 118: "notFinite", 119: "invalidRule",
+    120: "invalidBlock",
     130: "unusableLines", 131: "otherCurrency", 410: "logBusy", 510: "notDurable", 1010: "readOnly",
     201: "unknownCustomer", 202: "unknownProduct", 203: "unknownSegmentation",
     204: "unknownLabel", 205: "unknownGeneration", 504: "workspaceLocked",
@@ -519,6 +520,73 @@ ANSWERS = {HELLO: read_hello, PING: read_ping, DESCRIBE: read_describe, COUNT: r
            PUBLISH: read_publish}
 
 
+def decompress(block, raw_length):
+    """What one LZ4 block (section 3.1) stands for."""
+    out, at = bytearray(), 0
+
+    def length(nibble):
+        nonlocal at
+        total = nibble
+        while nibble == 15:
+            byte, at = block[at], at + 1
+            total += byte
+            if byte < 255:
+                break
+        return total
+
+    try:
+        while True:
+            token, at = block[at], at + 1
+            count = length(token >> 4)
+            need(at + count <= len(block), "an LZ4 block's literals reach past it (3.1)")
+            out += block[at:at + count]
+            at += count
+            if at == len(block):
+                break
+            distance, at = block[at] | block[at + 1] << 8, at + 2
+            count = length(token & 15) + 4
+            need(0 < distance <= len(out), f"a match of distance {distance} at {len(out)} (3.1)")
+            need(len(out) + count <= raw_length - 5, "an LZ4 block does not end in five literals (3.1)")
+            start = len(out) - distance
+            while count:
+                piece = bytes(out[start:start + count])
+                out += piece
+                count -= len(piece)
+    except IndexError:
+        raise Fault("an LZ4 block ends inside a sequence (3.1)") from None
+    need(len(out) == raw_length, f"an LZ4 block of {len(out)} bytes, rawLength {raw_length} (3.1)")
+    return bytes(out)
+
+
+def compress(data):
+    """A right block, of few matches: repeats of the eight bytes before."""
+    out, start, at = bytearray(), 0, 8
+
+    def sequence(literals, match=0):
+        extra = match - 4 if match else 0
+        out.append(min(15, len(literals)) << 4 | min(15, extra))
+        for size in (len(literals), -1, extra):
+            if size == -1:
+                out.extend(literals)
+                if not match:
+                    return
+                out.extend(b"\x08\x00")
+            elif size >= 15:
+                out.extend(b"\xff" * ((size - 15) // 255) + bytes([(size - 15) % 255]))
+
+    while at + 12 <= len(data):
+        end = at
+        while end < len(data) - 5 and data[end] == data[end - 8]:
+            end += 1
+        if end - at >= 4:
+            sequence(data[start:at], end - at)
+            start = at = end
+        else:
+            at += 1
+    sequence(data[start:])
+    return bytes(out)
+
+
 class Answer:
     """A frame of the server, checked."""
 
@@ -535,13 +603,18 @@ class Answer:
         need(self.opcode not in (CREDIT, CANCEL), f"an answer to {NAMES[self.opcode]}, which has none (7.16)"
              if self.opcode in (CREDIT, CANCEL) else "")
         need(not self.flags & 0xF8, f"unknown critical flags {self.flags:#x} (section 3)")
-        need(not self.flags & LZ4, "LZ4 that was not agreed on (section 3)")
+        need(not self.flags & LZ4 or features & LZ4_FEATURE, "LZ4 that was not agreed on (section 3)")
+        need(not self.flags & LZ4 or self.opcode != HELLO, "a compressed answer to HELLO (3.1)")
         self.more = bool(self.flags & MORE)
         need(not self.more or self.opcode in (AUDIENCE, SCAN) and self.status == 0,
              "MORE where it does not belong (section 3)")
         payload, self.meta = data[words * 4:], {}
         if self.flags & META:
             self.meta, payload = read_meta(payload, features)
+        self.compressed = bool(self.flags & LZ4)
+        if self.compressed:
+            need(0 < raw_length <= largest, f"rawLength {raw_length}, the client takes {largest} (3.1)")
+            payload = decompress(payload, raw_length)
         need(raw_length == len(payload), f"rawLength {raw_length} of {len(payload)} bytes (section 2)")
         need(5 not in self.meta or self.status // 100 in (4, 5), "retryAfterMilliseconds in another class (section 4)")
         body = Body(payload)
@@ -977,6 +1050,101 @@ def flags_of_requests(target):
         peer.lives()
 
 
+def need_lz4(target):
+    if not target.offered & LZ4_FEATURE:
+        raise Skip("the server does not offer lz4")
+
+
+@check("3.1", "compressed requests are answered as plain ones are")
+def compressed_requests(target):
+    need_lz4(target)
+    facts = target.facts()
+    ids = (target.customers * 300)[:300] or [target.unknown("customer")] * 300
+    body = lookup(ids, [next(iter(facts["columns"]))], kind=facts["customerKind"])
+    with target.connect(optional=LZ4_FEATURE) as peer, target.connect(optional=0) as other:
+        for opcode, plain in ((PING, ping(77)), (LOOKUP, body), (SEGMENTS, segments())):
+            wanted = other.ask(opcode, plain, 7)
+            block = compress(plain)
+            need(decompress(block, len(plain)) == plain, "this program's own block")
+            for items in (None, [(2, b"trace"), (3, b"\1")]):
+                answer = peer.ask(opcode, block, 7, flags=LZ4, raw_length=len(plain), meta=items)
+                if opcode == PING:
+                    need(answer.body["token"] == 77, "PING's token came back changed")
+                else:
+                    need(answer.table.columns == wanted.table.columns, f"another answer to {NAMES[opcode]}")
+        peer.lives()
+
+
+@check("3.1", "compressed bodies that are wrong are refused, and the connection goes on")
+def compressed_faults(target):
+    need_lz4(target)
+    plain = lookup([1] * 64)
+    block = compress(plain)
+    size = len(plain)
+    limit = target.server["maximumFrameBytes"]
+    cases = [
+        (120, block[:-1], size), (120, block + b"\0", size), (120, block + b"\0\0", size),
+        (120, block, size - 1), (120, block, size + 1), (120, block, 255 * len(block) + 65), (120, block, 0),
+        (120, b"", 8), (120, b"", 0), (120, b"\0", 0), (120, b"\0" * 8, 8), (120, b"\xff" * 4000, 100_000),
+        (120, b"\x17\0\0\0\x40\1\2\3\4", 16), (120, b"\x17\0\2\0\x50\1\2\3\4\5", 17),
+        # Matches to the very end: no five literals.
+        (120, b"\x1f\0\1\0\x04\0", 24),
+        (112, block, limit + 1), (112, block, 0xFFFFFFFF), (112, b"\x1f\0\1\0" + b"\xff" * 70_000, limit + 1),
+    ]
+    with target.connect(optional=LZ4_FEATURE) as peer:
+        for status, data, raw_length in cases:
+            peer.ask(LOOKUP, data, 7, flags=LZ4, raw_length=raw_length, status=status)
+        # What the block stands for is checked like any body.
+        peer.ask(PING, compress(ping() + b"\0"), 7, flags=LZ4, raw_length=9, status=102)
+        peer.ask(PING, compress(ping()[:7]), 7, flags=LZ4, raw_length=7, status=101)
+        # Without the flag a block is a body of another size.
+        peer.ask(LOOKUP, block, 7, raw_length=size, status=117)
+        peer.lives()
+
+
+@check("3.1", "answers are compressed only where agreed, and mean the same")
+def compressed_answers(target):
+    need_lz4(target)
+    facts = target.facts()
+    if len(target.customers) < 200:
+        raise Skip("fewer than 200 customers are known")
+    found = 0
+    ids = target.customers[:2000]
+    with target.connect(optional=LZ4_FEATURE | STREAMS) as peer, target.connect(optional=STREAMS) as other:
+        asked = [(LOOKUP, lookup(ids, kind=facts["customerKind"])), (LOOKUP, lookup(ids[:1], kind=facts["customerKind"])),
+                 (DESCRIBE, b""), (SEGMENTS, segments())]
+        for opcode, body in asked:
+            a, b = peer.ask(opcode, body, 7), other.ask(opcode, body, 7)
+            same = a.body == b.body if opcode == DESCRIBE else a.table.columns == b.table.columns
+            need(same, f"a compressed {NAMES[opcode]} says something else")
+            need(not a.compressed or a.length < b.length, "a compressed answer that is not smaller (3.1)")
+            found += a.compressed
+        if target.streams:
+            columns = list(facts["columns"])[:4]
+            bodies = [whole_stream(one, SCAN, stream(columns=columns)) for one in (peer, other)]
+            both = [[chunk.table.columns for chunk in chunks] for chunks in bodies]
+            need(both[0] == both[1], "compressed chunks say something else")
+            found += any(chunk.compressed for chunk in bodies[0])
+        peer.lives()
+    return f"{found} kinds of answers came compressed"
+
+
+@check("5", "timings: where agreed, answers say where their time went")
+def timings(target):
+    if not target.offered & TIMINGS:
+        raise Skip("the server does not offer timings")
+    with target.connect(optional=TIMINGS) as peer:
+        bodies = [(PING, ping())]
+        if target.described:
+            bodies += [(DESCRIBE, b""), (SEGMENTS, segments())]
+        if target.customers:
+            bodies += [(LOOKUP, lookup(target.customers[:1])), (LOOKUP, lookup(target.customers[:50]))]
+        for opcode, body in bodies:
+            answer = peer.ask(opcode, body, 7)
+            need(6 in answer.meta, f"{answer} without timings (section 5)")
+        need(6 not in peer.ask(LOOKUP, b"", 7, status=101).meta, "timings of a failure (section 5)")
+
+
 @check("4", "meta items: known ones are read, unknown optional ones ignored, critical ones refused")
 def meta_items(target):
     with target.connect() as peer:
@@ -1021,6 +1189,11 @@ def hello_twice(target):
     with target.connect() as peer:
         peer.send(frame(HELLO, hello(token=target.token), 2))
         peer.ends(709)
+    # Whatever its body is.
+    for body in (b"", hello(token=target.token)[:-1]):
+        with target.connect() as peer:
+            peer.send(frame(HELLO, body, 2))
+            peer.ends(709)
 
 
 @check("5", "versions: 1 of any range that contains it, otherwise unsupportedVersion and the end")
@@ -1116,10 +1289,13 @@ def error_vectors(target):
         data, status = path.read_bytes(), meaning["status"]
         if meaning["reader"] != "server" or needs_streams(path.stem) and not target.streams:
             continue
+        features = meaning.get("features", 0)
+        if features & ~target.offered or path.stem == "hello_required_feature" and target.offered & LZ4_FEATURE:
+            continue
         done += 1
         first = path.stem.startswith("hello_") or meaning["maximumLength"] == 4096
         try:
-            with target.connect(greet=not first, optional=STREAMS | 1 << 60) as peer:
+            with target.connect(greet=not first, optional=STREAMS | features | 1 << 60) as peer:
                 about = struct.unpack_from("<H", data, 8)[0] if len(data) > 9 else 0
                 if about in (CREDIT, CANCEL) and not meaning["closes"]:
                     fault_about_another(target, data, status)
@@ -1167,6 +1343,9 @@ def ok_vectors(target):
                 needs_streams(path.stem) and not target.streams) or (
                 opcode in ("MODELS", "SHADOW") and meaning["frame"]["body"]["action"]):
             continue
+        agreed = meaning.get("features", 0)
+        if agreed & ~target.offered:
+            continue
         done += 1
         first = opcode == "HELLO"
         if opcode == "APPEND":
@@ -1180,7 +1359,7 @@ def ok_vectors(target):
             {602} if opcode in (NAMES[number] for number in ADMIN) else set()) | (
             {204} if meaning["frame"]["meta"] else set())
         try:
-            with target.connect(greet=not first, optional=STREAMS | 1 << 60) as peer:
+            with target.connect(greet=not first, optional=STREAMS | agreed | 1 << 60) as peer:
                 peer.send(path.read_bytes())
                 answer = peer.receive()
                 need(answer is not None and NAMES.get(answer.opcode) == opcode, f"{answer} to {opcode}")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Decodes Patron wire frames to JSON. Written from protocol/WIRE.md, standard library only.
 
-    decode_wire.py [--reader server|client] [--maximum-length N] FILE   every frame of a byte dump
+    decode_wire.py [--reader server|client] [--maximum-length N] [--lz4] FILE
+                                      every frame of a byte dump; --lz4: HELLO agreed on it
     decode_wire.py --check DIR        compares DIR/ok and DIR/error with their JSON; exit 1 if not
 
 The reader is the side that receives: 'server' reads requests, 'client' reads answers. Without
@@ -19,7 +20,8 @@ STATUS = {
     "truncatedBody": 101, "trailingBytes": 102, "valueOutOfRange": 103, "tooManyItems": 104,
     "nonzeroReserved": 105, "misalignedBuffer": 106, "invalidText": 107, "invalidMeta": 108,
     "unknownColumn": 109, "duplicateColumn": 110, "overBudget": 112, "bufferOutsideBody": 114,
-    "invalidOffsets": 115, "rawLengthMismatch": 117, "notFinite": 118, "badMagic": 701,
+    "invalidOffsets": 115, "rawLengthMismatch": 117, "notFinite": 118, "invalidBlock": 120,
+    "badMagic": 701,
     "headerChecksumMismatch": 702, "unsupportedVersion": 703, "badHeaderSize": 704,
     "frameTooSmall": 705, "frameTooLarge": 706, "bodyChecksumMismatch": 707,
     "wrongDirection": 710, "unexpectedEnd": 714, "unsupportedOperation": 1001,
@@ -36,6 +38,7 @@ OPCODES = {
 # Requests that may name the snapshot that answers.
 LABELLED = {0x10, 0x20, 0x22, 0x23, 0x24, 0x26, 0x27, 0x28, 0x29, 0x30, 0x31, 0x32}
 SUPPORTED_FEATURES = 1 << 1 | 1 << 3 | 1 << 4
+LZ4_FEATURE = 1
 LARGEST_FRAME = 64 << 20
 
 
@@ -155,20 +158,70 @@ def split_frame(data, start, maximum_length):
 # Sections 3 and 4: flags and meta block
 
 
-def open_payload(header, payload):
+def open_payload(header, payload, features, limit):
     flags = header["flags"]
     if flags & 0xF8:
         raise Refused("unsupportedFlag", hex(flags))
     if flags & 2 and header["opcode"] not in (0x8031, 0x8032):
         raise Refused("unsupportedFlag", "MORE")
-    if flags & 1:
+    if flags & 1 and not features & LZ4_FEATURE:
         raise Refused("compressionNotNegotiated")
     meta = []
     if flags & 4:
         meta, payload = read_meta(payload, header["opcode"] in LABELLED)
-    if header["rawLength"] != len(payload):
+    raw_length = header["rawLength"]
+    if flags & 1:
+        if raw_length > min(limit, LARGEST_FRAME):
+            raise Refused("overBudget", f"rawLength {raw_length}")
+        if not 0 < raw_length <= 255 * len(payload) + 64:
+            raise Refused("invalidBlock", f"rawLength {raw_length} of {len(payload)} bytes")
+        return meta, read_block(payload, raw_length)
+    if raw_length != len(payload):
         raise Refused("rawLengthMismatch")
     return meta, payload
+
+
+def read_block(block, raw_length):
+    """One LZ4 block (lz4_Block_format.md) of exactly `raw_length` bytes."""
+    result, at = bytearray(), 0
+
+    def more(length):
+        nonlocal at
+        if length == 15:
+            while True:
+                byte = block[at]
+                at += 1
+                length += byte
+                if byte < 255:
+                    break
+        return length
+
+    try:
+        while True:
+            token = block[at]
+            at += 1
+            count = more(token >> 4)
+            if at + count > len(block) or len(result) + count > raw_length:
+                raise IndexError
+            result += block[at : at + count]
+            at += count
+            if at == len(block):
+                break
+            distance = block[at] | block[at + 1] << 8
+            at += 2
+            count = more(token & 15) + 4
+            # The last five bytes are literals.
+            if not 0 < distance <= len(result) or len(result) + count > raw_length - 5:
+                raise IndexError
+            while count:
+                part = result[len(result) - distance :][:count]
+                result += part
+                count -= len(part)
+    except IndexError:
+        raise Refused("invalidBlock", f"at byte {at}") from None
+    if len(result) != raw_length:
+        raise Refused("invalidBlock", f"{len(result)} bytes instead of {raw_length}")
+    return bytes(result)
 
 
 def read_meta(payload, takes_label):
@@ -250,7 +303,7 @@ def read_frame_bytes(body, offset):
     return value
 
 
-def hello_request(body):
+def hello_request(body, features=0):
     low, high = body.u8(0, "minimumVersion"), body.u8(1, "maximumVersion")
     if low < 1 or high < low:
         raise Refused("valueOutOfRange", "versions")
@@ -268,7 +321,7 @@ def hello_request(body):
     body.end(32 + credential_size + name_size)
     if low > 1:
         raise Refused("unsupportedVersion", f"{low} to {high}")
-    if required & ~SUPPORTED_FEATURES:
+    if required & ~(SUPPORTED_FEATURES | features):
         raise Refused("unsupportedFeature", hex(required))
     return {"minimumVersion": low, "maximumVersion": high, "maximumFrameBytes": frame_bytes,
             "requiredFeatures": required, "optionalFeatures": optional,
@@ -911,10 +964,11 @@ def read_texts(body, count, offsets_at, text_at, text_size):
 # Whole frames
 
 
-def decode_frame(data, start, reader, maximum_length):
-    """One frame as the JSON of the vectors, and where it ends."""
+def decode_frame(data, start, reader, maximum_length, features=0):
+    """One frame as the JSON of the vectors, and where it ends. `features` are those agreed on, or
+    of a HELLO what the server can do beyond what this program takes for granted."""
     header, payload, end = split_frame(data, start, maximum_length)
-    meta, rest = open_payload(header, payload)
+    meta, rest = open_payload(header, payload, features, maximum_length)
     opcode, answer = header["opcode"] & 0x7FFF, bool(header["opcode"] & 0x8000)
     reader = reader or ("client" if answer else "server")
     if answer != (reader == "client") or (opcode in (3, 6) and not answer) or (
@@ -938,16 +992,16 @@ def decode_frame(data, start, reader, maximum_length):
         frame["deadlineMilliseconds"] = header["aux"]
         if opcode not in REQUESTS:
             raise Refused("unsupportedOperation", hex(opcode))
-        content = REQUESTS[opcode](body)
+        content = hello_request(body, features) if opcode == 1 else REQUESTS[opcode](body)
     frame["meta"] = meta
     frame["body"] = content
     return frame, end
 
 
-def decode_stream(data, reader, maximum_length):
+def decode_stream(data, reader, maximum_length, features=0):
     offset, frames = 0, []
     while offset < len(data):
-        frame, offset = decode_frame(data, offset, reader, maximum_length)
+        frame, offset = decode_frame(data, offset, reader, maximum_length, features)
         frames.append(frame)
     return frames
 
@@ -960,7 +1014,8 @@ def check(folder):
         count += 1
         expected = json.loads(path.with_suffix(".json").read_text("utf-8"))
         try:
-            frames = decode_stream(path.read_bytes(), expected["reader"], 16 << 20)
+            frames = decode_stream(
+                path.read_bytes(), expected["reader"], 16 << 20, expected.get("features", 0))
         except Refused as error:
             frames = [str(error)]
         if frames != [expected["frame"]]:
@@ -971,7 +1026,8 @@ def check(folder):
         expected = json.loads(path.with_suffix(".json").read_text("utf-8"))
         status = name = None
         try:
-            decode_stream(path.read_bytes(), expected["reader"], expected["maximumLength"])
+            decode_stream(path.read_bytes(), expected["reader"], expected["maximumLength"],
+                          expected.get("features", 0))
         except Refused as error:
             status, name = error.status, error.name
         closes = status is not None and status // 100 == 7
@@ -997,6 +1053,7 @@ def main():
     parser.add_argument("--check", type=pathlib.Path, metavar="DIR")
     parser.add_argument("--reader", choices=("server", "client"))
     parser.add_argument("--maximum-length", type=int, default=16 << 20)
+    parser.add_argument("--lz4", action="store_true")
     arguments = parser.parse_args()
     if arguments.check:
         sys.exit(1 if check(arguments.check) else 0)
@@ -1004,7 +1061,8 @@ def main():
         parser.error("a file or --check DIR")
     try:
         frames = decode_stream(
-            arguments.file.read_bytes(), arguments.reader, arguments.maximum_length)
+            arguments.file.read_bytes(), arguments.reader, arguments.maximum_length,
+            LZ4_FEATURE if arguments.lz4 else 0)
     except Refused as error:
         sys.exit(f"{arguments.file}: refused with status {error.status}, {error}")
     json.dump(frames, sys.stdout, indent=2, ensure_ascii=False)

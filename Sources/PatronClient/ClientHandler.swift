@@ -6,6 +6,8 @@ import Wire
 struct Reply: Sendable {
     let frame: Frame
     let payload: ByteBuffer
+    /// Whether its body may be compressed.
+    let acceptsLZ4: Bool
 }
 
 /// Why a request has no answer.
@@ -65,6 +67,7 @@ final class ClientHandler: ChannelInboundHandler {
     private struct Open {
         let receiver: Receiver
         var progress: (@Sendable (RequestProgress) -> Void)?
+        let rawOpcode: UInt16
         var timer: Scheduled<Void>?
     }
 
@@ -85,6 +88,7 @@ final class ClientHandler: ChannelInboundHandler {
     private var maximumLength = WireLimits.frameBytesBeforeHello
     private var maximumInFlight = 1
     private var hasGreeted = false
+    private var acceptsLZ4 = false
     private let usesTLS: Bool
     /// Whether the server understands CANCEL.
     private var cancels = false
@@ -155,6 +159,7 @@ final class ClientHandler: ChannelInboundHandler {
         maximumLength = WireLimits.standard.frameBytes
         maximumInFlight = max(1, Int(hello.maximumInFlight))
         cancels = hello.activeFeatures.contains(.streams)
+        acceptsLZ4 = hello.activeFeatures.contains(.lz4)
         hasGreeted = true
     }
 
@@ -225,7 +230,10 @@ final class ClientHandler: ChannelInboundHandler {
             outgoing.receiver.fail(.malformedAnswer(reason: "request ids wrapped around"))
             return
         }
-        var request = Open(receiver: outgoing.receiver, progress: outgoing.progress)
+        let rawOpcode: UInt16? = outgoing.frame.getInteger(
+            at: outgoing.frame.readerIndex + 8, endianness: .little)
+        var request = Open(
+            receiver: outgoing.receiver, progress: outgoing.progress, rawOpcode: rawOpcode ?? 0)
         if let timeout = outgoing.timeout {
             let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
             request.timer = context.eventLoop.scheduleTask(in: timeout) {
@@ -333,7 +341,7 @@ final class ClientHandler: ChannelInboundHandler {
         guard header.isResponse else { throw .wrongDirection(opcode: header.rawOpcode) }
         var payload = bytes
         payload.moveReaderIndex(forwardBy: frame.payloadRange.lowerBound)
-        let reply = Reply(frame: frame, payload: payload)
+        let reply = Reply(frame: frame, payload: payload, acceptsLZ4: acceptsLZ4)
         if header.opcode == .goAway {
             try goAway(reply)
             return
@@ -347,6 +355,11 @@ final class ClientHandler: ChannelInboundHandler {
         }
         let hasMore = header.flags.contains(.more)
         if let request = open[header.requestID] {
+            guard header.rawOpcode == request.rawOpcode | Opcode.responseBit else {
+                throw .valueOutOfRange(
+                    field: .body, actual: Int64(header.rawOpcode),
+                    range: Int64(request.rawOpcode)...Int64(request.rawOpcode), byteOffset: 8)
+            }
             guard request.receiver.receive(reply) else {
                 throw .unsupportedFlag(actual: FrameFlags.more.rawValue)
             }
@@ -421,12 +434,17 @@ extension Reply {
     /// The message in it, its flags and meta block checked.
     func decode() throws(WireError) -> Response {
         let bytes = payload.readableBytesSpan
-        let body = try frame.open(bytes).bodyRange
-        return try Response(decoding: bytes.extracting(body), of: frame.header)
+        let opened = try frame.open(bytes, acceptsLZ4: acceptsLZ4)
+        let body = bytes.extracting(opened.bodyRange)
+        guard let rawLength = opened.rawLength else {
+            return try Response(decoding: body, of: frame.header)
+        }
+        let plain = try decompressBody(body, rawLength: rawLength)
+        return try Response(decoding: plain.rawSpan, of: frame.header)
     }
 
     var meta: [MetaItem] {
-        (try? frame.open(payload.readableBytesSpan).meta) ?? []
+        (try? frame.open(payload.readableBytesSpan, acceptsLZ4: acceptsLZ4).meta) ?? []
     }
 }
 

@@ -50,6 +50,9 @@ public final class PatronConnection: PatronOperations, Sendable {
             label: label, root: root ?? self)
     }
 
+    /// Whether large bodies may be compressed: the server agreed to it.
+    public var isCompressed: Bool { hello.activeFeatures.contains(.lz4) }
+
     /// The most ids one look-up may have.
     public var maximumLookupIDs: Int { Int(hello.maximumLookupIDs) }
 
@@ -62,16 +65,18 @@ public final class PatronConnection: PatronOperations, Sendable {
     ///   - tls: nil connects in plain.
     ///   - token: what the server gave out; goes in clear where `tls` is nil.
     ///   - clientName: name and version of the calling software, for the server's log.
+    ///   - compression: whether large answers and requests may be compressed (LZ4), where the server
+    ///     can. It pays on a slow network and costs time on a fast one.
     ///   - timeout: for connecting, and again for the server's answer.
     ///   - defaultDeadline: of requests that name none; nil waits for ever.
     public static func connect(
         host: String, port: Int, tls: PatronTLS? = nil, token: String? = nil,
-        clientName: String = "patron-swift",
+        clientName: String = "patron-swift", compression: Bool = false,
         timeout: Duration = .seconds(5), defaultDeadline: Duration? = .seconds(30)
     ) async throws(PatronError) -> PatronConnection {
         let greeting = try Greeting(
-            tls: tls, token: token, clientName: clientName, timeout: timeout,
-            defaultDeadline: defaultDeadline)
+            tls: tls, token: token, clientName: clientName, compression: compression,
+            timeout: timeout, defaultDeadline: defaultDeadline)
         do {
             return try await open(
                 PatronAddress(host: host, port: port), greeting,
@@ -91,8 +96,8 @@ public final class PatronConnection: PatronOperations, Sendable {
 
         /// - Throws: `invalidOption`.
         init(
-            tls: PatronTLS?, token: String?, clientName: String, timeout: Duration,
-            defaultDeadline: Duration?
+            tls: PatronTLS?, token: String?, clientName: String, compression: Bool = false,
+            timeout: Duration, defaultDeadline: Duration?
         ) throws(PatronError) {
             let credential = token.map { Array($0.utf8) }
             guard credential?.count ?? 0 <= WireLimits.credentialBytes else {
@@ -100,8 +105,11 @@ public final class PatronConnection: PatronOperations, Sendable {
                     name: "the token", reason: "has more than \(WireLimits.credentialBytes) bytes")
             }
             context = try tls?.context()
+            let features = Features.usual.union(compression ? [.clientJunk, .lz4] : .clientJunk)
             hello = try PatronConnection.encoded(
-                .hello(HelloRequest(token: credential, clientName: clientName)),
+                .hello(
+                    HelloRequest(
+                        optionalFeatures: features, token: credential, clientName: clientName)),
                 id: ClientHandler.ownRequestID, deadline: timeout,
                 limit: WireLimits.frameBytesBeforeHello)
             self.timeout = timeout
@@ -286,7 +294,8 @@ public final class PatronConnection: PatronOperations, Sendable {
         if let label, request.opcode.takesLabel { items.append(.modelLabel(label)) }
         return channel.allocator.buffer(
             bytes: try Self.encoded(
-                request, items, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes)))
+                request, items, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes),
+                compresses: isCompressed))
     }
 
     /// Sends a frame.
@@ -344,14 +353,15 @@ public final class PatronConnection: PatronOperations, Sendable {
     }
 
     private static func encoded(
-        _ request: Request, _ meta: [MetaItem] = [], id: UInt32, deadline: Duration?, limit: Int
+        _ request: Request, _ meta: [MetaItem] = [], id: UInt32, deadline: Duration?, limit: Int,
+        compresses: Bool = false
     ) throws(PatronError) -> [UInt8] {
         var writer = ByteWriter()
         // 0 would mean that there is no deadline.
         let milliseconds = deadline.map { max(1, TimeAmount($0).nanoseconds / 1_000_000) } ?? 0
         let length = request.encodeFrame(
             requestID: id, deadlineMilliseconds: UInt32(clamping: milliseconds), meta: meta,
-            into: &writer)
+            compressing: compresses ? WireLimits.compressedSizes : nil, into: &writer)
         guard length <= limit else { throw .requestTooLarge(byteCount: length, limit: limit) }
         return writer.bytes
     }

@@ -26,6 +26,8 @@ struct CustomerStream: Sendable {
     let chunkByteCount: Int
     /// Rows of a chunk, unless their text ids are long.
     private let chunkRowCount: Int
+    /// Whether chunks are compressed where that pays.
+    private let compresses: Bool
     /// Of the columns and the rule: a token goes with one request only.
     private let fingerprint: UInt64
     private var rule: RuleScan?
@@ -40,11 +42,12 @@ struct CustomerStream: Sendable {
     /// - Parameter frameByteCount: the largest `length` that the client takes.
     init(
         _ served: ServedSnapshot, _ request: StreamRequest, _ opcode: Opcode, requestID: UInt32,
-        frameByteCount: Int
+        frameByteCount: Int, compresses: Bool = false
     ) throws(Refusal) {
         self.served = served
         self.opcode = opcode
         self.requestID = requestID
+        self.compresses = compresses
         fields = try Self.fields(served, request)
         rule = try request.rule.map { text throws(Refusal) in try Self.scan(text, served) }
         var hasher = ByteWriter()
@@ -76,6 +79,7 @@ struct CustomerStream: Sendable {
         self.served = served
         opcode = .count
         self.requestID = requestID
+        compresses = false
         fields = []
         rule = try Self.scan(request.rule, served)
         fingerprint = 0
@@ -203,7 +207,7 @@ struct CustomerStream: Sendable {
         let rows = scratch.rows
         LookupAnswer(strip: served.snapshot.strip, fields: fields).write(
             &scratch, ids: customers.ids(of: rows.span), bodyStart: frame.bodyStart, into: &writer)
-        writer.finishFrame(frame)
+        writer.finishFrame(frame, compressing: compresses ? WireLimits.compressedSizes : nil)
         return .frame(writer.bytes, isLast: isLast)
     }
 

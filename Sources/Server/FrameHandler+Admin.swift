@@ -71,14 +71,14 @@ extension FrameHandler {
         open[header.requestID] = OpenRequest(header: header, readAt: readAt, ticket: ticket)
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let shared = shared
-        let limit = peerFrameByteCount
+        let style = style
         let answered = loop.eventLoop.makeFutureWithTask { await shared.stats() }
         answered.whenSuccess { answer in
             // None only where the server is about to end.
             let response =
                 answer.map { Response.stats($0) }
                 ?? Self.failure(header, Refusal(.draining, "the server is stopping"))
-            let bytes = Self.encode(response, header, limit: limit)
+            let bytes = style.encode(response, header, nil)
             handler.value.finish(header.requestID, ticket, bytes)
         }
     }

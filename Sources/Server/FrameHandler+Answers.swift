@@ -13,7 +13,9 @@ struct Refusal: Error {
     private static let retryAfterMilliseconds: UInt32 = 100
 
     var meta: [MetaItem] {
-        switch status.statusClass {
+        // What a snapshot lacks does not come with a pause.
+        if status == .notInSnapshot { return [] }
+        return switch status.statusClass {
         case .overloaded, .unavailable: [.retryAfterMilliseconds(Self.retryAfterMilliseconds)]
         default: []
         }
@@ -39,15 +41,18 @@ extension FrameHandler {
     /// Answers one frame into the loop's writer, or hands it to the scan threads.
     func answer(_ frame: Frame, _ payload: RawSpan) {
         let header = frame.header
+        if features.contains(.timings) { begunAt = NIODeadline.now().uptimeNanoseconds }
         do throws(Refusal) {
             let opened = try open(frame, payload)
             let body = payload.extracting(opened.bodyRange)
-            if header.opcode == .append {
-                try answerAppend(frame, payload, body: body)
+            // The current one's label is as none: what has been bought since counts too.
+            let named = opened.meta.isEmpty ? nil : opened.label
+            let label = named == GenerationLabels.current ? nil : named
+            if let rawLength = opened.rawLength {
+                let plain = try decompress(body, rawLength)
+                try answer(frame, payload, body: plain.span.bytes, label)
             } else {
-                // The current one's label is as none: what has been bought since counts too.
-                let label = opened.meta.isEmpty ? nil : opened.label
-                try answer(header, body, label == GenerationLabels.current ? nil : label)
+                try answer(frame, payload, body: body, label)
             }
         } catch {
             if header.opcode?.isAboutAnother == true, !error.status.closesConnection {
@@ -58,6 +63,24 @@ extension FrameHandler {
             } else {
                 refuse(header, error)
             }
+        }
+    }
+
+    private func answer(
+        _ frame: Frame, _ payload: RawSpan, body: RawSpan, _ label: String?
+    ) throws(Refusal) {
+        if frame.header.opcode == .append {
+            try answerAppend(frame, payload, body: body)
+        } else {
+            try answer(frame.header, body, label)
+        }
+    }
+
+    private func decompress(_ block: RawSpan, _ rawLength: Int) throws(Refusal) -> [UInt8] {
+        do throws(WireError) {
+            return try decompressBody(block, rawLength: rawLength)
+        } catch {
+            throw Refusal(error)
         }
     }
 
@@ -72,9 +95,13 @@ extension FrameHandler {
                 .helloRequired, "\(header.opcode?.name ?? "a request") before HELLO",
                 hint: "begin with HELLO")
         }
+        guard !hasGreeted || header.opcode != .hello else {
+            throw Refusal(.unexpectedHello, "HELLO twice on one connection")
+        }
         let opened: Payload
         do throws(WireError) {
-            opened = try frame.open(payload)
+            opened = try frame.open(
+                payload, acceptsLZ4: features.contains(.lz4), limits: shared.limits.wire)
         } catch {
             throw Refusal(error)
         }
@@ -168,9 +195,11 @@ extension FrameHandler {
             let (opcode, limit) = (
                 request.rule == nil ? Opcode.scan : .audience, peerFrameByteCount
             )
+            let compresses = features.contains(.lz4)
             try stream(header, credit: Int(request.credit)) { () throws(Refusal) in
                 try CustomerStream(
-                    served, request, opcode, requestID: header.requestID, frameByteCount: limit)
+                    served, request, opcode, requestID: header.requestID, frameByteCount: limit,
+                    compresses: compresses)
             }
         case .credit(let message): give(Int(message.credit), to: header)
         case .cancel: cancel(header)
@@ -184,9 +213,6 @@ extension FrameHandler {
     // MARK: Operations
 
     private func greet(_ header: FrameHeader, _ hello: HelloRequest) throws(Refusal) {
-        guard !hasGreeted else {
-            throw Refusal(.unexpectedHello, "HELLO twice on one connection")
-        }
         let negotiation: Negotiation
         do throws(WireError) {
             negotiation = try Negotiation(of: hello)
@@ -285,7 +311,8 @@ extension FrameHandler {
                 stampByteCount: served.stampBytes.count, rowCount: layout.idCount,
                 fields: fields)
         guard length <= peerFrameByteCount else { throw tooLarge(length) }
-        if let template, let id = layout.onlyID(body) {
+        // Who wants to know times is answered alone.
+        if let template, let id = layout.onlyID(body), !features.contains(.timings) {
             self.template = template
             send()
             let batch = loop.batch()
@@ -310,17 +337,12 @@ extension FrameHandler {
         loop.counters.lookupIDs += layout.idCount
         // Answers of one turn keep the order of their requests.
         loop.answerLookups()
-        let frame = loop.output.beginFrame(
-            rawOpcode: Opcode.lookup.rawValue | Opcode.responseBit, requestID: header.requestID,
-            aux: Status.ok.rawValue)
-        loop.output.append(lanes: served.stampBytes)
-        LookupAnswer(
+        let answer = LookupAnswer(
             strip: served.snapshot.strip, records: label == nil ? loop.overlay.records : nil,
-            fields: fields
-        )
-        .write(&loop.scratch, bodyStart: frame.bodyStart, into: &loop.output)
-        loop.output.finishFrame(frame)
-        loop.meters.answered(Opcode.lookup.rawValue, .ok)
+            fields: fields)
+        finishLookup(header, served, byteCount: length, timesOfThisTurn) { bodyStart, writer in
+            answer.write(&loop.scratch, bodyStart: bodyStart, into: &writer)
+        }
     }
 
     // MARK: Scans
@@ -332,11 +354,13 @@ extension FrameHandler {
     ) throws(Refusal) {
         try requireRoom()
         let deadline = deadline(header)
-        let limit = peerFrameByteCount
+        let style = style
+        let readAt = readAt
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         let generation = loop.served.generation
         let isQueued = (queue ?? shared.scans).submit(ticket) {
+            let begunAt = NIODeadline.now().uptimeNanoseconds
             let response: Response
             do throws(Refusal) {
                 guard NIODeadline.now() < deadline else {
@@ -348,7 +372,10 @@ extension FrameHandler {
                 refusal.body.generation = generation
                 response = Self.failure(header, refusal)
             }
-            let bytes = Self.encode(response, header, limit: limit)
+            let times = AnswerTimes(
+                readAt: readAt, begunAt: begunAt,
+                computedAt: NIODeadline.now().uptimeNanoseconds)
+            let bytes = style.encode(response, header, times)
             eventLoop.execute { handler.value.finish(header.requestID, ticket, bytes) }
         }
         guard isQueued else { throw Self.tooManyWait }
@@ -398,22 +425,14 @@ extension FrameHandler {
             rawOpcode: header.rawOpcode & ~Opcode.responseBit, refusal.status, refusal.body)
     }
 
-    static func encode(
-        _ response: Response, _ header: FrameHeader, limit: Int
-    ) -> [UInt8] {
-        var writer = ByteWriter()
-        let length = response.encodeFrame(requestID: header.requestID, into: &writer)
-        if length > limit {
-            writer.removeAll()
-            failure(header, tooLarge(length, limit))
-                .encodeFrame(requestID: header.requestID, into: &writer)
-        }
-        return writer.bytes
-    }
-
     func respond(_ response: Response, _ header: FrameHeader) {
         let start = loop.output.count
-        let length = response.encodeFrame(requestID: header.requestID, into: &loop.output)
+        var times = timesOfThisTurn
+        // Its meta block has an item of its own.
+        if case .hello = response { times = nil }
+        let length = style.write(
+            response, header, times, compressing: WireLimits.quicklyCompressedSizes,
+            into: &loop.output)
         if length > peerFrameByteCount {
             loop.output.truncate(to: start)
             refuse(header, tooLarge(length))
@@ -445,7 +464,7 @@ extension FrameHandler {
         Self.tooLarge(byteCount, peerFrameByteCount)
     }
 
-    private static func tooLarge(_ byteCount: Int, _ limit: Int) -> Refusal {
+    static func tooLarge(_ byteCount: Int, _ limit: Int) -> Refusal {
         Refusal(
             .answerTooLarge, "the answer takes \(byteCount) bytes, the client accepts \(limit)",
             hint: "ask for fewer ids or columns")

@@ -41,7 +41,13 @@ extension FrameHandler {
     /// The key by which a batch is known again.
     private func key(_ frame: Frame, _ payload: RawSpan) throws(Refusal) -> LogKey {
         let meta: [MetaItem]
-        do throws(WireError) { meta = try frame.open(payload).meta } catch { throw Refusal(error) }
+        do throws(WireError) {
+            meta = try frame.open(
+                payload, acceptsLZ4: features.contains(.lz4), limits: shared.limits.wire
+            ).meta
+        } catch {
+            throw Refusal(error)
+        }
         for case .idempotencyKey(let bytes) in meta {
             let words = bytes.span.bytes
             let key = LogKey(

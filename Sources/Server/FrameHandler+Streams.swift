@@ -86,7 +86,7 @@ extension FrameHandler {
         let (header, ticket, work, deadline) = (
             request.header, request.ticket, stream.work, stream.deadline
         )
-        let limit = peerFrameByteCount
+        let style = style
         let generation = loop.served.generation
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
@@ -98,7 +98,7 @@ extension FrameHandler {
             } catch {
                 var refusal = error
                 refusal.body.generation = generation
-                let bytes = Self.encode(Self.failure(header, refusal), header, limit: limit)
+                let bytes = style.encode(Self.failure(header, refusal), header, nil)
                 eventLoop.execute { handler.value.finish(requestID, ticket, bytes) }
             }
         }
@@ -167,8 +167,7 @@ extension FrameHandler {
         request.ticket.cancel()
         var refusal = refusal
         refusal.body.generation = loop.served.generation
-        let bytes = Self.encode(
-            Self.failure(request.header, refusal), request.header, limit: peerFrameByteCount)
+        let bytes = style.encode(Self.failure(request.header, refusal), request.header, nil)
         finish(requestID, request.ticket, bytes)
     }
 

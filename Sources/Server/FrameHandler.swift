@@ -52,6 +52,8 @@ final class FrameHandler: ChannelInboundHandler {
     private var isRefused = false
     /// When the bytes of the frames that are being answered were read; uptime in nanoseconds.
     var readAt: UInt64 = 0
+    /// When the work on the latest frame began, where times were agreed on; likewise.
+    var begunAt: UInt64 = 0
     /// Whether HELLO has succeeded.
     var hasGreeted = false
     /// What HELLO agreed on.

@@ -150,6 +150,8 @@ package struct Payload: Sendable, Equatable {
     package var meta: [MetaItem]
     /// The body's place in the payload.
     package var bodyRange: Range<Int>
+    /// Where the body is an LZ4 block, for `decompressBody`: how many bytes it stands for.
+    package var rawLength: Int?
 
     /// Of the snapshot that shall answer; nil for the current one.
     package var label: String? {
@@ -161,24 +163,50 @@ package struct Payload: Sendable, Equatable {
 extension Frame {
     /// Checks flags, meta block and rawLength. `payload` is the bytes of `payloadRange`.
     ///
+    /// - acceptsLZ4: whether compressed bodies were agreed on. Who says so looks at the result's
+    ///   `rawLength`.
+    /// - limits: what a compressed body may become.
+    ///
     /// Throws: unsupportedFlag, compressionNotNegotiated, invalidMeta, unsupportedTag,
-    /// rawLengthMismatch; these fail the request and leave the connection open.
-    package func open(_ payload: RawSpan) throws(WireError) -> Payload {
+    /// rawLengthMismatch, overBudget and invalidBlock for a rawLength that no block of that size
+    /// should or can have; these fail the request and leave the connection open.
+    package func open(
+        _ payload: RawSpan, acceptsLZ4: Bool = false, limits: WireLimits = .standard
+    ) throws(WireError) -> Payload {
         let unknown = header.flags.intersection(.criticalMask).subtracting(.known)
         guard unknown.isEmpty else { throw .unsupportedFlag(actual: unknown.rawValue) }
         guard !header.flags.contains(.more) || header.isStreamed else {
             throw .unsupportedFlag(actual: FrameFlags.more.rawValue)
         }
-        guard !header.flags.contains(.lz4) else { throw .compressionNotNegotiated }
+        let isCompressed = header.flags.contains(.lz4)
+        guard acceptsLZ4 || !isCompressed else { throw .compressionNotNegotiated }
         var meta: [MetaItem] = []
         var bodyStart = 0
         if header.flags.contains(.meta) {
             bodyStart = try MetaItem.decode(payload, takesLabel: header.takesLabel, into: &meta)
         }
         let bodyBytes = payload.byteCount - bodyStart
+        if isCompressed {
+            try checkRawLength(blockBytes: bodyBytes, limit: limits.rawBytes)
+            return Payload(
+                meta: meta, bodyRange: bodyStart..<payload.byteCount,
+                rawLength: Int(header.rawLength))
+        }
         guard Int(header.rawLength) == bodyBytes else {
             throw .rawLengthMismatch(actual: Int(header.rawLength), expected: bodyBytes)
         }
         return Payload(meta: meta, bodyRange: bodyStart..<payload.byteCount)
+    }
+
+    /// Before memory is taken for it.
+    private func checkRawLength(blockBytes: Int, limit: Int) throws(WireError) {
+        let rawLength = Int(header.rawLength)
+        guard rawLength <= limit else {
+            throw .overBudget(field: .body, actual: rawLength, limit: limit, byteOffset: 0)
+        }
+        let possible = WireLimits.largestLZ4Ratio * blockBytes + WireLimits.lz4Slack
+        guard rawLength > 0, rawLength <= possible else {
+            throw .invalidBlock(rawLength: rawLength, blockBytes: blockBytes)
+        }
     }
 }

@@ -5,6 +5,7 @@ package struct OpenFrame: Sendable {
     package let start: Int
     /// Alignment inside the body counts from here.
     package let bodyStart: Int
+    let flags: FrameFlags
 }
 
 extension ByteWriter {
@@ -29,21 +30,43 @@ extension ByteWriter {
             for item in meta { item.encode(into: &self) }
             overwrite(UInt32(count - countOffset - 4), at: countOffset)
         }
-        return OpenFrame(start: start, bodyStart: count)
+        return OpenFrame(start: start, bodyStart: count, flags: allFlags)
     }
 
-    /// Fills in length, rawLength and both checksums of the frame that ends here, and returns its
-    /// `length`. The caller compares that with the peer's limit and may truncate to
-    /// `frame.start` instead of sending. A body is below 4 GiB.
+    /// Fills in length, rawLength and both checksums of the frame that ends here, and returns the
+    /// `length` that it has without compression. The caller compares that with the peer's limit,
+    /// which holds for what the body means too, and may truncate to `frame.start` instead of
+    /// sending. A body is below 4 GiB.
+    ///
+    /// - compressing: a body of such a size becomes an LZ4 block, where that is at least an eighth
+    ///   smaller; nil where this was not agreed on.
+    /// - encodeTime: microseconds, for the item timings that ends the frame's meta block.
     @discardableResult
-    package mutating func finishFrame(_ frame: OpenFrame) -> Int {
-        let length = count - frame.start - 4
-        overwrite(UInt32(length), at: frame.start)
-        overwrite(UInt32(count - frame.bodyStart), at: frame.start + 16)
+    package mutating func finishFrame(
+        _ frame: OpenFrame, compressing sizes: ClosedRange<Int>? = nil,
+        encodeTime: (() -> UInt32)? = nil
+    ) -> Int {
+        let plainLength = count - frame.start - 4
+        let rawLength = count - frame.bodyStart
+        if let sizes, sizes.contains(rawLength), let block = compressedBody(of: frame) {
+            truncate(to: frame.bodyStart)
+            append(contentsOf: block)
+            overwrite(frame.flags.union(.lz4).rawValue, at: frame.start + 10)
+        }
+        if let encodeTime { overwrite(encodeTime(), at: frame.bodyStart - 4) }
+        overwrite(UInt32(count - frame.start - 4), at: frame.start)
+        overwrite(UInt32(rawLength), at: frame.start + 16)
         overwrite(
             checksum(of: frame.start + FrameHeader.byteCount..<count), at: frame.start + 24)
         overwrite(checksum(of: frame.start..<frame.start + 28), at: frame.start + 28)
-        return length
+        return plainLength
+    }
+
+    /// The body as a block, where that pays.
+    private func compressedBody(of frame: OpenFrame) -> [UInt8]? {
+        let bytes = bytes
+        let body = bytes.rawSpan.extracting(frame.bodyStart..<bytes.count)
+        return LZ4Block.compress(body, to: body.byteCount - body.byteCount / 8)
     }
 
     /// Appends zeros until the body that began at `bodyStart` is a multiple of 64 bytes long.

@@ -27,6 +27,14 @@ package struct WireLimits: Sendable, Equatable {
     package static let smallestCredit = 256 << 10
     /// Credit that the streams of one connection may have together, in bytes.
     package static let connectionCredit = 16 << 20
+    /// Sizes of bodies that are worth compressing, in bytes: less gains nothing that is noticed.
+    package static let compressedSizes = 4_096...largestFrameBytes
+    /// The same on a thread that must not be held up: the largest takes about half a millisecond.
+    package static let quicklyCompressedSizes = 4_096...256 << 10
+    /// Bytes that a byte of an LZ4 block can become at most.
+    static let largestLZ4Ratio = 255
+    /// What that does not count: a rawLength above `255 x block + 64` is refused unseen.
+    static let lz4Slack = 64
     /// Bytes of a HELLO's credential.
     package static let credentialBytes = 1_024
 
@@ -44,6 +52,9 @@ package struct WireLimits: Sendable, Equatable {
     package var topCount = 10_000
     /// Bytes that decoding one body may allocate.
     package var decodedBytes = 64 << 20
+    /// The largest rawLength of a compressed body, in bytes: what is refused plain is refused
+    /// compressed too.
+    package var rawBytes: Int { min(decodedBytes, frameBytes) }
 
     package static let standard = WireLimits()
 

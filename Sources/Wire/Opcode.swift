@@ -85,7 +85,8 @@ package struct FrameFlags: OptionSet, Sendable, Hashable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// The body is one LZ4 block. Only after both sides agreed on `Features.lz4`.
+    /// The body is one LZ4 block; the meta block is not in it. Only where both sides agreed on
+    /// `Features.lz4`.
     package static let lz4 = FrameFlags(rawValue: 1 << 0)
     /// Another frame of the same request follows.
     package static let more = FrameFlags(rawValue: 1 << 1)
@@ -104,11 +105,11 @@ package struct Features: OptionSet, Sendable, Hashable {
     package let rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
 
-    /// LZ4 bodies. Reserved: no release accepts it yet.
+    /// Bodies may be LZ4 blocks, in both directions.
     package static let lz4 = Features(rawValue: 1 << 0)
     /// Answers in several frames, sent as the client gives credit for them.
     package static let streams = Features(rawValue: 1 << 1)
-    /// The server may add its timings as meta to answers.
+    /// The server adds its timings as meta to answers.
     package static let timings = Features(rawValue: 1 << 2)
     /// The facts of DESCRIBE say what the affinity model is and which offers it can make.
     package static let affinityFacts = Features(rawValue: 1 << 3)
@@ -122,7 +123,9 @@ package struct Features: OptionSet, Sendable, Hashable {
     package static let serverJunk = Features(rawValue: 1 << 58)
 
     /// What this release can do; nothing is compulsory.
-    package static let supported: Features = [.streams, .affinityFacts, .progress]
+    package static let supported: Features = [.lz4, .streams, .timings, .affinityFacts, .progress]
+    /// What a client asks for that says nothing else: not what costs time with every answer.
+    package static let usual: Features = [.streams, .affinityFacts, .progress]
 }
 
 /// Why a customer or product has no score, or 0: it has one. A reader treats a number that it

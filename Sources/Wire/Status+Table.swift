@@ -21,6 +21,7 @@ extension Status {
         (.rawLengthMismatch, "rawLengthMismatch"),
         (.notFinite, "notFinite"),
         (.invalidRule, "invalidRule"),
+        (.invalidBlock, "invalidBlock"),
         (.unusableLines, "unusableLines"),
         (.otherCurrency, "otherCurrency"),
         (.unknownCustomer, "unknownCustomer"),

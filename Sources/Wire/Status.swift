@@ -55,6 +55,7 @@ package struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvert
     package static let rawLengthMismatch = Status(rawValue: 117)
     package static let notFinite = Status(rawValue: 118)
     package static let invalidRule = Status(rawValue: 119)
+    package static let invalidBlock = Status(rawValue: 120)
     package static let unusableLines = Status(rawValue: 130)
     package static let otherCurrency = Status(rawValue: 131)
 

@@ -23,6 +23,7 @@ package enum WireError: Error, Sendable, Equatable {
     case frameTooLarge(actual: Int, limit: Int)
     case frameTooSmall(actual: Int, minimum: Int)
     case headerChecksumMismatch(actual: UInt32, expected: UInt32)
+    case invalidBlock(rawLength: Int, blockBytes: Int)
     case invalidMeta(field: WireField, actual: Int, limit: Int, byteOffset: Int)
     case invalidOffsets(field: WireField, byteOffset: Int)
     case invalidText(field: WireField, byteOffset: Int)
@@ -62,6 +63,7 @@ extension WireError {
         case .frameTooLarge: .frameTooLarge
         case .frameTooSmall: .frameTooSmall
         case .headerChecksumMismatch: .headerChecksumMismatch
+        case .invalidBlock: .invalidBlock
         case .invalidMeta: .invalidMeta
         case .invalidOffsets: .invalidOffsets
         case .invalidText: .invalidText
@@ -129,7 +131,8 @@ extension WireError {
         case .trailingBytes(_, let expected): expected
         case .truncatedBody(_, _, let bodyBytes): bodyBytes
         case .unexpectedEnd(let actual, _): actual
-        case .compressionNotNegotiated, .rawLengthMismatch, .unsupportedFeature, .unsupportedFlag,
+        case .compressionNotNegotiated, .invalidBlock, .rawLengthMismatch, .unsupportedFeature,
+            .unsupportedFlag,
             .unsupportedOperation, .unsupportedVersion, .wrongDirection:
             nil
         }
@@ -153,6 +156,8 @@ extension WireError: CustomStringConvertible {
         case .frameTooSmall(let actual, let minimum): "length \(actual) below \(minimum)"
         case .headerChecksumMismatch(let actual, let expected):
             "header checksum \(hex(actual)) instead of \(hex(expected))"
+        case .invalidBlock(let rawLength, let blockBytes):
+            "the \(blockBytes) bytes of the body are not one LZ4 block of rawLength \(rawLength)"
         case .invalidMeta(let field, let actual, let limit, let offset):
             "\(field.rawValue) \(actual) at byte \(offset) of the meta block, bound \(limit)"
         case .invalidOffsets(let field, let offset):

@@ -26,6 +26,8 @@ struct Audience: AsyncParsableCommand {
     var columns: [String] = []
     @Option(help: "Write the lines to this file.")
     var out: String?
+    @Flag(help: "Let the server compress what it sends (LZ4): for a slow network.")
+    var compress = false
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
 
@@ -48,7 +50,7 @@ struct Audience: AsyncParsableCommand {
 
     func run() async throws {
         let (rule, columns, out, onlyCounts) = (rule, columns, out, count)
-        let answer = try await connection.withConnection { connection in
+        let answer = try await connection.withConnection(compression: compress) { connection in
             let description = try await connection.describe()
             let found =
                 onlyCounts

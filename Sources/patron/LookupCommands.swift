@@ -93,14 +93,15 @@ struct ConnectionOptions: ParsableArguments {
 
     /// Runs `body` on a connection. A workspace is served by a server of this process on a free
     /// loopback port, so that there is one way to an answer.
+    /// - Parameter compression: whether large answers may be compressed on their way.
     func withConnection<Result: Sendable>(
-        _ body: (PatronConnection) async throws -> Result
+        compression: Bool = false, _ body: (PatronConnection) async throws -> Result
     ) async throws -> Result {
         if let connect {
             let endpoint = try Endpoint(parsing: connect)
             return try await Self.ask(
                 endpoint.host, endpoint.port, tls: security.clientTLS,
-                token: try security.credential(), label: label, body)
+                token: try security.credential(), label: label, compression: compression, body)
         }
         let folder = workspace ?? ""
         _ = try Workspace.currentSnapshot(folder)
@@ -128,10 +129,12 @@ struct ConnectionOptions: ParsableArguments {
 
     private static func ask<Result: Sendable>(
         _ host: String, _ port: Int, tls: PatronTLS? = nil, token: String? = nil,
-        label: String? = nil, _ body: (PatronConnection) async throws -> Result
+        label: String? = nil, compression: Bool = false,
+        _ body: (PatronConnection) async throws -> Result
     ) async throws -> Result {
         let connection = try await PatronConnection.connect(
-            host: host, port: port, tls: tls, token: token, clientName: "patron command line")
+            host: host, port: port, tls: tls, token: token, clientName: "patron command line",
+            compression: compression)
         do {
             let result = try await body(
                 label.map { label throws(PatronError) in try connection.labelled(label) }

@@ -43,6 +43,17 @@ import Wire
             }, .wrongDirection
         ),
         ("second HELLO", frame(.hello(HelloRequest(clientName: "raw")), 2), .unexpectedHello),
+        (
+            "second HELLO with half a body",
+            {
+                var writer = ByteWriter()
+                let open = writer.beginFrame(
+                    rawOpcode: Opcode.hello.rawValue, requestID: 2, aux: 0)
+                writer.append(UInt32(0x0101))
+                writer.finishFrame(open)
+                return writer.bytes
+            }(), .unexpectedHello
+        ),
     ]
 
     @Test(arguments: fatal.indices)
@@ -112,7 +123,10 @@ import Wire
             let picky = try RawConnection(port: server.port)
             picky.send(
                 frame(
-                    .hello(HelloRequest(requiredFeatures: [.lz4], clientName: "raw")), 1))
+                    .hello(
+                        HelloRequest(
+                            requiredFeatures: [Features(rawValue: 1 << 40)], clientName: "raw")), 1)
+            )
             #expect(try await picky.receive()?.header.status == .unsupportedFeature)
             try await picky.sayHello()
 

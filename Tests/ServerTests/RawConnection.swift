@@ -13,6 +13,8 @@ import Darwin
 final class RawConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
+    /// What HELLO agreed on.
+    private var features: Features = []
 
     /// - Parameter receiveBytes: what the socket may hold unread; nil for the system's choice.
     init(port: Int, receiveBytes: Int32? = nil) throws {
@@ -54,17 +56,26 @@ final class RawConnection {
     }
 
     /// The next frame; nil at the end of the stream, or where nothing comes for 10 s.
-    func receive() async throws -> (header: FrameHeader, response: Response)? {
+    func receive() async throws -> (
+        header: FrameHeader, response: Response, meta: [MetaItem]
+    )? {
         while true {
             let bytes = received
             if case .frame(let frame) = try scanFrame(
                 bytes.span.bytes, maximumLength: WireLimits.largestFrameBytes)
             {
                 let payload = bytes.span.bytes.extracting(frame.payloadRange)
-                let body = payload.extracting(try frame.open(payload).bodyRange)
-                let response = try Response(decoding: body, of: frame.header)
+                let opened = try frame.open(payload, acceptsLZ4: features.contains(.lz4))
+                let body = payload.extracting(opened.bodyRange)
+                let response: Response
+                if let rawLength = opened.rawLength {
+                    let plain = try decompressBody(body, rawLength: rawLength)
+                    response = try Response(decoding: plain.rawSpan, of: frame.header)
+                } else {
+                    response = try Response(decoding: body, of: frame.header)
+                }
                 received.removeFirst(frame.range.count)
-                return (frame.header, response)
+                return (frame.header, response, opened.meta)
             }
             guard let more = try await read(), !more.isEmpty else { return nil }
             received += more
@@ -102,14 +113,21 @@ final class RawConnection {
             maximumFrameBytes: maximumFrameBytes, optionalFeatures: optionalFeatures,
             clientName: "raw")
         send(frame(.hello(hello), 1))
-        guard case .hello? = try await receive()?.response else { throw POSIXError(.EPROTO) }
+        guard case .hello(let answer)? = try await receive()?.response else {
+            throw POSIXError(.EPROTO)
+        }
+        features = answer.activeFeatures
     }
 }
 
-func frame(_ request: Request, _ requestID: UInt32, deadlineMilliseconds: UInt32 = 0) -> [UInt8] {
+func frame(
+    _ request: Request, _ requestID: UInt32, deadlineMilliseconds: UInt32 = 0,
+    compresses: Bool = false
+) -> [UInt8] {
     var writer = ByteWriter()
     request.encodeFrame(
-        requestID: requestID, deadlineMilliseconds: deadlineMilliseconds, into: &writer)
+        requestID: requestID, deadlineMilliseconds: deadlineMilliseconds,
+        compressing: compresses ? WireLimits.compressedSizes : nil, into: &writer)
     return writer.bytes
 }
 

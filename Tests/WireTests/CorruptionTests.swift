@@ -5,10 +5,17 @@ import Wire
 
 /// Bytes cut anywhere or with any bit turned are refused, and nothing traps.
 struct CorruptionTests {
-    static var frames: [(name: String, bytes: [UInt8], asServer: Bool)] {
-        Samples.requests.map { ($0.name, encoded($0.request, meta: $0.meta), true) }
-            + Samples.responses.map { ($0.name, encoded($0.response, meta: $0.meta), false) }
-            + Tolerated.all.map { ($0.name, $0.bytes, $0.asServer) }
+    static var frames: [(name: String, bytes: [UInt8], asServer: Bool, features: Features)] {
+        Samples.requests.map { ($0.name, encoded($0.request, meta: $0.meta), true, []) }
+            + Samples.responses.map { ($0.name, encoded($0.response, meta: $0.meta), false, []) }
+            + Tolerated.all.map { ($0.name, $0.bytes, $0.asServer, $0.features) }
+    }
+
+    /// Where the body of a frame lies, or the block that it is in.
+    static func bodyStart(_ bytes: [UInt8], _ header: FrameHeader) -> Int {
+        let start = Int(header.headerWords) * 4
+        guard header.flags.contains(.meta) else { return start }
+        return start + 4 + Int(bytes.rawSpan.integer(at: start, as: UInt32.self) ?? 0)
     }
 
     @Test func everyCutIsSeen() {
@@ -41,15 +48,17 @@ struct CorruptionTests {
     @Test func everyBodyCutUnderARightChecksumIsSeen() throws {
         for frame in Self.frames where frame.bytes[7] == 8 {
             let header = try GoldenVectorTests.header(frame.bytes)
-            let bodyStart = frame.bytes.count - Int(header.rawLength)
-            for count in 0..<Int(header.rawLength) {
+            let bodyStart = Self.bodyStart(frame.bytes, header)
+            for count in 0..<frame.bytes.count - bodyStart {
                 var raw = RawFrame(.ping)
                 raw.opcode = header.rawOpcode
                 raw.flags = header.flags.subtracting(.meta).rawValue
                 raw.aux = header.aux
                 raw.body = Array(frame.bytes[bodyStart..<bodyStart + count])
+                if header.flags.contains(.lz4) { raw.rawLength = header.rawLength }
                 #expect(throws: WireError.self, "\(frame.name) body of \(count)") {
-                    try decodeFrame(raw.bytes, asServer: frame.asServer)
+                    try decodeFrame(
+                        raw.bytes, asServer: frame.asServer, features: frame.features)
                 }
             }
         }
@@ -63,12 +72,13 @@ struct CorruptionTests {
         limits.decodedBytes = 1 << 20
         for frame in Self.frames {
             let header = try GoldenVectorTests.header(frame.bytes)
-            let bodyStart = frame.bytes.count - Int(header.rawLength)
-            let original = Array(frame.bytes[bodyStart...])
+            let original = Array(frame.bytes[Self.bodyStart(frame.bytes, header)...])
             for _ in 0..<60 {
                 var raw = RawFrame(.ping)
                 raw.opcode = header.rawOpcode
                 raw.aux = header.aux
+                raw.flags = header.flags.intersection(.lz4).rawValue
+                raw.rawLength = header.flags.contains(.lz4) ? header.rawLength : nil
                 raw.body = original
                 for _ in 0..<1 + random.below(3) where !raw.body.isEmpty {
                     // The first bytes decide more, so half of the changes go there.
@@ -85,10 +95,12 @@ struct CorruptionTests {
                             UInt8(truncatingIfNeeded: random.next())
                         })
                 }
-                _ = try? decodeFrame(raw.bytes, asServer: frame.asServer, limits: limits)
+                _ = try? decodeFrame(
+                    raw.bytes, asServer: frame.asServer, limits: limits, features: frame.features)
                 raw.meta = metaBlock([(UInt16(random.below(8)), Array(raw.body.prefix(20)))])
-                raw.flags = FrameFlags.meta.rawValue
-                _ = try? decodeFrame(raw.bytes, asServer: frame.asServer, limits: limits)
+                raw.flags |= FrameFlags.meta.rawValue
+                _ = try? decodeFrame(
+                    raw.bytes, asServer: frame.asServer, limits: limits, features: frame.features)
             }
         }
     }

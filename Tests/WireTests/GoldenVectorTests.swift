@@ -27,7 +27,7 @@ struct GoldenVectorTests {
 
     static func describe(
         _ name: String, asServer: Bool, _ header: FrameHeader, _ meta: [MetaItem], _ body: JSON,
-        about: String = ""
+        about: String = "", features: Features = []
     ) -> JSON {
         var frame: [(String, JSON)] = [
             ("opcode", .string(header.opcode?.name ?? String(header.rawOpcode))),
@@ -36,10 +36,16 @@ struct GoldenVectorTests {
         ]
         frame.append(("meta", .array(meta.compactMap { WireTests.meaning($0) })))
         frame.append(("body", body))
-        return .object([
-            ("name", .string(name)), ("about", .string(about)),
-            ("reader", .string(asServer ? "server" : "client")), ("frame", .object(frame)),
-        ])
+        return .object(
+            [
+                ("name", .string(name)), ("about", .string(about)),
+                ("reader", .string(asServer ? "server" : "client")),
+            ] + agreed(features) + [("frame", .object(frame))])
+    }
+
+    /// What both sides have agreed on in HELLO, where that matters.
+    static func agreed(_ features: Features) -> [(String, JSON)] {
+        features.isEmpty ? [] : [("features", .integer(Int64(features.rawValue)))]
     }
 
     static func header(_ bytes: [UInt8]) throws -> FrameHeader {
@@ -79,7 +85,9 @@ struct GoldenVectorTests {
             let header = try Self.header(sample.bytes)
             let body: JSON
             let meta: [MetaItem]
-            switch try decodeFrame(sample.bytes, asServer: sample.asServer) {
+            switch try decodeFrame(
+                sample.bytes, asServer: sample.asServer, features: sample.features)
+            {
             case .request(_, let items, let request):
                 #expect(request == sample.request)
                 (body, meta) = (meaning(request), items)
@@ -91,7 +99,7 @@ struct GoldenVectorTests {
                 "ok", sample.name, sample.bytes,
                 Self.describe(
                     sample.name, asServer: sample.asServer, header, meta, body,
-                    about: sample.about))
+                    about: sample.about, features: sample.features))
         }
     }
 
@@ -99,17 +107,20 @@ struct GoldenVectorTests {
         for vector in ErrorVector.all {
             try Self.check(
                 "error", vector.name, vector.bytes,
-                .object([
-                    ("name", .string(vector.name)), ("about", .string(vector.about)),
-                    ("reader", .string(vector.asServer ? "server" : "client")),
-                    ("maximumLength", .integer(Int64(vector.maximumLength))),
-                    ("status", .integer(Int64(vector.status.rawValue))),
-                    ("statusName", .string(vector.status.description)),
-                    ("closes", .bool(vector.status.closesConnection)),
-                ]))
+                .object(
+                    [
+                        ("name", .string(vector.name)), ("about", .string(vector.about)),
+                        ("reader", .string(vector.asServer ? "server" : "client")),
+                        ("maximumLength", .integer(Int64(vector.maximumLength))),
+                    ] + Self.agreed(vector.features) + [
+                        ("status", .integer(Int64(vector.status.rawValue))),
+                        ("statusName", .string(vector.status.description)),
+                        ("closes", .bool(vector.status.closesConnection)),
+                    ]))
             let error = #expect(throws: WireError.self, "\(vector.name)") {
                 try decodeFrame(
-                    vector.bytes, asServer: vector.asServer, maximumLength: vector.maximumLength)
+                    vector.bytes, asServer: vector.asServer, maximumLength: vector.maximumLength,
+                    features: vector.features)
             }
             #expect(error?.status == vector.status, "\(vector.name)")
         }

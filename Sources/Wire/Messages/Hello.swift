@@ -22,7 +22,7 @@ package struct HelloRequest: Sendable, Equatable {
     package init(
         minimumVersion: UInt8 = 1, maximumVersion: UInt8 = 1,
         maximumFrameBytes: UInt32 = 16 << 20, requiredFeatures: Features = [],
-        optionalFeatures: Features = Features.supported.union(.clientJunk),
+        optionalFeatures: Features = Features.usual.union(.clientJunk),
         token: [UInt8]? = nil, clientName: String
     ) {
         self.minimumVersion = minimumVersion

@@ -113,11 +113,12 @@ package enum Request: Sendable, Equatable {
     /// Appends a whole frame. HELLO carries a junk meta item that the server ignores.
     ///
     /// - deadlineMilliseconds: from the frame's arrival; 0 for the server's default.
-    /// - Returns: the frame's `length`, to compare with the peer's limit.
+    /// - compressing: sizes of bodies to compress where it pays; nil where that was not agreed on.
+    /// - Returns: the `length` of the plain frame, to compare with the peer's limit.
     @discardableResult
     package func encodeFrame(
         requestID: UInt32, deadlineMilliseconds: UInt32 = 0, meta: [MetaItem] = [],
-        into writer: inout ByteWriter
+        compressing sizes: ClosedRange<Int>? = nil, into writer: inout ByteWriter
     ) -> Int {
         var items = meta
         if case .hello = self { items.append(.junk) }
@@ -143,7 +144,7 @@ package enum Request: Sendable, Equatable {
         case .shadow(let message): message.encode(into: &writer)
         case .cancel, .snapshot, .stats, .drain: break
         }
-        return writer.finishFrame(frame)
+        return writer.finishFrame(frame, compressing: sizes)
     }
 }
 
@@ -282,10 +283,16 @@ package enum Response: Sendable, Equatable {
     }
 
     /// Appends a whole frame. The answer to HELLO carries a junk meta item that the client
-    /// ignores. Returns the frame's `length`.
+    /// ignores.
+    ///
+    /// - compressing: sizes of bodies to compress where it pays; nil where that was not agreed on.
+    /// - encodeTime: asked when all else is written, in microseconds, where the item timings is the
+    ///   last of `meta`.
+    /// - Returns: the `length` of the plain frame, to compare with the peer's limit.
     @discardableResult
     package func encodeFrame(
-        requestID: UInt32, meta: [MetaItem] = [], into writer: inout ByteWriter
+        requestID: UInt32, meta: [MetaItem] = [], compressing sizes: ClosedRange<Int>? = nil,
+        encodeTime: (() -> UInt32)? = nil, into writer: inout ByteWriter
     ) -> Int {
         var items = meta
         if case .hello = self { items.append(.junk) }
@@ -312,7 +319,7 @@ package enum Response: Sendable, Equatable {
         case .progress(let message): message.encode(into: &writer)
         case .failure(_, _, let message): message.encode(into: &writer)
         }
-        return writer.finishFrame(frame)
+        return writer.finishFrame(frame, compressing: sizes, encodeTime: encodeTime)
     }
 
     /// The answer that reports unreadable bytes: GOAWAY for a fault that ends the connection,

@@ -43,6 +43,29 @@ extension ErrorVector {
     private static var descriptors: [ErrorVector] {
         let first = firstDescriptor
         return [
+            vector(
+                "column_skippable_critical", "flag bit 3 on a skippable column of type 9",
+                .unsupportedEncoding
+            ) {
+                $0[first + 2] = 9
+                $0[first + 4] |= 12
+            },
+            vector(
+                "column_skippable_misaligned", "a skippable column of type 9 with lanes at 324",
+                .misalignedBuffer
+            ) {
+                $0[first + 2] = 9
+                $0[first + 4] |= 4
+                $0[first + 12] = 68
+            },
+            vector(
+                "column_skippable_outside", "a skippable column of type 9 with lanes at 4,096",
+                .bufferOutsideBody
+            ) {
+                $0[first + 2] = 9
+                $0[first + 4] |= 4
+                $0.replaceSubrange(first + 12..<first + 14, with: [0, 0x10])
+            },
             vector("table_truncated", "the last lane is cut", .bufferOutsideBody) {
                 $0.removeLast()
             },

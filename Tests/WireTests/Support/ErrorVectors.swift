@@ -7,13 +7,16 @@ struct ErrorVector: Sendable {
     var about: String
     var asServer = true
     var maximumLength = 16 << 20
+    /// What HELLO has agreed on, or of a HELLO what the server can do beyond the first release.
+    var features: Features = []
     var status: Status
     var bytes: [UInt8]
 }
 
 extension ErrorVector {
     static var all: [ErrorVector] {
-        frames + metas + requests + tables + streams + appends + administration
+        frames + metas + requests + tables + streams + appends + administration + critical
+            + compressed
     }
 
     private static func change(_ frame: RawFrame, _ edit: (inout RawFrame) -> Void) -> [UInt8] {

@@ -69,7 +69,7 @@ struct Incomplete: Error {}
 /// Reads one frame that must fill `bytes`, as a server (`asServer`) or a client does.
 func decodeFrame(
     _ bytes: [UInt8], asServer: Bool, maximumLength: Int = WireLimits.standard.frameBytes,
-    limits: WireLimits = .standard
+    limits: WireLimits = .standard, features: Features = []
 ) throws(WireError) -> Decoded {
     let span = bytes.span.bytes
     let frame: Frame
@@ -79,15 +79,29 @@ func decodeFrame(
     case .frame(let found): frame = found
     }
     let payloadSpan = span.extracting(frame.payloadRange)
-    let payload = try frame.open(payloadSpan)
+    let payload = try frame.open(
+        payloadSpan, acceptsLZ4: features.contains(.lz4), limits: limits)
     let body = payloadSpan.extracting(payload.bodyRange)
-    if asServer {
-        let request = try Request(decoding: body, of: frame.header, limits: limits)
-        if case .hello(let hello) = request { _ = try Negotiation(of: hello) }
-        return .request(frame.header, payload.meta, request)
+    guard let rawLength = payload.rawLength else {
+        return try decodeBody(body, frame.header, payload.meta, asServer, limits, features)
     }
-    return .response(
-        frame.header, payload.meta, try Response(decoding: body, of: frame.header, limits: limits))
+    let plain = try decompressBody(body, rawLength: rawLength)
+    return try decodeBody(
+        plain.span.bytes, frame.header, payload.meta, asServer, limits, features)
+}
+
+private func decodeBody(
+    _ body: RawSpan, _ header: FrameHeader, _ meta: [MetaItem], _ asServer: Bool,
+    _ limits: WireLimits, _ features: Features
+) throws(WireError) -> Decoded {
+    guard asServer else {
+        return .response(header, meta, try Response(decoding: body, of: header, limits: limits))
+    }
+    let request = try Request(decoding: body, of: header, limits: limits)
+    if case .hello(let hello) = request {
+        _ = try Negotiation(of: hello, supported: Features.usual.union(features))
+    }
+    return .request(header, meta, request)
 }
 
 func encoded(_ request: Request, requestID: UInt32 = 7, meta: [MetaItem] = []) -> [UInt8] {

@@ -6,6 +6,8 @@ struct Tolerated: Sendable {
     var name: String
     var about: String
     var bytes: [UInt8]
+    /// What HELLO has agreed on.
+    var features: Features = []
     var request: Request?
     var response: Response?
 
@@ -53,7 +55,7 @@ struct Tolerated: Sendable {
                 bytes: unknownStatus,
                 response: .failure(
                     rawOpcode: 0x7ABC, Status(rawValue: 499), ErrorBody(text: "later"))),
-        ]
+        ] + ofNewerPeers + compressed
     }
 
     private static var newerTable: [UInt8] {

@@ -34,6 +34,7 @@ def connect(
     tls: TLS = None, deadline: Optional[float] = DEADLINE, connections: int = 2,
     connect_timeout: float = CONNECT_TIMEOUT, retries: Optional[Retries] = None,
     maximum_frame_bytes: int = FRAME_BYTES, client_name: str = "patron-python", timings: bool = False,
+    compression: bool = False,
 ) -> "Client":
     """Connects and says HELLO.
 
@@ -46,11 +47,13 @@ def connect(
     :param maximum_frame_bytes: the largest answer taken, 4,096 … 67,108,864.
     :param client_name: name and version of the calling software, for the server's log.
     :param timings: asks for the server's own; they are in `answer.timings`.
+    :param compression: lets the server compress large answers: for a slow network. Needs the
+        package lz4.
     :raises PatronError: see `patron_client.errors`.
     """
     settings = make_settings(
         host, port, token, tls, deadline, connect_timeout, retries, maximum_frame_bytes,
-        client_name, timings)
+        client_name, timings, compression)
     directory = Directory()
 
     def make(end: Optional[float]) -> BlockingConnection:

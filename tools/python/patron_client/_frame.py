@@ -14,6 +14,11 @@ from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 from ._crc32c import crc32c
 from .errors import malformed
 
+try:
+    import lz4.block as lz4_block
+except ImportError:
+    lz4_block = None
+
 MAGIC = b"\xd7\x50"
 HEADER_BYTES = 32
 FRAME_BYTES_BEFORE_HELLO = 4096
@@ -208,6 +213,33 @@ def _known_items(items: Dict[int, bytes]) -> Meta:
     )
 
 
+def decompress(frame: Frame, limit: int) -> Frame:
+    """The frame with its body as it was; section 3.1."""
+    payload, raw_length = frame.payload, frame.raw_length
+    start = 0
+    if frame.flags & FLAG_META:
+        start = 4 + (_U32.unpack_from(payload)[0] if len(payload) >= 4 else 0)
+        if len(payload) < start:
+            raise malformed("invalidMeta", "meta", "a block that runs past the frame")
+    block = payload[start:]
+    if raw_length > limit:
+        raise malformed("overBudget", "rawLength", f"{raw_length} above {limit}", 16)
+    fault_of_block = malformed(
+        "invalidBlock", "body", f"{len(block)} bytes are no LZ4 block of rawLength {raw_length}")
+    if not 0 < raw_length <= 255 * len(block) + 64 or lz4_block is None:
+        raise fault_of_block
+    try:
+        plain = lz4_block.decompress(block, uncompressed_size=raw_length)
+    except lz4_block.LZ4BlockError:
+        raise fault_of_block from None
+    if len(plain) != raw_length:
+        raise fault_of_block
+    body = aligned_buffer(start + raw_length)
+    body[:start] = payload[:start]
+    body[start:] = plain
+    return frame._replace(flags=frame.flags & ~FLAG_LZ4, payload=body.toreadonly())
+
+
 def aligned_buffer(size: int) -> memoryview:
     """`size` bytes that begin at a multiple of 64, so that the lanes of a body do too."""
     storage = bytearray(size + 63)
@@ -227,6 +259,8 @@ class FrameReader:
 
     def __init__(self, maximum_length: int = FRAME_BYTES_BEFORE_HELLO) -> None:
         self.maximum_length = maximum_length
+        #: Whether HELLO agreed on compressed bodies: they are plain when they leave here.
+        self.decompresses = False
         self._chunk = memoryview(bytearray(self._CHUNK_BYTES))
         self._start = 0
         self._end = 0
@@ -343,4 +377,5 @@ class FrameReader:
         payload = payload.toreadonly()
         if excess:
             payload = memoryview(bytes(payload[excess:]))
-        return Frame(opcode, flags, request_id, raw_length, aux, payload, size)
+        frame = Frame(opcode, flags, request_id, raw_length, aux, payload, size)
+        return decompress(frame, self.maximum_length) if flags & FLAG_LZ4 and self.decompresses else frame

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional, Tuple, Union
 
-from ._frame import FRAME_BYTES, TAG_PRIORITY, TAG_TRACE_ID
-from ._requests import FEATURE_AFFINITY_FACTS, FEATURE_STREAMS, FEATURE_TIMINGS, Hello
+from ._frame import FRAME_BYTES, TAG_PRIORITY, TAG_TRACE_ID, lz4_block
+from ._requests import FEATURE_AFFINITY_FACTS, FEATURE_LZ4, FEATURE_STREAMS, FEATURE_TIMINGS, Hello
 from ._retry import Budget, Retries
 from .errors import fault
 
@@ -46,11 +46,13 @@ class Settings:
     maximum_frame_bytes: int
     client_name: str
     timings: bool
+    compression: bool
     items: Tuple[Tuple[int, bytes], ...] = ()
 
     def hello(self) -> Hello:
         optional = FEATURE_STREAMS | FEATURE_AFFINITY_FACTS
         optional |= FEATURE_TIMINGS if self.timings else 0
+        optional |= FEATURE_LZ4 if self.compression else 0
         return Hello(
             maximum_frame_bytes=self.maximum_frame_bytes, optional=optional, token=self.token,
             client_name=self.client_name)
@@ -99,8 +101,12 @@ def check_seconds(seconds: float, field: str) -> float:
 def make_settings(
     host: str, port: int, token: Union[None, str, bytes], tls: TLS, deadline: Optional[float],
     connect_timeout: float, retries: Optional[Retries], maximum_frame_bytes: int, client_name: str,
-    timings: bool,
+    timings: bool, compression: bool,
 ) -> Settings:
+    if compression and lz4_block is None:
+        raise fault(
+            "unsupportedFeature", "compression needs the package lz4",
+            hint="pip install lz4", field="compression")
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
         raise fault("valueOutOfRange", f"port is {port!r}", hint="1 to 65,535", field="port")
     context: Optional[ssl.SSLContext]
@@ -114,7 +120,7 @@ def make_settings(
         tls=context, deadline=None if deadline is None else check_seconds(deadline, "deadline"),
         connect_timeout=check_seconds(connect_timeout, "connect_timeout"),
         retries=chosen, budget=Budget(chosen), maximum_frame_bytes=maximum_frame_bytes,
-        client_name=client_name, timings=timings)
+        client_name=client_name, timings=timings, compression=compression)
     # What HELLO refuses is told before anything is connected.
     settings.hello()
     return settings

@@ -39,6 +39,7 @@ RULE_BYTES = 65_536
 #: connection together.
 LEAST_CREDIT, MOST_CREDIT = 1 << 18, 1 << 24
 
+FEATURE_LZ4 = 1 << 0
 FEATURE_STREAMS, FEATURE_TIMINGS, FEATURE_AFFINITY_FACTS = 1 << 1, 1 << 2, 1 << 3
 
 A = TypeVar("A")

@@ -14,7 +14,7 @@ from ._frame import (
     CANCEL, CREDIT, FLAG_MORE, GOAWAY, RESPONSE, EncodedRequest, Frame, FrameReader, cancel_frame,
     credit_frame)
 from ._read import GoAway, HelloAnswer, read_answer, read_goaway
-from ._requests import FEATURE_STREAMS, LEAST_CREDIT, Hello, Request
+from ._requests import FEATURE_LZ4, FEATURE_STREAMS, LEAST_CREDIT, Hello, Request
 from ._status import STATUSES
 from .errors import ConnectionLost, FixRequest, PatronError, Unavailable, fault, malformed
 
@@ -164,6 +164,7 @@ class Session:
     def greeted(self, answer: HelloAnswer) -> None:
         self.hello = answer
         self.reader.maximum_length = self._own_frame_bytes
+        self.reader.decompresses = bool(answer.active_features & FEATURE_LZ4)
 
     @property
     def has_streams(self) -> bool:

@@ -25,6 +25,7 @@ STATUSES: Dict[str, int] = {
     "rawLengthMismatch": 117,
     "notFinite": 118,
     "invalidRule": 119,
+    "invalidBlock": 120,
     "unknownCustomer": 201,
     "unknownProduct": 202,
     "unknownSegmentation": 203,

@@ -300,11 +300,12 @@ async def connect(
     tls: TLS = None, deadline: Optional[float] = DEADLINE, connections: int = 2,
     connect_timeout: float = CONNECT_TIMEOUT, retries: Optional[Retries] = None,
     maximum_frame_bytes: int = FRAME_BYTES, client_name: str = "patron-python", timings: bool = False,
+    compression: bool = False,
 ) -> "AsyncClient":
     """Connects and says HELLO; the arguments are those of `patron_client.connect`."""
     settings = make_settings(
         host, port, token, tls, deadline, connect_timeout, retries, maximum_frame_bytes,
-        client_name, timings)
+        client_name, timings, compression)
     directory = Directory()
     pool = AsyncPool(max(1, connections), lambda end: _open(settings, directory, end))
     await pool.take(None)
