@@ -201,6 +201,13 @@ local columns = {
     [0xf034] = "profileDifference",
     [0xf035] = "profileMissingShare",
     [0xf036] = "profileOverallMean",
+    [0xf050] = "explainValue",
+    [0xf051] = "explainText",
+    [0xf052] = "explainSegmentText",
+    [0xf053] = "explainNextText",
+    [0xf054] = "explainNextMean",
+    [0xf055] = "explainDifference",
+    [0xf056] = "explainShare",
     [0xf080] = "lineDay",
     [0xf081] = "lineTime",
     [0xf082] = "lineAmount",
@@ -364,6 +371,13 @@ field("largest_ratio_percent", "uint16", "Largest ratio (%)")
 field("category_count", "uint16", "Categories")
 field("bought_since_count", "uint16", "Products bought since")
 field("categories", "string", "Category")
+field("attribute_count", "uint16", "Attributes")
+field("attributes", "string", "Attribute")
+field("segment", "int32", "Segment")
+field("next_segment", "int32", "Next segment")
+field("distance", "double", "Distance")
+field("next_distance", "double", "Distance to the next segment")
+field("model_version", "uint32", "Model version")
 field("bought_since", "string", "Bought since")
 field("segmentation", "string", "Segmentation")
 field("rule", "string", "Rule")
@@ -889,7 +903,7 @@ local function read_nothing() end
 -- Of the opcodes of requests that may name the snapshot that answers.
 local labelled = {
     [0x10] = true, [0x20] = true, [0x22] = true, [0x23] = true, [0x24] = true, [0x26] = true, [0x27] = true,
-    [0x28] = true, [0x29] = true, [0x30] = true, [0x31] = true, [0x32] = true,
+    [0x21] = true, [0x25] = true, [0x28] = true, [0x29] = true, [0x30] = true, [0x31] = true, [0x32] = true,
 }
 
 -- What MODELS and SHADOW have in common: action, whether there is a label, the number at 4, whether a
@@ -1063,7 +1077,7 @@ local function read_column(info, tree, place)
         item:add(f["column." .. name], range(4, 1))
     end
     if info.seen[id] then fault("duplicateColumn", "column " .. id) end
-    info.seen[id] = kind
+    info.seen[id], info.kinds[id] = kind, kind
     info.id = id
     reader(tvb, place + 5, place + 8, column):zero(3)
     if info.stride > 32 then column:add(f["column.excess"], range(32, info.stride - 32)) end
@@ -1107,7 +1121,7 @@ end
 local function read_table(r)
     local start, body = r.at, r.start
     local head = reader(r.tvb, start, r.stop, r.tree:add(patron, r.tvb(start, r.stop - start), "Table"))
-    local info = { tvb = r.tvb, body = body, stop = r.stop, seen = {}, shown = patron.prefs.rows }
+    local info = { tvb = r.tvb, body = body, stop = r.stop, seen = {}, kinds = {}, shown = patron.prefs.rows }
     info.rows = head:limited("table.row_count", 4, 1048576)
     local count = head:limited("table.column_count", 2, 1024)
     info.stride = head:add("table.descriptor_bytes", 2)
@@ -1124,7 +1138,8 @@ local function read_table(r)
     if info.rows > info.shown then head.tree:append_text(", the first " .. info.shown .. " shown") end
     r.at = info.furthest
     r.summary = info.rows .. " rows, " .. count .. " columns"
-    return info.seen
+    -- Types by id, 0 where a row has no value; types whatever the rows have.
+    return info.seen, info.kinds
 end
 
 local function read_stamped_table(r)
@@ -1228,9 +1243,72 @@ local function read_shadow_answer(r)
     read_table(r)
 end
 
+local function read_score(r)
+    local start = r.at
+    local column_count = r:limited("column_count", 2, 1024)
+    local attribute_count = r:limited("attribute_count", 2, 1024)
+    r:zero(4)
+    read_columns(r, column_count)
+    local seen = {}
+    for _ = 1, attribute_count do
+        local name = r:text("attributes", r:range(2, "attributes"):le_uint())
+        demand(name ~= "" and not seen[name], "an attribute without a name, or of a name that another has")
+        seen[name] = true
+    end
+    r:zero((start - r.at) % 64)
+    local rows = r.stop - r.at >= 4 and r.tvb(r.at, 4):le_uint() or 0
+    if rows > 65536 then fault("tooManyItems", "rowCount " .. rows) end
+    local _, kinds = read_table(r)
+    demand(rows > 0, "rowCount 0")
+    for id = 1, 3 do
+        demand(kinds[id] == 1, columns[id] .. " is absent or of another type", "unknownColumn")
+    end
+    for id = 5, 6 do
+        demand((kinds[id] or 4) == 4, columns[id] .. " is of another type", "unknownColumn")
+    end
+    for index = 0, attribute_count - 1 do
+        demand(kinds[64 + index], "attribute " .. index .. " has no column", "unknownColumn")
+    end
+end
+
+local function read_explain(r)
+    local kind = add_id_kind(r)
+    r:zero(1)
+    local size = r:limited("text_bytes", 2, 4096)
+    demand(size > 0, "nameBytes 0")
+    r:zero(4)
+    read_id(r, kind)
+    r.summary = r:text("segmentation", size)
+end
+
+local function read_explain_answer(r)
+    read_stamp(r)
+    local known = r.tvb(r.at + 24, 4):le_uint()
+    local function add(name, size, mask)
+        if has(known, mask) then return r:add(name, size) end
+        r:zero(size)
+        return nil
+    end
+    demand(known < 8, "unknown facts", "nonzeroReserved")
+    r:add("segment", 4)
+    add("next_segment", 4, 2)
+    for _, pair in ipairs { { "distance", 1 }, { "next_distance", 4 } } do
+        local range = add(pair[1], 8, pair[2])
+        if range then
+            local value = range:le_float()
+            demand(value >= 0 and value < math.huge, pair[1] .. " " .. value)
+        end
+    end
+    r:range(4)
+    r:add("model_version", 4)
+    r:zero(32)
+    read_table(r)
+end
+
 local requests = {
     [0x50] = read_models, [0x51] = read_nothing, [0x52] = read_publish, [0x53] = read_nothing,
     [0x54] = read_nothing, [0x55] = read_shadow,
+    [0x21] = read_score, [0x25] = read_explain,
     [0x01] = read_hello, [0x02] = read_ping, [0x04] = read_credit, [0x05] = read_nothing, [0x10] = read_nothing,
     [0x20] = read_lookup, [0x22] = read_top, [0x23] = read_top, [0x24] = read_similar, [0x26] = read_segments,
     [0x27] = read_segments, [0x28] = read_offer_products, [0x29] = read_offer_customers, [0x30] = read_count,
@@ -1239,6 +1317,7 @@ local requests = {
 local answers = {
     [0x06] = read_progress, [0x50] = read_stamped_table, [0x51] = read_stamped_table, [0x52] = read_publish_answer,
     [0x53] = read_stamped_table, [0x54] = read_drain_answer, [0x55] = read_shadow_answer,
+    [0x21] = read_stamped_table, [0x25] = read_explain_answer,
     [0x01] = read_hello_answer, [0x02] = read_ping_answer, [0x10] = read_describe_answer, [0x20] = read_stamped_table,
     [0x22] = read_stamped_table, [0x23] = read_stamped_table, [0x24] = read_stamped_table, [0x26] = read_stamped_table,
     [0x27] = read_stamped_table, [0x28] = read_stamped_table, [0x29] = read_stamped_table, [0x30] = read_count_answer,
@@ -1464,6 +1543,11 @@ end
 local function heuristic(tvb, pinfo, tree)
     if not looks_like_a_frame(tvb) then return false end
     pinfo.conversation = patron
+    local size = 4 + tvb(0, 4):le_uint()
+    if tvb:len() < size then
+        pinfo.desegment_offset, pinfo.desegment_len = 0, size - tvb:len()
+        return true
+    end
     patron.dissector(tvb, pinfo, tree)
     return true
 end

@@ -34,11 +34,11 @@ import time
 HELLO, PING, GOAWAY, CREDIT, CANCEL, DESCRIBE, LOOKUP = 1, 2, 3, 4, 5, 0x10, 0x20
 TOP_PRODUCTS, TOP_CUSTOMERS, SIMILAR, SEGMENTS, SEGMENT_PROFILES = 0x22, 0x23, 0x24, 0x26, 0x27
 OFFER_PRODUCTS, OFFER_CUSTOMERS, COUNT, AUDIENCE, SCAN = 0x28, 0x29, 0x30, 0x31, 0x32
-APPEND = 0x40
+APPEND, SCORE, EXPLAIN = 0x40, 0x21, 0x25
 PROGRESS, MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW = 6, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55
 NAMES = {value: name for name, value in list(globals().items())
          if name.isupper() and isinstance(value, int)}
-RESERVED = (0x21, 0x25, 0x41)
+RESERVED = (0x41,)
 ADMIN = (MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW)
 LZ4, MORE, META, QUIET = 1, 2, 4, 0x100
 LZ4_FEATURE, STREAMS, TIMINGS, AFFINITY_FACTS = 1, 1 << 1, 1 << 2, 1 << 3
@@ -182,6 +182,56 @@ def offer_products(identifier, count=10, options=0, offer=0, rank=0, lowest=0, h
 
 def offer_customers(identifier, count=10, options=0, rank=0):
     return struct.pack("<BBBBI", kind_of(identifier), options, rank, 0, count) + one_id(identifier)
+
+
+def plain_table(columns, rows):
+    """A table (8.2) that begins at a multiple of 64 of the body: number, type, values."""
+    def build(start):
+        directory, buffers = b"", b""
+        place = start + 16 + 32 * len(columns)
+        base = place + -place % 64
+        for number, kind, values in columns:
+            form, _ = TYPES[kind]
+            valid = bytearray((rows + 7) // 8)
+            for row, value in enumerate(values):
+                if value is not None:
+                    valid[row // 8] |= 1 << row % 8
+            has_gaps = None in values
+            validity = base + len(buffers) if has_gaps else 0
+            if has_gaps:
+                buffers += bytes(valid) + bytes(-len(valid) % 64)
+            data, text = b"", b""
+            if kind == 5:
+                offsets = [0]
+                for value in values:
+                    text += (value or "").encode()
+                    offsets.append(len(text))
+                data = struct.pack(f"<{rows + 1}I", *offsets)
+            else:
+                data = struct.pack(f"<{rows}{form}", *[value or 0 for value in values])
+            at = base + len(buffers)
+            buffers += data + bytes(-len(data) % 64)
+            text_at = base + len(buffers) if kind == 5 else 0
+            buffers += text + (bytes(-len(text) % 64) if kind == 5 else b"")
+            directory += struct.pack("<HBBB3x5I4x", number, kind, 0, 1 if has_gaps else 0, validity, at,
+                                     len(data), text_at, len(text))
+            end = (text_at + len(text)) if kind == 5 and text else at + len(data)
+        buffers = buffers[:end - base]
+        head = struct.pack("<IHH8x", rows, len(columns), 32)
+        return head + directory + bytes(base - place) + buffers
+    return build
+
+
+def score(columns, rows, wanted=(), attributes=()):
+    head = struct.pack("<HHI", len(wanted), len(attributes), 0) + struct.pack(f"<{len(wanted)}H", *wanted)
+    for name in attributes:
+        head += struct.pack("<H", len(name.encode())) + name.encode()
+    head += bytes(-len(head) % 64)
+    return head + plain_table(columns, rows)(len(head))
+
+
+def explain(identifier, name):
+    return struct.pack("<BBHI", kind_of(identifier), 0, len(name.encode()), 0) + one_id(identifier) + name.encode()
 
 
 def segments(name=""):
@@ -497,6 +547,22 @@ def read_append(body, features):
     return result
 
 
+def read_explain(body, features):
+    stamp, start = read_stamp(body)
+    known = body.read("I", start + 24, "known")
+    need(known < 8, f"facts {known} of EXPLAIN (7.19)")
+    result = {"stamp": stamp, "segment": body.read("i", start, "segment")}
+    for bit, name, form, place in ((2, "next", "i", 4), (1, "distance", "d", 8), (4, "nextDistance", "d", 16)):
+        result[name] = body.read(form, start + place, name)
+        if not known & bit:
+            need(not result[name], f"{name} of EXPLAIN that is not known (7.19)")
+            result[name] = None
+        need(form == "i" or result[name] is None or 0 <= result[name] < math.inf, f"{name} {result[name]} (7.19)")
+    body.zero(start + 32, 32, "EXPLAIN's reserved field (7.19)")
+    result["table"] = Table(body, start + 64)
+    return result
+
+
 def read_shadow(body, features):
     stamp, start = read_stamp(body)
     candidate, size = read_stamp(Body(body.data[start:]))
@@ -515,7 +581,7 @@ def read_publish(body, features):
     return {"stamp": stamp, "previous": body.read("Q", start, "previous generation")}
 
 
-ANSWERS = {HELLO: read_hello, PING: read_ping, DESCRIBE: read_describe, COUNT: read_count,
+ANSWERS = {EXPLAIN: read_explain, HELLO: read_hello, PING: read_ping, DESCRIBE: read_describe, COUNT: read_count,
            AUDIENCE: read_chunk, SCAN: read_chunk, APPEND: read_append, SHADOW: read_shadow,
            PUBLISH: read_publish}
 
@@ -1516,6 +1582,112 @@ def lookup_limits(target):
         if 28 + 8 + 8 * limit <= peer.server["maximumFrameBytes"] and target.described["customerKind"] == 1:
             answer = peer.ask(LOOKUP, lookup(list(range(-limit, 0)), [next(iter(target.described["columns"]))]), 7)
             need(answer.table.rows == limit, f"{answer.table.rows} rows for {limit} ids")
+
+
+HISTORY = ((1, 1, [0, 2, 30]), (2, 1, [0, 200, 390]), (3, 1, [100, 300, 400]), (5, 4, [None, 25.5, 80.0]),
+           (6, 4, [20.0, 71.0, 2500.0]))
+
+
+def may_score(target, peer):
+    target.facts()
+    answer = peer.ask(SCORE, score(HISTORY, 3), 7, status=(0, NOT_IN_SNAPSHOT, 1001, 602))
+    if answer.status:
+        raise Skip(f"the server does not score: {name_of(answer.status)}")
+    return answer.table
+
+
+@check("7.18", "SCORE: a row a history, in the columns asked for")
+def scores(target):
+    with target.connect() as peer:
+        table = may_score(target, peer)
+        names = list(table.columns)
+        need(names[0] == 0xF001 and table.rows == 3, "not rowStatus and three rows")
+        need(set(names[1:]) <= {16, 17, 18, 19, 20, 21, 22, 23} and {16, 17} <= set(names), f"columns {names}")
+        need(table.columns[0xF001] == [0, 0, 0], f"statuses {table.columns[0xF001]}")
+        need(all(0 <= value <= 1 for value in table.columns[16]), f"probabilities {table.columns[16]}")
+        wanted = [17, 16]
+        again = peer.ask(SCORE, score(HISTORY, 3, wanted), 7).table
+        need(list(again.columns) == [0xF001, *wanted], "not the columns asked for")
+        need(again.columns[16] == table.columns[16], "another number for the same history")
+        # Each by itself, in any company.
+        for row in range(3):
+            alone = peer.ask(SCORE, score([(n, k, [v[row]]) for n, k, v in HISTORY], 1), 7).table
+            need(all(alone.columns[n] == [table.columns[n][row]] for n in names), "a row depends on others")
+        many = peer.ask(SCORE, score([(n, k, v * 700) for n, k, v in HISTORY], 2100), 7).table
+        need(all(many.columns[n] == table.columns[n] * 700 for n in names), "many rows say something else")
+        poor = [column for column in HISTORY if column[0] != 6]
+        without = peer.ask(SCORE, score(poor, 3), 7).table
+        need(21 not in names or without.columns[21] == [None] * 3, "simpleLifetimeValue without revenue")
+        named = peer.ask(SCORE, score([*HISTORY, (64, 5, ["a", None, "b"]), (65, 1, [1, 2, 3])], 3,
+                                      attributes=["no such attribute, surely", "nor this"]), 7).table
+        need(named.columns == table.columns, "attributes that nobody reads change something")
+
+
+@check("7.18", "SCORE: histories that contradict themselves have a status, not the request")
+def bad_histories(target):
+    with target.connect() as peer:
+        may_score(target, peer)
+        rows = [(-1, 0, 9), (0, -1, 9), (0, 0, -1), (1, 10, 9), (0, 3, 9), (2, 5, 73_051), (1_000_001, 5, 9),
+                (None, 0, 9), (0, None, 9), (0, 0, None), (0, 0, 2**31 - 1), (2**31 - 1, 3, 9), (0, 0, 9)]
+        columns = [(n + 1, 1, [row[n] for row in rows]) for n in range(3)]
+        table = peer.ask(SCORE, score(columns, len(rows)), 7).table
+        statuses = table.columns[0xF001]
+        need(statuses[-1] == 0 and all(status == 5 for status in statuses[:-1]), f"statuses {statuses}")
+        need(all(v is None for n, values in table.columns.items() if n != 0xF001 for v in values[:-1]),
+             "a value of a row that is not eligible")
+        peer.lives()
+
+
+@check("7.18", "SCORE: requests that are wrong")
+def score_faults(target):
+    with target.connect() as peer:
+        may_score(target, peer)
+        good = score(HISTORY, 3)
+        cases = [(109, score(HISTORY[1:], 3)), (109, score([(1, 4, [0.0, 1.0, 2.0]), *HISTORY[1:]], 3)),
+                 (109, score([*HISTORY[:4], (6, 1, [1, 2, 3])], 3)), (109, score(HISTORY, 3, [6])),
+                 (109, score(HISTORY, 3, [64])), (109, score(HISTORY, 3, attributes=["a"])),
+                 (110, score(HISTORY, 3, [16, 16])), (103, score(HISTORY, 3, attributes=["a", "a"])),
+                 (103, score(HISTORY, 3, attributes=[""])), (105, good[:63] + b"\1" + good[64:]),
+                 (105, good[:4] + b"\1" + good[5:]), (102, good + b"\0"), ((101, 114), good[:-1]), (101, good[:70]),
+                 (101, b""), (104, good[:64] + struct.pack("<I", 65537) + good[68:]),
+                 (103, score([(n, k, []) for n, k, _ in HISTORY[:3]], 0))]
+        for status, body in cases:
+            peer.ask(SCORE, body, 7, status=status)
+        peer.lives()
+
+
+@check("7.19", "EXPLAIN: why a customer is in a segment")
+def explains(target):
+    customer = target.a_customer()
+    with target.connect() as peer:
+        names = sorted(set(peer.ask(SEGMENTS, segments(), 7).table.columns[0xF010]) - {"tier"})
+        found = 0
+        for name in names:
+            column = next((n for n, c in target.facts()["columns"].items()
+                           if c["unit"] == "segment" and c["name"] in (name, f"{name}_segment")), None)
+            for one in target.customers[:3] or [customer]:
+                answer = peer.ask(EXPLAIN, explain(one, name), 7, status=(0, NOT_IN_SNAPSHOT, 1001, UNKNOWN_CUSTOMER))
+                if answer.status == 1001:
+                    raise Skip("the server does not explain")
+                if answer.status:
+                    continue
+                found += 1
+                table = answer.table
+                need({0xF030, 0xF050, 0xF051, 0xF055, 0xF056} <= set(table.columns) and table.rows, "columns of EXPLAIN")
+                if column is not None:
+                    own = peer.ask(LOOKUP, lookup([one], [column]), 7).table.columns[column]
+                    need(own == [answer.body["segment"]], f"segment {answer.body['segment']}, LOOKUP says {own}")
+                if answer.body["distance"] is not None and answer.body["nextDistance"] is not None:
+                    a, b = answer.body["distance"], answer.body["nextDistance"]
+                    total = sum(value or 0 for value in table.columns[0xF055])
+                    need(abs(total - (b * b - a * a)) <= 1e-6 * max(1, b * b), "the differences do not sum up")
+        peer.ask(EXPLAIN, explain(target.unknown("customer"), names[0] if names else "a"), 7, status=(201, 203, 503))
+        peer.ask(EXPLAIN, explain(customer, "no such segmentation, surely"), 7, status=(203, 503))
+        peer.ask(EXPLAIN, explain("x" if kind_of(customer) == 1 else 1, "a"), 7, status=111)
+        peer.lives()
+    if not found:
+        raise Skip("nothing could be explained")
+    return f"{found} explanations"
 
 
 def ranked(table, count, kind, what):

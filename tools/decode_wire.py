@@ -32,11 +32,12 @@ OPCODES = {
     1: "HELLO", 2: "PING", 3: "GOAWAY", 0x10: "DESCRIBE", 0x20: "LOOKUP", 0x22: "TOP_PRODUCTS",
     0x23: "TOP_CUSTOMERS", 0x24: "SIMILAR", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
     0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS", 4: "CREDIT", 5: "CANCEL", 0x30: "COUNT",
-    0x31: "AUDIENCE", 0x32: "SCAN", 0x40: "APPEND", 6: "PROGRESS", 0x50: "MODELS",
-    0x51: "SNAPSHOT", 0x52: "PUBLISH", 0x53: "STATS", 0x54: "DRAIN", 0x55: "SHADOW",
+    0x31: "AUDIENCE", 0x32: "SCAN", 0x21: "SCORE", 0x25: "EXPLAIN", 0x40: "APPEND",
+    6: "PROGRESS", 0x50: "MODELS", 0x51: "SNAPSHOT", 0x52: "PUBLISH", 0x53: "STATS", 0x54: "DRAIN",
+    0x55: "SHADOW",
 }
 # Requests that may name the snapshot that answers.
-LABELLED = {0x10, 0x20, 0x22, 0x23, 0x24, 0x26, 0x27, 0x28, 0x29, 0x30, 0x31, 0x32}
+LABELLED = {0x10, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x30, 0x31, 0x32}
 SUPPORTED_FEATURES = 1 << 1 | 1 << 3 | 1 << 4
 LZ4_FEATURE = 1
 LARGEST_FRAME = 64 << 20
@@ -672,6 +673,73 @@ def append_answer(body):
     return {"stamp": stamp, "sequence": None if sequence == (1 << 64) - 1 else sequence,
             "acceptedLines": accepted, "refusedLines": refused, "isRepeat": bool(repeat),
             "table": read_table(body, start + 64)}
+def score_request(body):
+    column_count = body.count("H", 0, 1024, "columnCount")
+    attribute_count = body.count("H", 2, 1024, "attributes")
+    body.zero(4, 4)
+    columns = [body.u16(8 + 2 * i, "columns") for i in range(column_count)]
+    if len(set(columns)) != len(columns):
+        raise Refused("duplicateColumn")
+    offset, names = 8 + 2 * column_count, []
+    for _ in range(attribute_count):
+        size = body.count("H", offset, 4096, "attributes")
+        name = body.text(offset + 2, size, "attributes")
+        if not name or name in names:
+            raise Refused("valueOutOfRange", "attributes")
+        names.append(name)
+        offset += 2 + size
+    start = (offset + 63) // 64 * 64
+    body.zero(offset, start - offset)
+    if body.u32(start, "rowCount") > 65536:
+        raise Refused("tooManyItems", "rowCount")
+    table = read_table(body, start)
+    if table["rowCount"] == 0:
+        raise Refused("valueOutOfRange", "rowCount")
+    types = {column["id"]: column["type"] for column in table["columns"]}
+    for number in (1, 2, 3):
+        if types.get(number) != 1:
+            raise Refused("unknownColumn", str(number))
+    for number in (5, 6):
+        if types.get(number, 4) != 4:
+            raise Refused("unknownColumn", str(number))
+    for index in range(attribute_count):
+        if 64 + index not in types:
+            raise Refused("unknownColumn", str(64 + index))
+    return {"columns": columns or None, "attributes": names, "table": table}
+
+
+def explain_request(body):
+    kind = read_id_kind(body, 0)
+    body.zero(1, 1)
+    size = body.count("H", 2, 4096, "segmentation")
+    if size == 0:
+        raise Refused("valueOutOfRange", "segmentation")
+    body.zero(4, 4)
+    identifier, offset = read_id(body, kind, 8)
+    name = body.text(offset, size, "segmentation")
+    body.end(offset + size)
+    return {"id": identifier, "segmentation": name}
+
+
+def explain_answer(body):
+    stamp, start = read_stamp(body)
+    known = body.u32(start + 24, "known")
+    if known > 7:
+        raise Refused("nonzeroReserved", "known")
+    result = {"stamp": stamp, "segment": body.unpack("i", start, "segment")}
+    for bit, name, form, place in ((2, "nextSegment", "i", 4), (1, "distance", "d", 8),
+                                   (4, "nextDistance", "d", 16)):
+        if known & bit:
+            result[name] = body.unpack(form, start + place, name)
+            if form == "d" and not 0 <= result[name] < math.inf:
+                raise Refused("valueOutOfRange", name)
+        else:
+            body.zero(start + place, struct.calcsize(form), name)
+            result[name] = None
+    result["modelVersion"] = body.u32(start + 28, "modelVersion")
+    body.zero(start + 32, 32)
+    result["table"] = read_table(body, start + 64)
+    return result
 
 
 def credit_message(body):
@@ -769,6 +837,7 @@ def progress_message(body):
 REQUESTS = {
     0x50: models_request, 0x51: describe_request, 0x52: publish_request, 0x53: describe_request,
     0x54: describe_request, 0x55: shadow_request,
+    0x21: score_request, 0x25: explain_request,
     4: credit_message, 5: describe_request, 0x30: count_request, 0x31: audience_request,
     0x32: scan_request, 0x40: append_request,
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
@@ -778,6 +847,7 @@ REQUESTS = {
 ANSWERS = {
     6: progress_message, 0x50: table_answer, 0x51: table_answer, 0x52: publish_answer,
     0x53: table_answer, 0x54: drain_answer, 0x55: shadow_answer,
+    0x21: table_answer, 0x25: explain_answer,
     0x30: count_answer, 0x31: stream_chunk, 0x32: stream_chunk, 0x40: append_answer,
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
     0x22: table_answer, 0x23: table_answer, 0x24: table_answer, 0x26: table_answer,

@@ -32,8 +32,9 @@ extension Request {
     /// Whether it changes nothing. What a later release adds does not count before it is named here.
     var onlyReads: Bool {
         switch opcode {
-        case .audience, .count, .describe, .lookup, .offerCustomers, .offerProducts, .ping, .scan,
-            .segmentProfiles, .segments, .similar, .topCustomers, .topProducts:
+        case .audience, .count, .describe, .explain, .lookup, .offerCustomers, .offerProducts,
+            .ping,
+            .scan, .score, .segmentProfiles, .segments, .similar, .topCustomers, .topProducts:
             true
         default: false
         }

@@ -234,19 +234,27 @@ struct CustomerStream: Sendable {
     }
 }
 
+/// An answer that is made in slices, so that others have their turns on the scan threads.
+protocol SlicedAnswer: Sendable {
+    /// Goes on for a while.
+    mutating func work() throws(Refusal) -> CustomerStream.Slice
+}
+
+extension CustomerStream: SlicedAnswer {}
+
 /// A stream on its way between the scan threads, which go on with it one slice at a time.
 final class StreamWork: Sendable {
-    private let make: @Sendable () throws(Refusal) -> CustomerStream
-    private let stream = Mutex<CustomerStream?>(nil)
+    private let make: @Sendable () throws(Refusal) -> any SlicedAnswer
+    private let stream = Mutex<(any SlicedAnswer)?>(nil)
 
     /// - Parameter make: reads the rule, which may take a while: on a scan thread too.
-    init(_ make: @escaping @Sendable () throws(Refusal) -> CustomerStream) { self.make = make }
+    init(_ make: @escaping @Sendable () throws(Refusal) -> any SlicedAnswer) { self.make = make }
 
     /// Goes on for a slice.
     func proceed() throws(Refusal) -> CustomerStream.Slice {
         try stream.withLock { stream throws(Refusal) in
             if stream == nil { stream = try make() }
-            return stream?.work() ?? .working(0, of: 0)
+            return try stream?.work() ?? .working(0, of: 0)
         }
     }
 }

@@ -187,6 +187,17 @@ extension FrameHandler {
             try scan(header) { () throws(Refusal) in
                 .offerCustomers(try offerCustomersAnswer(served, request))
             }
+        case .score(let request):
+            let (models, style) = (shared.models, style)
+            try stream(header, credit: nil) { () throws(Refusal) in
+                try ScoreWork(served, models, request, header, style)
+            }
+        case .explain(let request):
+            // The first one of a generation reads all purchases.
+            let models = shared.models
+            try scan(header, on: shared.explanations) { () throws(Refusal) in
+                .explain(try explainAnswer(served, models, request))
+            }
         case .count(let request):
             try stream(header, credit: nil) { () throws(Refusal) in
                 try CustomerStream(counting: request, served, requestID: header.requestID)

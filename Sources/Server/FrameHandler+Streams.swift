@@ -39,7 +39,7 @@ extension FrameHandler {
     /// - Parameter credit: nil for one whose answer is one frame.
     func stream(
         _ header: FrameHeader, credit: Int?,
-        _ make: @escaping @Sendable () throws(Refusal) -> CustomerStream
+        _ make: @escaping @Sendable () throws(Refusal) -> any SlicedAnswer
     ) throws(Refusal) {
         guard credit == nil || features.contains(.streams) else {
             throw Refusal(

@@ -83,6 +83,7 @@ package final class PatronServer: Service {
         let scans = ScanQueue(
             threadCount: configuration.scanThreadCount,
             capacity: limits.queuedScanCount)
+        let explanations = ScanQueue(threadCount: 1, capacity: limits.queuedExplanationCount)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.loopCount)
         do throws(ServerError) {
             let snapshot = try await firstSnapshot(source)
@@ -91,6 +92,7 @@ package final class PatronServer: Service {
             if configuration.warmsUp { await warmUp(served, logger) }
             let shared = await ServerShared(
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
+                explanations: explanations,
                 group: group, served: served, tokens: plan.tokens, live: live)
             live?.attach(shared)
             shared.administration.status.withLock { $0 = status }
@@ -123,6 +125,7 @@ package final class PatronServer: Service {
         } catch {
             await admin?.stop()
             await scans.shutdown()
+            await explanations.shutdown()
             try? await group.shutdownGracefully()
             throw error
         }
@@ -225,6 +228,7 @@ package final class PatronServer: Service {
         let counters = await shared.close()
         await shared.administration.queue.shutdown()
         await shared.scans.shutdown()
+        await shared.explanations.shutdown()
         try? await group.shutdownGracefully()
         logger.info(
             "stopped",

@@ -19,8 +19,8 @@ package struct ServerConfiguration: Sendable {
     package var scanThreadCount: Int
     /// Lets an address other than loopback be served though nothing guards it.
     package var allowInsecure: Bool
-    /// The folder of the workspace, for clients that list, publish and label its generations; nil
-    /// where none may.
+    /// The folder of the workspace, for clients that list, publish and label its generations, and for
+    /// answers that need its models; nil where none may.
     package var workspace: String?
     /// Nil speaks plain TCP.
     package var tls: TLSFiles?
@@ -83,6 +83,8 @@ package struct ServerLimits: Sendable, Equatable {
     package var inFlightPerConnection = 1_024
     /// Scans waiting for a thread, over all connections.
     package var queuedScanCount = 4_096
+    /// EXPLAIN requests waiting for their thread, likewise.
+    package var queuedExplanationCount = 256
     package var connectionCount = 10_000
     /// Of one address of the network.
     package var connectionsPerAddress = 256

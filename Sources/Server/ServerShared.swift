@@ -16,6 +16,9 @@ final class ServerShared: Sendable {
     let administration: Administration
     /// What all loops have moved to, or are about to.
     private let latest: Mutex<ServedSnapshot>
+    /// A thread of their own for requests that may take seconds.
+    let explanations: ScanQueue
+    let models: ServedModels
     /// How long a client has after GOAWAY.
     let drainMilliseconds: Int64
     /// The generation of the snapshot that all loops have moved to.
@@ -32,8 +35,8 @@ final class ServerShared: Sendable {
 
     init(
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
-        scans: ScanQueue, group: any EventLoopGroup, served: ServedSnapshot, tokens: TokenTable?,
-        live: LiveStore? = nil
+        scans: ScanQueue, explanations: ScanQueue, group: any EventLoopGroup,
+        served: ServedSnapshot, tokens: TokenTable?, live: LiveStore? = nil
     ) async {
         self.limits = limits
         drainMilliseconds =
@@ -44,6 +47,8 @@ final class ServerShared: Sendable {
         self.live = live
         administration = Administration(workspace: configuration.workspace)
         latest = Mutex(served)
+        self.explanations = explanations
+        models = ServedModels(folder: configuration.workspace, logger: logger)
         generation = Atomic(served.snapshot.generation)
         var loops: [NIOLoopBound<LoopState>] = []
         for eventLoop in group.makeIterator() {

@@ -9,9 +9,11 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case progress = 0x0006
     case describe = 0x0010
     case lookup = 0x0020
+    case score = 0x0021
     case topProducts = 0x0022
     case topCustomers = 0x0023
     case similar = 0x0024
+    case explain = 0x0025
     case segments = 0x0026
     case segmentProfiles = 0x0027
     case offerProducts = 0x0028
@@ -38,10 +40,11 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     /// Whether a request of it may name the snapshot that answers, by its label.
     package var takesLabel: Bool {
         switch self {
-        case .describe, .lookup, .topProducts, .topCustomers, .similar, .segments,
-            .segmentProfiles, .offerProducts, .offerCustomers, .count, .audience, .scan:
+        case .describe, .lookup, .score, .topProducts, .topCustomers, .similar, .explain,
+            .segments, .segmentProfiles, .offerProducts, .offerCustomers, .count, .audience, .scan:
             true
-        case .hello, .ping, .goAway, .credit, .cancel, .progress, .append, .models, .snapshot, .publish,
+        case .hello, .ping, .goAway, .credit, .cancel, .progress, .append, .models, .snapshot,
+            .publish,
             .stats, .drain, .shadow:
             false
         }
@@ -58,9 +61,11 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .progress: "PROGRESS"
         case .describe: "DESCRIBE"
         case .lookup: "LOOKUP"
+        case .score: "SCORE"
         case .topProducts: "TOP_PRODUCTS"
         case .topCustomers: "TOP_CUSTOMERS"
         case .similar: "SIMILAR"
+        case .explain: "EXPLAIN"
         case .segments: "SEGMENTS"
         case .segmentProfiles: "SEGMENT_PROFILES"
         case .offerProducts: "OFFER_PRODUCTS"

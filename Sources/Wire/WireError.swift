@@ -1,7 +1,8 @@
 /// The part of a message that an error is about, by the name that protocol/WIRE.md gives it.
 package enum WireField: String, Sendable, CaseIterable {
-    case action, body, boughtSince, categories, clientName, columnCount, columnDescriptor, columnID
-    case columnIDs, count, credential, credit, currency, customerCount, customerIDKind, decimals
+    case action, attributes, body, boughtSince, categories, clientName, columnCount
+    case columnDescriptor, columnID, columnIDs, count, credential, credit, currency
+    case customerCount, customerIDKind, decimals, distance, segment
     case descriptorBytes, errorField, errorHint, errorText, highestPrice, id, idCount, idKind
     case ids, isRepeat, largestRatio, lowestPrice, maximumFrameBytes, meta, metaBytes, metaItem
     case modelCount, modelName, offer, options, productCount, productIDKind, rank, reserved

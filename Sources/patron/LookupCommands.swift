@@ -110,6 +110,7 @@ struct ConnectionOptions: ParsableArguments {
         var configuration = ServerConfiguration(loopCount: 1, drainDelay: .zero)
         // For a look-up or two.
         configuration.warmsUp = false
+        configuration.workspace = folder
         let server = try await PatronServer.start(
             configuration,
             source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
@@ -207,7 +208,7 @@ struct Lookup: AsyncParsableCommand {
         }
     }
 
-    fileprivate static func readable(_ value: Double) -> String {
+    static func readable(_ value: Double) -> String {
         value == value.rounded() && abs(value) < 1e15
             ? String(Int(value)) : value.decimals(abs(value) < 10 ? 4 : 2)
     }

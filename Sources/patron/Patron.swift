@@ -34,8 +34,9 @@ struct Patron: AsyncParsableCommand {
                 name: "Serving",
                 subcommands: [
                     Serve.self, Describe.self, Lookup.self, TopProducts.self, TopCustomers.self,
-                    SimilarProducts.self, SimilarCustomers.self, Audience.self, Segments.self,
-                    Explain.self, AppendCommand.self, TokenCommand.self, AdminCommand.self,
+                    SimilarProducts.self, SimilarCustomers.self, Audience.self, WhatIf.self,
+                    Segments.self, Explain.self, AppendCommand.self, TokenCommand.self,
+                    AdminCommand.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),
             CommandGroup(

@@ -7,6 +7,13 @@ import Testing
 struct CommandLineTests {
     @Test func everyCommandPrintsOneObject() throws {
         try withTemporaryFolder { folder in
+            _ = try folder.write(
+                """
+                name,repeat_purchase_count,age_at_last_purchase_days,observed_age_days,\
+                mean_order_value,revenue,gender
+                new,0,0,20,,35.5,female
+                loyal,12,300,310,41.25,520,
+                """, as: "histories.csv")
             let commands = [
                 "generate data --customers 300 --days 300 --products 40",
                 "plan check data/patron.yaml", "init ws --plan data/patron.yaml", "ingest ws",
@@ -18,6 +25,8 @@ struct CommandLineTests {
                 "segments --workspace ws --segmentation value --profile",
                 "explain ws --customer 10000001 --segmentation value",
                 "history ws --customer 10000001 --step 26w", "publish ws --without-ledger",
+                "what-if histories.csv --id name --workspace ws",
+                "audience all --count --compress --workspace ws",
                 "token shop --scopes read,score --expires 2030-01-31", "serve ws --check-config",
             ]
             for command in commands {

@@ -61,6 +61,7 @@ func serving<Result: Sendable>(
     logger.logLevel = .critical
     var configuration = ServerConfiguration(loopCount: 1, drainDelay: .zero)
     if taking { configuration.liveWorkspace = folder }
+    configuration.workspace = folder
     let server = try await PatronServer.start(
         configuration,
         source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },

@@ -275,7 +275,7 @@ package final class LiveScoring: Sendable {
 
 extension Workspace {
     /// The lifetime model behind a snapshot; nil where there is none.
-    fileprivate func lifetimeModels(
+    func lifetimeModels(
         of snapshot: ServingSnapshot
     ) throws(EngineError) -> LifetimeModels? {
         guard let reference = snapshot.models.first(where: { $0.name == "lifetime" }) else {

@@ -57,7 +57,19 @@ extension Workspace {
     package func explainSegment(
         ofCustomer id: String, in name: String, threadCount: Int
     ) throws(EngineError) -> SegmentExplanationReport {
-        let snapshot = try publishedSnapshot()
+        var survey: HistorySurvey?
+        return try explainSegment(
+            ofCustomer: id, in: name, by: try publishedSnapshot(), surveyed: &survey,
+            threadCount: threadCount)
+    }
+
+    /// The same by a generation, which the models must still be those of.
+    /// - Parameter survey: as of the generation's day; made where it is needed and nil, which reads
+    ///   all purchase lines.
+    func explainSegment(
+        ofCustomer id: String, in name: String, by snapshot: ServingSnapshot,
+        surveyed survey: inout HistorySurvey?, threadCount: Int
+    ) throws(EngineError) -> SegmentExplanationReport {
         let model = "segmentation.\(name)"
         guard let fitted: ReadModel<FittedSegmentation> = try publishedModel(model, snapshot)
         else {
@@ -71,7 +83,8 @@ extension Workspace {
             throw .notExplained(segmentation: name, bases: bases)
         }
         let (table, row) = try features(
-            ofCustomer: id, segmentation.segmenter.featureNames, snapshot, threadCount: threadCount)
+            ofCustomer: id, segmentation.segmenter.featureNames, snapshot, &survey,
+            threadCount: threadCount)
         let numbers = try segmentation.segmenter.segments(
             of: table, model, threadCount: threadCount)
         let number = Int(numbers[row])
@@ -144,7 +157,8 @@ extension Workspace {
     /// One customer's features as of a generation's day, in a row of a table: from this customer's
     /// lines alone, or from the table of all customers where there are no lines.
     private func features(
-        ofCustomer id: String, _ names: [String], _ snapshot: ServingSnapshot, threadCount: Int
+        ofCustomer id: String, _ names: [String], _ snapshot: ServingSnapshot,
+        _ surveyed: inout HistorySurvey?, threadCount: Int
     ) throws(EngineError) -> (table: FeatureTable, row: Int) {
         guard plan.sources.purchases != nil else {
             let table = try features(
@@ -161,7 +175,11 @@ extension Workspace {
             throw .unknownCustomer(id: id, reason: "ids of customers are whole numbers here")
         }
         let wanted = Set(names)
-        let survey = try survey(asOf: snapshot.asOf, threadCount: threadCount)
+        let survey =
+            if let surveyed { surveyed } else {
+                try self.survey(asOf: snapshot.asOf, threadCount: threadCount)
+            }
+        surveyed = survey
         let scan = try mapErrors(EngineError.features) { () throws(FeatureError) in
             try FeatureScan(
                 survey: survey.lines, categories: survey.categories, channels: survey.channels,

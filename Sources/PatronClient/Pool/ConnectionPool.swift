@@ -30,6 +30,7 @@ final class ConnectionPool: Sendable {
         self.group = group
         greeting = try PatronConnection.Greeting(
             tls: options.tls, token: options.token, clientName: options.clientName,
+            compression: options.compression,
             timeout: options.connectTimeout, defaultDeadline: nil)
         state = Mutex(PoolState(options))
     }

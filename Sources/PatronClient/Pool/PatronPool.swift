@@ -25,6 +25,8 @@ public struct PatronPoolOptions: Sendable {
     public var token: String?
     /// Name and version of the calling software, for the servers' logs.
     public var clientName = "patron-swift"
+    /// As of `PatronConnection.connect`.
+    public var compression = false
     /// At most so many, 1 … 1,024; more than one are made while all are busy. A connection carries
     /// any number of requests.
     public var connectionsPerServer = 2

@@ -38,8 +38,9 @@ package struct Scopes: OptionSet, Sendable, Hashable, CustomStringConvertible {
     static func needed(for opcode: Opcode) -> Scopes {
         switch opcode {
         case .hello, .ping, .goAway, .credit, .cancel, .progress: []
-        case .describe, .lookup, .topProducts, .topCustomers, .similar, .segments, .segmentProfiles,
-            .offerProducts, .offerCustomers, .count, .audience, .scan:
+        case .score: .score
+        case .describe, .lookup, .topProducts, .topCustomers, .similar, .explain, .segments,
+            .segmentProfiles, .offerProducts, .offerCustomers, .count, .audience, .scan:
             .read
         case .append: .append
         case .models, .snapshot, .publish, .stats, .drain, .shadow: .admin

@@ -61,6 +61,14 @@ package struct ColumnID: RawRepresentable, Hashable, Sendable {
     package static let profileMissingShare = ColumnID(rawValue: 0xF035)
     package static let profileOverallMean = ColumnID(rawValue: 0xF036)
 
+    package static let explainValue = ColumnID(rawValue: 0xF050)
+    package static let explainText = ColumnID(rawValue: 0xF051)
+    package static let explainSegmentText = ColumnID(rawValue: 0xF052)
+    package static let explainNextText = ColumnID(rawValue: 0xF053)
+    package static let explainNextMean = ColumnID(rawValue: 0xF054)
+    package static let explainDifference = ColumnID(rawValue: 0xF055)
+    package static let explainShare = ColumnID(rawValue: 0xF056)
+
     package static let lineDay = ColumnID(rawValue: 0xF080)
     package static let lineTime = ColumnID(rawValue: 0xF081)
     package static let lineAmount = ColumnID(rawValue: 0xF082)

@@ -6,6 +6,8 @@ package enum Request: Sendable, Equatable {
     case ping(PingRequest)
     case describe
     case lookup(LookupRequest)
+    case score(ScoreRequest)
+    case explain(ExplainRequest)
     case topProducts(TopRequest)
     case topCustomers(TopRequest)
     case similar(SimilarRequest)
@@ -35,6 +37,8 @@ package enum Request: Sendable, Equatable {
         case .ping: .ping
         case .describe: .describe
         case .lookup: .lookup
+        case .score: .score
+        case .explain: .explain
         case .topProducts: .topProducts
         case .topCustomers: .topCustomers
         case .similar: .similar
@@ -76,6 +80,8 @@ package enum Request: Sendable, Equatable {
             try body.requireEnd(at: 0)
             self = .describe
         case .lookup: self = .lookup(try LookupRequest(decoding: body, limits: limits))
+        case .score: self = .score(try ScoreRequest(decoding: body, limits: limits))
+        case .explain: self = .explain(try ExplainRequest(decoding: body, limits: limits))
         case .topProducts: self = .topProducts(try TopRequest(decoding: body, limits: limits))
         case .topCustomers: self = .topCustomers(try TopRequest(decoding: body, limits: limits))
         case .similar: self = .similar(try SimilarRequest(decoding: body, limits: limits))
@@ -130,6 +136,8 @@ package enum Request: Sendable, Equatable {
         case .ping(let message): message.encode(into: &writer)
         case .describe: break
         case .lookup(let message): message.encode(into: &writer)
+        case .score(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .explain(let message): message.encode(into: &writer)
         case .topProducts(let message), .topCustomers(let message): message.encode(into: &writer)
         case .similar(let message): message.encode(into: &writer)
         case .segments(let message), .segmentProfiles(let message): message.encode(into: &writer)
@@ -155,6 +163,8 @@ package enum Response: Sendable, Equatable {
     case goAway(Status, GoAway)
     case describe(DescribeResponse)
     case lookup(TableAnswer)
+    case score(TableAnswer)
+    case explain(ExplainResponse)
     case topProducts(TableAnswer)
     case topCustomers(TableAnswer)
     case similar(TableAnswer)
@@ -184,6 +194,8 @@ package enum Response: Sendable, Equatable {
         case .goAway: Opcode.goAway.rawValue
         case .describe: Opcode.describe.rawValue
         case .lookup: Opcode.lookup.rawValue
+        case .score: Opcode.score.rawValue
+        case .explain: Opcode.explain.rawValue
         case .topProducts: Opcode.topProducts.rawValue
         case .topCustomers: Opcode.topCustomers.rawValue
         case .similar: Opcode.similar.rawValue
@@ -251,6 +263,8 @@ package enum Response: Sendable, Equatable {
         case .goAway: throw .wrongDirection(opcode: header.rawOpcode)
         case .describe: self = .describe(try DescribeResponse(decoding: body, limits: limits))
         case .lookup: self = .lookup(try TableAnswer(decoding: body, limits: limits))
+        case .score: self = .score(try TableAnswer(decoding: body, limits: limits))
+        case .explain: self = .explain(try ExplainResponse(decoding: body, limits: limits))
         case .topProducts: self = .topProducts(try TableAnswer(decoding: body, limits: limits))
         case .topCustomers: self = .topCustomers(try TableAnswer(decoding: body, limits: limits))
         case .similar: self = .similar(try TableAnswer(decoding: body, limits: limits))
@@ -304,10 +318,12 @@ package enum Response: Sendable, Equatable {
         case .ping(let message): message.encode(into: &writer)
         case .goAway(_, let message): message.encode(into: &writer)
         case .describe(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
-        case .lookup(let message), .topProducts(let message), .topCustomers(let message),
-            .similar(let message), .segments(let message), .segmentProfiles(let message),
-            .offerProducts(let message), .offerCustomers(let message), .models(let message),
-            .snapshot(let message), .stats(let message):
+        case .explain(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .lookup(let message), .score(let message), .topProducts(let message),
+            .topCustomers(let message), .similar(let message), .segments(let message),
+            .segmentProfiles(let message), .offerProducts(let message),
+            .offerCustomers(let message), .models(let message), .snapshot(let message),
+            .stats(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .count(let message): message.encode(into: &writer)
         case .audience(let message), .scan(let message):

@@ -217,11 +217,11 @@ package struct SimilarRequest: Sendable, Equatable {
     }
 }
 
-private func idKind(of id: EntityID) -> IDKind {
+func idKind(of id: EntityID) -> IDKind {
     if case .integer = id { .integer } else { .text }
 }
 
-private func append(_ id: EntityID, to writer: inout ByteWriter) {
+func append(_ id: EntityID, to writer: inout ByteWriter) {
     switch id {
     case .integer(let value): writer.append(value)
     case .text(let text):
@@ -231,7 +231,7 @@ private func append(_ id: EntityID, to writer: inout ByteWriter) {
 }
 
 /// Reads an id and moves behind it.
-private func readID(
+func readID(
     _ kind: IDKind, _ body: RawSpan, at offset: inout Int
 ) throws(WireError) -> EntityID {
     switch kind {

@@ -138,6 +138,21 @@ func meaning(_ request: Request) -> JSON {
     case .segments(let message), .segmentProfiles(let message):
         return .object([("segmentation", message.segmentation.map { .string($0) } ?? .null)])
     case .count(let message): return .object([("rule", .string(message.rule))])
+    case .score(let message):
+        return .object([
+            (
+                "columns",
+                message.columns.map {
+                    .array($0.map { .integer(Int64($0.rawValue)) })
+                } ?? .null
+            ),
+            ("attributes", .array(message.attributes.map { .string($0) })),
+            ("table", meaning(message.table)),
+        ])
+    case .explain(let message):
+        return .object([
+            ("id", meaning(message.id)), ("segmentation", .string(message.segmentation)),
+        ])
     case .audience(let message), .scan(let message):
         return .object([
             ("credit", .integer(Int64(message.credit))),
@@ -255,8 +270,18 @@ func meaning(_ response: Response) -> JSON {
             ("reason", meaning(message.reason)),
         ])
     case .describe(let message): return meaning(message)
-    case .lookup(let answer), .topProducts(let answer), .topCustomers(let answer),
-        .similar(let answer), .segments(let answer), .segmentProfiles(let answer),
+    case .explain(let answer):
+        return .object([
+            ("stamp", meaning(answer.stamp)), ("segment", .integer(Int64(answer.segment))),
+            ("nextSegment", answer.nextSegment.map { .integer(Int64($0)) } ?? .null),
+            ("distance", answer.distance.map { .real($0) } ?? .null),
+            ("nextDistance", answer.nextDistance.map { .real($0) } ?? .null),
+            ("modelVersion", .integer(Int64(answer.modelVersion))),
+            ("table", meaning(answer.table)),
+        ])
+    case .lookup(let answer), .score(let answer), .topProducts(let answer),
+        .topCustomers(let answer), .similar(let answer), .segments(let answer),
+        .segmentProfiles(let answer),
         .offerProducts(let answer), .offerCustomers(let answer), .models(let answer),
         .snapshot(let answer), .stats(let answer):
         return .object([("stamp", meaning(answer.stamp)), ("table", meaning(answer.table))])

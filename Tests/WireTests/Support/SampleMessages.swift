@@ -309,6 +309,16 @@ enum Samples {
                 "similar_request", [],
                 .similar(SimilarRequest(subject: .product, id: .text("85123A"), count: 2))
             ),
+            ("score_request", [], .score(score)),
+            ("score_request_plain", [], .score(plainScore)),
+            (
+                "explain_request", [],
+                .explain(ExplainRequest(id: .integer(17_850), segmentation: "value"))
+            ),
+            (
+                "explain_request_text", [],
+                .explain(ExplainRequest(id: .text("K\u{F6}ln"), segmentation: "caf\u{E9}"))
+            ),
             ("segments_request", [], .segments(SegmentsRequest(segmentation: "value"))),
             ("segments_request_all", [], .segments(SegmentsRequest())),
             (
@@ -365,6 +375,9 @@ enum Samples {
             ("offer_products_response", [], .offerProducts(answer(offeredProducts))),
             ("offer_customers_response", [], .offerCustomers(answer(offeredCustomers))),
             ("similar_response", [], .similar(answer(topProducts))),
+            ("score_response", [], .score(answer(scored))),
+            ("explain_response", [], .explain(explained)),
+            ("explain_response_rules", [], .explain(explainedByRules)),
             ("segments_response", [], .segments(answer(segments))),
             ("segments_response_profiled", [], .segments(answer(segmentsWithProfiles))),
             ("segment_profiles_response", [], .segmentProfiles(answer(segmentProfiles))),

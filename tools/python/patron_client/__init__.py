@@ -17,7 +17,7 @@ from ._retry import Retries
 from .aio import AsyncClient, AsyncCustomerStream
 from .answers import (
     Affinity, Basis, Column, ColumnInfo, Count, Customer, CustomerChunk, CustomerStatus, Description,
-    LookupAnswer, Model, Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, Segment,
+    Explanation, LookupAnswer, Model, Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, ScoreAnswer, Segment,
     SegmentsAnswer, Snapshot, Timings, Top, TopAnswer)
 from .errors import (
     Cancelled, ClientClosed, ConnectionLost, DataDamaged, DeadlinePassed, FixRequest, InternalError,
@@ -30,9 +30,9 @@ __all__ = [
     "Affinity", "AsyncClient", "AsyncCustomerStream", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled",
     "Client", "ClientClosed", "Column", "ColumnInfo", "ConnectionLost", "Count", "Customer",
     "CustomerChunk", "CustomerStatus", "CustomerStream", "DataDamaged", "DeadlinePassed",
-    "Description", "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model",
+    "Description", "Explanation", "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model",
     "NotAllowed", "NotFound", "Offer", "OfferAnswer", "Overloaded", "PatronError", "PatronID",
-    "Profile", "ProfilesAnswer", "ProtocolError", "Retries", "RetryNow", "Segment",
+    "Profile", "ProfilesAnswer", "ProtocolError", "Retries", "RetryNow", "ScoreAnswer", "Segment",
     "SegmentsAnswer", "Snapshot", "Timings", "Top", "TopAnswer", "Unavailable", "Unsupported",
     "aio", "answers", "connect", "errors",
 ]

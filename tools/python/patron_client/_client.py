@@ -7,9 +7,9 @@ import random
 import threading
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Generator, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Deque, Dict, Generator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from . import _requests as requests
+from . import _requests as requests, _scores as scores
 from ._blocking import BlockingConnection, BlockingPool
 from ._flow import (
     ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow)
@@ -19,8 +19,8 @@ from ._retry import Retries, Tries
 from ._session import Exchange, passed, remaining
 from ._stream import CREDIT, Open, Pause, Stop, StreamBase, Wanted, customers_flow
 from .answers import (
-    Count, Customer, CustomerChunk, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer,
-    SegmentsAnswer, TopAnswer)
+    Count, Customer, CustomerChunk, Description, Explanation, LookupAnswer, OfferAnswer, PatronID,
+    ProfilesAnswer, ScoreAnswer, SegmentsAnswer, TopAnswer)
 from .errors import DeadlinePassed, PatronError
 
 A = TypeVar("A")
@@ -216,6 +216,35 @@ class Client:
     ) -> ProfilesAnswer:
         """What the segments of one segmentation are like, feature by feature; None for all."""
         return self._call(requests.SegmentProfiles(segmentation), deadline)
+
+    def score(
+        self, repeat_purchase_count: Sequence[Any], age_at_last_purchase_days: Sequence[Any],
+        observed_age_days: Sequence[Any], *, mean_order_value: Optional[Sequence[Any]] = None,
+        revenue: Optional[Sequence[Any]] = None,
+        attributes: Optional[Mapping[str, Sequence[Any]]] = None,
+        columns: Optional[Sequence[ColumnChoice]] = None,
+        deadline: Optional[float] = DEFAULT,
+    ) -> ScoreAnswer:
+        """What the models behind the snapshot say of histories that are not in it.
+
+        :param repeat_purchase_count: orders after the first, one a history; None where not known.
+        :param age_at_last_purchase_days: days from the first to the last order.
+        :param observed_age_days: days from the first order to now.
+        :param mean_order_value: mean revenue of the orders after the first, in the currency of the
+            snapshot; needed for lifetime values of who came back.
+        :param revenue: all revenue, for simple_lifetime_value alone.
+        :param attributes: those of the plan that the model reads: name to values.
+        :param columns: names or numbers, in the order of the answer; None for all.
+        """
+        return self._call(scores.Score(
+            repeat_purchase_count, age_at_last_purchase_days, observed_age_days, mean_order_value,
+            revenue, attributes, columns), deadline)
+
+    def explain(
+        self, customer: PatronID, segmentation: str, *, deadline: Optional[float] = DEFAULT
+    ) -> Explanation:
+        """Why a customer is in a segment; the first one after a publish takes long."""
+        return self._call(scores.Explain(customer, segmentation), deadline)
 
     def count(self, rule: str, *, deadline: Optional[float] = DEFAULT) -> Count:
         """How many customers a rule holds for.

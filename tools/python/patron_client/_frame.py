@@ -9,15 +9,17 @@ from __future__ import annotations
 import ctypes
 import struct
 from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ._crc32c import crc32c
 from .errors import malformed
 
 try:
-    import lz4.block as lz4_block
+    from lz4 import block as _block
 except ImportError:
-    lz4_block = None
+    _block = None
+#: The package for compressed bodies; None where it is not installed.
+lz4_block: Any = _block
 
 MAGIC = b"\xd7\x50"
 HEADER_BYTES = 32

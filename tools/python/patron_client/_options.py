@@ -101,7 +101,7 @@ def check_seconds(seconds: float, field: str) -> float:
 def make_settings(
     host: str, port: int, token: Union[None, str, bytes], tls: TLS, deadline: Optional[float],
     connect_timeout: float, retries: Optional[Retries], maximum_frame_bytes: int, client_name: str,
-    timings: bool, compression: bool,
+    timings: bool, compression: bool = False,
 ) -> Settings:
     if compression and lz4_block is None:
         raise fault(

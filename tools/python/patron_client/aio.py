@@ -11,9 +11,9 @@ import copy
 import random
 import time
 from types import TracebackType
-from typing import Any, AsyncGenerator, Awaitable, Callable, Dict, List, Optional, Sequence, Set, Tuple, Type, TypeVar, Union
+from typing import Any, AsyncGenerator, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar, Union
 
-from . import _requests as requests
+from . import _requests as requests, _scores as scores
 from ._blocking import cannot_connect
 from ._flow import (
     ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow)
@@ -23,8 +23,8 @@ from ._retry import Retries, Tries
 from ._session import Exchange, Session, hello_exchange, passed, remaining
 from ._stream import CREDIT, Open, Pause, Stop, StreamBase, Wanted, customers_flow
 from .answers import (
-    Count, Customer, CustomerChunk, Description, LookupAnswer, OfferAnswer, PatronID, ProfilesAnswer,
-    SegmentsAnswer, TopAnswer)
+    Count, Customer, CustomerChunk, Description, Explanation, LookupAnswer, OfferAnswer, PatronID,
+    ProfilesAnswer, ScoreAnswer, SegmentsAnswer, TopAnswer)
 from .errors import ClientClosed, ConnectionLost, MalformedAnswer, PatronError
 
 __all__ = ["AsyncClient", "connect"]
@@ -456,6 +456,25 @@ class AsyncClient:
     ) -> ProfilesAnswer:
         """What the segments of one segmentation are like, feature by feature; None for all."""
         return await self._call(requests.SegmentProfiles(segmentation), deadline)
+
+    async def score(
+        self, repeat_purchase_count: Sequence[Any], age_at_last_purchase_days: Sequence[Any],
+        observed_age_days: Sequence[Any], *, mean_order_value: Optional[Sequence[Any]] = None,
+        revenue: Optional[Sequence[Any]] = None,
+        attributes: Optional[Mapping[str, Sequence[Any]]] = None,
+        columns: Optional[Sequence[ColumnChoice]] = None,
+        deadline: Optional[float] = DEFAULT,
+    ) -> ScoreAnswer:
+        """What the models behind the snapshot say of histories; as `Client.score`."""
+        return await self._call(scores.Score(
+            repeat_purchase_count, age_at_last_purchase_days, observed_age_days, mean_order_value,
+            revenue, attributes, columns), deadline)
+
+    async def explain(
+        self, customer: PatronID, segmentation: str, *, deadline: Optional[float] = DEFAULT
+    ) -> Explanation:
+        """Why a customer is in a segment; the first one after a publish takes long."""
+        return await self._call(scores.Explain(customer, segmentation), deadline)
 
     async def count(self, rule: str, *, deadline: Optional[float] = DEFAULT) -> Count:
         """How many customers a rule holds for."""

@@ -301,6 +301,30 @@ class LookupAnswer(TableAnswer):
 
 
 @dataclass
+class ScoreAnswer(TableAnswer):
+    """A row a history, in the order of the histories."""
+
+    @property
+    def statuses(self) -> List[CustomerStatus]:
+        """Why a history has no scores, or ok."""
+        status = self._need(numbers.ROW_STATUS, "int32")
+        return [CustomerStatus.of(int(value or 0)) for value in status.values]
+
+
+@dataclass
+class Explanation(TableAnswer):
+    """Why a customer is in a segment and not in the next one: a row a feature, what decides first."""
+
+    segment: int = 0
+    #: None for rules, and where there is only one segment.
+    next_segment: Optional[int] = None
+    #: To the centroids, in scaled coordinates; None for rules.
+    distance: Optional[float] = None
+    next_distance: Optional[float] = None
+    model_version: int = 0
+
+
+@dataclass
 class CustomerChunk(TableAnswer):
     """Customers that follow one another in the snapshot; of a stream, one of many."""
 

@@ -16,6 +16,7 @@ import unittest
 
 from .support import REPOSITORY, requires
 import patron_client
+from patron_client._frame import lz4_block
 from patron_client import CustomerStatus, __main__ as command, errors
 
 BINARY = pathlib.Path(os.environ.get("PATRON_BINARY") or REPOSITORY / ".build/release/patron")
@@ -187,6 +188,47 @@ class EndToEndTests(unittest.TestCase):
         with patron_client.connect("127.0.0.1", self.server.port, timings=True) as client:
             found = client.lookup(self.customers[:300])
             self.assertEqual(found.rows(), self.client.lookup(self.customers[:300]).rows())
+            self.assertIsNotNone(found.timings)
+            self.assertIsNone(self.client.lookup(self.customers[:3]).timings)
+
+    @unittest.skipUnless(lz4_block, "the package lz4 is not installed")
+    def test_compression(self):
+        with patron_client.connect("127.0.0.1", self.server.port, compression=True) as client:
+            self.assertEqual(
+                client.lookup(self.customers).rows(), self.client.lookup(self.customers).rows())
+            found = [chunk.rows() for chunk in client.customers()]
+            self.assertEqual(found, [chunk.rows() for chunk in self.client.customers()])
+
+    def test_scores_of_stored_histories(self):
+        stored = self.client.lookup(self.customers)
+        rows = [row for row, status in enumerate(stored.statuses) if status is CustomerStatus.OK]
+        def column(name):
+            values = stored[name].values
+            return [values[row] for row in rows]
+        found = self.client.score(
+            column("repeat_purchase_count"), column("age_at_last_purchase_days"),
+            column("observed_age_days"), mean_order_value=column("mean_order_value"),
+            revenue=column("revenue"))
+        self.assertGreater(len(rows), 100)
+        self.assertEqual(set(found.statuses), {CustomerStatus.OK})
+        for name in ("probability_alive", "expected_purchases", "lifetime_value", "value_tier",
+                     "simple_lifetime_value"):
+            self.assertEqual(found[name].values, column(name), name)
+        two = self.client.score([0, 3], [0, 9], [50, 5], columns=["probability_alive"])
+        self.assertEqual(two.statuses, [CustomerStatus.OK, CustomerStatus.NOT_ELIGIBLE])
+        self.assertIsNone(two["probability_alive"][1])
+        with self.assertRaises(errors.FixRequest):
+            self.client.score([0], [0], [1], columns=["revenue"])
+
+    def test_explanations(self):
+        found = self.client.explain(self.customers[3], "value")
+        self.assertEqual(
+            found.segment, self.client.lookup([self.customers[3]], ["value_segment"])["value_segment"][0])
+        self.assertLess(found.distance, found.next_distance)
+        total = sum(row["explain_difference"] for row in found.rows())
+        self.assertAlmostEqual(total, found.next_distance ** 2 - found.distance ** 2, places=6)
+        with self.assertRaises(errors.NotFound):
+            self.client.explain(self.customers[3], "nothing")
 
     def test_many_ids(self):
         ids = (self.customers * 300)[:140_000]

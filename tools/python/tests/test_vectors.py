@@ -14,15 +14,16 @@ from patron_client._frame import (
     TAG_IDEMPOTENCY_KEY, TAG_PRIORITY, TAG_TRACE_ID, TAG_WARNING, FrameReader, cancel_frame,
     credit_frame, lz4_block, open_frame)
 from patron_client._read import read_answer, read_goaway
+from patron_client._scores import Explain, Score
 from patron_client._table import TYPE_NAMES
-from patron_client.answers import Count, CustomerChunk, Description, TableAnswer
+from patron_client.answers import Count, CustomerChunk, Description, Explanation, TableAnswer
 
 TYPES = {name: number for number, name in TYPE_NAMES.items()}
 OPCODES = {
     "HELLO": 1, "PING": 2, "GOAWAY": 3, "DESCRIBE": 0x10, "LOOKUP": 0x20, "TOP_PRODUCTS": 0x22,
     "TOP_CUSTOMERS": 0x23, "SIMILAR": 0x24, "SEGMENTS": 0x26, "SEGMENT_PROFILES": 0x27,
     "OFFER_PRODUCTS": 0x28, "OFFER_CUSTOMERS": 0x29, "COUNT": 0x30, "AUDIENCE": 0x31, "SCAN": 0x32,
-    "CREDIT": 4, "CANCEL": 5,
+    "CREDIT": 4, "CANCEL": 5, "SCORE": 0x21, "EXPLAIN": 0x25,
 }
 #: Forms that a reader must take and this writer does not make.
 ONLY_READ = {"hello_newer_client", "longer_header", "unknown_optional_flags", "unknown_optional_tags",
@@ -49,6 +50,13 @@ OK_ANSWERS, OK_REQUESTS = load("ok", "client"), load("ok", "server")
 CLIENT_FAULTS, SERVER_FAULTS = load("error", "client"), load("error", "server")
 
 
+class AnyScore(Score):
+    """Of however many histories."""
+
+    def __init__(self):
+        self.rows = None
+
+
 class AnyLookup(requests.Lookup):
     """Whatever ids were asked for."""
 
@@ -70,6 +78,7 @@ def request_for(opcode):
         0x27: lambda: requests.SegmentProfiles(), 0x28: lambda: requests.OfferProducts(1),
         0x29: lambda: requests.OfferCustomers(1), 0x30: lambda: requests.CountCustomers("all"),
         0x31: lambda: requests.Audience("all"), 0x32: lambda: requests.Scan(),
+        0x21: lambda: AnyScore(), 0x25: lambda: Explain(1, "value"),
     }
     if opcode & 0x7FFF not in made:
         # Nobody asked for it: read as an error, which needs no request.
@@ -158,6 +167,10 @@ def meaning(found):
         facts = {}
         if isinstance(found, CustomerChunk):
             facts = {"scannedCustomers": found.scanned_count, "resumeToken": found.token.hex()}
+        if isinstance(found, Explanation):
+            facts = {"segment": found.segment, "nextSegment": found.next_segment,
+                     "distance": found.distance, "nextDistance": found.next_distance,
+                     "modelVersion": found.model_version}
         return {"stamp": snapshot_json(found.snapshot), **facts, "table": {
             "rowCount": table.rows, "subjectStatus": table.subject_status,
             "columns": [{"id": number, "type": lanes.kind, "values": lanes.list()}
@@ -223,6 +236,13 @@ def build(opcode, body):
             lowest_price=price(body["lowestPrice"]), highest_price=price(body["highestPrice"]),
             largest_ratio=body["largestRatioPercent"] / 100 if body["largestRatioPercent"] else None,
             bought_since=body["boughtSince"], include_out_of_stock=body["includesOutOfStock"])
+    if opcode == "SCORE":
+        columns = {column["id"]: column["values"] for column in body["table"]["columns"]}
+        attributes = {name: columns[64 + i] for i, name in enumerate(body["attributes"])}
+        return Score(columns[1], columns[2], columns[3], columns.get(5), columns.get(6), attributes,
+                     body["columns"])
+    if opcode == "EXPLAIN":
+        return Explain(body["id"], body["segmentation"])
     if opcode == "COUNT":
         return requests.CountCustomers(body["rule"])
     if opcode in ("AUDIENCE", "SCAN"):
