@@ -80,10 +80,11 @@ struct SnapshotWatcher: Sendable {
             }
             guard let location, location.generation != current else { return .unchanged }
             let number = location.generation
-            if let ready = shared.held(number)?.snapshot ?? shared.administration.prepared(number) {
+            let prepared = shared.administration.prepared(number)
+            if location == refused, prepared == nil { return .stillRefused }
+            if let ready = prepared ?? shared.held(number)?.snapshot {
                 return .opened(ready, location)
             }
-            if location == refused { return .stillRefused }
             do throws(EngineError) {
                 return .opened(try ServingSnapshot(location), location)
             } catch .store(.system(let error)) {

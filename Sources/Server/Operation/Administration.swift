@@ -145,9 +145,15 @@ struct AdminWork: Sendable {
         let generation = snapshot.generation
         administration.prepare(snapshot)
         defer { administration.forget(generation) }
+        let refusals = shared.generationsRefused.load(ordering: .relaxed)
         _ = try refusing { () throws(EngineError) in try shelf.publish(snapshot) }
         try wait("the event loops have not moved to the new generation") { () throws(Refusal) in
             if shared.current().generation == UInt64(generation) { return true }
+            guard shared.generationsRefused.load(ordering: .relaxed) == refusals else {
+                throw Refusal(
+                    .internalError, "the event loops cannot move to generation \(generation)",
+                    hint: "the server's log tells why; publish another generation")
+            }
             let current = try refusing { () throws(EngineError) in try shelf.current() }
             guard current == generation else {
                 throw Refusal(
