@@ -22,13 +22,9 @@ import Darwin
     func nothingFailsAndNothingIsLost() async throws {
         try #require(Program.path != nil)
         try await inTemporaryFolder { folder in
-            let workspace = try makeRetailer(folder, customers: 600, seed: 17)
-            _ = try workspace.train(only: ["lifetime"], threadCount: 2)
-            _ = try workspace.score(threadCount: 2)
-            try workspace.publish()
+            let lineCountBefore = try prepare(folder)
             let path = folder.sub("ws")
             let snapshot = try ServingSnapshot(try #require(try Workspace.currentSnapshot(path)))
-            let lineCountBefore = lineCount(workspace)
             let token = NewToken(
                 name: "shop", scopes: try #require(Scopes(parsing: "read,append")), expires: nil)
             try folder.write(token.line + "\n", as: "tokens.txt")
@@ -69,6 +65,16 @@ import Darwin
             _ = try later.ingest(IngestFiles(purchases: []))
             #expect(lineCount(later) == lineCountBefore + counts.appendedLines)
         }
+    }
+
+    /// A workspace with a published generation; not held open, for others write to it.
+    /// - Returns: how many purchase lines it has.
+    private func prepare(_ folder: URL) throws -> Int {
+        let workspace = try makeRetailer(folder, customers: 600, seed: 17)
+        _ = try workspace.train(only: ["lifetime"], threadCount: 2)
+        _ = try workspace.score(threadCount: 2)
+        try workspace.publish()
+        return lineCount(workspace)
     }
 
     private func lineCount(_ workspace: Workspace) -> Int {
@@ -228,11 +234,12 @@ private final class Clients: Sendable {
             round += 1
             try? await Task.sleep(for: .milliseconds(1))
             let customers = (0..<5).map { ids[(round * 11 + number + $0 * 97) % ids.count] }
-            let batch = Purchases(
+            var batch = Purchases(
                 customers: customers,
                 times: .days([Int?](repeating: firstDay + round % 3, count: customers.count)),
                 amounts: customers.indices.map { Int64(500 + $0 + round % 1_000) },
                 currency: currency)
+            batch.margins = batch.amounts.map { $0.map { $0 / 3 } }
             do {
                 let result = try await pool.append(batch)
                 state.withLock {
