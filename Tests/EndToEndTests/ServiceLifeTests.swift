@@ -41,6 +41,8 @@ import Darwin
             let clients = Clients(pool, snapshot)
 
             var server = try serve(folder, port)
+            // Where something fails, too; a server that has ended does not mind.
+            defer { if server.isRunning { server.terminate() } }
             try await clients.run {
                 try await clients.waitForGeneration(1)
                 try await clients.waitForMore()
