@@ -47,15 +47,25 @@ struct AppendCommand: AsyncParsableCommand {
         var generation: UInt64 = 0
     }
 
+    private func purchases(
+        _ mapping: PurchaseMapping, _ clock: LocalClock
+    ) throws(EngineError) -> (lines: PurchaseLines, report: IngestReport) {
+        do throws(IngestError) {
+            return try readPurchases(
+                path: file, mapping: mapping, clock: clock,
+                threadCount: ProcessInfo.processInfo.activeProcessorCount)
+        } catch {
+            throw .ingest(error)
+        }
+    }
+
     func run() async throws {
         let plan = try Workspace.readPlan(plan)
         guard let mapping = plan.sources.purchases?.mapping else {
             throw EngineError.ingest(
                 .unusableBatch(reason: "\(self.plan) has no sources.purchases"))
         }
-        let (lines, report) = try readPurchases(
-            path: file, mapping: mapping, clock: plan.clock,
-            threadCount: ProcessInfo.processInfo.activeProcessorCount)
+        let (lines, report) = try purchases(mapping, plan.clock)
         let endpoint = try Endpoint(parsing: connect)
         let connection = try await PatronConnection.connect(
             host: endpoint.host, port: endpoint.port, tls: security.clientTLS,

@@ -103,6 +103,13 @@ import Units
                     #expect(result.output.contains("\"known\":\(known),"), "\(result.output)")
                     #expect(result.output.contains("\"unreadable\":1"))
                 }
+                // Hardly a line of it can be read: bad data, and nothing is sent.
+                let bad = try folder.write(rows[0] + "\nno,line\n", as: "bad.csv")
+                let refused = try await Task.detached { [arguments] in
+                    try Program.run(["append", bad] + arguments.dropFirst(2), in: folder)
+                }.value
+                #expect(refused.code == 65, "\(refused.errors)")
+                #expect(refused.errors.hasPrefix("error: "))
             }
         }
     }
