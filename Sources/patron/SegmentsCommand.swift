@@ -44,6 +44,8 @@ struct Segments: AsyncParsableCommand {
     var connect: String?
     @Option(help: "Answer from this workspace, without a running server.")
     var workspace: String?
+    @Option(help: "Answer from the generation with this label, such as canary.")
+    var label: String?
     @OptionGroup var security: SecurityOptions
     @OptionGroup var output: OutputOptions
 
@@ -57,6 +59,9 @@ struct Segments: AsyncParsableCommand {
         if let connect { _ = try Endpoint(parsing: connect) }
         guard connect != nil || !security.isUsed else {
             throw ValidationError("--tls, --token and --token-file go with --connect")
+        }
+        guard connect != nil || label == nil else {
+            throw ValidationError("--label goes with --connect")
         }
         let hasName = name != nil || segmentation != nil
         if migration, connect != nil || !hasName {
@@ -86,6 +91,7 @@ struct Segments: AsyncParsableCommand {
         var connection = ConnectionOptions()
         connection.connect = connect
         connection.workspace = folder ?? workspace
+        connection.label = label
         connection.security = security
         let profile = profile
         var answer = try await connection.withConnection { connection in

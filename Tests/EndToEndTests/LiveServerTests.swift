@@ -103,6 +103,10 @@ import Units
                     #expect(result.output.contains("\"known\":\(known),"), "\(result.output)")
                     #expect(result.output.contains("\"unreadable\":1"))
                 }
+                let segments = try await Task.detached { [arguments] in
+                    try Program.run(["segments", "--json"] + arguments[2...3], in: folder)
+                }.value
+                #expect(segments.code == 0, "\(segments.errors)")
                 // Hardly a line of it can be read: bad data, and nothing is sent.
                 let bad = try folder.write(rows[0] + "\nno,line\n", as: "bad.csv")
                 let refused = try await Task.detached { [arguments] in
