@@ -305,8 +305,9 @@ final class FrameHandler: ChannelInboundHandler {
     func deliver(_ bytes: RawSpan) {
         guard let context else { return }
         var sent = 0
-        if let socket, context.channel.isActive, channelIsEmpty(context) {
-            sent = socket.send(bytes)
+        // Active after the flush that this may be: one that fails closes the descriptor.
+        if let socket, channelIsEmpty(context), context.channel.isActive {
+            sent = socket.give(bytes)
             writtenByteCount += sent
             loop.meters.bytesWritten += sent
             if sent == bytes.byteCount { return }

@@ -24,10 +24,10 @@ struct DirectSocket {
     /// - Precondition: the channel is active: afterwards the descriptor may be another's.
     /// - Returns: how many it took. None where the socket is full and where it failed, which the
     ///   channel finds out by itself when it is given the rest.
-    func send(_ bytes: RawSpan) -> Int {
+    func give(_ bytes: RawSpan) -> Int {
         bytes.withUnsafeBytes { buffer in
             while true {
-                let count = Glibc.send(
+                let count = send(
                     descriptor, buffer.baseAddress, buffer.count,
                     CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL))
                 if count >= 0 { return count }
