@@ -100,7 +100,7 @@ let package = Package(
         module(
             "Server",
             [
-                "ByteCoding", "ColumnStore", "Engine", "Ingest", "Units", "Wire",
+                "ByteCoding", "ColumnStore", "Engine", "Ingest", "Numerical", "Units", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Numerical
 import Synchronization
 
 func tenToTheMinus(_ power: Double) -> Double { pow(10, -power) }
@@ -27,6 +28,8 @@ package enum LoadRun {
         if !background.isEmpty {
             threads.enter()
             Thread { [background] in
+                // The load that is measured comes first.
+                ThreadPriority.runWhenIdle()
                 scans.work(plan.background, 0, background, start)
                 threads.leave()
             }.start()

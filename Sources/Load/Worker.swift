@@ -71,6 +71,7 @@ struct Worker: ~Copyable {
     /// Makes the load, and returns when all is answered or given up.
     mutating func run() throws(LoadError) {
         patron_precise_timers()
+        ThreadPriority.preferShortTurns()
         while monotonicNanoseconds() < start {
             usleep(UInt32((start - min(start, monotonicNanoseconds())) / 1_000))
         }

@@ -37,6 +37,10 @@ struct CustomerStream: Sendable {
     private var found: [UInt32] = []
     private var matchingCount = 0
     private var scratch = LookupScratch()
+    /// Of the latest chunk and of the one before, which may be on its way to the socket. Their memory is
+    /// used again where nobody has kept it.
+    private var writer = ByteWriter()
+    private var earlierWriter = ByteWriter()
 
     /// A stream of chunks.
     /// - Parameter frameByteCount: the largest `length` that the client takes.
@@ -192,10 +196,12 @@ struct CustomerStream: Sendable {
         let customers = served.snapshot.customers
         var count = min(found.count, chunkRowCount)
         if customers.holdsTexts { count = fitting(count) }
-        scratch.rows = Array(found[..<count])
+        scratch.rows.removeAll(keepingCapacity: true)
+        scratch.rows.append(contentsOf: found[..<count])
         found.removeFirst(count)
         let isLast = nextRow == served.snapshot.customerCount && found.isEmpty
-        var writer = ByteWriter()
+        swap(&writer, &earlierWriter)
+        writer.removeAll()
         let frame = writer.beginFrame(
             rawOpcode: opcode.rawValue | Opcode.responseBit, requestID: requestID,
             aux: Status.ok.rawValue, flags: isLast ? [] : .more)
@@ -231,30 +237,5 @@ struct CustomerStream: Sendable {
                 customerCount: UInt64(served.snapshot.customerCount))
         ).encodeFrame(requestID: requestID, into: &writer)
         return writer.bytes
-    }
-}
-
-/// An answer that is made in slices, so that others have their turns on the scan threads.
-protocol SlicedAnswer: Sendable {
-    /// Goes on for a while.
-    mutating func work() throws(Refusal) -> CustomerStream.Slice
-}
-
-extension CustomerStream: SlicedAnswer {}
-
-/// A stream on its way between the scan threads, which go on with it one slice at a time.
-final class StreamWork: Sendable {
-    private let make: @Sendable () throws(Refusal) -> any SlicedAnswer
-    private let stream = Mutex<(any SlicedAnswer)?>(nil)
-
-    /// - Parameter make: reads the rule, which may take a while: on a scan thread too.
-    init(_ make: @escaping @Sendable () throws(Refusal) -> any SlicedAnswer) { self.make = make }
-
-    /// Goes on for a slice.
-    func proceed() throws(Refusal) -> CustomerStream.Slice {
-        try stream.withLock { stream throws(Refusal) in
-            if stream == nil { stream = try make() }
-            return try stream?.work() ?? .working(0, of: 0)
-        }
     }
 }

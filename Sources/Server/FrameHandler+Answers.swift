@@ -415,11 +415,16 @@ extension FrameHandler {
     /// Sends the last answer of a request, unless it was cancelled meanwhile.
     func finish(_ requestID: UInt32, _ ticket: ScanTicket, _ bytes: [UInt8]) {
         guard let request = open[requestID], request.ticket === ticket else { return }
-        open[requestID] = nil
+        if context != nil, !isClosing { write(bytes) }
+        close(request, Self.status(ofFrame: bytes))
+    }
+
+    /// Forgets an open request whose last answer is given to the connection.
+    func close(_ request: OpenRequest, _ status: Status) {
+        open[request.header.requestID] = nil
+        if open.isEmpty { releaseSocket() }
         guard context != nil, !isClosing else { return }
-        write(bytes)
-        loop.meters.finished(
-            request.header.rawOpcode, Self.status(ofFrame: bytes), since: request.readAt)
+        loop.meters.finished(request.header.rawOpcode, status, since: request.readAt)
         flush()
         closeIfDrained()
     }

@@ -14,9 +14,11 @@ struct OpenRequest {
         let work: StreamWork
         let deadline: NIODeadline
         /// Bytes that it may still send; nil where its answer is one frame.
-        var credit: Int?
-        /// Whether a slice of it is on the scan threads.
+        var credit: Int? { work.remainingCredit }
+        /// Whether a turn of it is on the scan threads.
         var isRunning = false
+        /// Why it ends when its turn is over.
+        var end: Refusal?
         /// When the client was last told how far it is, or its beginning.
         var toldAt: NIODeadline
         /// Since when it has waited for credit.
@@ -31,9 +33,8 @@ struct OpenRequest {
     }
 }
 
-/// Answers in slices: SCAN, AUDIENCE and COUNT. A slice at a time of each stream is on the scan
-/// threads, where they take turns; a stream without credit waits and holds nothing but its snapshot
-/// and its place in it.
+/// Answers in slices: SCAN, AUDIENCE and COUNT. Each stream has a turn at a time on the scan threads;
+/// a stream without credit waits and holds nothing but its snapshot and its place in it.
 extension FrameHandler {
     /// Begins a stream.
     /// - Parameter credit: nil for one whose answer is one frame.
@@ -48,13 +49,16 @@ extension FrameHandler {
         }
         try requireRoom()
         if let credit { try requireRoom(forCredit: credit) }
-        guard shared.scans.hasRoom else { throw Self.tooManyWait }
+        let queue = credit == nil ? shared.scans : shared.streams
+        guard queue.hasRoom else { throw Self.tooManyWait }
         open[header.requestID] = OpenRequest(
             header: header, readAt: readAt, ticket: ScanTicket(),
             stream: .init(
-                work: StreamWork(make), deadline: deadline(header), credit: credit,
-                toldAt: loop.now))
-        runSlice(header.requestID)
+                work: StreamWork(
+                    credit: credit,
+                    frameByteCount: min(WireLimits.smallestCredit, peerFrameByteCount), make),
+                deadline: deadline(header), toldAt: loop.now))
+        runTurn(header.requestID)
     }
 
     private func requireRoom(forCredit credit: Int) throws(Refusal) {
@@ -67,13 +71,12 @@ extension FrameHandler {
         }
     }
 
-    /// Puts the next slice of a stream on the scan threads, if its credit lasts for a chunk.
-    private func runSlice(_ requestID: UInt32) {
+    /// Puts the next turn of a stream on the scan threads, if its credit lasts for a chunk.
+    private func runTurn(_ requestID: UInt32) {
         guard var request = open[requestID], var stream = request.stream, !stream.isRunning else {
             return
         }
-        let needed = min(WireLimits.smallestCredit, peerFrameByteCount)
-        guard stream.credit.map({ $0 >= needed }) ?? true else {
+        guard stream.work.canGoOn else {
             stream.parkedAt = loop.now
             request.stream = stream
             open[requestID] = request
@@ -83,77 +86,81 @@ extension FrameHandler {
         stream.parkedAt = .distantFuture
         request.stream = stream
         open[requestID] = request
-        let (header, ticket, work, deadline) = (
-            request.header, request.ticket, stream.work, stream.deadline
-        )
-        let style = style
-        let generation = loop.served.generation
+        let (ticket, work, deadline) = (request.ticket, stream.work, stream.deadline)
+        let queue = stream.credit == nil ? shared.scans : shared.streams
+        let offer = stream.credit == nil ? nil : lendSocket(to: ticket)
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
-        shared.scans.submit(ticket, isBegun: true) {
-            do throws(Refusal) {
-                guard NIODeadline.now() < deadline else { throw Self.deadlinePassed }
-                let slice = try work.proceed()
-                eventLoop.execute { handler.value.finishSlice(requestID, ticket, slice) }
-            } catch {
-                var refusal = error
-                refusal.body.generation = generation
-                let bytes = style.encode(Self.failure(header, refusal), header, nil)
-                eventLoop.execute { handler.value.finish(requestID, ticket, bytes) }
-            }
+        // Whether it is cancelled is seen in the turn, which has the socket to give back.
+        queue.submit(isBegun: true) {
+            let turn = work.turn(offer, ticket, deadline: deadline, on: queue)
+            eventLoop.execute { handler.value.finishTurn(requestID, ticket, turn) }
         }
     }
 
-    private static let deadlinePassed = Refusal(
-        .deadlinePassed, "the deadline passed before all was sent")
-
-    private func finishSlice(
-        _ requestID: UInt32, _ ticket: ScanTicket, _ slice: CustomerStream.Slice
-    ) {
-        guard var request = open[requestID], request.ticket === ticket else { return }
+    private func finishTurn(_ requestID: UInt32, _ ticket: ScanTicket, _ turn: StreamTurn) {
+        var request = open[requestID]
+        if request?.ticket !== ticket { request = nil }
+        var rest = turn.frame[turn.frameSentByteCount...]
+        // A frame that has begun has to be finished, whoever still wants it.
+        let isWanted = request.map { turn.isLast || $0.stream?.end == nil } ?? false
+        if turn.frameSentByteCount == 0, !isWanted { rest = [] }
+        if turn.hadSocket {
+            bringSocketHome(sent: turn.sentByteCount, rest: rest)
+            rest = []
+        }
+        guard var request else { return }
         request.stream?.isRunning = false
-        let bytes: [UInt8]
-        let isLast: Bool
-        switch slice {
-        case .frame(let frame, isLast: let ends): (bytes, isLast) = (frame, ends)
-        case .working(let rowCount, let total):
-            if features.contains(.progress), let toldAt = request.stream?.toldAt,
-                loop.now - toldAt >= Self.progressInterval
-            {
-                request.stream?.toldAt = loop.now
-                tell(
-                    ProgressMessage(
-                        done: UInt64(rowCount), total: UInt64(total), unit: .customers),
-                    of: requestID)
-            }
-            open[requestID] = request
-            runSlice(requestID)
-            return
-        }
-        if isLast {
-            finish(requestID, ticket, bytes)
-            return
-        }
-        if let credit = request.stream?.credit { request.stream?.credit = credit - bytes.count }
         open[requestID] = request
-        // The next chunk is made while this one is written.
-        runSlice(requestID)
-        guard context != nil, !isClosing else { return }
-        write(bytes)
+        if let refusal = turn.refusal ?? (turn.isLast ? nil : request.stream?.end) {
+            end(requestID, refusal)
+            return
+        }
+        if let progress = turn.progress { tell(progress, of: requestID) }
+        if turn.isLast {
+            send(rest)
+            close(request, .ok)
+        } else if socket == nil {
+            // The next chunk is made while this one is encrypted.
+            runTurn(requestID)
+            send(rest)
+        } else {
+            // In this order: the next turn may get the socket.
+            send(rest)
+            runTurn(requestID)
+        }
+    }
+
+    private func send(_ frame: ArraySlice<UInt8>) {
+        guard !frame.isEmpty, context != nil, !isClosing else { return }
+        write(Array(frame))
         flush()
+    }
+
+    private func tell(
+        _ progress: (done: Int, total: Int), of requestID: UInt32
+    ) {
+        guard features.contains(.progress), let toldAt = open[requestID]?.stream?.toldAt,
+            loop.now - toldAt >= Self.progressInterval
+        else { return }
+        open[requestID]?.stream?.toldAt = loop.now
+        tell(
+            ProgressMessage(
+                done: UInt64(progress.done), total: UInt64(progress.total), unit: .customers),
+            of: requestID)
     }
 
     /// CREDIT. One that crosses the end of its stream on the way is of no use and no fault.
     func give(_ credit: Int, to header: FrameHeader) {
-        guard let stream = open[header.requestID]?.stream, let old = stream.credit else { return }
+        guard let stream = open[header.requestID]?.stream, stream.credit != nil else { return }
         do throws(Refusal) {
             try requireRoom(forCredit: credit)
         } catch {
             end(header.requestID, error)
             return
         }
-        open[header.requestID]?.stream?.credit = old + credit
-        runSlice(header.requestID)
+        stream.work.add(credit: credit)
+        runTurn(header.requestID)
     }
 
     /// CANCEL. The request's answer is that it was cancelled, unless it is on its way already.
@@ -165,6 +172,11 @@ extension FrameHandler {
     func end(_ requestID: UInt32, _ refusal: Refusal) {
         guard let request = open[requestID] else { return }
         request.ticket.cancel()
+        // It may be in the middle of a frame, or have sent its last one.
+        if hasLent(to: request.ticket) {
+            open[requestID]?.stream?.end = refusal
+            return
+        }
         var refusal = refusal
         refusal.body.generation = loop.served.generation
         let bytes = style.encode(Self.failure(request.header, refusal), request.header, nil)
@@ -177,7 +189,9 @@ extension FrameHandler {
         for (requestID, request) in open {
             guard let stream = request.stream, !stream.isRunning else { continue }
             if now > stream.deadline {
-                end(requestID, Self.deadlinePassed)
+                end(
+                    requestID,
+                    Refusal(.deadlinePassed, "the deadline passed before all was sent"))
             } else if now > stream.parkedAt,
                 now - stream.parkedAt > TimeAmount(shared.limits.idleTimeout)
             {

@@ -20,7 +20,7 @@ final class FrameHandler: ChannelInboundHandler {
     /// Bytes of a frame that is not complete yet, or of frames that wait in `isHeld`.
     private var partial: ByteBuffer?
     /// Whether `partial` waits for the client to take its answers.
-    private var isHeld = false
+    private(set) var isHeld = false
     /// When the first of them arrived.
     private var partialSince = NIODeadline.distantFuture
     /// Bytes of its whole frame as far as known.
@@ -40,7 +40,9 @@ final class FrameHandler: ChannelInboundHandler {
     /// Whether the channel may hold bytes that the socket has not taken.
     private var mayHoldBytes = false
     /// Nil where bytes go through TLS.
-    private var socket: DirectSocket?
+    private(set) var socket: DirectSocket?
+    /// What the scan threads have of it.
+    var lending = SocketLending()
     /// Whether the server ever stopped reading because the client did not take its answers.
     private var hasWaited = false
     /// Set when the last frame for the client is written: what still arrives is discarded.
@@ -90,7 +92,8 @@ final class FrameHandler: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         self.context = context
-        if isPlain { socket = DirectSocket(context) }
+        let socket = DirectSocket(context)
+        if isPlain { self.socket = socket }
         acceptedAt = loop.now
         lastActivity = loop.now
         let address = context.remoteAddress?.ipAddress ?? "local"
@@ -125,6 +128,7 @@ final class FrameHandler: ChannelInboundHandler {
         }
         partial = nil
         self.context = nil
+        lending = SocketLending()
         for request in open.values { request.ticket.cancel() }
         open = [:]
         loop.remove(self)
@@ -172,9 +176,14 @@ final class FrameHandler: ChannelInboundHandler {
         context.fireChannelWritabilityChanged()
     }
 
+    /// Whether answers to more requests may be given to the connection.
+    private var takesAnswers: Bool {
+        (context?.channel.isWritable ?? false) && lending.hasRoom
+    }
+
     /// Goes on with the requests that waited for the client to take its answers.
-    private func resume() {
-        guard let context, !isClosing, context.channel.isWritable else { return }
+    func resume() {
+        guard let context, !isClosing, takesAnswers else { return }
         // The time in which the server did not read is not the client's.
         partialSince = loop.now
         lastActivity = loop.now
@@ -184,7 +193,7 @@ final class FrameHandler: ChannelInboundHandler {
             readFrames(of: rest)
             send()
         }
-        guard !isHeld, !isClosing, context.channel.isWritable else { return }
+        guard !isHeld, !isClosing, takesAnswers else { return }
         try? context.channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
@@ -218,7 +227,7 @@ final class FrameHandler: ChannelInboundHandler {
     private func readFrames(of buffer: ByteBuffer) {
         let bytes = buffer.readableBytesSpan
         var offset = 0
-        var isWritable = context?.channel.isWritable ?? false
+        var isWritable = takesAnswers
         do throws(WireError) {
             while offset < bytes.byteCount, !isClosing, !isRefused {
                 guard isWritable else {
@@ -234,12 +243,12 @@ final class FrameHandler: ChannelInboundHandler {
                     offset = frame.range.upperBound
                     let payload = bytes.extracting(frame.payloadRange)
                     if takeLookup(frame.header, payload) {
-                        if mayHoldBytes { isWritable = context?.channel.isWritable ?? false }
+                        if mayHoldBytes { isWritable = takesAnswers }
                         continue
                     }
                     answer(frame, payload)
                     if loop.output.count >= Self.outputPieceByteCount { send() }
-                    isWritable = context?.channel.isWritable ?? false
+                    isWritable = takesAnswers
                 case .needMore(let byteCount):
                     keep(buffer, from: offset, expecting: byteCount - offset)
                     return
@@ -282,10 +291,11 @@ final class FrameHandler: ChannelInboundHandler {
     /// Hands bytes to the channel; they leave with the next flush.
     func write(_ bytes: [UInt8]) {
         guard let context else { return }
+        if holds(bytes.span.bytes) { return }
         write(context.channel.allocator.buffer(bytes: bytes))
     }
 
-    private func write(_ buffer: ByteBuffer) {
+    func write(_ buffer: ByteBuffer) {
         guard let context else { return }
         if !hasOutput {
             hasOutput = true
@@ -304,12 +314,12 @@ final class FrameHandler: ChannelInboundHandler {
     /// costs no buffer and no place in a queue; what the socket does not take waits in the channel.
     func deliver(_ bytes: RawSpan) {
         guard let context else { return }
+        if holds(bytes) { return }
         var sent = 0
         // Active after the flush that this may be: one that fails closes the descriptor.
         if let socket, channelIsEmpty(context), context.channel.isActive {
             sent = socket.give(bytes)
-            writtenByteCount += sent
-            loop.meters.bytesWritten += sent
+            count(sent: sent)
             if sent == bytes.byteCount { return }
         }
         var rest = context.channel.allocator.buffer(capacity: bytes.byteCount - sent)
@@ -318,8 +328,14 @@ final class FrameHandler: ChannelInboundHandler {
         flush()
     }
 
+    /// Counts bytes that the socket was given without the channel.
+    func count(sent byteCount: Int) {
+        writtenByteCount += byteCount
+        loop.meters.bytesWritten += byteCount
+    }
+
     /// Whether the channel holds no bytes for the socket.
-    private func channelIsEmpty(_ context: ChannelHandlerContext) -> Bool {
+    func channelIsEmpty(_ context: ChannelHandlerContext) -> Bool {
         guard mayHoldBytes else { return true }
         flush()
         let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
@@ -479,6 +495,8 @@ final class FrameHandler: ChannelInboundHandler {
         guard !isClosing, let context else { return }
         closingSince = loop.now
         partial = nil
+        // After what waits for the socket.
+        if lending.isOut, !reclaimSocket() { return }
         flush()
         context.close(mode: .output, promise: nil)
     }

@@ -195,9 +195,18 @@ struct LookupAnswer {
     private func writeStatus(
         _ scratch: inout LookupScratch, _ table: inout TableWriter, _ writer: inout ByteWriter
     ) {
-        resize(&scratch.statuses, scratch.rows.count, 0)
-        for position in scratch.rows.indices {
-            scratch.statuses[position] = status(scratch.rows[position])
+        let rows = scratch.rows
+        resize(&scratch.statuses, rows.count, 0)
+        var statuses = scratch.statuses.mutableSpan
+        strip.withRecords { words in
+            let statusWord = strip.schema.statusOffset / 8
+            for position in rows.indices {
+                let row = rows[position]
+                statuses[position] =
+                    row < RowRecords.firstRow
+                    ? Int32(words[Int(row) * strip.wordsPerRow + statusWord] & 0xFF)
+                    : status(row)
+            }
         }
         table.add(
             .rowStatus, .int32, lanes: scratch.statuses.span.bytes, validity: nil, into: &writer)

@@ -83,6 +83,10 @@ package final class PatronServer: Service {
         let scans = ScanQueue(
             threadCount: configuration.scanThreadCount,
             capacity: limits.queuedScanCount)
+        // While one sends a chunk of a stream, another makes the next.
+        let streams = ScanQueue(
+            threadCount: max(2, configuration.scanThreadCount),
+            capacity: limits.queuedScanCount, share: .rest)
         let explanations = ScanQueue(threadCount: 1, capacity: limits.queuedExplanationCount)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.loopCount)
         do throws(ServerError) {
@@ -92,7 +96,7 @@ package final class PatronServer: Service {
             if configuration.warmsUp { await warmUp(served, logger) }
             let shared = await ServerShared(
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
-                explanations: explanations,
+                streams: streams, explanations: explanations,
                 group: group, served: served, tokens: plan.tokens, live: live)
             live?.attach(shared)
             shared.administration.status.withLock { $0 = status }
@@ -125,6 +129,7 @@ package final class PatronServer: Service {
         } catch {
             await admin?.stop()
             await scans.shutdown()
+            await streams.shutdown()
             await explanations.shutdown()
             try? await group.shutdownGracefully()
             throw error
@@ -228,6 +233,7 @@ package final class PatronServer: Service {
         let counters = await shared.close()
         await shared.administration.queue.shutdown()
         await shared.scans.shutdown()
+        await shared.streams.shutdown()
         await shared.explanations.shutdown()
         try? await group.shutdownGracefully()
         logger.info(

@@ -1,51 +1,75 @@
 import NIOPosix
+import Numerical
 import Synchronization
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 /// The threads on which requests run that look at all products or all customers, so that the
 /// event loops stay free for look-ups.
 final class ScanQueue: Sendable {
+    /// What its threads take of the processors.
+    enum Share: Sendable {
+        /// Little, where look-ups want them too.
+        case little
+        /// What nobody else wants: for streams, which last for long and are served for long.
+        case rest
+    }
+
+    private let share: Share
     private let pool: NIOThreadPool
     private let capacity: Int
+    private let threadCount: Int
     private let waitingCount = Atomic<Int>(0)
+    private let workingCount = Atomic<Int>(0)
 
-    init(threadCount: Int, capacity: Int) {
+    init(threadCount: Int, capacity: Int, share: Share = .little) {
+        self.share = share
         pool = NIOThreadPool(numberOfThreads: threadCount)
         self.capacity = capacity
+        self.threadCount = threadCount
         pool.start()
     }
 
-    /// Runs `work` as soon as a thread is free, in order of submission, unless the ticket is
-    /// cancelled by then.
+    /// Runs `work` as soon as a thread is free, in order of submission, unless its ticket is cancelled
+    /// by then.
     /// - Parameter isBegun: whether it goes on with what has been taken before.
     /// - Returns: false, without taking the work, where `capacity` others wait already and it is not
     ///   begun.
     @discardableResult
     func submit(
-        _ ticket: ScanTicket, isBegun: Bool = false, _ work: @escaping @Sendable () -> Void
+        _ ticket: ScanTicket? = nil, isBegun: Bool = false,
+        _ work: @escaping @Sendable () -> Void
     ) -> Bool {
         if waitingCount.wrappingAdd(1, ordering: .relaxed).oldValue >= capacity, !isBegun {
             waitingCount.wrappingSubtract(1, ordering: .relaxed)
             return false
         }
-        pool.submit { state in
-            self.waitingCount.wrappingSubtract(1, ordering: .relaxed)
-            Self.giveWay()
-            // Cancelled only when the server has closed all connections: nobody waits any more.
-            if case .active = state, !ticket.isCancelled { work() }
-        }
+        start(ticket, isCounted: true, work)
         return true
     }
 
-    /// Lets look-ups have the processor first: scans take what these leave.
-    private static func giveWay() {
-        #if os(Linux)
-        // Of this thread alone. Where the system does not allow it, scans go on as they are.
-        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
-        #endif
+    /// Runs `work` if a thread is idle and nobody waits for one.
+    func submitIfIdle(_ work: @escaping @Sendable () -> Void) {
+        guard waitingCount.load(ordering: .relaxed) == 0,
+            workingCount.load(ordering: .relaxed) < threadCount
+        else { return }
+        // Not counted: nobody ends a turn for its sake.
+        start(nil, isCounted: false, work)
+    }
+
+    private func start(
+        _ ticket: ScanTicket?, isCounted: Bool, _ work: @escaping @Sendable () -> Void
+    ) {
+        pool.submit { [self] state in
+            workingCount.wrappingAdd(1, ordering: .relaxed)
+            if isCounted { waitingCount.wrappingSubtract(1, ordering: .relaxed) }
+            defer { workingCount.wrappingSubtract(1, ordering: .relaxed) }
+            // Of this thread alone.
+            switch share {
+            case .little: ThreadPriority.giveWay()
+            case .rest: ThreadPriority.runWhenIdle()
+            }
+            // Cancelled only when the server has closed all connections: nobody waits any more.
+            if case .active = state, !(ticket?.isCancelled ?? false) { work() }
+        }
     }
 
     /// How many wait for a thread.

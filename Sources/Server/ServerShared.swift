@@ -3,6 +3,7 @@ import Engine
 import Logging
 import NIOCore
 import NIOPosix
+import Numerical
 import Synchronization
 import Wire
 
@@ -11,6 +12,8 @@ final class ServerShared: Sendable {
     let limits: ServerLimits
     let logger: Logger
     let scans: ScanQueue
+    /// Threads of their own for streams.
+    let streams: ScanQueue
     /// Nil where the server takes no purchases.
     let live: LiveStore?
     let administration: Administration
@@ -35,7 +38,7 @@ final class ServerShared: Sendable {
 
     init(
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
-        scans: ScanQueue, explanations: ScanQueue, group: any EventLoopGroup,
+        scans: ScanQueue, streams: ScanQueue, explanations: ScanQueue, group: any EventLoopGroup,
         served: ServedSnapshot, tokens: TokenTable?, live: LiveStore? = nil
     ) async {
         self.limits = limits
@@ -44,6 +47,7 @@ final class ServerShared: Sendable {
             / 1_000_000
         self.logger = logger
         self.scans = scans
+        self.streams = streams
         self.live = live
         administration = Administration(workspace: configuration.workspace)
         latest = Mutex(served)
@@ -53,7 +57,8 @@ final class ServerShared: Sendable {
         var loops: [NIOLoopBound<LoopState>] = []
         for eventLoop in group.makeIterator() {
             let bound = try? await eventLoop.submit {
-                NIOLoopBound(
+                ThreadPriority.preferShortTurns()
+                return NIOLoopBound(
                     LoopState(
                         eventLoop: eventLoop, served: served, tokens: tokens,
                         overlay: live.map { LiveOverlay($0.firstDelta) } ?? LiveOverlay()),
@@ -115,7 +120,7 @@ final class ServerShared: Sendable {
     /// Adds what the event loops have measured, and what is served.
     func complete(_ metrics: inout ServerMetrics) async {
         metrics.openConnections = connectionCount()
-        metrics.queuedScans = scans.length
+        metrics.queuedScans = scans.length + streams.length
         metrics.generationsMoved = generationsMoved.load(ordering: .relaxed)
         metrics.generationsRefused = generationsRefused.load(ordering: .relaxed)
         metrics.live = live?.meters.metrics

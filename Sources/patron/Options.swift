@@ -1,6 +1,7 @@
 import ArgumentParser
 import Engine
 import Foundation
+import Numerical
 import Units
 
 struct OutputOptions: ParsableArguments {
@@ -25,8 +26,16 @@ struct OutputOptions: ParsableArguments {
 struct ThreadOptions: ParsableArguments {
     @Option(help: "Threads to compute on; all of the machine's by default.")
     var threads: Int = ProcessInfo.processInfo.activeProcessorCount
+    @Flag(
+        help: """
+            Take only what other programs leave of the processors, so that a server on the same \
+            machine answers as fast as without it.
+            """)
+    var background = false
 
+    /// Asks the system for it too: before the command makes a thread.
     func validate() throws {
+        if background { ThreadPriority.runWhenIdle() }
         guard (1...1_024).contains(threads) else {
             throw ValidationError("--threads is between 1 and 1024, not \(threads)")
         }

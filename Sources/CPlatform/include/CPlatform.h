@@ -9,6 +9,9 @@
 #include <signal.h>
 #if defined(__linux__)
 #include <malloc.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #endif
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -57,7 +60,66 @@ __attribute__((target("sse4.2"))) static inline uint32_t patron_crc32c_sse42(
     }
     return tail;
 }
+
+/// The same of three runs of `count` bytes each (a multiple of eight) that lie one behind the other,
+/// side by side: an instruction takes three cycles, and one begins every cycle.
+__attribute__((target("sse4.2"))) static inline void patron_crc32c_sse42_three(
+    uint32_t states[3], const uint8_t *bytes, size_t count) {
+    uint64_t a = states[0], b = states[1], c = states[2];
+    for (const uint8_t *end = bytes + count; bytes < end; bytes += 8) {
+        uint64_t words[3];
+        __builtin_memcpy(&words[0], bytes, 8);
+        __builtin_memcpy(&words[1], bytes + count, 8);
+        __builtin_memcpy(&words[2], bytes + 2 * count, 8);
+        a = __builtin_ia32_crc32di(a, words[0]);
+        b = __builtin_ia32_crc32di(b, words[1]);
+        c = __builtin_ia32_crc32di(c, words[2]);
+    }
+    states[0] = (uint32_t)a;
+    states[1] = (uint32_t)b;
+    states[2] = (uint32_t)c;
+}
 #endif
+
+/// Has the calling thread, and those that it makes, run only while a processor has nothing else to
+/// do. False where the system has no such class or does not allow it.
+static inline bool patron_run_when_idle(void) {
+#if defined(__linux__)
+    struct sched_param parameters = {0};
+    const int idle = 5; /* SCHED_IDLE, which glibc shows with _GNU_SOURCE only */
+    return sched_setscheduler(0, idle, &parameters) == 0;
+#else
+    return false;
+#endif
+}
+
+/// Lowers the calling thread's share of the processor: 0 is the usual, 19 the least.
+static inline void patron_be_nice(int value) {
+#if defined(__linux__)
+    setpriority(PRIO_PROCESS, 0, value);
+#else
+    (void)value;
+#endif
+}
+
+/// Asks that the calling thread's turns on a processor are short and come soon: Linux from 6.12 on
+/// (`sched_setattr`, which glibc lacks before 2.41).
+static inline void patron_ask_for_short_turns(uint64_t nanoseconds) {
+#if defined(__linux__) && defined(SYS_sched_setattr)
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attributes = {.size = sizeof attributes, .runtime = nanoseconds};
+    /* The rest stays as it is: SCHED_OTHER is 0. */
+    attributes.nice = getpriority(PRIO_PROCESS, 0);
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+#else
+    (void)nanoseconds;
+#endif
+}
 
 /// Keeps memory that is freed for the next allocation, for programs that work and end: given back
 /// to the system, every page of it would be zeroed and mapped anew. Blocks of 4 MiB and more, which

@@ -258,8 +258,8 @@ extension GatheredFields {
                     bits[index - start] = records[index][word]
                 }
                 Self.transpose(&bits)
-                for field in 0..<64 {
-                    validity[(word * 64 + field) * count + start / 64] = bits[field]
+                for place in places where place.field >> 6 == word {
+                    validity[place.field * count + start / 64] = bits[place.field & 63]
                 }
             }
         }
