@@ -91,9 +91,10 @@ struct Serve: AsyncParsableCommand {
         let logger = writer.logger("patron", level: settings.log.level)
         var configuration = settings.configuration
         configuration.workspace = folder
+        let manifest = ManifestWatch(folder)
         let server = try await PatronServer.start(
             configuration,
-            source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
+            source: { () throws(EngineError) in try manifest.location() },
             logger: logger,
             manager: ServiceManager(
                 environment: ProcessInfo.processInfo.environment,

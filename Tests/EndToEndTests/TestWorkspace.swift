@@ -62,9 +62,10 @@ func serving<Result: Sendable>(
     var configuration = ServerConfiguration(loopCount: 1, drainDelay: .zero)
     if taking { configuration.liveWorkspace = folder }
     configuration.workspace = folder
+    let manifest = ManifestWatch(folder)
     let server = try await PatronServer.start(
         configuration,
-        source: { () throws(EngineError) in try Workspace.currentSnapshot(folder) },
+        source: { () throws(EngineError) in try manifest.location() },
         logger: logger)
     let running = Task { try await server.run() }
     let connection = try await PatronConnection.connect(

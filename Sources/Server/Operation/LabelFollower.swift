@@ -2,11 +2,16 @@ import ColumnStore
 import Engine
 import Logging
 import NIOPosix
+import Synchronization
 
 /// Serves what the workspace's labels name: reads them again and again, as the manifest is read,
 /// because another server of the workspace may change them too.
-struct LabelFollower: Sendable {
-    let shared: ServerShared
+final class LabelFollower: Sendable {
+    private let shared: ServerShared
+    /// Nil before the labels were read for the first time.
+    private let watch = Mutex<FileWatch?>(nil)
+
+    init(shared: ServerShared) { self.shared = shared }
 
     /// Looks once, and returns when every event loop has what the labels name now. A generation that
     /// cannot be opened is complained of once, and its label is not served until that changes.
@@ -15,8 +20,10 @@ struct LabelFollower: Sendable {
         guard let shelf = administration.shelf else { return }
         let known = administration.labels.withLock { $0 }
         let shared = shared
-        let next = try? await NIOThreadPool.singleton.runIfActive {
-            Self.look(known, shelf, shared)
+        let next = try? await NIOThreadPool.singleton.runIfActive { [self] () -> LabelTable? in
+            // Most looks see a file that is as it was, and read nothing.
+            guard labelsMayHaveChanged(shelf) || known.isUnsettled else { return nil }
+            return Self.look(known, shelf, shared)
         }
         guard let next else { return }
         for (label, problem) in next.problems.sorted(by: { $0.key < $1.key })
@@ -34,6 +41,16 @@ struct LabelFollower: Sendable {
                 "labels changed", metadata: ["labels": "\(text.joined(separator: " "))"])
         }
         administration.labels.withLock { $0 = next }
+    }
+
+    private func labelsMayHaveChanged(_ shelf: GenerationShelf) -> Bool {
+        watch.withLock { watch in
+            guard watch != nil else {
+                watch = FileWatch(["\(shelf.folder)/\(GenerationLabels.fileName)"])
+                return true
+            }
+            return watch?.isDue() ?? true
+        }
     }
 
     /// What is to be served; nil where nothing changes.
