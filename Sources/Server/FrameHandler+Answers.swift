@@ -122,9 +122,7 @@ extension FrameHandler {
         guard let opcode = header.opcode else { return }
         let needed = Scopes.needed(for: opcode)
         guard scopes.isSuperset(of: needed) else {
-            throw Refusal(
-                .scopeMissing, "\(opcode.name) needs the scope \(needed)",
-                hint: "use a token that has it")
+            throw Self.scopeMissing(opcode)
         }
     }
 
@@ -235,10 +233,11 @@ extension FrameHandler {
                 refuseCredential(header, because: "there is none")
                 return
             }
-            switch tokens.find(token, today: LogTime.now.day) {
-            case .accepted(let name, let granted):
-                scopes = granted
-                tokenName = name
+            switch tokens.find(token, today: loop.today()) {
+            case .accepted(let entry):
+                scopes = entry.scopes
+                tokenName = entry.name
+                credential = entry
             case .expired(let name):
                 refuseCredential(header, because: "the token of \(name) has expired")
                 return
@@ -464,9 +463,9 @@ extension FrameHandler {
         loop.meters.answered(header.rawOpcode, refusal.status)
         if refusal.status.closesConnection {
             loop.counters.protocolErrors += 1
-            shared.logger.warning(
-                "connection closed: the protocol was broken",
-                metadata: ["peer": "\(peerName)", "error": "\(refusal.body.text)"])
+            shared.refusals.note(
+                .protocolBroken, .warning, "connection closed: the protocol was broken",
+                ["peer": "\(peerName)", "error": "\(refusal.body.text)"])
             endConnection(refusal.status, refusal.body)
             return
         }

@@ -64,6 +64,8 @@ final class FrameHandler: ChannelInboundHandler {
     var scopes: Scopes = []
     /// Of the credential, as the file of tokens calls it; nil without one.
     var tokenName: String?
+    /// What the file of tokens said of it at HELLO, or when that last changed.
+    var credential: TokenTable.Entry?
     /// The largest `length` field that the client accepts.
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
     /// The answer to the latest look-up of one customer that the client could take.
@@ -103,28 +105,30 @@ final class FrameHandler: ChannelInboundHandler {
             admittedFrom = address
             context.fireChannelActive()
         case .tooMany:
-            refuseConnection("too many connections are open", shared.limits.connectionCount)
+            refuseConnection(
+                "too many connections are open", shared.limits.connectionCount, isOfAddress: false)
         case .tooManyFromAddress:
             refuseConnection(
                 "too many connections of this address are open",
-                shared.limits.connectionsPerAddress)
+                shared.limits.connectionsPerAddress, isOfAddress: true)
         }
     }
 
-    private func refuseConnection(_ reason: String, _ limit: Int) {
+    private func refuseConnection(_ reason: String, _ limit: Int, isOfAddress: Bool) {
         loop.counters.refusedConnections += 1
-        shared.logger.warning(
+        shared.refusals.note(
+            isOfAddress ? .tooManyOfAddress : .tooManyConnections, .warning,
             "connection refused: too many are open",
-            metadata: ["peer": "\(peerName)", "reason": "\(reason)", "limit": "\(limit)"])
+            ["peer": "\(peerName)", "reason": "\(reason)", "limit": "\(limit)"])
         endConnection(
             .tooManyConnections, reason, hint: "try again later, or raise the limit")
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         if let partial, partial.readableBytes > 0, !isClosing {
-            shared.logger.debug(
-                "connection ended within a frame",
-                metadata: ["peer": "\(peerName)", "bytes": "\(partial.readableBytes)"])
+            shared.refusals.note(
+                .wentAway, .debug, "connection ended within a frame",
+                ["peer": "\(peerName)", "bytes": "\(partial.readableBytes)"])
         }
         partial = nil
         self.context = nil
@@ -139,19 +143,21 @@ final class FrameHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if isClosing {
-            shared.logger.debug(
-                "closing connection failed",
-                metadata: ["peer": "\(peerName)", "error": "\(error)"])
+            shared.refusals.note(
+                .wentAway, .debug, "closing connection failed",
+                ["peer": "\(peerName)", "error": "\(error)"])
         } else if let failure = TLSFailure(error) {
             // Who only looks whether somebody listens goes away without a handshake.
             let matters = !hasGreeted && !failure.isDeparture
             if matters { loop.counters.tlsFailures += 1 }
-            shared.logger.log(
-                level: matters ? .warning : .debug, "connection closed: TLS failed",
-                metadata: ["peer": "\(peerName)", "error": "\(failure.reason)"])
+            shared.refusals.note(
+                matters ? .tlsFailed : .wentAway, matters ? .warning : .debug,
+                "connection closed: TLS failed",
+                ["peer": "\(peerName)", "error": "\(failure.reason)"])
         } else {
-            shared.logger.debug(
-                "connection failed", metadata: ["peer": "\(peerName)", "error": "\(error)"])
+            shared.refusals.note(
+                .wentAway, .debug, "connection failed",
+                ["peer": "\(peerName)", "error": "\(error)"])
         }
         context.close(promise: nil)
     }
@@ -354,8 +360,9 @@ final class FrameHandler: ChannelInboundHandler {
     func refuseCredential(_ header: FrameHeader, because reason: String) {
         loop.counters.authenticationFailures += 1
         isRefused = true
-        shared.logger.warning(
-            "credential refused", metadata: ["peer": "\(peerName)", "reason": "\(reason)"])
+        shared.refusals.note(
+            .credentialRefused, .warning, "credential refused",
+            ["peer": "\(peerName)", "reason": "\(reason)"])
         let jitter = Int64.random(in: 0...Self.largestJitterMicroseconds)
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let start = readAt
@@ -411,8 +418,9 @@ final class FrameHandler: ChannelInboundHandler {
         let now = tick - LoopState.tickInterval
         if isStalled(now) {
             // Nothing is said: it would not be read either.
-            shared.logger.warning(
-                "connection closed: answers are not read", metadata: ["peer": "\(peerName)"])
+            shared.refusals.note(
+                .answersNotRead, .warning, "connection closed: answers are not read",
+                ["peer": "\(peerName)"])
             close()
         } else if let since = closingSince {
             if hasOutput {
@@ -421,14 +429,16 @@ final class FrameHandler: ChannelInboundHandler {
                 close()
             }
         } else if !hasGreeted, now - acceptedAt > TimeAmount(limits.handshakeTimeout) {
-            shared.logger.info(
-                "connection closed: no HELLO in time", metadata: ["peer": "\(peerName)"])
+            shared.refusals.note(
+                .helloMissing, .info, "connection closed: no HELLO in time",
+                ["peer": "\(peerName)"])
             endConnection(.handshakeTimeout, "no HELLO in time")
         } else if !(context?.channel.isWritable ?? false) {
             // The server does not read, so the client cannot be late.
         } else if partial != nil, !isHeld, now - partialSince > patience {
-            shared.logger.info(
-                "connection closed: a frame took too long", metadata: ["peer": "\(peerName)"])
+            shared.refusals.note(
+                .frameTooSlow, .info, "connection closed: a frame took too long",
+                ["peer": "\(peerName)"])
             endConnection(.peerTooSlow, "a frame was not complete in time")
         } else if open.isEmpty, !hasOutput,
             now - lastActivity > TimeAmount(limits.idleTimeout)
@@ -468,9 +478,9 @@ final class FrameHandler: ChannelInboundHandler {
         if case .badMagic = error {
             metadata["looksLike"] = foreignProtocol(buffer) ?? "unknown"
         }
-        shared.logger.warning(
-            "connection closed: not a valid frame",
-            metadata: .init(uniqueKeysWithValues: metadata.map { ($0, .string($1)) }))
+        shared.refusals.note(
+            .badFrame, .warning, "connection closed: not a valid frame",
+            .init(uniqueKeysWithValues: metadata.map { ($0, .string($1)) }))
         endConnection(error.status, ErrorBody(error))
     }
 

@@ -1,5 +1,6 @@
 import ByteCoding
 import NIOCore
+import Units
 
 /// What the connections of one event loop share. Touched on that loop only, so that a request is
 /// answered without a lock or an atomic operation: a new generation arrives as a task of the loop.
@@ -39,17 +40,23 @@ final class LoopState {
         didSet { oldValue?.handOver() }
     }
     private var connections: [ObjectIdentifier: FrameHandler] = [:]
+    /// In UTC.
+    let today: @Sendable () -> CalendarDay
+    /// The day for which the open connections' tokens were judged.
+    var judgedDay: CalendarDay
 
     static let tickInterval = TimeAmount.milliseconds(100)
 
     init(
         eventLoop: any EventLoop, served: ServedSnapshot, tokens: TokenTable?,
-        overlay: LiveOverlay = LiveOverlay()
+        overlay: LiveOverlay = LiveOverlay(), today: @escaping @Sendable () -> CalendarDay
     ) {
         self.eventLoop = eventLoop
         self.served = served
         self.overlay = overlay
         self.tokens = tokens
+        self.today = today
+        judgedDay = today()
         let loop = NIOLoopBound(self, eventLoop: eventLoop)
         answersLookups = { loop.value.answerLookups() }
     }
@@ -73,6 +80,9 @@ final class LoopState {
 
     /// Answers the look-ups that wait. Called before whatever has to come after them.
     func answerLookups() { lookups.answer(from: served, into: self) }
+
+    /// A copy: connections may end while it is gone through.
+    var openConnections: [FrameHandler] { Array(connections.values) }
 
     func add(_ connection: FrameHandler) {
         connections[ObjectIdentifier(connection)] = connection
@@ -129,6 +139,8 @@ package struct ServerCounters: Sendable, Equatable {
     package var protocolErrors = 0
     package var authenticationFailures = 0
     package var tlsFailures = 0
+    /// Connections that ended because their token was taken back or expired.
+    package var revokedConnections = 0
 
     static func + (a: ServerCounters, b: ServerCounters) -> ServerCounters {
         var sum = a
@@ -141,6 +153,7 @@ package struct ServerCounters: Sendable, Equatable {
         sum.protocolErrors += b.protocolErrors
         sum.authenticationFailures += b.authenticationFailures
         sum.tlsFailures += b.tlsFailures
+        sum.revokedConnections += b.revokedConnections
         return sum
     }
 }

@@ -53,7 +53,7 @@ extension PatronServer {
 
     static func listen(
         _ address: SocketAddress, _ shared: ServerShared, _ group: MultiThreadedEventLoopGroup,
-        tls: NIOSSLContext?
+        certificates: ServedCertificates?
     ) async throws(ServerError) -> any Channel {
         let output = shared.limits.pendingOutputByteCount
         let bootstrap = ServerBootstrap(group: group)
@@ -70,14 +70,14 @@ extension PatronServer {
                     return channel.close()
                 }
                 return channel.eventLoop.makeCompletedFuture {
-                    if let tls {
+                    if let certificates {
                         try channel.pipeline.syncOperations.addHandlers([
-                            PlainTextGuard(loop: state, logger: shared.logger),
-                            NIOSSLServerHandler(context: tls),
+                            PlainTextGuard(loop: state, refusals: shared.refusals),
+                            NIOSSLServerHandler(context: certificates.context),
                         ])
                     }
                     try channel.pipeline.syncOperations.addHandler(
-                        FrameHandler(shared: shared, loop: state, isPlain: tls == nil))
+                        FrameHandler(shared: shared, loop: state, isPlain: certificates == nil))
                 }
             }
         return try await bind(bootstrap, to: address)

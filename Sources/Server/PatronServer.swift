@@ -43,6 +43,7 @@ package final class PatronServer: Service {
         let admin: AdminServer?
         let manager: ServiceManager
         let tokenWatcher: TokenWatcher?
+        let certificateWatcher: CertificateWatcher?
     }
 
     /// The address's port.
@@ -94,16 +95,19 @@ package final class PatronServer: Service {
             let live = try await openLive(configuration.liveWorkspace, snapshot, logger)
             let served = live?.served ?? ServedSnapshot(snapshot)
             if configuration.warmsUp { await warmUp(served, logger) }
+            let certificates = plan.tls.map { ServedCertificates($0) }
             let shared = await ServerShared(
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
                 streams: streams, explanations: explanations,
-                group: group, served: served, tokens: plan.tokens, live: live)
+                group: group, served: served, tokens: plan.tokens, certificates: certificates,
+                live: live)
             live?.attach(shared)
             shared.administration.status.withLock { $0 = status }
             // Before the first client asks for a label.
             await LabelFollower(shared: shared).follow()
             shared.startTicks()
-            let listener = try await listen(plan.address, shared, group, tls: plan.tls)
+            let listener = try await listen(
+                plan.address, shared, group, certificates: certificates)
             status.attach(shared)
             status.enter(.ready)
             logger.info(
@@ -124,7 +128,16 @@ package final class PatronServer: Service {
                     tokenWatcher: configuration.tokensPath.map {
                         TokenWatcher(
                             path: $0, interval: configuration.tokenPollInterval, shared: shared,
-                            first: plan.tokensStamp)
+                            first: plan.tokensWatch)
+                    },
+                    certificateWatcher: certificates.flatMap { certificates in
+                        configuration.tls.map {
+                            CertificateWatcher(
+                                files: $0, interval: configuration.certificatePollInterval,
+                                certificates: certificates, logger: logger,
+                                now: configuration.now,
+                                checkedAt: plan.now, first: plan.tlsWatch)
+                        }
                     }))
         } catch {
             await admin?.stop()
@@ -157,6 +170,7 @@ package final class PatronServer: Service {
         await withTaskGroup { tasks in
             tasks.addTask { await self.watcher.run() }
             if let tokens = operation.tokenWatcher { tasks.addTask { await tokens.run() } }
+            if let files = operation.certificateWatcher { tasks.addTask { await files.run() } }
             if operation.admin != nil { tasks.addTask { await self.operation.site.keepHistory() } }
             await endIsAsked()
             tasks.cancelAll()

@@ -30,6 +30,13 @@ package struct ServerConfiguration: Sendable {
     package var liveWorkspace: String?
     /// How soon a change of that file counts.
     package var tokenPollInterval: Duration = .seconds(1)
+    /// How soon a change of the files of `tls` counts.
+    package var certificatePollInterval: Duration = .seconds(1)
+    /// From one line of the log about a connection that was refused or broken to the next one for the
+    /// same reason; those in between are counted.
+    package var refusalLogInterval: Duration = .seconds(1)
+    /// Seconds since 1970-01-01, UTC: by these tokens and certificates expire.
+    package var now: @Sendable () -> Int = { LogTime.now.milliseconds / 1_000 }
     /// Where operators ask over HTTP; nil nowhere.
     package var admin: AdminAddress?
     /// How long a connection there may last, from its begin to the answer's last byte.

@@ -5,12 +5,18 @@ import NIOCore
 import NIOPosix
 import Numerical
 import Synchronization
+import Units
 import Wire
 
 /// What all connections share: immutable, or atomic, or confined to an event loop.
 final class ServerShared: Sendable {
     let limits: ServerLimits
     let logger: Logger
+    /// What connections come to that anybody can make.
+    let refusals: RefusalLog
+    /// Nil where plain TCP is spoken.
+    let certificates: ServedCertificates?
+    private let tokens: Mutex<TokenTable?>
     let scans: ScanQueue
     /// Threads of their own for streams.
     let streams: ScanQueue
@@ -39,13 +45,17 @@ final class ServerShared: Sendable {
     init(
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
         scans: ScanQueue, streams: ScanQueue, explanations: ScanQueue, group: any EventLoopGroup,
-        served: ServedSnapshot, tokens: TokenTable?, live: LiveStore? = nil
+        served: ServedSnapshot, tokens: TokenTable?, certificates: ServedCertificates? = nil,
+        live: LiveStore? = nil
     ) async {
         self.limits = limits
         drainMilliseconds =
             TimeAmount(configuration.drainDelay + configuration.drainTimeout).nanoseconds
             / 1_000_000
         self.logger = logger
+        refusals = RefusalLog(logger: logger, interval: configuration.refusalLogInterval)
+        self.certificates = certificates
+        self.tokens = Mutex(tokens)
         self.scans = scans
         self.streams = streams
         self.live = live
@@ -54,6 +64,8 @@ final class ServerShared: Sendable {
         self.explanations = explanations
         models = ServedModels(folder: configuration.workspace, logger: logger)
         generation = Atomic(served.snapshot.generation)
+        let now = configuration.now
+        let today: @Sendable () -> CalendarDay = { CalendarDay(secondsSince1970: now()) }
         var loops: [NIOLoopBound<LoopState>] = []
         for eventLoop in group.makeIterator() {
             let bound = try? await eventLoop.submit {
@@ -61,7 +73,8 @@ final class ServerShared: Sendable {
                 return NIOLoopBound(
                     LoopState(
                         eventLoop: eventLoop, served: served, tokens: tokens,
-                        overlay: live.map { LiveOverlay($0.firstDelta) } ?? LiveOverlay()),
+                        overlay: live.map { LiveOverlay($0.firstDelta) } ?? LiveOverlay(),
+                        today: today),
                     eventLoop: eventLoop)
             }.get()
             if let bound { loops.append(bound) }
@@ -114,8 +127,17 @@ final class ServerShared: Sendable {
         }
     }
 
-    /// Judges HELLOs by other tokens from now on.
-    func use(_ tokens: TokenTable) { onEveryLoop { $0.tokens = tokens } }
+    /// Judges HELLOs, and the connections that are open, by other tokens from now on.
+    /// - Returns: false where they are those of before.
+    func use(_ table: TokenTable) -> Bool {
+        let isNew = tokens.withLock { tokens in
+            defer { tokens = table }
+            return tokens != table
+        }
+        guard isNew else { return false }
+        onEveryLoop { [logger] in $0.use(table, logger) }
+        return true
+    }
 
     /// Adds what the event loops have measured, and what is served.
     func complete(_ metrics: inout ServerMetrics) async {
@@ -124,6 +146,8 @@ final class ServerShared: Sendable {
         metrics.generationsMoved = generationsMoved.load(ordering: .relaxed)
         metrics.generationsRefused = generationsRefused.load(ordering: .relaxed)
         metrics.live = live?.meters.metrics
+        metrics.endings = refusals.counts.map { ("\($0.reason)", $0.count) }
+        metrics.certificates = certificates?.metrics
         for loop in loops {
             let part = try? await loop.eventLoop.submit {
                 (LoopMetrics(loop.value), loop.value.served)
@@ -291,6 +315,8 @@ final class ServerShared: Sendable {
                 initialDelay: LoopState.tickInterval, delay: LoopState.tickInterval
             ) { [self] _ in
                 loop.value.tick()
+                loop.value.judgeIfDayIsOver(logger)
+                refusals.catchUp()
                 compareShadow()
             }
         }

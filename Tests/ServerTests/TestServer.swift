@@ -79,6 +79,8 @@ func testConfiguration(
     configuration.limits.handshakeTimeout = .seconds(60)
     // The process is shared too, and with it its signals.
     configuration.hasteningSignals = []
+    // Tests look for the lines of single connections.
+    configuration.refusalLogInterval = .zero
     change(&configuration)
     return configuration
 }

@@ -101,7 +101,9 @@ struct LogTime: Sendable, CustomStringConvertible {
         let clock = [seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60].map { pad($0, 2) }
         return "\(day)T\(clock.joined(separator: ":")).\(pad(milliseconds % 1_000, 3))Z"
     }
+}
 
+extension CalendarDay {
     /// The day in UTC.
-    var day: CalendarDay { CalendarDay(daysSince1970: milliseconds / 86_400_000) }
+    init(secondsSince1970 seconds: Int) { self.init(daysSince1970: seconds / 86_400) }
 }

@@ -51,6 +51,29 @@ struct MetricsText {
         counter(
             "patron_tls_failures_total", "Connections whose TLS handshake failed.",
             counters.tlsFailures)
+        counter(
+            "patron_connections_revoked_total",
+            "Connections ended because their token was taken back or expired.",
+            counters.revokedConnections)
+        head(
+            "patron_connections_ended_total", "counter",
+            "Connections refused or ended, by what was wrong with them.")
+        for (reason, count) in metrics.endings {
+            text += "patron_connections_ended_total{reason=\"\(reason)\"} \(count)\n"
+        }
+        // Without TLS, 0 would be a certificate of 1970.
+        if let certificates = metrics.certificates {
+            gauge(
+                "patron_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate ends to be valid, in seconds since 1970-01-01 UTC.",
+                certificates.validUntil)
+            counter(
+                "patron_tls_reloads_total", "Times that changed certificates were taken over.",
+                certificates.reloads)
+            counter(
+                "patron_tls_reload_failures_total",
+                "Times that changed certificates could not be used.", certificates.failures)
+        }
         counter("patron_received_bytes_total", "Read from clients, before TLS.", metrics.bytesRead)
         counter("patron_sent_bytes_total", "Answers to clients, before TLS.", metrics.bytesWritten)
         counter(

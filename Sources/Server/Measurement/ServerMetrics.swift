@@ -34,6 +34,10 @@ package struct ServerMetrics: Sendable {
     package var generationsMoved = 0
     package var generationsRefused = 0
     package var droppedLogLines = 0
+    /// Connections that anybody can make, by what ended them; in a fixed order.
+    package var endings: [(reason: String, count: Int)] = EndReason.allCases.map { ("\($0)", 0) }
+    /// Nil without TLS.
+    package var certificates: CertificateMetrics?
     /// Nil where the server takes no purchases.
     package var live: LiveMetrics?
     package var bytesRead = 0

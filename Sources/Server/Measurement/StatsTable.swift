@@ -23,6 +23,13 @@ struct StatsTable {
         add("server", "protocolErrors", counters.protocolErrors)
         add("server", "authenticationFailures", counters.authenticationFailures)
         add("server", "tlsFailures", counters.tlsFailures)
+        add("server", "revokedConnections", counters.revokedConnections)
+        for (reason, count) in metrics.endings { add("server", "ended.\(reason)", count) }
+        if let certificates = metrics.certificates {
+            add("server", "certificateValidUntil", Double(certificates.validUntil), "s")
+            add("server", "certificateReloads", certificates.reloads)
+            add("server", "certificateReloadFailures", certificates.failures)
+        }
         add("server", "receivedBytes", Double(metrics.bytesRead), "bytes")
         add("server", "sentBytes", Double(metrics.bytesWritten), "bytes")
         add("server", "lookups", counters.lookups)

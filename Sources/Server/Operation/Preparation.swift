@@ -1,24 +1,26 @@
 import Logging
 import NIOCore
-import NIOSSL
 
 /// Everything of a configuration that can be wrong before anything is opened.
 package struct Preparation: Sendable {
     let address: SocketAddress
     let adminAddress: SocketAddress?
-    let tls: NIOSSLContext?
+    let tls: ServedCertificates.Loaded?
+    let tlsWatch: FileWatch
     let tokens: TokenTable?
-    let tokensStamp: FileStamp?
-    /// When the certificate ends to be valid, in seconds since 1970-01-01 UTC; nil without TLS.
-    let certificateEnd: Int?
+    let tokensWatch: FileWatch
+    let now: Int
     private let sendsTokensInPlain: Bool
 
     /// - Throws: `bindFailed`, `insecureBind`, `tls`, `tokens` or `unreadable`.
     package init(_ configuration: ServerConfiguration) throws(ServerError) {
-        tls = try configuration.tls?.context()
-        certificateEnd = try configuration.tls?.validUntil()
-        // Before the file is read: what is written in between is then seen as a change.
-        tokensStamp = configuration.tokensPath.flatMap { FileStamp(path: $0) }
+        now = configuration.now()
+        // Before the files are read: what is written in between is then seen as a change.
+        tlsWatch = FileWatch(configuration.tls?.paths ?? [])
+        tokensWatch = FileWatch(configuration.tokensPath.map { [$0] } ?? [])
+        tls = try configuration.tls.map { files throws(ServerError) in
+            try ServedCertificates.Loaded(files)
+        }
         tokens = try configuration.tokensPath.map { path throws(ServerError) in
             try TokenTable(path: path)
         }
@@ -40,13 +42,8 @@ package struct Preparation: Sendable {
     /// What is allowed and probably not meant.
     package var warnings: [String] {
         var warnings: [String] = []
-        if let certificateEnd {
-            let left = certificateEnd - LogTime.now.milliseconds / 1_000
-            if left <= 0 {
-                warnings.append("the certificate has expired: clients will not accept it")
-            } else if left < 14 * 86_400 {
-                warnings.append("the certificate expires in \(left / 86_400) days")
-            }
+        if let tls, let warning = CertificateWatcher.warning(tls.validUntil, now: now) {
+            warnings.append(warning)
         }
         if sendsTokensInPlain {
             warnings.append("tokens cross the network in plain: give --tls-cert and --tls-key")

@@ -1,5 +1,4 @@
 import ByteCoding
-import Logging
 import NIOCore
 import Wire
 
@@ -15,13 +14,13 @@ final class PlainTextGuard: ChannelInboundHandler, RemovableChannelHandler {
     struct Refused {}
 
     private let loop: LoopState
-    private let logger: Logger
+    private let refusals: RefusalLog
     private var held: ByteBuffer?
     private var isRefused = false
 
-    init(loop: LoopState, logger: Logger) {
+    init(loop: LoopState, refusals: RefusalLog) {
         self.loop = loop
-        self.logger = logger
+        self.refusals = refusals
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -52,9 +51,9 @@ final class PlainTextGuard: ChannelInboundHandler, RemovableChannelHandler {
         loop.counters.tlsFailures += 1
         // What TLS says when the connection ends is no news then.
         context.fireUserInboundEventTriggered(Refused())
-        logger.warning(
-            "connection closed: this port speaks TLS, the client does not",
-            metadata: [
+        refusals.note(
+            .noTLS, .warning, "connection closed: this port speaks TLS, the client does not",
+            [
                 "peer": "\(context.remoteAddress.map(PatronServer.name(of:)) ?? "unknown")",
                 "looksLike": "\(foreignProtocol(bytes) ?? "unknown")",
             ])

@@ -15,6 +15,17 @@ package struct TLSFiles: Sendable, Equatable {
         self.clientCAPath = clientCAPath
     }
 
+    /// All of them.
+    var paths: [String] { [certificatePath, keyPath] + (clientCAPath.map { [$0] } ?? []) }
+
+    /// Tells whether their bytes are those of another time; of one that cannot be read, none count.
+    var digest: [UInt8] {
+        SHA256.hash(
+            paths.flatMap { path in
+                SHA256.hash(FileManager.default.contents(atPath: path) ?? Data())
+            })
+    }
+
     /// TLS 1.2 or later.
     /// - Throws: `tls` where a file cannot be used, or the key is not that of the certificate.
     func context() throws(ServerError) -> NIOSSLContext {
@@ -43,7 +54,7 @@ package struct TLSFiles: Sendable, Equatable {
         }
     }
 
-    /// When the certificate ends to be valid, in seconds since 1970-01-01 UTC.
+    /// When the first of the certificates ends to be valid, in seconds since 1970-01-01 UTC.
     func validUntil() throws(ServerError) -> Int {
         try Self.certificates(certificatePath).map { Int($0.notValidAfter) }.min() ?? 0
     }

@@ -15,11 +15,13 @@ package struct TokenTable: Sendable, Equatable {
         /// 32 bytes.
         var hash: [UInt8]
         var expires: CalendarDay?
+
+        func isGood(on day: CalendarDay) -> Bool { expires.map { day <= $0 } ?? true }
     }
 
     /// Why a credential is not accepted: for the log, never for the client.
     enum Finding: Sendable, Equatable {
-        case accepted(name: String, Scopes)
+        case accepted(Entry)
         case expired(name: String)
         case unknown
     }
@@ -29,6 +31,8 @@ package struct TokenTable: Sendable, Equatable {
     private static let nameLimit = 128
 
     let entries: [Entry]
+    /// Places in `entries`, by hash.
+    private let positions: [[UInt8]: Int]
 
     /// - Throws: `tokens` with the first line that cannot be understood.
     package init(path: String) throws(ServerError) {
@@ -84,6 +88,8 @@ package struct TokenTable: Sendable, Equatable {
             entries.append(Entry(name: words[0], scopes: scopes, hash: hash, expires: expires))
         }
         self.entries = entries
+        positions = Dictionary(
+            uniqueKeysWithValues: entries.enumerated().map { ($1.hash, $0) })
     }
 
     /// Looks at every entry, and at every byte of its hash, whatever it finds.
@@ -99,9 +105,11 @@ package struct TokenTable: Sendable, Equatable {
         }
         guard found > 0 else { return .unknown }
         let entry = entries[found - 1]
-        if let expires = entry.expires, today > expires { return .expired(name: entry.name) }
-        return .accepted(name: entry.name, entry.scopes)
+        return entry.isGood(on: today) ? .accepted(entry) : .expired(name: entry.name)
     }
+
+    /// The entry of a token that was accepted before, by its hash.
+    func entry(of hash: [UInt8]) -> Entry? { positions[hash].map { entries[$0] } }
 }
 
 /// A token just made.
