@@ -48,11 +48,21 @@ extension FrameHandler {
             // The current one's label is as none: what has been bought since counts too.
             let named = opened.meta.isEmpty ? nil : opened.label
             let label = named == GenerationLabels.current ? nil : named
-            if let rawLength = opened.rawLength {
-                let plain = try decompress(body, rawLength)
-                try answer(frame, payload, body: plain.span.bytes, label)
-            } else {
-                try answer(frame, payload, body: body, label)
+            switch header.opcode {
+            case .append:
+                try answerAppend(
+                    header, opened.meta,
+                    requestBody(body, at: opened.bodyRange, rawLength: opened.rawLength))
+            case .score:
+                try answerScore(
+                    header, body, at: opened.bodyRange, rawLength: opened.rawLength, label)
+            default:
+                guard let rawLength = opened.rawLength else {
+                    try answer(header, body, label)
+                    break
+                }
+                let plain = try inflate(header, body, at: opened.bodyRange, rawLength, label)
+                if let plain { try answer(header, plain.span.bytes, label) }
             }
         } catch {
             if header.opcode?.isAboutAnother == true, !error.status.closesConnection {
@@ -63,24 +73,6 @@ extension FrameHandler {
             } else {
                 refuse(header, error)
             }
-        }
-    }
-
-    private func answer(
-        _ frame: Frame, _ payload: RawSpan, body: RawSpan, _ label: String?
-    ) throws(Refusal) {
-        if frame.header.opcode == .append {
-            try answerAppend(frame, payload, body: body)
-        } else {
-            try answer(frame.header, body, label)
-        }
-    }
-
-    private func decompress(_ block: RawSpan, _ rawLength: Int) throws(Refusal) -> [UInt8] {
-        do throws(WireError) {
-            return try decompressBody(block, rawLength: rawLength)
-        } catch {
-            throw Refusal(error)
         }
     }
 
@@ -127,7 +119,7 @@ extension FrameHandler {
     }
 
     /// - Parameter label: of the snapshot that shall answer; nil for the current one.
-    private func answer(
+    func answer(
         _ header: FrameHeader, _ body: RawSpan, _ label: String?
     ) throws(Refusal) {
         try requireScope(header)
@@ -185,13 +177,8 @@ extension FrameHandler {
             try scan(header) { () throws(Refusal) in
                 .offerCustomers(try offerCustomersAnswer(served, request))
             }
-        case .score(let request):
-            let (models, style) = (shared.models, style)
-            try stream(header, credit: nil) { () throws(Refusal) in
-                try ScoreWork(served, models, request, header, style)
-            }
         case .explain(let request):
-            // The first one of a generation reads all purchases.
+            // The first one of a generation may read all purchases.
             let models = shared.models
             try scan(header, on: shared.explanations) { () throws(Refusal) in
                 .explain(try explainAnswer(served, models, request))
@@ -214,7 +201,7 @@ extension FrameHandler {
         case .cancel: cancel(header)
         case .models, .snapshot, .publish, .stats, .drain, .shadow:
             try administer(header, request)
-        case .append, .lookup:
+        case .append, .lookup, .score:
             preconditionFailure("these are answered above or refused")
         }
     }
@@ -284,7 +271,7 @@ extension FrameHandler {
     }
 
     /// What answers a request.
-    private func served(_ label: String?) throws(Refusal) -> ServedSnapshot {
+    func served(_ label: String?) throws(Refusal) -> ServedSnapshot {
         guard let label else { return loop.served }
         guard let served = loop.served(labelled: label) else { throw .unknownLabel(label) }
         return served

@@ -3,12 +3,11 @@ import ColumnStore
 import NIOCore
 import Wire
 
-/// APPEND. The event loop copies the body and pairs the answer; everything else happens elsewhere.
+/// APPEND. The event loop hands the body on and pairs the answer; everything else happens elsewhere.
 extension FrameHandler {
     func answerAppend(
-        _ frame: Frame, _ payload: RawSpan, body: RawSpan
+        _ header: FrameHeader, _ meta: [MetaItem], _ body: RequestBody
     ) throws(Refusal) {
-        let header = frame.header
         try requireScope(header)
         // Answers of one turn keep the order of their requests.
         loop.answerLookups()
@@ -21,7 +20,7 @@ extension FrameHandler {
                 .readOnly, "this server takes no purchases",
                 hint: "ask the server of this workspace that was started with --append")
         }
-        let key = try key(frame, payload)
+        let key = try key(meta)
         try requireRoom()
         guard live.admit(body.byteCount) else {
             throw Refusal(.logBusy, "too many purchases are under way", hint: "try later")
@@ -30,8 +29,7 @@ extension FrameHandler {
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         open[header.requestID] = OpenRequest(header: header, readAt: readAt, ticket: ticket)
         live.append(
-            body.lanes(at: 0, count: body.byteCount) ?? [], key: key, limits: shared.limits.wire,
-            deadline: deadline(header), ticket: ticket
+            body, key: key, limits: shared.limits.wire, deadline: deadline(header), ticket: ticket
         ) { result in
             let bytes = Self.encode(result, header, limit: limit, live)
             eventLoop.execute { handler.value.finish(header.requestID, ticket, bytes) }
@@ -39,15 +37,7 @@ extension FrameHandler {
     }
 
     /// The key by which a batch is known again.
-    private func key(_ frame: Frame, _ payload: RawSpan) throws(Refusal) -> LogKey {
-        let meta: [MetaItem]
-        do throws(WireError) {
-            meta = try frame.open(
-                payload, acceptsLZ4: features.contains(.lz4), limits: shared.limits.wire
-            ).meta
-        } catch {
-            throw Refusal(error)
-        }
+    private func key(_ meta: [MetaItem]) throws(Refusal) -> LogKey {
         for case .idempotencyKey(let bytes) in meta {
             let words = bytes.span.bytes
             let key = LogKey(

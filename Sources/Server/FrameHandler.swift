@@ -70,6 +70,8 @@ final class FrameHandler: ChannelInboundHandler {
     var peerFrameByteCount = WireLimits.frameBytesBeforeHello
     /// The answer to the latest look-up of one customer that the client could take.
     var template: LookupTemplate?
+    /// The bytes of the frame that is being answered, where they are many.
+    var largePayload: ByteBuffer?
     /// Requests that the scan threads answer, by their ids.
     var open: [UInt32: OpenRequest] = [:]
 
@@ -252,7 +254,13 @@ final class FrameHandler: ChannelInboundHandler {
                         if mayHoldBytes { isWritable = takesAnswers }
                         continue
                     }
+                    if payload.byteCount >= Self.referredByteCount {
+                        largePayload = buffer.getSlice(
+                            at: buffer.readerIndex + frame.payloadRange.lowerBound,
+                            length: payload.byteCount)
+                    }
                     answer(frame, payload)
+                    largePayload = nil
                     if loop.output.count >= Self.outputPieceByteCount { send() }
                     isWritable = takesAnswers
                 case .needMore(let byteCount):

@@ -10,45 +10,50 @@ final class ServedModels: Sendable {
     /// Nil where the server was not told the workspace.
     private let folder: String?
     private let logger: Logger
-    private let scoring = Mutex<(generation: Int, of: HistoryScoring)?>(nil)
-    private let explainer = Mutex<(generation: Int, of: SegmentExplainer)?>(nil)
+    private let scorings = Mutex(GenerationCache<HistoryScoring>())
+    private let explainers = Mutex(GenerationCache<SegmentExplainer>())
 
     init(folder: String?, logger: Logger) {
         self.folder = folder
         self.logger = logger
     }
 
-    /// Of one generation at a time: who holds on to an earlier one loads it anew.
+    /// Read at the first request of a generation; others of it, and of other generations, wait.
     func scoring(of served: ServedSnapshot) throws(Refusal) -> HistoryScoring {
-        try scoring.withLock { known throws(Refusal) in
-            if let known, known.generation == served.snapshot.generation { return known.of }
-            let folder = try workspace()
-            do throws(EngineError) {
-                if let found = try HistoryScoring(folder: folder, snapshot: served.snapshot) {
-                    known = (served.snapshot.generation, found)
-                    return found
+        try scorings.withLock { known throws(Refusal) in
+            try known.value(of: served.snapshot.generation) { () throws(Refusal) in
+                let folder = try workspace()
+                do throws(EngineError) {
+                    let found = try HistoryScoring(folder: folder, snapshot: served.snapshot)
+                    if let found { return found }
+                } catch {
+                    throw refusal(error)
                 }
-            } catch {
-                throw refusal(error)
+                throw Refusal(
+                    .notInSnapshot, "this snapshot has no lifetime model",
+                    hint: "name one in the plan, train and publish")
             }
-            throw Refusal(
-                .notInSnapshot, "this snapshot has no lifetime model",
-                hint: "name one in the plan, train and publish")
         }
     }
 
     func explainer(of served: ServedSnapshot) throws(Refusal) -> SegmentExplainer {
-        try explainer.withLock { known throws(Refusal) in
-            if let known, known.generation == served.snapshot.generation { return known.of }
-            let folder = try workspace()
-            do throws(EngineError) {
-                let found = try SegmentExplainer(folder: folder, snapshot: served.snapshot)
-                known = (served.snapshot.generation, found)
-                return found
-            } catch {
-                throw refusal(error)
+        try explainers.withLock { known throws(Refusal) in
+            try known.value(of: served.snapshot.generation) { () throws(Refusal) in
+                let folder = try workspace()
+                do throws(EngineError) {
+                    return try SegmentExplainer(folder: folder, snapshot: served.snapshot)
+                } catch {
+                    throw refusal(error)
+                }
             }
         }
+    }
+
+    /// Forgets what is of generations that are not served any more.
+    /// - Parameter generations: the current one and those with labels.
+    func keep(_ generations: Set<Int>) {
+        scorings.withLock { $0.keep(generations) }
+        explainers.withLock { $0.keep(generations) }
     }
 
     private func workspace() throws(Refusal) -> String {
@@ -93,6 +98,34 @@ final class ServedModels: Sendable {
     }
 }
 
+/// Something of each of the generations that are served at a time: the current one and those with
+/// labels, which may be asked for in turn.
+private struct GenerationCache<Value: Sendable>: Sendable {
+    /// A request may hold on to the generation before.
+    private static var limit: Int { GenerationLabels.limit + 2 }
+
+    /// The one asked for latest comes last.
+    private var values: [(generation: Int, value: Value)] = []
+
+    mutating func value(
+        of generation: Int, _ make: () throws(Refusal) -> Value
+    ) throws(Refusal) -> Value {
+        if let index = values.firstIndex(where: { $0.generation == generation }) {
+            let found = values.remove(at: index)
+            values.append(found)
+            return found.value
+        }
+        let made = try make()
+        if values.count == Self.limit { values.removeFirst() }
+        values.append((generation, made))
+        return made
+    }
+
+    mutating func keep(_ generations: Set<Int>) {
+        values.removeAll { !generations.contains($0.generation) }
+    }
+}
+
 /// The answer to a SCORE under way.
 struct ScoreWork: SlicedAnswer {
     /// Of a slice: with covariates each may take a fraction of a millisecond.
@@ -109,12 +142,18 @@ struct ScoreWork: SlicedAnswer {
     private var columns: [ScoreColumn] = []
 
     init(
-        _ served: ServedSnapshot, _ models: ServedModels, _ request: ScoreRequest,
-        _ header: FrameHeader, _ style: AnswerStyle
+        _ served: ServedSnapshot, _ models: ServedModels, _ body: RequestBody,
+        _ limits: WireLimits, _ header: FrameHeader, _ style: AnswerStyle
     ) throws(Refusal) {
         self.served = served
         self.models = models
-        self.request = request
+        request = try body.read { (bytes) throws(Refusal) in
+            do throws(WireError) {
+                return try ScoreRequest(decoding: bytes, limits: limits)
+            } catch {
+                throw Refusal(error)
+            }
+        }
         self.header = header
         self.style = style
         scoring = try models.scoring(of: served)

@@ -90,6 +90,8 @@ package struct ServerLimits: Sendable, Equatable {
     package var inFlightPerConnection = 1_024
     /// Scans waiting for a thread, over all connections.
     package var queuedScanCount = 4_096
+    /// Bytes of their bodies that wait for a thread to read them, likewise.
+    package var heldRequestByteCount = 256 << 20
     /// EXPLAIN requests waiting for their thread, likewise.
     package var queuedExplanationCount = 256
     package var connectionCount = 10_000

@@ -20,6 +20,8 @@ final class ServerShared: Sendable {
     let scans: ScanQueue
     /// Threads of their own for streams.
     let streams: ScanQueue
+    /// Bodies of requests that wait for the scan threads.
+    let heldBytes: HeldBytes
     /// Nil where the server takes no purchases.
     let live: LiveStore?
     let administration: Administration
@@ -58,6 +60,7 @@ final class ServerShared: Sendable {
         self.tokens = Mutex(tokens)
         self.scans = scans
         self.streams = streams
+        heldBytes = HeldBytes(limit: limits.heldRequestByteCount)
         self.live = live
         administration = Administration(workspace: configuration.workspace)
         latest = Mutex(served)
@@ -210,6 +213,7 @@ final class ServerShared: Sendable {
             latest.withLock { $0 = served }
         }
         generation.store(snapshot.generation, ordering: .releasing)
+        keepModels(administration.labels.withLock { $0.served })
     }
 
     /// Returns when every loop answers from a snapshot and with rows that stand in for its own. Not on
@@ -256,6 +260,13 @@ final class ServerShared: Sendable {
         for loop in loops {
             try? await loop.eventLoop.submit { loop.value.labelled = labelled }.get()
         }
+        keepModels(labelled)
+    }
+
+    /// Forgets the models of generations that nobody can ask for any more.
+    private func keepModels(_ labelled: [String: ServedSnapshot]) {
+        let generations = labelled.values.map(\.generation) + [current().generation]
+        models.keep(Set(generations.map { Int($0) }))
     }
 
     // MARK: Shadow

@@ -15,57 +15,73 @@ import Wire
         }
     }
 
-    @Test func aFloodIsFewLines() async throws {
+    /// The count of a reason in the metrics.
+    private func count(_ server: TestServer, _ reason: String) async -> Int {
+        await server.server.metrics().endings.first { $0.reason == reason }?.count ?? -1
+    }
+
+    /// All of a reason are counted, and said in few lines.
+    private func check(
+        _ server: TestServer, _ log: LogRecorder, _ message: String, _ reason: String, _ count: Int,
+        since start: ContinuousClock.Instant
+    ) async throws {
+        #expect(await self.count(server, reason) == count)
+        func lines() -> [String] {
+            log.all.filter { $0.contains(message) || $0.contains("cause=\(reason)") }
+        }
+        func said() -> Int {
+            lines().count { $0.contains(message) } + leftOut(lines(), "")
+        }
+        // The last of what was left out is said when an interval is over.
+        for _ in 0..<1_000 where said() < count { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(said() == count, "\(lines())")
+        // A line and, at the end, another for those left out, in each interval.
+        let intervals = Int((ContinuousClock().now - start) / Self.interval) + 2
+        #expect(lines().count <= intervals, "\(lines())")
+        #expect(lines().count < count / 2)
+    }
+
+    private static let interval = Duration.milliseconds(400)
+
+    @Test func refusedConnectionsAreFewLines() async throws {
         let log = LogRecorder()
-        let count = 60
         let configuration = testConfiguration {
-            $0.refusalLogInterval = .milliseconds(400)
+            $0.refusalLogInterval = Self.interval
             $0.limits.connectionCount = 1
-            $0.limits.handshakeTimeout = .milliseconds(200)
         }
         try await withServer(configuration, logger: log.logger) { server in
-            let clock = ContinuousClock()
-            let start = clock.now
+            let start = ContinuousClock().now
             let connection = try await server.connect()
-            for _ in 0..<count {
+            for _ in 0..<60 {
                 let raw = try RawConnection(port: server.port)
                 #expect(try await raw.receive()?.header.status == .tooManyConnections)
             }
+            try await check(
+                server, log, "connection refused", "tooManyConnections", 60, since: start)
             await connection.close()
-            // Bytes of another protocol, and nobody who says anything.
-            for _ in 0..<count {
+        }
+    }
+
+    @Test func brokenAndSilentConnectionsAreFewLines() async throws {
+        let log = LogRecorder()
+        let configuration = testConfiguration {
+            $0.refusalLogInterval = Self.interval
+            $0.limits.handshakeTimeout = .milliseconds(200)
+            $0.limits.frameTimeout = .milliseconds(200)
+        }
+        try await withServer(configuration, logger: log.logger) { server in
+            let start = ContinuousClock().now
+            var open: [RawConnection] = []
+            for kind in 0..<120 {
                 let raw = try RawConnection(port: server.port)
-                raw.send(Array("GET / HTTP/1.1\r\n\r\n".utf8))
-                _ = try await raw.receiveAll()
+                // Bytes of another protocol, and nothing at all.
+                if kind % 2 == 0 { raw.send(Array("GET / HTTP/1.1\r\n\r\n".utf8)) }
+                open.append(raw)
             }
-            let slow = try RawConnection(port: server.port)
-            _ = try await slow.receiveAll()
-            // The rest of what was left out is said when an interval is over.
-            let messages = ["connection refused", "not a valid frame"]
-            let reasons = ["cause=tooManyConnections", "cause=badFrame"]
-            func said(_ index: Int) -> Int {
-                let lines = log.all
-                return lines.count { $0.contains(messages[index]) }
-                    + leftOut(lines, messages[index]) + leftOut(lines, reasons[index])
-            }
-            for _ in 0..<1_000 where said(0) < count || said(1) < count {
-                try await Task.sleep(for: .milliseconds(5))
-            }
-            let intervals = Int((clock.now - start) / .milliseconds(400)) + 2
-            let endings = await server.server.metrics().endings
-            for index in 0..<2 {
-                let lines = log.all.filter {
-                    $0.contains(messages[index]) || $0.contains(reasons[index])
-                }
-                #expect(lines.count <= intervals, "\(lines)")
-                let reason = index == 0 ? "tooManyConnections" : "badFrame"
-                let counted = endings.first { $0.reason == reason }?.count ?? 0
-                // The connection that is closed may hold the only place for a moment.
-                #expect(said(index) == counted)
-                #expect(counted >= (index == 0 ? count : 1))
-            }
-            #expect(endings.first { $0.reason == "helloMissing" }?.count == 1)
-            #expect(endings.first { $0.reason == "answersNotRead" }?.count == 0)
+            for raw in open { _ = try await raw.receiveAll() }
+            try await check(server, log, "not a valid frame", "badFrame", 60, since: start)
+            try await check(server, log, "no HELLO in time", "helloMissing", 60, since: start)
+            #expect(await count(server, "answersNotRead") == 0)
         }
     }
 }

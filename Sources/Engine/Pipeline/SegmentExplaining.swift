@@ -65,7 +65,7 @@ extension Workspace {
 
     /// The same by a generation, which the models must still be those of.
     /// - Parameter survey: as of the generation's day; made where it is needed and nil, which reads
-    ///   all purchase lines.
+    ///   all purchase lines unless the features of that day are kept.
     func explainSegment(
         ofCustomer id: String, in name: String, by snapshot: ServingSnapshot,
         surveyed survey: inout HistorySurvey?, threadCount: Int
@@ -177,7 +177,7 @@ extension Workspace {
         let wanted = Set(names)
         let survey =
             if let surveyed { surveyed } else {
-                try self.survey(asOf: snapshot.asOf, threadCount: threadCount)
+                try keptSurvey(asOf: snapshot.asOf, threadCount: threadCount)
             }
         surveyed = survey
         let scan = try mapErrors(EngineError.features) { () throws(FeatureError) in

@@ -1,7 +1,8 @@
 import Synchronization
 
 /// Explains segments of one generation, one customer at a time. What all explanations need of the
-/// purchases is read once, for the first of them.
+/// purchases is found once, for the first of them: from what the scoring kept of them, or from all lines
+/// where it kept nothing.
 package final class SegmentExplainer: Sendable {
     private struct State {
         let workspace: Workspace

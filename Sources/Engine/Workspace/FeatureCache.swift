@@ -210,6 +210,23 @@ enum FeatureCache {
                 StateColumn(
                     name: column.name, unit: column.unit, values: values, flags: flags))
         }
+        let state = FeatureState(
+            asOf: asOf, customerIDs: ids, history: history, names: card.columns.map(\.name),
+            shareNames: card.shareNames, convention: card.convention
+        ) { [columns] in columns[$0].column }
+        let lines = Lines(asOf: asOf, end: card.end)
+        return Contents(
+            state: state, lines: lines, last: lines, file: file, card: card,
+            collapsed: try collapsed(file),
+            survey: SegmentedHistory.EarlierSurvey(
+                totals: try totals(file, card), segmentCount: segmentCount, asOf: asOf))
+    }
+
+    /// What all lines came to; its arrays are to be verified before.
+    private static func totals(_ file: ArrayFile, _ card: Card) throws(StoreError) -> SurveyTotals {
+        func flawed(_ reason: String) -> StoreError {
+            .invalidInput(path: file.path, reason: reason)
+        }
         var totals = SurveyTotals()
         totals.lines = LineSurvey(lines: card.lines, purchases: card.purchaseLines)
         for column in card.textColumns {
@@ -224,16 +241,36 @@ enum FeatureCache {
             guard text.counts.count == counts.count else { throw flawed("a text comes twice") }
             totals.texts[column] = text
         }
-        let state = FeatureState(
-            asOf: asOf, customerIDs: ids, history: history, names: card.columns.map(\.name),
-            shareNames: card.shareNames, convention: card.convention
-        ) { [columns] in columns[$0].column }
-        let lines = Lines(asOf: asOf, end: card.end)
-        return Contents(
-            state: state, lines: lines, last: lines, file: file, card: card,
-            collapsed: try collapsed(file),
-            survey: SegmentedHistory.EarlierSurvey(
-                totals: totals, segmentCount: segmentCount, asOf: asOf))
+        return totals
+    }
+
+    /// The survey of the files alone, without the features that were computed with it: for who wants
+    /// those of few customers.
+    /// - Parameter ends: of the segments of now.
+    /// - Throws: why there is none of use.
+    static func survey(
+        _ folder: String, key: Key, ends: [Manifest.DeliveryMark]
+    ) throws(CacheFlaw) -> SegmentedHistory.EarlierSurvey {
+        do throws(StoreError) {
+            var file = try ArrayFile(path: "\(folder)/\(path)", verifiesArrays: false)
+            var card = try card(file, key)
+            let changedPath = "\(folder)/\(changedPath)"
+            if FileManager.default.fileExists(atPath: changedPath) {
+                let changed = try ArrayFile(path: changedPath, verifiesArrays: false)
+                let changedCard = try Self.card(changed, key)
+                if changedCard.base == file.contentChecksum {
+                    (file, card) = (changed, changedCard)
+                }
+            }
+            guard let index = ends.firstIndex(of: card.end),
+                let asOf = CalendarDay(parsing: card.asOf)
+            else { throw .invalidInput(path: file.path, reason: "it is of other lines") }
+            try file.verify(file.names.filter { $0.hasPrefix("text.") }, threadCount: 1)
+            return SegmentedHistory.EarlierSurvey(
+                totals: try totals(file, card), segmentCount: index + 1, asOf: asOf)
+        } catch {
+            throw CacheFlaw(reason: error.description)
+        }
     }
 
     /// Writes a file; the one before is replaced.

@@ -210,6 +210,21 @@ extension Workspace {
         }
     }
 
+    /// What all lines come to as of a day, by what an earlier computation of features kept: then no line
+    /// is read but those of later deliveries and days. All are where nothing of use is kept.
+    func keptSurvey(asOf: CalendarDay, threadCount: Int) throws(EngineError) -> HistorySurvey {
+        let key = try featureCacheKey(threadCount: threadCount)
+        var earlier: SegmentedHistory.EarlierSurvey?
+        do throws(CacheFlaw) {
+            earlier = try FeatureCache.survey(folder, key: key, ends: manifest.purchaseEnds)
+        } catch {
+            // None is kept, or of other lines: all are read.
+            earlier = nil
+        }
+        if let known = earlier, known.asOf > asOf { earlier = nil }
+        return try survey(asOf: asOf, goingOnFrom: earlier, threadCount: threadCount)
+    }
+
     /// Keeps features for a later day. They can be computed anew: a full disk is no error here.
     /// - Parameter base: the file of all customers that these, of the changed ones, go on from; nil
     ///   for the features of all customers.

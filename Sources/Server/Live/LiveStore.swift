@@ -149,16 +149,16 @@ final class LiveStore: Sendable {
     ///   - answer: is called once, on some thread: when look-ups give the new rows, or with why the
     ///     lines are not there. Not at all where the ticket was cancelled before the lines were looked at.
     func append(
-        _ body: [UInt8], key: LogKey, limits: WireLimits, deadline: NIODeadline,
+        _ body: RequestBody, key: LogKey, limits: WireLimits, deadline: NIODeadline,
         ticket: ScanTicket, then answer: @escaping Answer
     ) {
         let release: Answer = { [self] result in
-            underWay.wrappingSubtract(body.count, ordering: .relaxed)
+            underWay.wrappingSubtract(body.byteCount, ordering: .relaxed)
             answer(result)
         }
         checking.async { [self] in
             guard !ticket.isCancelled else {
-                underWay.wrappingSubtract(body.count, ordering: .relaxed)
+                underWay.wrappingSubtract(body.byteCount, ordering: .relaxed)
                 return
             }
             do throws(Refusal) {
@@ -174,13 +174,14 @@ final class LiveStore: Sendable {
     }
 
     private func check(
-        _ body: [UInt8], _ key: LogKey, _ limits: WireLimits, _ answer: @escaping Answer
+        _ body: RequestBody, _ key: LogKey, _ limits: WireLimits, _ answer: @escaping Answer
     ) throws(Refusal) {
-        let request: AppendRequest
-        do throws(WireError) {
-            request = try AppendRequest(decoding: body.span.bytes, limits: limits)
-        } catch {
-            throw Refusal(error)
+        let request = try body.read { (bytes) throws(Refusal) in
+            do throws(WireError) {
+                return try AppendRequest(decoding: bytes, limits: limits)
+            } catch {
+                throw Refusal(error)
+            }
         }
         let (plan, clock) = state.withLock { ($0.plan, $0.clock) }
         guard request.currency == plan.currency else {
