@@ -81,7 +81,8 @@ extension Workspace {
     package func prune() throws(EngineError) -> PruneSummary {
         var next = manifest
         let oldest = manifest.currentGeneration ?? 0
-        let labelled = Set(try GenerationLabels.load(folder).generations.values)
+        let labels = try GenerationLabels.load(folder)
+        let labelled = Set(labels.generations.values)
         next.generations.removeAll { $0.number < oldest && !labelled.contains($0.number) }
         var kept: Set<String> = []
         var live = livePosition
@@ -99,7 +100,14 @@ extension Workspace {
             latest[$0.name] != $0.version && !kept.contains("\($0.name) \($0.version)")
         }
         // The manifest first: a file that goes before its name is gone would be damage.
-        if next != manifest { try commit(next) }
+        // While no label can be given to a generation that goes.
+        let isDone = try GenerationLabels.change(folder) { [next] (now) throws(EngineError) in
+            guard now == labels else { return false }
+            if next != manifest { try commit(next) }
+            return true
+        }
+        // Labels have changed meanwhile: all over again.
+        guard isDone else { return try prune() }
         var summary = PruneSummary(removed: [], byteCount: 0)
         // From the first, so that those left are always one piece; a server may have the last one
         // open.

@@ -9,7 +9,8 @@ import Foundation
 /// canary 12                              a label and its generation, by label
 /// ```
 /// Not in the manifest, because a label is moved by servers at any time, and the manifest's lock is
-/// held for as long as an ingest or a training takes. Replaced whole by a rename.
+/// held for as long as an ingest or a training takes. Replaced whole by a rename, by one writer at
+/// a time (`change`).
 package struct GenerationLabels: Sendable, Equatable {
     package static let fileName = "LABELS"
     /// The label of the current generation, which the manifest names.
@@ -17,6 +18,10 @@ package struct GenerationLabels: Sendable, Equatable {
     /// Labels of one workspace: a server holds a snapshot open for each.
     package static let limit = 8
     package static let nameByteCount = 64
+    /// The file of the lock.
+    package static let lockName = "LABELS.lock"
+    /// Milliseconds.
+    private static let lockPatience = 5_000
     private static let magic = "patron-labels"
     private static let largestByteCount = 4_096
 
@@ -96,7 +101,33 @@ package struct GenerationLabels: Sendable, Equatable {
         }
     }
 
-    /// Replaces those of a workspace; durable when it returns.
+    /// The right to change labels, and to remove generations that have none. Held for milliseconds,
+    /// with a lock of its own: the workspace's may be held by a training for hours.
+    private static func lock(_ folder: String) throws(EngineError) -> FolderLock {
+        try mapErrors(EngineError.store) { () throws(StoreError) in
+            try FolderLock(folder: folder, name: lockName, patience: lockPatience)
+        }
+    }
+
+    /// Changes those of a workspace. Writers come one after the other, in whatever process and
+    /// thread they are, and each begins with what the one before has left: none is lost.
+    /// - Parameter change: is called once; where it throws, or changes nothing, the file stays.
+    /// - Returns: what `change` does.
+    /// - Throws: `.store(.locked)` where another holds them for seconds.
+    package static func change<Result>(
+        _ folder: String,
+        _ change: (inout GenerationLabels) throws(EngineError) -> Result
+    ) throws(EngineError) -> Result {
+        let held = try lock(folder)
+        defer { withExtendedLifetime(held) {} }
+        let before = try load(folder)
+        var labels = before
+        let result = try change(&labels)
+        if labels != before { try labels.save(folder) }
+        return result
+    }
+
+    /// Replaces those of a workspace, whatever they were; durable when it returns.
     package func save(_ folder: String) throws(EngineError) {
         let body = Array(
             generations.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }.joined().utf8)

@@ -205,17 +205,38 @@ struct AdminWork: Sendable {
             try setLabel(label, Int(clamping: generation))
         case .remove(let label):
             let shelf = try shelf()
-            var labels = try refusing { () throws(EngineError) in
-                try GenerationLabels.load(shelf.folder)
+            let generation = try refusing { () throws(EngineError) in
+                try GenerationLabels.change(shelf.folder) { labels in
+                    defer { labels.remove(label) }
+                    return labels.generations[label]
+                }
             }
-            guard labels.generations[label] != nil else { throw .unknownLabel(label) }
-            labels.remove(label)
-            try refusing { () throws(EngineError) in try labels.save(shelf.folder) }
-            try wait("the event loops have not left the label") {
-                administration.labels.withLock { $0.wanted?.generations[label] == nil }
+            guard generation != nil else { throw .unknownLabel(label) }
+            try wait("the event loops have not left the label") { () throws(Refusal) in
+                let isLeft = administration.labels.withLock {
+                    $0.wanted?.generations[label] == nil
+                }
+                // Given again meanwhile: it has been removed all the same.
+                if isLeft { return true }
+                return try self.generation(labelled: label, shelf) != nil
             }
         }
         return served()
+    }
+
+    private enum LabelChange {
+        case done
+        case gone
+        case tooMany(Int)
+    }
+
+    /// What the workspace's file says now.
+    private func generation(
+        labelled label: String, _ shelf: GenerationShelf
+    ) throws(Refusal) -> Int? {
+        try refusing { () throws(EngineError) in
+            try GenerationLabels.load(shelf.folder).generations[label]
+        }
     }
 
     private func setLabel(_ label: String, _ generation: Int) throws(Refusal) {
@@ -228,26 +249,46 @@ struct AdminWork: Sendable {
                     hint: "letters, digits, '.', '_', '-'; stable is the current one: PUBLISH",
                     field: WireField.label.rawValue, byteOffset: 16))
         }
-        var labels = try refusing { () throws(EngineError) in
-            try GenerationLabels.load(shelf.folder)
-        }
-        guard labels.generations[label] != nil || labels.generations.count < GenerationLabels.limit
-        else {
-            throw Refusal(
-                WireError.tooManyItems(
-                    field: .label, actual: labels.generations.count + 1,
-                    limit: GenerationLabels.limit, byteOffset: 16))
-        }
         // Also where it is served already: its files may have been damaged since.
         let snapshot = try open(generation, shelf).0
         administration.prepare(snapshot)
         defer { administration.forget(generation) }
-        labels.set(label, to: generation)
-        try refusing { () throws(EngineError) in try labels.save(shelf.folder) }
-        try wait("the event loops have not taken the label") {
-            administration.labels.withLock {
+        let change = try refusing { () throws(EngineError) in
+            try GenerationLabels.change(shelf.folder) { (labels) throws(EngineError) in
+                // It may have been pruned while its files were read.
+                guard try shelf.location(of: generation) != nil else { return LabelChange.gone }
+                let count = labels.generations.count
+                guard labels.generations[label] != nil || count < GenerationLabels.limit else {
+                    return .tooMany(count + 1)
+                }
+                labels.set(label, to: generation)
+                return .done
+            }
+        }
+        switch change {
+        case .done: break
+        case .gone:
+            throw Refusal(
+                .unknownGeneration, "generation \(generation) has been pruned",
+                hint: "SNAPSHOT lists those that are")
+        case .tooMany(let count):
+            throw Refusal(
+                WireError.tooManyItems(
+                    field: .label, actual: count, limit: GenerationLabels.limit, byteOffset: 16))
+        }
+        try wait("the event loops have not taken the label") { () throws(Refusal) in
+            let isServed = administration.labels.withLock {
                 $0.served[label]?.generation == UInt64(generation)
             }
+            if isServed { return true }
+            let now = try self.generation(labelled: label, shelf)
+            guard now == generation else {
+                throw Refusal(
+                    .snapshotChanged,
+                    now.map { "the label was given to generation \($0) after that" }
+                        ?? "the label was removed after that")
+            }
+            return false
         }
     }
 

@@ -1,6 +1,8 @@
 import ColumnStore
+import Dispatch
 import Engine
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -56,5 +58,41 @@ import Testing
     ])
     func names(name: String, isLabel: Bool) {
         #expect(GenerationLabels.isName(name) == isLabel)
+    }
+
+    /// Writers at once, as of two servers and a prune: each begins with what the one before left.
+    @Test func writersLoseNothingOfEachOther() throws {
+        try withTemporaryFolder { folder in
+            let problems = Mutex<[String]>([])
+            DispatchQueue.concurrentPerform(iterations: 4) { writer in
+                for round in 1...40 {
+                    do throws(EngineError) {
+                        try GenerationLabels.change(folder.path) { labels in
+                            labels.set("label-\(writer)", to: round)
+                        }
+                    } catch {
+                        problems.withLock { $0.append(error.description) }
+                    }
+                }
+            }
+            #expect(problems.withLock { $0 } == [])
+            let labels = try GenerationLabels.load(folder.path).generations
+            #expect(labels == ["label-0": 40, "label-1": 40, "label-2": 40, "label-3": 40])
+        }
+    }
+
+    @Test func whoHoldsThemForLongIsNamed() throws {
+        try withTemporaryFolder { folder in
+            let held = try FolderLock(folder: folder.path, name: GenerationLabels.lockName)
+            let error = #expect(throws: EngineError.self) {
+                try GenerationLabels.change(folder.path) { $0.remove("a") }
+            }
+            guard case .store(.locked(_, let holder))? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(holder == ProcessInfo.processInfo.processIdentifier)
+            withExtendedLifetime(held) {}
+        }
     }
 }
