@@ -22,6 +22,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case invalidSnapshotContents(reason: String)
     /// More live purchases wait to be written than memory is set aside for.
     case liveBusy(waitingByteCount: Int, limit: Int)
+    /// Live purchases of before the plan's ids were of another kind.
+    case liveIDKindChanged(holdsTexts: Bool)
     case model(name: String, ModelError)
     /// `score --as-of` a day that the model's training reaches beyond.
     case modelFromTheFuture(name: String, trainedAsOf: String, asOf: String)
@@ -100,6 +102,13 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             """
             \(waiting) bytes of live purchases wait to be written, at most \(limit) may: send them \
             again later
+            """
+        case .liveIDKindChanged(let holdsTexts):
+            """
+            the live purchases that wait have \(holdsTexts ? "texts" : "integers") as customer ids, the \
+            plan has \(holdsTexts ? "integers" : "texts"): ids stay of one kind in a workspace. Put \
+            `type: \(holdsTexts ? "text" : "integer")` back into its patron.yaml and ingest again; \
+            for ids of the other kind make a new workspace
             """
         case .model(let name, let error):
             "\(name): \(error)"

@@ -68,7 +68,8 @@ struct Failure {
             failed
         case .alreadyIngested, .basesMissing, .damagedModel, .damagedSnapshot, .features,
             .idKindMismatch,
-            .ingest, .model, .noCustomers, .noFeatures, .noHoldout, .noProducts, .noPredictions,
+            .ingest, .liveIDKindChanged, .model, .noCustomers, .noFeatures, .noHoldout, .noProducts,
+            .noPredictions,
             .noPurchases,
             .notFinite,
             .nothingFitted, .plan, .unknownCustomer, .unusableTable:

@@ -138,8 +138,9 @@ struct LabRescore: ParsableCommand {
         abstract: "Score customers of a workspace anew, each with one line more.",
         discussion: """
             The first customers of the served generation buy once on the day after it. Prints \
-            open_seconds (models and segments), seconds (the median of the repeats) and \
-            customers_per_second.
+            open_seconds (models and segments), first_seconds (of a scoring at once), orders_seconds \
+            (the order ids of all segments, which a server reads beside its work), seconds (of a \
+            scoring after that, the median of the repeats) and customers_per_second.
             """)
 
     @Option(help: "The workspace, with a generation that is served.")
@@ -194,6 +195,10 @@ struct LabRescore: ParsableCommand {
         }
         var live = LiveCustomers(since: scoring.position)
         live.add(lines, sequence: scoring.position.sequence)
+        let (firstSeconds, _) = try timed {
+            try scoring.rows(of: ids, in: live, threadCount: threads.threads)
+        }
+        let (ordersSeconds, _) = try timed { try scoring.readOrders() }
         var samples: [Double] = []
         var rowCount = 0
         for _ in 0..<repeatCount {
@@ -208,6 +213,8 @@ struct LabRescore: ParsableCommand {
         report.add("threads", .integer(threads.threads))
         report.add("customers", .integer(rowCount))
         report.add("open_seconds", .number(openSeconds))
+        report.add("first_seconds", .number(firstSeconds))
+        report.add("orders_seconds", .number(ordersSeconds))
         report.add("seconds", .number(seconds))
         report.add("customers_per_second", .number(Double(rowCount) / seconds))
         try output.print(report, text: \.text)

@@ -116,7 +116,12 @@ import Units
             let scoring = try LiveScoring(folder: retail.workspace, snapshot: snapshot)
             let live = try LiveCustomers(workspace: retail.workspace, since: scoring.position)
             #expect(live.lineCount == retail.late.count)
+            // Before the orders of the segments are known the rows are the same.
+            let early = try scoring.rows(of: live.customers, in: live, threadCount: 2)
+            try scoring.readOrders()
             let rows = try scoring.rows(of: live.customers.shuffled(), in: live, threadCount: 2)
+            #expect(early.columns == rows.columns && early.status == rows.status)
+            #expect(early.customerIDs == rows.customerIDs && early.asOf == rows.asOf)
             #expect(rows.count == live.customerCount && rows.count > 50)
             // The same lines as a file, scored as of every day that is some customer's last.
             let copy = folder.sub("copy")

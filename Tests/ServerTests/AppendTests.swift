@@ -211,6 +211,86 @@ import Wire
         return writer.bytes
     }
 
+    /// A customer's amounts are added up in 64 bits by every ingest: lines that would not fit are
+    /// refused, so that none that was acknowledged is in the way.
+    @Test func amountsThatNoIngestCouldAddUpAreRefused() async throws {
+        try await withLiveWorkspace { workspace in
+            let (one, other) = (liveID(4), liveID(5))
+            // A million million, the largest of one line.
+            let most: Int64 = 100_000_000_000_000
+            try await withLiveServer(workspace) { server in
+                let connection = try await server.connect()
+                let result = try await connection.append(
+                    purchases([other] + Array(repeating: one, count: 1_000), cents: most))
+                // 2^62 / 10^16 of one customer.
+                #expect(result.acceptedCount == 1 + 461)
+                #expect(result.refusedCount == 1_000 - 461)
+                #expect(result.refusals.map(\.line) == Array(462...1_000))
+                #expect(result.refusals.allSatisfy { $0.reason == "amountOutOfRange" })
+                #expect(result.refusals.allSatisfy { $0.column == "amount" })
+                let returned = try await connection.append(purchases([one], cents: -most))
+                #expect(returned.refusedCount == 1)
+                // What everybody buys is taken.
+                #expect(try await connection.append(purchases([one, other])).refusedCount == 0)
+                await connection.close()
+            }
+            // A server that begins knows what is in the log.
+            try await withLiveServer(workspace) { server in
+                let connection = try await server.connect()
+                let result = try await connection.append(purchases([one, other], cents: most))
+                #expect(result.refusals.map(\.line) == [0])
+                await connection.close()
+            }
+            let later = try Workspace(folder: workspace, access: .writing)
+            #expect(try later.ingest(IngestFiles(purchases: [])).live?.lineCount == 465)
+        }
+    }
+
+    /// A batch that comes again is counted once.
+    @Test func aRepeatedBatchTakesNoRoom() async throws {
+        try await withLiveWorkspace { workspace in
+            try await withLiveServer(workspace) { server in
+                let connection = try await server.connect()
+                let batch = purchases(
+                    Array(repeating: liveID(4), count: 100), cents: 100_000_000_000_000)
+                for round in 0..<20 {
+                    let result = try await connection.append(batch, key: AppendKey(1, 2))
+                    #expect(result.isRepeat == (round > 0))
+                    #expect(result.acceptedCount == 100 && result.refusedCount == 0)
+                }
+                await connection.close()
+            }
+        }
+    }
+
+    /// An ingest after a change of the plan says what to do, and goes well when that was done.
+    @Test func idsThatChangeTheirKindAreToldSo() async throws {
+        try await withLiveWorkspace { workspace in
+            try await withLiveServer(workspace) { server in
+                let connection = try await server.connect()
+                _ = try await connection.append(purchases([liveID(4), liveID(5)]))
+                await connection.close()
+            }
+            let path = "\(workspace)/patron.yaml"
+            let plan = try String(contentsOfFile: path, encoding: .utf8)
+            let changed = plan.replacingOccurrences(of: "type: integer", with: "type: text")
+            #expect(changed != plan)
+            try changed.write(toFile: path, atomically: true, encoding: .utf8)
+            let error = #expect(throws: EngineError.self) {
+                let later = try Workspace(folder: workspace, access: .writing)
+                _ = try later.ingest(IngestFiles(purchases: []))
+            }
+            guard case .liveIDKindChanged(holdsTexts: false)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(error?.description.contains("Put `type: integer` back") ?? false)
+            try plan.write(toFile: path, atomically: true, encoding: .utf8)
+            let later = try Workspace(folder: workspace, access: .writing)
+            #expect(try later.ingest(IngestFiles(purchases: [])).live?.lineCount == 2)
+        }
+    }
+
     @Test func aServerThatTakesNoneSaysSo() async throws {
         try await withServer { server in
             let connection = try await server.connect()

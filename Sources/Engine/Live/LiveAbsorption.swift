@@ -73,6 +73,11 @@ extension PendingIngest {
 
     private mutating func begin(like lines: LoggedLines) throws(EngineError) -> LiveRun {
         let isOfTexts = lines.customerIDs.isOfTexts
+        if let mapping = workspace.plan.sources.purchases?.mapping,
+            (mapping.customerID.kind == .text) != isOfTexts
+        {
+            throw .liveIDKindChanged(holdsTexts: isOfTexts)
+        }
         try checkKind(isOfTexts: isOfTexts, manifest.purchaseSegments, "customer")
         try checkKind(isOfTexts: isOfTexts, manifest.customerSegments, "id")
         let columnBytes =

@@ -22,15 +22,19 @@ struct LiveOverlay: Sendable {
     var isEmpty: Bool { records == nil }
 
     /// Takes over rows, in place of earlier ones of the same customers.
-    mutating func apply(_ delta: LiveDelta) {
-        if delta.rows.isEmpty { return }
+    mutating func apply(_ delta: LiveDelta) { apply(delta, delta.rows.indices) }
+
+    /// Some of the rows of a delta: an event loop takes many over in pieces.
+    mutating func apply(_ delta: LiveDelta, _ piece: Range<Int>) {
+        if piece.isEmpty { return }
         // Held once: it grows in place.
         var records = self.records.take() ?? delta.emptyRecords
         defer { self.records = records }
         if marks.isEmpty {
             marks = [UInt64](repeating: 0, count: (delta.customerCount + 63) / 64)
         }
-        for (index, row) in delta.rows.enumerated() {
+        for index in piece {
+            let row = delta.rows[index]
             if let place = place(row, delta.ids, index) {
                 records.replace(Int(place), byCopyOf: delta.records, index)
                 continue

@@ -20,12 +20,19 @@ final class LiveStore: Sendable {
     /// Bytes of requests that are under way at most; one alone always is let in.
     private static let underWayLimit = 64 << 20
 
+    /// So many are scored sooner after the orders of the segments have been read than without.
+    private static let manyCustomers = 2_000
+
     private let workspace: String
     private let logger: Logger
     private let log: Mutex<LiveLog?>
     private let checking = DispatchQueue(label: "patron.live.checking")
     private let scoring = DispatchQueue(label: "patron.live.scoring")
+    /// Reads what makes scoring faster and nobody waits for.
+    private let reading = DispatchQueue(label: "patron.live.reading")
     private let underWay = Atomic<Int>(0)
+    /// Touched before a batch is logged and after, never for long.
+    private let amounts: Mutex<LiveAmounts>
     private let state: Mutex<State>
     /// Locked for as long as there is something to score; nobody else waits for it.
     private let scored: Mutex<Scored>
@@ -85,12 +92,27 @@ final class LiveStore: Sendable {
         let log = try LiveLog(workspace: workspace)
         let opened = try Self.open(workspace, snapshot, goingOnFrom: nil)
         self.log = Mutex(log)
+        amounts = Mutex(LiveAmounts(opened.live))
         firstDelta = opened.delta
         state = Mutex(
             State(plan: opened.plan, clock: opened.plan.clock, served: opened.served))
         scored = Mutex(
             Scored(served: opened.served, scoring: opened.scoring, live: opened.live))
         meters.set(rows: opened.delta.rows.count, lines: opened.live.lineCount)
+        readOrders(opened.scoring)
+    }
+
+    /// Has the orders of new segments read; until they are, their customers are scored more slowly.
+    private func readOrders(_ scoring: LiveScoring) {
+        reading.async { [logger] in
+            do throws(EngineError) {
+                try scoring.readOrders()
+            } catch {
+                logger.error(
+                    "the orders of the segments cannot be read: purchases are scored more slowly",
+                    metadata: ["error": "\(error)"])
+            }
+        }
     }
 
     /// The generation that answers come from.
@@ -116,6 +138,7 @@ final class LiveStore: Sendable {
             live = try LiveCustomers(workspace: workspace, since: scoring.position)
         }
         let customers = live.customers
+        if customers.count > manyCustomers { try scoring.readOrders() }
         let rows = try scoring.rows(
             of: customers, in: live, threadCount: threadCount(customers.count))
         let served = ServedSnapshot(snapshot, baskets: LiveBaskets())
@@ -192,7 +215,7 @@ final class LiveStore: Sendable {
                     hint: "convert them, or send them to the server of their own workspace",
                     field: WireField.currency.rawValue, byteOffset: 4))
         }
-        let judged: ValidatedLines
+        var judged: ValidatedLines
         let sent = try SubmittedLines(request)
         do throws(EngineError) {
             judged = try plan.validated(sent, clock: clock)
@@ -203,6 +226,7 @@ final class LiveStore: Sendable {
             logger.error("purchase lines could not be checked", metadata: ["error": "\(error)"])
             throw Refusal(.internalError, "the lines could not be checked")
         }
+        judged = amounts.withLock { [judged] in $0.judge(judged) }
         var refused = Refused()
         if !judged.rejections.isEmpty {
             refused.lineCount = request.lines.rowCount - judged.lines.count
@@ -221,6 +245,8 @@ final class LiveStore: Sendable {
         let (lines, refusedLines) = (judged.lines, refused)
         let start = NIODeadline.now()
         log.submit(LiveBatch(key: key, lines: lines)) { [self] result in
+            let isNew = (try? result.get()).map { !$0.isRepeat } ?? false
+            if !isNew { amounts.withLock { $0.takeBack(lines) } }
             switch result {
             case .success(let receipt):
                 meters.durable(receipt, after: NIODeadline.now() - start)
@@ -368,6 +394,7 @@ final class LiveStore: Sendable {
             }
             scored = Scored(served: served, scoring: opened.scoring, live: opened.live)
             shared?.move(to: served, deltas)
+            readOrders(opened.scoring)
             meters.set(rows: scored.live.customerCount, lines: scored.live.lineCount)
         }
     }
