@@ -2,8 +2,8 @@
 //
 // Preloaded into a program (LD_PRELOAD), it counts the calls that make, name, sync or remove files
 // below one folder, and kills the process just before the n-th. As after a power cut it can also
-// take back what was not yet durable: bytes written since a file's last fsync, and names made or
-// changed since their folder's last fsync.
+// take back what was not yet durable: bytes appended since a file's last fsync, and names made or
+// changed since their folder's last fsync. Bytes written over others stay: nothing does that.
 //
 //   CRASH_ROOT   the folder, an absolute path without symbolic links
 //   CRASH_AT     n, from 1; absent: no crash
@@ -36,11 +36,14 @@
 
 // A file with bytes that no fsync has followed.
 struct dirty { char path[PATH_MAX]; int is_used; };
+// How much of a file is durable: what was there when it was opened, or at its last fsync.
+struct durable { char path[PATH_MAX]; off_t size; int is_used; };
 // A name that was made or replaced and whose folder has not been synced since, in order.
 struct change { char path[PATH_MAX], from[PATH_MAX], saved[PATH_MAX]; int is_used, is_folder; };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dirty dirty[MOST];
+static struct durable durables[MOST];
 static struct change changes[MOST];
 static char root[PATH_MAX];
 static int crash_at, loses_power, has_links = 1, signal_number, step, change_count;
@@ -111,14 +114,38 @@ static int path_of(int descriptor, char *path) {
     return resolve(AT_FDCWD, target, path);
 }
 
+static off_t durable_size(const char *path) {
+    for (int i = 0; i < MOST; i++)
+        if (durables[i].is_used && strcmp(durables[i].path, path) == 0) return durables[i].size;
+    return 0;
+}
+
+static void set_durable(const char *path, off_t size, int replaces) {
+    int place = -1;
+    for (int i = 0; i < MOST; i++) {
+        if (durables[i].is_used && strcmp(durables[i].path, path) == 0) {
+            if (replaces) durables[i].size = size;
+            return;
+        }
+        if (!durables[i].is_used && place < 0) place = i;
+    }
+    if (place < 0) abort();
+    durables[place].is_used = 1;
+    durables[place].size = size;
+    snprintf(durables[place].path, sizeof durables[place].path, "%s", path);
+}
+
 static void lose_power(void) {
     // Bytes first: their files may be among the names that go back.
     for (int i = 0; i < MOST; i++) {
         struct stat status;
         if (!dirty[i].is_used || lstat(dirty[i].path, &status) || !S_ISREG(status.st_mode)) continue;
-        // Half of the file, and zeros where its last bytes would be.
-        off_t kept = status.st_size / 2;
-        if (truncate(dirty[i].path, kept) || truncate(dirty[i].path, status.st_size - kept / 2))
+        // Of what is not durable half, and zeros where some of the rest would be.
+        off_t sure = durable_size(dirty[i].path);
+        if (status.st_size <= sure) continue;
+        off_t kept = (status.st_size - sure) / 2;
+        if (truncate(dirty[i].path, sure + kept) ||
+            truncate(dirty[i].path, status.st_size - kept / 2))
             abort();
     }
     for (int i = change_count - 1; i >= 0; i--) {
@@ -199,7 +226,11 @@ static void follow(char *path, const char *from, const char *to) {
 static void did_rename(const char *from, const char *to, const char *saved) {
     for (int i = 0; i < MOST; i++) {
         if (dirty[i].is_used) follow(dirty[i].path, from, to);
+        // What was there under the new name is another file.
+        if (durables[i].is_used && strcmp(durables[i].path, to) == 0) durables[i].is_used = 0;
     }
+    for (int i = 0; i < MOST; i++)
+        if (durables[i].is_used) follow(durables[i].path, from, to);
     struct change *c = new_change(to);
     snprintf(c->from, sizeof c->from, "%s", from);
     snprintf(c->saved, sizeof c->saved, "%s", saved);
@@ -209,7 +240,9 @@ static void did_sync(const char *path) {
     for (int i = 0; i < MOST; i++)
         if (dirty[i].is_used && strcmp(dirty[i].path, path) == 0) dirty[i].is_used = 0;
     struct stat status;
-    if (lstat(path, &status) || !S_ISDIR(status.st_mode)) return;
+    if (lstat(path, &status)) return;
+    if (loses_power && S_ISREG(status.st_mode)) set_durable(path, status.st_size, 1);
+    if (!S_ISDIR(status.st_mode)) return;
     size_t length = strlen(path);
     for (int i = 0; i < change_count; i++) {
         struct change *c = &changes[i];
@@ -226,10 +259,20 @@ static int opened(int (*call)(int, const char *, int, mode_t), int folder, const
                   int flags, mode_t mode) {
     char path[PATH_MAX];
     struct stat status;
-    if (is_inside || !(flags & O_CREAT) || !resolve(folder, name, path))
+    if (is_inside || !resolve(folder, name, path)) return call(folder, name, flags, mode);
+    if (!(flags & O_CREAT)) {
+        int writes = (flags & O_ACCMODE) != O_RDONLY && !(flags & O_TRUNC);
+        if (loses_power && writes && lstat(path, &status) == 0 && S_ISREG(status.st_mode)) {
+            pthread_mutex_lock(&lock);
+            set_durable(path, status.st_size, 0);
+            pthread_mutex_unlock(&lock);
+        }
         return call(folder, name, flags, mode);
+    }
     take_step();
     int is_new = lstat(path, &status) != 0;
+    if (loses_power && !is_new && S_ISREG(status.st_mode))
+        set_durable(path, flags & O_TRUNC ? 0 : status.st_size, flags & O_TRUNC);
     int descriptor = call(folder, name, flags, mode);
     if (descriptor >= 0 && is_new) new_change(path);
     end_step();
@@ -283,6 +326,17 @@ ssize_t writev(int descriptor, const struct iovec *parts, int count) {
     REAL(writev);
     ssize_t result = real(descriptor, parts, count);
     if (result > 0) wrote(descriptor);
+    return result;
+}
+
+int ftruncate(int descriptor, off_t size) {
+    REAL(ftruncate);
+    char path[PATH_MAX];
+    int result = real(descriptor, size);
+    if (result || is_inside || !loses_power || !path_of(descriptor, path)) return result;
+    pthread_mutex_lock(&lock);
+    if (size < durable_size(path)) set_durable(path, size, 1);
+    pthread_mutex_unlock(&lock);
     return result;
 }
 
@@ -363,6 +417,8 @@ int mkdir(const char *name, mode_t mode) {
         if (result == 0) \
             for (int i = 0; i < MOST; i++) { \
                 if (dirty[i].is_used && !strcmp(dirty[i].path, path)) dirty[i].is_used = 0; \
+                if (durables[i].is_used && !strcmp(durables[i].path, path)) \
+                    durables[i].is_used = 0; \
                 if (i < change_count && !strcmp(changes[i].path, path) && !changes[i].from[0]) \
                     changes[i].is_used = 0; \
             } \

@@ -18,7 +18,7 @@ import Darwin
 /// the compiler that Swift comes with.
 @Suite struct CrashTests {
     /// The preloaded library; nil where this machine cannot build or use it.
-    private static let library: String? = {
+    static let library: String? = {
         #if os(Linux)
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("CrashPoints/crash_points.c")
@@ -43,7 +43,7 @@ import Darwin
     }()
 
     /// Why the crashes cannot be made here; nil where they can.
-    private static var obstacle: String? {
+    static var obstacle: String? {
         if Program.path == nil { return "the program is not beside the tests" }
         // The sanitizer's own library must be the first one loaded.
         if ProcessInfo.processInfo.environment["ASAN_OPTIONS"] != nil { return "sanitized" }
