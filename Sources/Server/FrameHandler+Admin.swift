@@ -7,9 +7,6 @@ import Wire
 
 /// MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN and SHADOW, and PROGRESS of what takes long.
 extension FrameHandler {
-    /// Between two frames of PROGRESS of one request.
-    static let progressInterval = TimeAmount.milliseconds(300)
-
     /// Answers an administrative request; the log tells who sent it and how it ended.
     func administer(_ header: FrameHeader, _ request: Request) throws(Refusal) {
         let note = AdminNote(
@@ -102,7 +99,7 @@ extension FrameHandler {
         guard features.contains(.progress) else { return { _ in } }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let eventLoop = loop.eventLoop
-        let clock = ProgressClock()
+        let clock = ProgressClock(interval: shared.progressInterval)
         return { message in
             guard clock.isTime() else { return }
             eventLoop.execute {
@@ -134,11 +131,14 @@ extension FrameHandler {
 /// When the client was last told.
 private final class ProgressClock: Sendable {
     private let last = Mutex<NIODeadline>(.now())
+    private let interval: TimeAmount
+
+    init(interval: TimeAmount) { self.interval = interval }
 
     func isTime() -> Bool {
         last.withLock { last in
             let now = NIODeadline.now()
-            guard now - last >= FrameHandler.progressInterval else { return false }
+            guard now - last >= interval else { return false }
             last = now
             return true
         }

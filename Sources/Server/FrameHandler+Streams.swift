@@ -141,7 +141,7 @@ extension FrameHandler {
         _ progress: (done: Int, total: Int), of requestID: UInt32
     ) {
         guard features.contains(.progress), let toldAt = open[requestID]?.stream?.toldAt,
-            loop.now - toldAt >= Self.progressInterval
+            loop.now - toldAt >= shared.progressInterval
         else { return }
         open[requestID]?.stream?.toldAt = loop.now
         tell(

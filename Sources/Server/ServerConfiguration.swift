@@ -44,6 +44,8 @@ package struct ServerConfiguration: Sendable {
     /// Whether look-ups are made before the first client is answered.
     package var warmsUp = true
     package var limits: ServerLimits
+    /// From one frame of PROGRESS of a request to its next one.
+    package var progressInterval: Duration = .milliseconds(300)
     /// How soon after a publish the server moves to the new generation.
     package var snapshotPollInterval: Duration
     /// How long after GOAWAY new requests are still answered.

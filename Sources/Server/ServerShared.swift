@@ -20,6 +20,8 @@ final class ServerShared: Sendable {
     let scans: ScanQueue
     /// Threads of their own for streams.
     let streams: ScanQueue
+    /// Between two frames of PROGRESS of one request.
+    let progressInterval: TimeAmount
     /// Bodies of requests that wait for the scan threads.
     let heldBytes: HeldBytes
     /// Nil where the server takes no purchases.
@@ -60,6 +62,7 @@ final class ServerShared: Sendable {
         self.tokens = Mutex(tokens)
         self.scans = scans
         self.streams = streams
+        progressInterval = TimeAmount(configuration.progressInterval)
         heldBytes = HeldBytes(limit: limits.heldRequestByteCount)
         self.live = live
         administration = Administration(workspace: configuration.workspace)
@@ -219,17 +222,35 @@ final class ServerShared: Sendable {
     /// Returns when every loop answers from a snapshot and with rows that stand in for its own. Not on
     /// an event loop.
     func move(to served: ServedSnapshot, _ deltas: [LiveDelta]) {
-        onEveryLoopNow { loop in
+        let group = DispatchGroup()
+        for loop in loops {
+            // Made here, and for each loop one of its own, which it changes without a copy.
             var overlay = LiveOverlay()
             for delta in deltas { overlay.apply(delta) }
-            loop.move(to: served, overlay)
+            let made = overlay
+            overlay = LiveOverlay()
+            group.enter()
+            loop.eventLoop.execute {
+                loop.value.move(to: served, made)
+                group.leave()
+            }
         }
+        group.wait()
         administration.shadow.withLock { $0 }?.end(.overtaken)
         latest.withLock { $0 = served }
     }
 
+    /// Rows that a loop takes over at a time: about 100 µs.
+    private static let pieceRowCount = 512
+
     /// Returns when every loop answers with rows. Not on an event loop.
-    func apply(_ delta: LiveDelta) { onEveryLoopNow { $0.overlay.apply(delta) } }
+    func apply(_ delta: LiveDelta) {
+        let count = delta.rows.count
+        for start in stride(from: 0, to: count, by: Self.pieceRowCount) {
+            let piece = start..<min(count, start + Self.pieceRowCount)
+            onEveryLoopNow { $0.overlay.apply(delta, piece) }
+        }
+    }
 
     private func onEveryLoopNow(_ body: @escaping @Sendable (LoopState) -> Void) {
         let group = DispatchGroup()

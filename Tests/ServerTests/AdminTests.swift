@@ -1,6 +1,8 @@
+import Engine
 import Foundation
 import PatronClient
 import Server
+import Synchronization
 import Testing
 import Wire
 
@@ -184,6 +186,49 @@ import Wire
             slow.send(Array("GET / HT".utf8))
             #expect(try await slow.isEnded())
         }
+    }
+
+    /// The port answers before the snapshot is there, and says that requests are not welcome yet.
+    @Test func notReadyWhileTheSnapshotIsRead() async throws {
+        let folder = FileManager.default.temporaryDirectory
+            .appendingPathComponent("patron-test-\(UUID().uuidString)", isDirectory: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let location = try SnapshotWriter.write(sampleContents(), into: folder.path)
+        let mayLoad = Mutex(false)
+        let log = LogRecorder()
+        let configuration = configuration()
+        let starting = Task {
+            try await PatronServer.start(
+                configuration,
+                source: { () throws(EngineError) in
+                    while !mayLoad.withLock({ $0 }) { usleep(1_000) }
+                    return location
+                }, logger: log.logger)
+        }
+        let line = try #require(try await log.line(with: "admin port address="))
+        let port = try #require(line.split(separator: ":").last.flatMap { Int($0) })
+        func get(_ path: String) async throws -> String {
+            let raw = try RawConnection(port: port)
+            raw.send(Array("GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+            return String(decoding: try await raw.receiveAll(), as: UTF8.self)
+        }
+        for _ in 0..<3 {
+            let answer = try await get("/readyz")
+            #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.hasSuffix("\r\nloading\n"))
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(try await get("/livez").hasPrefix("HTTP/1.1 200 "))
+        #expect(try await get("/metrics").contains("\npatron_ready 0\n"))
+        mayLoad.withLock { $0 = true }
+        let server = try await starting.value
+        let running = Task { try await server.run() }
+        #expect(try await get("/readyz").hasPrefix("HTTP/1.1 200 "))
+        #expect(try await get("/metrics").contains("\npatron_ready 1\n"))
+        let connection = try await PatronConnection.connect(host: "127.0.0.1", port: server.port)
+        #expect(try await connection.lookup([.integer(id(1))]).status == [.ok])
+        await connection.close()
+        running.cancel()
+        _ = try? await running.value
     }
 
     @Test func notReadyBeforeTheSnapshotIsRead() async throws {

@@ -4,6 +4,7 @@ import Engine
 import Foundation
 import PatronClient
 import Server
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -68,6 +69,76 @@ import Wire
             #expect(line?.contains("peer=127.0.0.1:") ?? false)
             await connection.close()
             await other.close()
+        }
+    }
+
+    /// The verification says how far it is, in bytes, where the client wants to know.
+    @Test func publishTellsItsProgress() async throws {
+        let contents = [
+            sampleContents(), sampleContents(generation: 2, customerCount: 150_000),
+        ]
+        let configuration = testConfiguration { $0.progressInterval = .zero }
+        try await withWorkspace(contents, configuration) { workspace, server in
+            let raw = try RawConnection(port: server.server.port)
+            try await raw.sayHello(optionalFeatures: .progress)
+            raw.send(frame(.publish(PublishRequest(generation: 2)), 5))
+            var seen: [ProgressMessage] = []
+            var last = try await raw.receive()
+            while case .progress(let message)? = last?.response {
+                #expect(last?.header.requestID == 5)
+                #expect(message.unit == .bytes)
+                seen.append(message)
+                last = try await raw.receive()
+            }
+            guard case .publish(let answer)? = last?.response else {
+                Issue.record("\(String(describing: last))")
+                return
+            }
+            // Files of more than 4 MiB are read in pieces.
+            #expect(seen.count > 2)
+            #expect(seen.map(\.done) == seen.map(\.done).sorted())
+            #expect(seen.allSatisfy { $0.total == answer.verifiedByteCount })
+            #expect(seen.last?.done == answer.verifiedByteCount)
+            #expect(try workspace.manifest().currentGeneration == 2)
+            // Nobody is told who did not ask for it.
+            let quiet = try RawConnection(port: server.server.port)
+            try await quiet.sayHello(optionalFeatures: [])
+            quiet.send(frame(.publish(PublishRequest(generation: 2)), 5))
+            guard case .publish? = try await quiet.receive()?.response else {
+                Issue.record("no answer to PUBLISH")
+                return
+            }
+            // And through the client.
+            let connection = try await server.connect()
+            let told = Mutex<[RequestProgress]>([])
+            _ = try await connection.publish(
+                generation: 2, progress: { message in told.withLock { $0.append(message) } })
+            #expect(told.withLock { $0.count } > 2)
+            await connection.close()
+        }
+    }
+
+    /// Two servers of a workspace are given labels at once: both are there in the end.
+    @Test func labelsGivenAtOnceAreAllThere() async throws {
+        try await withWorkspace { workspace, one in
+            try await serving(workspace) { two in
+                try await withThrowingTaskGroup(of: Void.self) { tasks in
+                    for (index, server) in [one, two, one, two].enumerated() {
+                        tasks.addTask {
+                            let connection = try await server.connect()
+                            for round in 0..<8 {
+                                try await connection.setLabel(
+                                    "label-\(index)", to: 1 + (round + index) % 2)
+                            }
+                            await connection.close()
+                        }
+                    }
+                    try await tasks.waitForAll()
+                }
+                let labels = try GenerationLabels.load(workspace.folder).generations
+                #expect(
+                    labels == ["label-0": 2, "label-1": 1, "label-2": 2, "label-3": 1])
+            }
         }
     }
 
