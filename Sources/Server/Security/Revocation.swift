@@ -53,8 +53,8 @@ extension LoopState {
 
 extension FrameHandler {
     /// Ends the connection, because its credential is not accepted any more. Requests that only read
-    /// are answered so, but for a stream in the middle of a frame, which is finished; what becomes of those that change something, the client is not told, because it
-    /// may have been done.
+    /// are answered so, but for a stream in the middle of a frame, which is finished; what becomes of
+    /// those that change something, the client is not told, because it may have been done.
     func revoke() {
         guard hasGreeted, !isClosing else { return }
         let refusal = Refusal(
