@@ -12,13 +12,16 @@
 
 from . import aio, answers, errors
 from ._client import Client, CustomerStream, connect
+from ._append import new_key
 from ._crc32c import IMPLEMENTATION as CRC32C_IMPLEMENTATION
+from ._lines import PurchaseLines
 from ._retry import Retries
 from .aio import AsyncClient, AsyncCustomerStream
 from .answers import (
-    Affinity, Basis, Column, ColumnInfo, Count, Customer, CustomerChunk, CustomerStatus, Description,
-    Explanation, LookupAnswer, Model, Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer, ScoreAnswer, Segment,
-    SegmentsAnswer, Snapshot, Timings, Top, TopAnswer)
+    Affinity, AppendAnswer, Basis, Column, ColumnInfo, Count, Customer, CustomerChunk, CustomerStatus, Description,
+    Explanation, LookupAnswer, Model, Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer,
+    Progress, Published, Refusal, RefusalReason, ScoreAnswer, Segment, SegmentsAnswer, ServedModel,
+    ShadowColumn, ShadowMove, ShadowReport, Snapshot, Stat, StoredGeneration, Timings, Top, TopAnswer)
 from .errors import (
     Cancelled, ClientClosed, ConnectionLost, DataDamaged, DeadlinePassed, FixRequest, InternalError,
     MalformedAnswer, NotAllowed, NotFound, Overloaded, PatronError, ProtocolError, RetryNow,
@@ -27,12 +30,14 @@ from .errors import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Affinity", "AsyncClient", "AsyncCustomerStream", "Basis", "CRC32C_IMPLEMENTATION", "Cancelled",
-    "Client", "ClientClosed", "Column", "ColumnInfo", "ConnectionLost", "Count", "Customer",
-    "CustomerChunk", "CustomerStatus", "CustomerStream", "DataDamaged", "DeadlinePassed",
-    "Description", "Explanation", "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model",
-    "NotAllowed", "NotFound", "Offer", "OfferAnswer", "Overloaded", "PatronError", "PatronID",
-    "Profile", "ProfilesAnswer", "ProtocolError", "Retries", "RetryNow", "ScoreAnswer", "Segment",
-    "SegmentsAnswer", "Snapshot", "Timings", "Top", "TopAnswer", "Unavailable", "Unsupported",
-    "aio", "answers", "connect", "errors",
+    "Affinity", "AppendAnswer", "AsyncClient", "AsyncCustomerStream", "Basis",
+    "CRC32C_IMPLEMENTATION", "Cancelled", "Client", "ClientClosed", "Column", "ColumnInfo",
+    "ConnectionLost", "Count", "Customer", "CustomerChunk", "CustomerStatus", "CustomerStream",
+    "DataDamaged", "DeadlinePassed", "Description", "Explanation", "FixRequest", "InternalError",
+    "LookupAnswer", "MalformedAnswer", "Model", "NotAllowed", "NotFound", "Offer", "OfferAnswer",
+    "Overloaded", "PatronError", "PatronID", "Profile", "ProfilesAnswer", "Progress",
+    "ProtocolError", "Published", "PurchaseLines", "Refusal", "RefusalReason", "Retries",
+    "RetryNow", "ScoreAnswer", "Segment", "SegmentsAnswer", "ServedModel", "ShadowColumn",
+    "ShadowMove", "ShadowReport", "Snapshot", "Stat", "StoredGeneration", "Timings", "Top",
+    "TopAnswer", "Unavailable", "Unsupported", "aio", "answers", "connect", "errors", "new_key",
 ]

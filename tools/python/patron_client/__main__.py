@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import datetime
 import json
 import os
 import pathlib
@@ -11,9 +12,9 @@ import sys
 from dataclasses import asdict
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from . import Client, PatronError, Unavailable, connect
+from . import Client, PatronError, PurchaseLines, Unavailable, connect
 from ._columns import ENTITY_ID, ROW_STATUS
-from .answers import Description, PatronID, TableAnswer
+from .answers import Description, Explanation, PatronID, TableAnswer
 
 USAGE, FAILED, UNAVAILABLE = 64, 1, 69
 
@@ -31,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--deadline", type=float, metavar="SECONDS", help="30 by default; none for customers")
     parser.add_argument("--tls", action="store_true", help="with the system's certificates")
+    parser.add_argument("--label", help="of the generation that answers, such as canary")
     parser.add_argument("--token-file", type=pathlib.Path, help="a file that holds the token")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     commands.add_parser("ping", help="the generation that is served")
@@ -49,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=f"of a {who}")
         command.add_argument("id", metavar=who.upper())
         command.add_argument("--count", type=int, default=10)
+    explain = commands.add_parser("explain", help="why a customer is in a segment")
+    explain.add_argument("id", metavar="CUSTOMER")
+    explain.add_argument("segmentation")
+    append = commands.add_parser("append", help="purchases of a CSV file, a line each")
+    append.add_argument("file", metavar="CSV")
+    append.add_argument("--currency", required=True, help="that of the workspace")
+    append.add_argument("--decimals", type=int, default=2, help="of amounts, 2 by default")
+    append.add_argument("--key", help="32 hexadecimal digits: the same lines again, taken once")
     for name in ("segments", "segment-profiles"):
         command = commands.add_parser(name, help="of one segmentation, or of all")
         command.add_argument("segmentation", nargs="?")
@@ -92,12 +102,17 @@ def _run(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
         return _table(client.segments(options.segmentation))
     if command == "segment-profiles":
         return _table(client.segment_profiles(options.segmentation))
+    if command == "append":
+        return _append(client, options)
     description = client.describe()
     if command == "describe":
         return _description(description)
     if command == "lookup":
         ids = [_id(text, description.customer_id_kind) for text in options.ids]
         return _table(client.lookup(ids, _columns(options)))
+    if command == "explain":
+        return _explanation(client.explain(
+            _id(options.id, description.customer_id_kind), options.segmentation))
     of_customer = command in ("top-products", "similar-customers")
     kind = description.customer_id_kind if of_customer else description.product_id_kind
     operations: Dict[str, Callable[[PatronID, int], TableAnswer]] = {
@@ -105,6 +120,62 @@ def _run(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
         "similar-products": client.similar_products, "similar-customers": client.similar_customers,
     }
     return _table(operations[command](_id(options.id, kind), options.count))
+
+
+def _append(client: Client, options: argparse.Namespace) -> Dict[str, Any]:
+    key = None
+    if options.key is not None:
+        try:
+            key = bytes.fromhex(options.key)
+        except ValueError:
+            raise SystemExit(_usage(f"{options.key!r} is no key")) from None
+    with open(options.file, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, strict=True)
+        rows = list(reader)
+    kind = client.describe().customer_id_kind
+    columns: Dict[str, List[Any]] = {
+        name: [row[name] or None for row in rows] for name in reader.fieldnames or ()}
+    for name, convert in (
+        ("customer", lambda text: _id(text, kind)), ("day", datetime.date.fromisoformat),
+        ("time", datetime.datetime.fromisoformat), ("quantity", float),
+    ):
+        if name in columns:
+            columns[name] = [
+                None if text is None else _cell_of(name, line, text, convert)
+                for line, text in enumerate(columns[name], 2)]
+    found = client.append(
+        PurchaseLines.of(columns, options.currency, decimals=options.decimals), key=key)
+    lines = [f"{found.accepted_count} lines taken, {found.refused_count} refused"
+             + (", as before" if found.is_repeat else "")]
+    lines += [
+        f"line {refusal.line + 2}: {refusal.column}: {refusal.reason.name}" for refusal in found.refusals]
+    return {
+        "accepted": found.accepted_count, "refused": found.refused_count,
+        "is_repeat": found.is_repeat, "key": found.key.hex(),
+        "refusals": [
+            {"line": refusal.line + 2, "column": refusal.column, "reason": refusal.reason.name}
+            for refusal in found.refusals], "text": "\n".join(lines)}
+
+
+def _cell_of(name: str, line: int, text: str, convert: Callable[[str], Any]) -> Any:
+    try:
+        return convert(text)
+    except ValueError:
+        raise SystemExit(_usage(f"line {line}: {text!r} is no {name}")) from None
+
+
+def _explanation(found: Explanation) -> Dict[str, Any]:
+    def distance(value: Optional[float]) -> str:
+        return "" if value is None else f", distance {value:.3f}"
+
+    head = f"segment {found.segment}{distance(found.distance)}"
+    if found.next_segment is not None:
+        head += f"; next: {found.next_segment}{distance(found.next_distance)}"
+    table = _table(found)
+    return {
+        **table, "segment": found.segment, "next_segment": found.next_segment,
+        "distance": found.distance, "next_distance": found.next_distance,
+        "model_version": found.model_version, "text": head + "\n" + str(table["text"])}
 
 
 def _columns(options: argparse.Namespace) -> Optional[List[str]]:
@@ -182,6 +253,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             host, port, token=token, tls=options.tls, deadline=options.deadline or 30.0,
             connections=1,
         ) as client:
+            if options.label is not None:
+                client = client.with_options(label=options.label)
             if options.command == "customers":
                 _print_customers(client, options)
                 return 0
@@ -193,7 +266,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         # Who reads the output has enough. Python flushes at its end once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (PatronError, OSError) as error:
+    except (PatronError, OSError, csv.Error, UnicodeDecodeError) as error:
         print(f"patron-client: {error}", file=sys.stderr)
         return UNAVAILABLE if isinstance(error, Unavailable) else FAILED
     return 0

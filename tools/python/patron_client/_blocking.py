@@ -108,8 +108,6 @@ class BlockingConnection:
                     frame = self.session.start(exchange)
                     break
             self._pump(exchange.deadline, 0.02)
-        exchange.waker = threading.Lock()
-        exchange.waker.acquire()
         try:
             self._write(frame, exchange)
         except OSError as error:
@@ -118,6 +116,14 @@ class BlockingConnection:
     def result(self, exchange: Exchange) -> Any:
         """Waits for the answer of a request that was sent."""
         self._await(exchange)
+        while exchange.reports:
+            try:
+                exchange.report()
+            except BaseException:
+                if not exchange.done:
+                    self.cancel(exchange)
+                raise
+            self._await(exchange)
         try:
             return self.session.answer(exchange)
         except MalformedAnswer as error:
@@ -184,6 +190,9 @@ class BlockingConnection:
                 if leads:
                     self._is_read = True
                 else:
+                    if exchange.waker is None:
+                        exchange.waker = threading.Lock()
+                        exchange.waker.acquire()
                     self._waiting[exchange] = None
             if leads:
                 self._lead(exchange)
@@ -311,6 +320,12 @@ class BlockingConnection:
     def _write(self, frame: bytes, exchange: Exchange) -> None:
         rest = memoryview(frame)
         with self._sending:
+            if not self._is_tls and not self._control and not self._unsent:
+                # Nearly always: all at once.
+                try:
+                    rest = rest[self._sock.send(frame) :]
+                except BlockingIOError:
+                    pass
             while rest:
                 try:
                     if len(rest) < len(frame) or self._send_control():
@@ -406,6 +421,11 @@ class BlockingPool:
 
     def take(self, deadline: Optional[float]) -> BlockingConnection:
         """The connection with the fewest open requests; a new one while all are busy."""
+        connections = self._connections
+        if len(connections) == 1 and not self._leaving and not self._is_closed:
+            only = connections[0]
+            if only.session.load == 0 and only.is_ready():
+                return only
         with self._changed:
             while True:
                 if self._is_closed:

@@ -11,10 +11,11 @@ from typing import Any, Deque, Dict, Generator, List, Mapping, Optional, Sequenc
 
 from . import _requests as requests, _scores as scores
 from ._blocking import BlockingConnection, BlockingPool
+from ._calls_admin import AdminCalls
 from ._flow import (
-    ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow)
+    ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow, single_template)
 from ._options import CONNECT_TIMEOUT, DEADLINE, DEFAULT, FRAME_BYTES, TLS, Settings, make_settings
-from ._requests import IDs, Price, Request
+from ._requests import IDs, Price, Request, SingleLookup, SingleTemplate
 from ._retry import Retries, Tries
 from ._session import Exchange, passed, remaining
 from ._stream import CREDIT, Open, Pause, Stop, StreamBase, Wanted, customers_flow
@@ -27,6 +28,8 @@ A = TypeVar("A")
 
 #: Frames of one look-up that are on their way at once.
 _WINDOW = 4
+#: Labels whose clients are kept.
+_VIEWS = 64
 
 
 def connect(
@@ -47,8 +50,8 @@ def connect(
     :param maximum_frame_bytes: the largest answer taken, 4,096 … 67,108,864.
     :param client_name: name and version of the calling software, for the server's log.
     :param timings: asks for the server's own; they are in `answer.timings`.
-    :param compression: lets the server compress large answers: for a slow network. Needs the
-        package lz4.
+    :param compression: has large answers and requests compressed, where the server can: for a slow
+        network. Needs the package lz4.
     :raises PatronError: see `patron_client.errors`.
     """
     settings = make_settings(
@@ -68,7 +71,7 @@ def connect(
     return Client(settings, pool, directory, _Gatherers())
 
 
-class Client:
+class Client(AdminCalls):
     """Asks a Patron server; made by `connect`. Any number of threads may use it at once.
 
     Every call takes a `deadline` in seconds, which the server is told and the client keeps; what
@@ -80,7 +83,8 @@ class Client:
     ) -> None:
         self._settings = settings
         self._pool = pool
-        self._directory = directory
+        self._directory = directory.of(settings.label)
+        self._views: Dict[Optional[str], Client] = {}
         self._gatherers = gatherers
 
     def __enter__(self) -> "Client":
@@ -95,12 +99,25 @@ class Client:
 
     def with_options(
         self, *, deadline: Optional[float] = DEFAULT, trace_id: Union[None, str, bytes] = None,
-        priority: Optional[int] = None,
+        priority: Optional[int] = None, label: Optional[str] = DEFAULT,
     ) -> "Client":
         """The same client and connections, with another deadline, or with a trace id (1 … 64 bytes)
-        or priority (0 bulk, 1 normal, 2 urgent) in all its requests."""
-        settings = self._settings.with_options(deadline, trace_id, priority)
+        or priority (0 bulk, 1 normal, 2 urgent) in all its requests, or answered from the snapshot
+        with a label, such as `canary`; None: from the current one."""
+        settings = self._settings.with_options(deadline, trace_id, priority, label)
         return Client(settings, self._pool, self._directory, _Gatherers())
+
+    def _of(self, label: Optional[str]) -> "Client":
+        """The client whose requests have a label; this one where none is said."""
+        if label is DEFAULT or label == self._settings.label:
+            return self
+        view = self._views.get(label) if label is None or isinstance(label, str) else None
+        if view is None:
+            view = self.with_options(label=label)
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            self._views[label] = view
+        return view
 
     # Operations
 
@@ -109,13 +126,17 @@ class Client:
         answer = self._call(requests.Ping(random.getrandbits(64)), deadline)
         return answer.generation
 
-    def describe(self, *, deadline: Optional[float] = DEFAULT) -> Description:
+    def describe(
+        self, *, label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
+    ) -> Description:
         """Columns, counts, kinds of ids, what affinity can do, and the snapshot."""
-        return self._run(describe_flow(self._directory), self._settings.end_of(deadline))
+        client = self._of(label)
+        return client._run(describe_flow(client._directory), client._settings.end_of(deadline))
 
     def lookup(
         self, ids: Sequence[PatronID], columns: Optional[Sequence[ColumnChoice]] = None, *,
-        ignore_unknown_columns: bool = False, deadline: Optional[float] = DEFAULT,
+        ignore_unknown_columns: bool = False,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> LookupAnswer:
         """Scores of many customers, a row an id, in the order of the ids, from one snapshot.
 
@@ -124,12 +145,14 @@ class Client:
         :param columns: names or numbers, in the order of the answer; None for all.
         :param ignore_unknown_columns: leaves out what the snapshot does not have.
         """
-        flow = lookup_flow(self._directory, IDs(ids), columns, ignore_unknown_columns)
-        return self._run(flow, self._settings.end_of(deadline))
+        client = self._of(label)
+        flow = lookup_flow(client._directory, IDs(ids), columns, ignore_unknown_columns)
+        return client._run(flow, client._settings.end_of(deadline))
 
     def lookup_one(
         self, customer: PatronID, columns: Optional[Sequence[ColumnChoice]] = None, *,
-        ignore_unknown_columns: bool = False, deadline: Optional[float] = DEFAULT,
+        ignore_unknown_columns: bool = False,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> Customer:
         """Scores of one customer. Calls of several threads, while one is on its way, become one
         request together."""
@@ -137,40 +160,44 @@ class Client:
         end = self._settings.end_of(deadline)
         chosen = check_columns(columns)
         key = (isinstance(customer, str), chosen, ignore_unknown_columns)
-        return self._gatherers.get(key).ask(self, customer, end)
+        client = self._of(label)
+        return client._gatherers.get(key).ask(client, customer, end)
 
     def top_products(
         self, customer: PatronID, count: int = 10, *, exclude_purchased: bool = True,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> TopAnswer:
         """Products with the highest affinity for a customer, best first."""
-        return self._call(requests.TopProducts(customer, count, exclude_purchased), deadline)
+        return self._of(label)._call(requests.TopProducts(customer, count, exclude_purchased), deadline)
 
     def top_customers(
         self, product: PatronID, count: int = 10, *, exclude_purchased: bool = True,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> TopAnswer:
         """Customers with the highest affinity for a product, best first."""
-        return self._call(requests.TopCustomers(product, count, exclude_purchased), deadline)
+        return self._of(label)._call(requests.TopCustomers(product, count, exclude_purchased), deadline)
 
     def similar_customers(
-        self, customer: PatronID, count: int = 10, *, deadline: Optional[float] = DEFAULT
+        self, customer: PatronID, count: int = 10, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> TopAnswer:
         """Customers who buy like one, best first; scores are cosines, -1 … 1."""
-        return self._call(requests.Similar(requests.CUSTOMER, customer, count), deadline)
+        return self._of(label)._call(requests.Similar(requests.CUSTOMER, customer, count), deadline)
 
     def similar_products(
-        self, product: PatronID, count: int = 10, *, deadline: Optional[float] = DEFAULT
+        self, product: PatronID, count: int = 10, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> TopAnswer:
         """Products that the same customers buy, likewise."""
-        return self._call(requests.Similar(requests.PRODUCT, product, count), deadline)
+        return self._of(label)._call(requests.Similar(requests.PRODUCT, product, count), deadline)
 
     def offer_products(
         self, customer: PatronID, count: int = 10, *, offer: str = "next", rank: str = "affinity",
         bought: str = "leftOut", categories: Sequence[str] = (),
         lowest_price: Optional[Price] = None, highest_price: Optional[Price] = None,
         largest_ratio: Optional[float] = None, bought_since: Sequence[PatronID] = (),
-        include_out_of_stock: bool = False, deadline: Optional[float] = DEFAULT,
+        include_out_of_stock: bool = False,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> OfferAnswer:
         """Products to offer to a customer, best first, with what is expected of each.
 
@@ -189,12 +216,12 @@ class Client:
             customer, count, offer=offer, rank=rank, bought=bought, categories=categories,
             lowest_price=lowest_price, highest_price=highest_price, largest_ratio=largest_ratio,
             bought_since=bought_since, include_out_of_stock=include_out_of_stock)
-        return self._call(request, deadline)
+        return self._of(label)._call(request, deadline)
 
     def offer_customers(
         self, product: PatronID, count: int = 10, *, rank: str = "affinity",
         promoted: bool = False, exclude_purchasers: bool = True,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> OfferAnswer:
         """Customers to offer a product to, best first.
 
@@ -203,19 +230,21 @@ class Client:
         """
         request = requests.OfferCustomers(
             product, count, rank=rank, promoted=promoted, exclude_purchasers=exclude_purchasers)
-        return self._call(request, deadline)
+        return self._of(label)._call(request, deadline)
 
     def segments(
-        self, segmentation: Optional[str] = None, *, deadline: Optional[float] = DEFAULT
+        self, segmentation: Optional[str] = None, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> SegmentsAnswer:
         """The segments of one segmentation; None for all."""
-        return self._call(requests.Segments(segmentation), deadline)
+        return self._of(label)._call(requests.Segments(segmentation), deadline)
 
     def segment_profiles(
-        self, segmentation: Optional[str] = None, *, deadline: Optional[float] = DEFAULT
+        self, segmentation: Optional[str] = None, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> ProfilesAnswer:
         """What the segments of one segmentation are like, feature by feature; None for all."""
-        return self._call(requests.SegmentProfiles(segmentation), deadline)
+        return self._of(label)._call(requests.SegmentProfiles(segmentation), deadline)
 
     def score(
         self, repeat_purchase_count: Sequence[Any], age_at_last_purchase_days: Sequence[Any],
@@ -223,7 +252,7 @@ class Client:
         revenue: Optional[Sequence[Any]] = None,
         attributes: Optional[Mapping[str, Sequence[Any]]] = None,
         columns: Optional[Sequence[ColumnChoice]] = None,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> ScoreAnswer:
         """What the models behind the snapshot say of histories that are not in it.
 
@@ -236,27 +265,31 @@ class Client:
         :param attributes: those of the plan that the model reads: name to values.
         :param columns: names or numbers, in the order of the answer; None for all.
         """
-        return self._call(scores.Score(
+        return self._of(label)._call(scores.Score(
             repeat_purchase_count, age_at_last_purchase_days, observed_age_days, mean_order_value,
             revenue, attributes, columns), deadline)
 
     def explain(
-        self, customer: PatronID, segmentation: str, *, deadline: Optional[float] = DEFAULT
+        self, customer: PatronID, segmentation: str, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> Explanation:
         """Why a customer is in a segment; the first one after a publish takes long."""
-        return self._call(scores.Explain(customer, segmentation), deadline)
+        return self._of(label)._call(scores.Explain(customer, segmentation), deadline)
 
-    def count(self, rule: str, *, deadline: Optional[float] = DEFAULT) -> Count:
+    def count(
+        self, rule: str, *, label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
+    ) -> Count:
         """How many customers a rule holds for.
 
         :param rule: a condition on columns: `value_segment = "Best ones" and churn_probability < 0.2`;
             protocol/WIRE.md, section 8.5, is the language.
         """
-        return self._call(requests.CountCustomers(rule), deadline)
+        return self._of(label)._call(requests.CountCustomers(rule), deadline)
 
     def customers(
         self, rule: Optional[str] = None, columns: Optional[Sequence[ColumnChoice]] = None, *,
-        after: Optional[bytes] = None, credit: int = CREDIT, deadline: Optional[float] = DEFAULT,
+        after: Optional[bytes] = None, credit: int = CREDIT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> "CustomerStream":
         """The customers that a rule holds for, or all, in chunks, from one snapshot, in its order.
 
@@ -271,7 +304,8 @@ class Client:
         :param deadline: seconds for the whole stream, with what the caller does between two chunks.
         """
         wanted = Wanted(rule, columns, after, credit)
-        return CustomerStream(wanted, _chunks(self, wanted, self._settings.end_of(deadline)))
+        client = self._of(label)
+        return CustomerStream(wanted, _chunks(client, wanted, self._settings.end_of(deadline)))
 
     # Exchange
 
@@ -302,6 +336,7 @@ class Client:
             except PatronError as error:
                 pause = tries.pause_after(error, sent)
                 if pause is None:
+                    error.idempotency_key = request.idempotency_key
                     raise
             time.sleep(pause)
 
@@ -447,6 +482,9 @@ class _Gatherer:
         self._lock = threading.Lock()
         self._is_busy = False
         self._waiting: List[_Entry] = []
+        #: Of requests for one customer, and whose numbers of columns it has.
+        self._template: Optional[SingleTemplate] = None
+        self._description: Optional[Description] = None
 
     def ask(self, client: Client, customer: PatronID, end: Optional[float]) -> Customer:
         entry = _Entry(customer, end)
@@ -501,9 +539,30 @@ class _Gatherer:
             if leader.event is not None:
                 leader.event.set()
 
+    def _look_up_one(self, client: Client, entry: _Entry) -> Optional[Customer]:
+        """Of what is known already, in one request; None where it takes more."""
+        description = client._directory.description
+        if description is None:
+            return None
+        if description is not self._description:
+            self._template = single_template(
+                description, self._columns, self._ignore_unknown, isinstance(entry.customer, str))
+            self._description = description
+        if self._template is None:
+            return None
+        answer = client._ask(SingleLookup(self._template, entry.customer), entry.end)
+        if answer.snapshot.generation != description.snapshot.generation:
+            return None
+        answer.names = description.names
+        return answer.customer(0)
+
     def _look_up(self, client: Client, batch: List[_Entry]) -> None:
         """Asks for all, within the deadline of the first, whose thread this is."""
         try:
+            if len(batch) == 1:
+                batch[0].result = self._look_up_one(client, batch[0])
+                if batch[0].result is not None:
+                    return
             ids = IDs([entry.customer for entry in batch])
             flow = lookup_flow(client._directory, ids, self._columns, self._ignore_unknown)
             answer = client._run(flow, batch[0].end)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Dict, Generator, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from ._columns import KNOWN_NAMES, SCORE_NAMES
-from ._requests import LOOKUP_IDS, Describe, IDs, Lookup, Request
+from ._requests import (
+    LOOKUP_IDS, Describe, IDs, Lookup, Request, SingleTemplate, check_numbers)
 from ._session import RequestTooLarge
 from ._status import STATUSES
 from .answers import Description, LookupAnswer
@@ -19,18 +20,42 @@ Flow = Generator[List[Request[Any]], List[Any], T]
 
 #: How many times a call starts again because the snapshot was replaced under it.
 ROUNDS = 5
+#: One object, so that answers know that they share it.
+_NO_NAMES: Dict[int, str] = {}
 _TOO_LARGE = STATUSES["answerTooLarge"]
 #: A name, or a number.
 ColumnChoice = Union[str, int]
 
 
 class Directory:
-    """What the client remembers of the server: the columns of the last snapshot it asked about."""
+    """What the client remembers of the server: the columns of the last snapshot it asked about, of
+    each label."""
 
-    def __init__(self) -> None:
+    _MOST_LABELS = 64
+
+    def __init__(self, root: Optional["Directory"] = None) -> None:
         self.description: Optional[Description] = None
-        #: Ids a LOOKUP may have, as the server says; before that, the protocol's limit.
-        self.maximum_ids = LOOKUP_IDS
+        self._root = root or self
+        self._limit = LOOKUP_IDS
+        self._labelled: Dict[str, Directory] = {}
+
+    @property
+    def maximum_ids(self) -> int:
+        """Ids a LOOKUP may have, as the server says; before that, the protocol's limit."""
+        return self._root._limit
+
+    @maximum_ids.setter
+    def maximum_ids(self, limit: int) -> None:
+        self._root._limit = limit
+
+    def of(self, label: Optional[str]) -> "Directory":
+        """That of the snapshot with a label; None for the current one."""
+        if label is None:
+            return self._root
+        known = self._root._labelled
+        if label not in known and len(known) >= self._MOST_LABELS:
+            known.clear()
+        return known.setdefault(label, Directory(self._root))
 
 
 def _ask(request: Request[Any]) -> Flow[Any]:
@@ -71,7 +96,7 @@ def lookup_flow(
         generation = tables[0].snapshot.generation
         if any(table.snapshot.generation != generation for table in tables):
             continue
-        names: Dict[int, str] = {}
+        names = _NO_NAMES
         if by_name or not tables[0].tables[0].columns.keys() <= KNOWN_NAMES.keys():
             description = directory.description
             if description is None or description.snapshot.generation != generation:
@@ -113,6 +138,19 @@ def numbers_flow(
                 field="columns")
         return found
     return [_SCORE_NUMBERS[c] if isinstance(c, str) else c for c in columns]
+
+
+def single_template(
+    description: Description, columns: Optional[Sequence[ColumnChoice]], ignore_unknown: bool,
+    is_text: bool,
+) -> Optional[SingleTemplate]:
+    """Of LOOKUPs of one customer; None where a column is not known."""
+    if columns is None:
+        return SingleTemplate([], ignore_unknown, is_text)
+    found, unknown = _resolve(description, columns)
+    if unknown:
+        return None
+    return SingleTemplate(check_numbers(found), ignore_unknown, is_text)
 
 
 def _resolve(

@@ -30,13 +30,15 @@ META_BYTES = 4096
 META_ITEMS = 32
 
 RESPONSE = 0x8000
-HELLO, PING, GOAWAY, CREDIT, CANCEL = 0x0001, 0x0002, 0x0003, 0x0004, 0x0005
+HELLO, PING, GOAWAY, CREDIT, CANCEL, PROGRESS = 0x0001, 0x0002, 0x0003, 0x0004, 0x0005, 0x0006
+#: Requests that may name the snapshot that answers: from DESCRIBE to SCAN.
+LABELLED = frozenset([0x0010, *range(0x0020, 0x002A), 0x0030, 0x0031, 0x0032])
 
 FLAG_LZ4, FLAG_MORE, FLAG_META = 1, 2, 4
 _UNKNOWN_CRITICAL_FLAGS = 0x00F8
 
 TAG_IDEMPOTENCY_KEY, TAG_TRACE_ID, TAG_PRIORITY, TAG_WARNING = 1, 2, 3, 4
-TAG_RETRY_AFTER, TAG_TIMINGS = 5, 6
+TAG_RETRY_AFTER, TAG_TIMINGS, TAG_MODEL_LABEL = 5, 6, 0x8004
 
 _HEADER = struct.Struct("<I2sBBHHIIII")
 _U32 = struct.Struct("<I")
@@ -79,6 +81,8 @@ class Meta:
     warning: Optional[str] = None
     retry_after_milliseconds: Optional[int] = None
     timings: Optional[Timings] = None
+    #: Of the snapshot that shall answer.
+    model_label: Optional[str] = None
 
 
 NO_META = Meta()
@@ -121,6 +125,24 @@ def encode_request(opcode: int, body: bytes, meta: bytes = b"") -> EncodedReques
     return EncodedRequest(opcode, flags, len(body), payload, crc32c(payload) if payload else 0)
 
 
+#: Bodies of which bytes are compressed, and what it must save to be worth it.
+_COMPRESSED_BYTES, _SAVED_SHARE = 4096, 8
+
+
+def compress(request: EncodedRequest) -> EncodedRequest:
+    """The request with its body as an LZ4 block, where that is smaller by an eighth; section 3.1."""
+    size = request.raw_length
+    if size < _COMPRESSED_BYTES or lz4_block is None:
+        return request
+    start = len(request.payload) - size
+    block = lz4_block.compress(request.payload[start:], store_size=False)
+    if len(block) > size - size // _SAVED_SHARE:
+        return request
+    payload = request.payload[:start] + block
+    return request._replace(
+        flags=request.flags | FLAG_LZ4, payload=payload, payload_crc=crc32c(payload))
+
+
 def credit_frame(request_id: int, credit: int) -> bytes:
     """Lets the server send that many more bytes of a stream."""
     return encode_request(CREDIT, struct.pack("<II", credit, 0)).frame(request_id, 0)
@@ -141,7 +163,7 @@ def open_frame(frame: Frame, *, streams: bool = False) -> Tuple[Meta, memoryview
         raise malformed("compressionNotNegotiated", "flags", "a compressed body", 10)
     meta, body = NO_META, frame.payload
     if flags & FLAG_META:
-        meta, body = read_meta(body)
+        meta, body = read_meta(body, takes_label=frame.opcode in LABELLED)
         # Behind the block the body's lanes are nowhere near a multiple of 8.
         moved = aligned_buffer(len(body))
         moved[:] = body
@@ -152,8 +174,8 @@ def open_frame(frame: Frame, *, streams: bool = False) -> Tuple[Meta, memoryview
     return meta, body
 
 
-def read_meta(payload: memoryview) -> Tuple[Meta, memoryview]:
-    """The items, and what follows the block."""
+def read_meta(payload: memoryview, *, takes_label: bool = False) -> Tuple[Meta, memoryview]:
+    """The items, and what follows the block; a label only where the frame may have one."""
     if len(payload) < 4:
         raise malformed("invalidMeta", "meta", "no byteCount")
     (size,) = _U32.unpack_from(payload)
@@ -174,7 +196,7 @@ def read_meta(payload: memoryview) -> Tuple[Meta, memoryview]:
         if len(seen) == META_ITEMS:
             raise malformed("invalidMeta", "meta", f"more than {META_ITEMS} items")
         seen[tag] = block[offset : offset + count]
-        _check_item(tag, count)
+        _check_item(tag, count, takes_label)
         offset += count
     return _known_items(seen), payload[4 + size :]
 
@@ -187,10 +209,13 @@ _SIZES = {
     TAG_RETRY_AFTER: (4, 4),
     TAG_TIMINGS: (12, 12),
 }
+LABEL_BYTES = 64
 
 
-def _check_item(tag: int, size: int) -> None:
+def _check_item(tag: int, size: int, takes_label: bool) -> None:
     known = _SIZES.get(tag)
+    if takes_label and tag == TAG_MODEL_LABEL:
+        known = (1, LABEL_BYTES)
     if known is None:
         if tag & 0x8000:
             raise malformed("unsupportedTag", "meta", f"tag {tag:#06x}")
@@ -201,10 +226,12 @@ def _check_item(tag: int, size: int) -> None:
 def _known_items(items: Dict[int, bytes]) -> Meta:
     priority, warning = items.get(TAG_PRIORITY), items.get(TAG_WARNING)
     retry_after, timings = items.get(TAG_RETRY_AFTER), items.get(TAG_TIMINGS)
+    label = items.get(TAG_MODEL_LABEL)
     try:
         text = None if warning is None else warning.decode("utf-8")
+        label_text = None if label is None else label.decode("utf-8")
     except UnicodeDecodeError:
-        raise malformed("invalidMeta", "meta", "a warning that is not UTF-8") from None
+        raise malformed("invalidMeta", "meta", "a text that is not UTF-8") from None
     return Meta(
         idempotency_key=items.get(TAG_IDEMPOTENCY_KEY),
         trace_id=items.get(TAG_TRACE_ID),
@@ -212,6 +239,7 @@ def _known_items(items: Dict[int, bytes]) -> Meta:
         warning=text,
         retry_after_milliseconds=None if retry_after is None else _U32.unpack(retry_after)[0],
         timings=None if timings is None else Timings(*struct.unpack("<III", timings)),
+        model_label=label_text,
     )
 
 

@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional, Tuple, Union
 
-from ._frame import FRAME_BYTES, TAG_PRIORITY, TAG_TRACE_ID, lz4_block
-from ._requests import FEATURE_AFFINITY_FACTS, FEATURE_LZ4, FEATURE_STREAMS, FEATURE_TIMINGS, Hello
+from ._frame import FRAME_BYTES, TAG_MODEL_LABEL, TAG_PRIORITY, TAG_TRACE_ID, lz4_block
+from ._requests import (
+    FEATURE_AFFINITY_FACTS, FEATURE_LZ4, FEATURE_PROGRESS, FEATURE_STREAMS, FEATURE_TIMINGS, Hello,
+    encode_label)
 from ._retry import Budget, Retries
 from .errors import fault
 
@@ -48,9 +50,11 @@ class Settings:
     timings: bool
     compression: bool
     items: Tuple[Tuple[int, bytes], ...] = ()
+    #: Of the snapshot that answers; None for the current one.
+    label: Optional[str] = None
 
     def hello(self) -> Hello:
-        optional = FEATURE_STREAMS | FEATURE_AFFINITY_FACTS
+        optional = FEATURE_STREAMS | FEATURE_AFFINITY_FACTS | FEATURE_PROGRESS
         optional |= FEATURE_TIMINGS if self.timings else 0
         optional |= FEATURE_LZ4 if self.compression else 0
         return Hello(
@@ -67,7 +71,8 @@ class Settings:
         return end if deadline is None else min(end, deadline)
 
     def with_options(
-        self, deadline: Optional[float], trace_id: Union[None, str, bytes], priority: Optional[int]
+        self, deadline: Optional[float], trace_id: Union[None, str, bytes], priority: Optional[int],
+        label: Optional[str] = DEFAULT,
     ) -> "Settings":
         items: List[Tuple[int, bytes]] = list(self.items)
         if trace_id is not None:
@@ -84,10 +89,15 @@ class Settings:
                     hint="0 bulk, 1 normal, 2 and more urgent", field="priority")
             items = [item for item in items if item[0] != TAG_PRIORITY]
             items.append((TAG_PRIORITY, bytes([priority])))
+        own_label = self.label if label is DEFAULT else label
+        if label is not DEFAULT:
+            items = [item for item in items if item[0] != TAG_MODEL_LABEL]
+            if label is not None:
+                items.append((TAG_MODEL_LABEL, encode_label(label)))
         chosen = self.deadline if deadline is DEFAULT else deadline
         if chosen is not None:
             check_seconds(chosen, "deadline")
-        return replace(self, deadline=chosen, items=tuple(items))
+        return replace(self, deadline=chosen, items=tuple(items), label=own_label)
 
 
 def check_seconds(seconds: float, field: str) -> float:

@@ -8,7 +8,7 @@ from . import _columns as numbers
 from ._body import TEXT_BYTES, Body
 from ._frame import LARGEST_FRAME_BYTES, Frame, Meta, open_frame
 from ._status import STATUSES
-from ._table import INT32, INT64, TEXT, TYPE_NAMES, Lanes, read_stamp, read_table
+from ._table import INT32, INT64, TEXT, TYPE_NAMES, Lanes, Row, read_stamp, read_table
 from .answers import (
     Affinity, ColumnInfo, Count, CustomerChunk, CustomerStatus, Description, LookupAnswer,
     OfferAnswer, PatronID, ProfilesAnswer, SegmentsAnswer, TableAnswer, TopAnswer)
@@ -145,8 +145,12 @@ def _read_table_answer(kind: Type[T], body: Body, meta: Meta, **fields: Any) -> 
 
 def read_lookup(body: Body, meta: Meta, ids: Sequence[PatronID]) -> LookupAnswer:
     answer = _read_table_answer(LookupAnswer, body, meta, ids=ids)
-    if len(answer) != len(ids):
+    if answer.tables[0].rows != len(ids):
         raise malformed("valueOutOfRange", "rowCount", f"{len(answer)} rows for {len(ids)} ids")
+    table = answer.tables[0]
+    if isinstance(table, Row) and table.shape.numbers[0] == numbers.ROW_STATUS and (
+            table.shape.kinds[0] == INT32 and table.values[0] is not None):
+        return answer
     status = answer.tables[0].columns.get(numbers.ROW_STATUS)
     if status is None or status.kind != INT32 or status.missing:
         raise malformed("unknownColumn", "rowStatus", "a look-up's answer without rowStatus")

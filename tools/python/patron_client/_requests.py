@@ -12,12 +12,12 @@ import struct
 import sys
 from array import array
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar, Dict, Generic, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, ClassVar, Dict, Generic, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from ._body import TEXT_BYTES, Body
 from ._frame import (
-    FRAME_BYTES, LARGEST_FRAME_BYTES, TAG_IDEMPOTENCY_KEY, EncodedRequest, Meta, encode_meta,
-    encode_request)
+    FRAME_BYTES, LABEL_BYTES, LARGEST_FRAME_BYTES, TAG_IDEMPOTENCY_KEY, TAG_MODEL_LABEL,
+    EncodedRequest, Meta, encode_meta, encode_request)
 from ._read import (
     TOKEN_BYTES, HelloAnswer, PingAnswer, read_chunk, read_count, read_describe, read_hello,
     read_lookup, read_offers, read_ping, read_profiles, read_segments, read_top)
@@ -41,6 +41,7 @@ LEAST_CREDIT, MOST_CREDIT = 1 << 18, 1 << 24
 
 FEATURE_LZ4 = 1 << 0
 FEATURE_STREAMS, FEATURE_TIMINGS, FEATURE_AFFINITY_FACTS = 1 << 1, 1 << 2, 1 << 3
+FEATURE_PROGRESS = 1 << 4
 
 A = TypeVar("A")
 
@@ -54,6 +55,10 @@ class Request(Generic[A]):
     idempotent: ClassVar[bool] = True
     #: Answered by any number of frames, of which all but the last have the flag MORE.
     streams: ClassVar[bool] = False
+    #: Whether it may name the snapshot that answers by its label.
+    takes_label: ClassVar[bool] = True
+    #: Is told how far the server is, where that one says so.
+    progress: Optional[Callable[[Any], None]] = None
     #: Of a stream: bytes of frames that may come before more are asked for.
     credit: int = 0
     #: 16 bytes that make repeating harmless where `idempotent` is not set.
@@ -72,7 +77,11 @@ class Request(Generic[A]):
 
     def encode(self, items: Sequence[Tuple[int, bytes]] = ()) -> EncodedRequest:
         """`items` of a meta block, and the request's own key."""
+        if not items and self.idempotency_key is None:
+            return encode_request(self.opcode, self.body())
         all_items = list(items)
+        if not self.takes_label:
+            all_items = [item for item in all_items if item[0] != TAG_MODEL_LABEL]
         if self.idempotency_key is not None:
             all_items.insert(0, (TAG_IDEMPOTENCY_KEY, self.idempotency_key))
         return encode_request(self.opcode, self.body(), encode_meta(all_items))
@@ -80,6 +89,7 @@ class Request(Generic[A]):
 
 class Hello(Request[HelloAnswer]):
     opcode = 0x0001
+    takes_label = False
 
     def __init__(
         self, *, minimum_version: int = 1, maximum_version: int = 1,
@@ -113,6 +123,7 @@ class Hello(Request[HelloAnswer]):
 
 class Ping(Request[PingAnswer]):
     opcode = 0x0002
+    takes_label = False
 
     def __init__(self, token: int) -> None:
         self.token = token
@@ -246,6 +257,13 @@ def encode_text(text: str, limit: int, field: str) -> bytes:
     return data
 
 
+def encode_label(label: str) -> bytes:
+    data = encode_text(label, LABEL_BYTES, "label")
+    if not data:
+        raise fault("valueOutOfRange", "an empty label", hint="such as canary", field="label")
+    return data
+
+
 def encode_id_text(text: str) -> bytes:
     return encode_text(text, ID_BYTES, "id")
 
@@ -309,6 +327,41 @@ class Lookup(Request[LookupAnswer]):
 
     def read(self, body: Body, meta: Meta) -> LookupAnswer:
         return read_lookup(body, meta, self.ids.given)
+
+
+class SingleTemplate:
+    """What LOOKUPs of one customer of the same columns have in common."""
+
+    __slots__ = ("head", "is_text")
+
+    def __init__(self, columns: Sequence[int], ignore_unknown: bool, is_text: bool) -> None:
+        count = len(columns)
+        head = struct.pack(
+            f"<BBHI{count}H", TEXTUAL if is_text else INTEGER, int(ignore_unknown), count, 1, *columns)
+        self.head = head + bytes(-len(head) % 8)
+        self.is_text = is_text
+
+
+_ONE_ID = struct.Struct("<q").pack
+
+
+class SingleLookup(Request[LookupAnswer]):
+    """A LOOKUP of one customer, quickly made; the id has been checked."""
+
+    opcode = 0x0020
+
+    def __init__(self, template: SingleTemplate, customer: PatronID) -> None:
+        self.template, self.customer = template, customer
+
+    def body(self) -> bytes:
+        template = self.template
+        if template.is_text:
+            text = str(self.customer).encode("utf-8")
+            return template.head + struct.pack("<II", 0, len(text)) + text
+        return template.head + _ONE_ID(self.customer)
+
+    def read(self, body: Body, meta: Meta) -> LookupAnswer:
+        return read_lookup(body, meta, (self.customer,))
 
 
 class TopProducts(Request[TopAnswer]):

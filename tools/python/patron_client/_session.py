@@ -11,8 +11,9 @@ import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from ._frame import (
-    CANCEL, CREDIT, FLAG_MORE, GOAWAY, RESPONSE, EncodedRequest, Frame, FrameReader, cancel_frame,
-    credit_frame)
+    CANCEL, CREDIT, FLAG_MORE, GOAWAY, PROGRESS, RESPONSE, EncodedRequest, Frame, FrameReader, cancel_frame,
+    compress, credit_frame)
+from ._admin import read_progress
 from ._read import GoAway, HelloAnswer, read_answer, read_goaway
 from ._requests import FEATURE_LZ4, FEATURE_STREAMS, LEAST_CREDIT, Hello, Request
 from ._status import STATUSES
@@ -29,7 +30,8 @@ class Exchange:
     """A request on its way, and what came of it."""
 
     __slots__ = (
-        "request", "encoded", "deadline", "request_id", "frames", "error", "done", "waker", "owed")
+        "request", "encoded", "deadline", "request_id", "frames", "error", "done", "waker", "owed",
+        "reports")
 
     def __init__(
         self, request: Request[Any], encoded: EncodedRequest, deadline: Optional[float]
@@ -47,11 +49,21 @@ class Exchange:
         self.waker: Any = None
         #: Bytes of a stream that were taken and not yet given back to the server as credit.
         self.owed = 0
+        #: What the server has told of its progress and the caller does not know yet.
+        self.reports: List[Any] = []
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is something for the caller: the answer, or of a stream the next frame."""
-        return self.done or (self.request.streams and bool(self.frames))
+        """Whether there is something for the caller: the answer, of a stream the next frame, or a
+        word about progress."""
+        return self.done or bool(self.reports) or (self.request.streams and bool(self.frames))
+
+    def report(self) -> None:
+        """Tells the caller what there is to tell; for the caller's thread."""
+        reports, self.reports = self.reports, []
+        for progress in reports:
+            if self.request.progress is not None:
+                self.request.progress(progress)
 
     def take(self, frame: Frame) -> bool:
         """Whether this was the last frame of the answer."""
@@ -127,6 +139,7 @@ class Session:
         """The frame to send. The exchange is open from here on."""
         if self.error is not None:
             raise self.error
+        # Only what would be taken plain: compression makes no larger requests possible.
         limit = self.reader.maximum_length if self.hello is None else self.hello.maximum_frame_bytes
         if exchange.encoded.length > limit:
             raise RequestTooLarge(exchange.encoded.length, limit)
@@ -147,7 +160,8 @@ class Session:
         self._next_id = number % 0xFFFFFFFF + 1
         exchange.request_id = number
         self.open[number] = exchange
-        return exchange.encoded.frame(number, milliseconds)
+        encoded = compress(exchange.encoded) if self.reader.decompresses else exchange.encoded
+        return encoded.frame(number, milliseconds)
 
     def answer(self, exchange: Exchange) -> Any:
         """The answer of a settled exchange; raises the error in its place.
@@ -228,6 +242,12 @@ class Session:
         if opcode == RESPONSE | GOAWAY:
             return self._go_away(read_goaway(frame))
         exchange = self.open.get(number)
+        if opcode == RESPONSE | PROGRESS:
+            progress = read_progress(frame)
+            if exchange is None or exchange.request.progress is None:
+                return []
+            exchange.reports.append(progress)
+            return [exchange]
         if exchange is None:
             if number not in self.abandoned:
                 raise malformed(

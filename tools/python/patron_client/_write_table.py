@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import List, Optional, Sequence, Tuple, Union
 
-INT32, FLOAT64, TEXT = 1, 4, 5
-_LANES = {INT32: ("i", 4), FLOAT64: ("d", 8)}
+INT32, INT64, FLOAT32, FLOAT64, TEXT = 1, 2, 3, 4, 5
+_LANES = {INT32: ("i", 4), INT64: ("q", 8), FLOAT32: ("f", 4), FLOAT64: ("d", 8)}
 
 Cell = Union[None, int, float, str]
 #: Number, type, a value a row.
@@ -64,6 +64,8 @@ def _constant(kind: int, values: Sequence[Cell], valid: List[bool]) -> Optional[
     if not any(valid):
         return bytes(8)
     if kind == TEXT or not all(valid):
+        return None
+    if values[0] != values[-1]:
         return None
     form, size = _LANES[kind]
     lanes = {struct.pack("<" + form, value) for value in values}

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, AsyncGenerator, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar, Union
 
 from . import _requests as requests, _scores as scores
+from ._aio_admin import AsyncAdminCalls
 from ._blocking import cannot_connect
 from ._flow import (
     ColumnChoice, Directory, Flow, check_columns, describe_flow, lookup_flow)
@@ -30,6 +31,9 @@ from .errors import ClientClosed, ConnectionLost, MalformedAnswer, PatronError
 __all__ = ["AsyncClient", "connect"]
 
 A = TypeVar("A")
+
+#: Labels whose clients are kept.
+_VIEWS = 64
 
 
 class AsyncConnection(asyncio.BufferedProtocol):
@@ -155,6 +159,11 @@ class AsyncConnection(asyncio.BufferedProtocol):
             timer = self._loop.call_later(delay, self._expire, exchange)
         try:
             await exchange.waker
+            while exchange.reports:
+                if not exchange.done:
+                    exchange.waker = self._loop.create_future()
+                exchange.report()
+                await exchange.waker
             return self.session.answer(exchange)
         except MalformedAnswer as error:
             self._lose(error)
@@ -312,7 +321,7 @@ async def connect(
     return AsyncClient(settings, pool, directory)
 
 
-class AsyncClient:
+class AsyncClient(AsyncAdminCalls):
     """Asks a Patron server; made by `connect`. Any number of tasks of one loop may use it at once.
 
     The operations and their arguments are those of `patron_client.Client`.
@@ -321,7 +330,8 @@ class AsyncClient:
     def __init__(self, settings: Settings, pool: AsyncPool, directory: Directory) -> None:
         self._settings = settings
         self._pool = pool
-        self._directory = directory
+        self._directory = directory.of(settings.label)
+        self._views: Dict[Optional[str], AsyncClient] = {}
         self._batches: Dict[Any, "_Batch"] = {}
         self._tasks: Set["asyncio.Task[None]"] = set()
 
@@ -340,11 +350,23 @@ class AsyncClient:
 
     def with_options(
         self, *, deadline: Optional[float] = DEFAULT, trace_id: Union[None, str, bytes] = None,
-        priority: Optional[int] = None,
+        priority: Optional[int] = None, label: Optional[str] = DEFAULT,
     ) -> "AsyncClient":
-        """The same client and connections with another deadline, a trace id or a priority."""
-        settings = self._settings.with_options(deadline, trace_id, priority)
+        """The same client and connections with another deadline, a trace id, a priority or a label."""
+        settings = self._settings.with_options(deadline, trace_id, priority, label)
         return AsyncClient(settings, self._pool, self._directory)
+
+    def _of(self, label: Optional[str]) -> "AsyncClient":
+        """The client whose requests have a label; this one where none is said."""
+        if label is DEFAULT or label == self._settings.label:
+            return self
+        view = self._views.get(label) if label is None or isinstance(label, str) else None
+        if view is None:
+            view = self.with_options(label=label)
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            self._views[label] = view
+        return view
 
     # Operations
 
@@ -353,23 +375,34 @@ class AsyncClient:
         answer = await self._call(requests.Ping(random.getrandbits(64)), deadline)
         return answer.generation
 
-    async def describe(self, *, deadline: Optional[float] = DEFAULT) -> Description:
+    async def describe(
+        self, *, label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
+    ) -> Description:
         """Columns, counts, kinds of ids, what affinity can do, and the snapshot."""
-        return await self._run(describe_flow(self._directory), self._settings.end_of(deadline))
+        client = self._of(label)
+        return await client._run(
+            describe_flow(client._directory), client._settings.end_of(deadline))
 
     async def lookup(
         self, ids: Sequence[PatronID], columns: Optional[Sequence[ColumnChoice]] = None, *,
-        ignore_unknown_columns: bool = False, deadline: Optional[float] = DEFAULT,
+        ignore_unknown_columns: bool = False,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> LookupAnswer:
         """Scores of many customers, a row an id, in the order of the ids, from one snapshot."""
-        flow = lookup_flow(self._directory, IDs(ids), columns, ignore_unknown_columns)
-        return await self._run(flow, self._settings.end_of(deadline))
+        client = self._of(label)
+        flow = lookup_flow(client._directory, IDs(ids), columns, ignore_unknown_columns)
+        return await client._run(flow, client._settings.end_of(deadline))
 
     async def lookup_one(
         self, customer: PatronID, columns: Optional[Sequence[ColumnChoice]] = None, *,
-        ignore_unknown_columns: bool = False, deadline: Optional[float] = DEFAULT,
+        ignore_unknown_columns: bool = False,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> Customer:
         """Scores of one customer. Calls of one turn of the loop become one request together."""
+        client = self._of(label)
+        if client is not self:
+            return await client.lookup_one(
+                customer, columns, ignore_unknown_columns=ignore_unknown_columns, deadline=deadline)
         requests.encode_id(customer)
         end = self._settings.end_of(deadline)
         chosen = check_columns(columns)
@@ -395,67 +428,72 @@ class AsyncClient:
 
     async def top_products(
         self, customer: PatronID, count: int = 10, *, exclude_purchased: bool = True,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> TopAnswer:
         """Products with the highest affinity for a customer, best first."""
-        return await self._call(
+        return await self._of(label)._call(
             requests.TopProducts(customer, count, exclude_purchased), deadline)
 
     async def top_customers(
         self, product: PatronID, count: int = 10, *, exclude_purchased: bool = True,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> TopAnswer:
         """Customers with the highest affinity for a product, best first."""
-        return await self._call(
+        return await self._of(label)._call(
             requests.TopCustomers(product, count, exclude_purchased), deadline)
 
     async def similar_customers(
-        self, customer: PatronID, count: int = 10, *, deadline: Optional[float] = DEFAULT
+        self, customer: PatronID, count: int = 10, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> TopAnswer:
         """Customers who buy like one, best first; scores are cosines, -1 … 1."""
-        return await self._call(requests.Similar(requests.CUSTOMER, customer, count), deadline)
+        return await self._of(label)._call(requests.Similar(requests.CUSTOMER, customer, count), deadline)
 
     async def similar_products(
-        self, product: PatronID, count: int = 10, *, deadline: Optional[float] = DEFAULT
+        self, product: PatronID, count: int = 10, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> TopAnswer:
         """Products that the same customers buy, likewise."""
-        return await self._call(requests.Similar(requests.PRODUCT, product, count), deadline)
+        return await self._of(label)._call(requests.Similar(requests.PRODUCT, product, count), deadline)
 
     async def offer_products(
         self, customer: PatronID, count: int = 10, *, offer: str = "next", rank: str = "affinity",
         bought: str = "leftOut", categories: Sequence[str] = (),
         lowest_price: Optional[Price] = None, highest_price: Optional[Price] = None,
         largest_ratio: Optional[float] = None, bought_since: Sequence[PatronID] = (),
-        include_out_of_stock: bool = False, deadline: Optional[float] = DEFAULT,
+        include_out_of_stock: bool = False,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> OfferAnswer:
         """Products to offer to a customer, best first, with what is expected of each."""
         request = requests.OfferProducts(
             customer, count, offer=offer, rank=rank, bought=bought, categories=categories,
             lowest_price=lowest_price, highest_price=highest_price, largest_ratio=largest_ratio,
             bought_since=bought_since, include_out_of_stock=include_out_of_stock)
-        return await self._call(request, deadline)
+        return await self._of(label)._call(request, deadline)
 
     async def offer_customers(
         self, product: PatronID, count: int = 10, *, rank: str = "affinity",
         promoted: bool = False, exclude_purchasers: bool = True,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> OfferAnswer:
         """Customers to offer a product to, best first."""
         request = requests.OfferCustomers(
             product, count, rank=rank, promoted=promoted, exclude_purchasers=exclude_purchasers)
-        return await self._call(request, deadline)
+        return await self._of(label)._call(request, deadline)
 
     async def segments(
-        self, segmentation: Optional[str] = None, *, deadline: Optional[float] = DEFAULT
+        self, segmentation: Optional[str] = None, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> SegmentsAnswer:
         """The segments of one segmentation; None for all."""
-        return await self._call(requests.Segments(segmentation), deadline)
+        return await self._of(label)._call(requests.Segments(segmentation), deadline)
 
     async def segment_profiles(
-        self, segmentation: Optional[str] = None, *, deadline: Optional[float] = DEFAULT
+        self, segmentation: Optional[str] = None, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> ProfilesAnswer:
         """What the segments of one segmentation are like, feature by feature; None for all."""
-        return await self._call(requests.SegmentProfiles(segmentation), deadline)
+        return await self._of(label)._call(requests.SegmentProfiles(segmentation), deadline)
 
     async def score(
         self, repeat_purchase_count: Sequence[Any], age_at_last_purchase_days: Sequence[Any],
@@ -463,31 +501,36 @@ class AsyncClient:
         revenue: Optional[Sequence[Any]] = None,
         attributes: Optional[Mapping[str, Sequence[Any]]] = None,
         columns: Optional[Sequence[ColumnChoice]] = None,
-        deadline: Optional[float] = DEFAULT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> ScoreAnswer:
         """What the models behind the snapshot say of histories; as `Client.score`."""
-        return await self._call(scores.Score(
+        return await self._of(label)._call(scores.Score(
             repeat_purchase_count, age_at_last_purchase_days, observed_age_days, mean_order_value,
             revenue, attributes, columns), deadline)
 
     async def explain(
-        self, customer: PatronID, segmentation: str, *, deadline: Optional[float] = DEFAULT
+        self, customer: PatronID, segmentation: str, *,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
     ) -> Explanation:
         """Why a customer is in a segment; the first one after a publish takes long."""
-        return await self._call(scores.Explain(customer, segmentation), deadline)
+        return await self._of(label)._call(scores.Explain(customer, segmentation), deadline)
 
-    async def count(self, rule: str, *, deadline: Optional[float] = DEFAULT) -> Count:
+    async def count(
+        self, rule: str, *, label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT
+    ) -> Count:
         """How many customers a rule holds for."""
-        return await self._call(requests.CountCustomers(rule), deadline)
+        return await self._of(label)._call(requests.CountCustomers(rule), deadline)
 
     def customers(
         self, rule: Optional[str] = None, columns: Optional[Sequence[ColumnChoice]] = None, *,
-        after: Optional[bytes] = None, credit: int = CREDIT, deadline: Optional[float] = DEFAULT,
+        after: Optional[bytes] = None, credit: int = CREDIT,
+        label: Optional[str] = DEFAULT, deadline: Optional[float] = DEFAULT,
     ) -> "AsyncCustomerStream":
         """The customers that a rule holds for, or all, in chunks: `async for` reads them. To end
         early, `aclose` the stream or leave its `async with`."""
         wanted = Wanted(rule, columns, after, credit)
-        return AsyncCustomerStream(wanted, _chunks(self, wanted, self._settings.end_of(deadline)))
+        client = self._of(label)
+        return AsyncCustomerStream(wanted, _chunks(client, wanted, self._settings.end_of(deadline)))
 
     # Exchange
 
@@ -509,6 +552,7 @@ class AsyncClient:
             except PatronError as error:
                 pause = tries.pause_after(error, sent)
                 if pause is None:
+                    error.idempotency_key = request.idempotency_key
                     raise
             await asyncio.sleep(pause)
 

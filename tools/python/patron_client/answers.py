@@ -6,13 +6,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _columns as numbers
+from ._answers_admin import (
+    AppendAnswer, Progress, Published, Refusal, RefusalReason, ServedModel, ShadowColumn, ShadowMove,
+    ShadowReport, Stat, StoredGeneration)
 from ._columns import KNOWN_NAMES
 from ._frame import Timings
 from ._snapshot import Model, Snapshot
-from ._table import FLOAT32, FLOAT64, INT32, INT64, TEXT, TYPE_NAMES, Lanes, Table, Value
+from ._table import FLOAT32, FLOAT64, INT32, INT64, TEXT, TYPE_NAMES, Lanes, Row, Table, Value
 from .errors import malformed
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
+    "AppendAnswer", "Progress", "Published", "Refusal", "RefusalReason", "ServedModel",
+    "ShadowColumn", "ShadowMove", "ShadowReport", "Stat", "StoredGeneration",
     "Affinity", "Basis", "Column", "ColumnInfo", "Count", "Customer", "CustomerChunk",
     "CustomerStatus", "Description",
     "LookupAnswer", "Model", "Offer", "OfferAnswer", "Profile", "ProfilesAnswer", "Segment",
@@ -272,6 +278,18 @@ class LookupAnswer(TableAnswer):
 
     def customer(self, index: int) -> Customer:
         """One row with its id."""
+        row = self.tables[0]
+        if isinstance(row, Row) and len(self.tables) == 1 and row.shape.numbers[0] == numbers.ROW_STATUS:
+            labels = row.shape.labels
+            if labels is None or labels[0] is not self.names:
+                labels = (self.names, tuple(self._name(number) for number in row.shape.numbers))
+                row.shape.labels = labels
+            found_values = dict(zip(labels[1], row.values))
+            number = found_values.pop(labels[1][0])
+            if len(found_values) + 1 == len(row.values):
+                return Customer(
+                    self.ids[index], CustomerStatus.of(number), found_values,  # type: ignore[arg-type]
+                    self.snapshot)
         values: Dict[str, Value] = {}
         status: Value = 0
         if self._lists is None:
@@ -572,12 +590,12 @@ class Description:
     affinity: Optional[Affinity]
     columns: Tuple[ColumnInfo, ...]
 
-    @property
+    @cached_property
     def names(self) -> Dict[int, str]:
         """Column names by number."""
         return {column.number: column.name for column in self.columns}
 
-    @property
+    @cached_property
     def numbers(self) -> Dict[str, int]:
         """Column numbers by name."""
         return {column.name: column.number for column in self.columns}

@@ -24,6 +24,7 @@ class PatronError(Exception):
         byte_offset: Optional[int] = None,
         generation: int = 0,
         retry_after: Optional[float] = None,
+        idempotency_key: Optional[bytes] = None,
     ) -> None:
         super().__init__(text)
         #: What is wrong, and what to do.
@@ -38,6 +39,8 @@ class PatronError(Exception):
         self.generation = generation
         #: Seconds that the server wants to be left alone; None: it did not say.
         self.retry_after = retry_after
+        #: Of an APPEND: with it the same lines can be sent again, and are taken once.
+        self.idempotency_key = idempotency_key
 
     @property
     def name(self) -> str:
@@ -50,7 +53,7 @@ class PatronError(Exception):
         return f"{text}: {self.hint}" if self.hint else text
 
     def __reduce__(self) -> Any:
-        fields = ("status", "hint", "field", "byte_offset", "generation", "retry_after")
+        fields = ("status", "hint", "field", "byte_offset", "generation", "retry_after", "idempotency_key")
         return _restore, (type(self), self.text, {name: getattr(self, name) for name in fields})
 
 

@@ -30,7 +30,7 @@ class CRC32CTests(unittest.TestCase):
     def test_all_ways_agree(self):
         source = random.Random(4)
         sizes = list(range(300)) + [
-            709, 710, 711, 1420, 1421, 1422, 4096, 11369, 11370, 11371, 22740, 22741, 65535, 65536,
+            1023, 1024, 1025, 709, 710, 711, 1420, 1421, 1422, 4096, 11369, 11370, 11371, 22740, 22741, 65535, 65536,
             65537, 66246, 131072, 131073, 300007, 2_000_003]
         for size in sizes:
             data = source.getrandbits(8 * size).to_bytes(size, "little") if size else b""

@@ -414,8 +414,8 @@ class Faults(Scenarios):
         (required, optional) = struct.unpack_from("<QQ", body, 8)
         self.assertEqual(required, 0)
         self.assertEqual(bin(optional >> 56).count("1"), 1)
-        # Streams and the facts of affinity.
-        self.assertEqual(optional & 0xFF, 2 | 8)
+        # Streams, the facts of affinity, and progress.
+        self.assertEqual(optional & 0xFF, 2 | 8 | 16)
         self.assertTrue(body.endswith(b"secretshop 2"))
 
     def test_tls(self):

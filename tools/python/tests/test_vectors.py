@@ -7,32 +7,37 @@ import unittest
 
 from . import support
 from .support import VECTORS
-from patron_client import _columns, _requests as requests, errors
+from patron_client import _admin as admin, _columns, _requests as requests, errors
+from patron_client._append import Append, read_append
+from patron_client._body import Body
+from patron_client._lines import PurchaseLines
 
 from patron_client._crc32c import crc32c
 from patron_client._frame import (
-    TAG_IDEMPOTENCY_KEY, TAG_PRIORITY, TAG_TRACE_ID, TAG_WARNING, FrameReader, cancel_frame,
-    credit_frame, lz4_block, open_frame)
+    TAG_IDEMPOTENCY_KEY, TAG_MODEL_LABEL, TAG_PRIORITY, TAG_TRACE_ID, TAG_WARNING, FrameReader,
+    cancel_frame, credit_frame, lz4_block, open_frame)
 from patron_client._read import read_answer, read_goaway
 from patron_client._scores import Explain, Score
-from patron_client._table import TYPE_NAMES
-from patron_client.answers import Count, CustomerChunk, Description, Explanation, TableAnswer
+from patron_client._table import TYPE_NAMES, read_stamp, read_table
+from patron_client.answers import (
+    AppendAnswer, Count, CustomerChunk, Description, Explanation, Progress, Published, Refusal,
+    RefusalReason, ServedModel, ShadowMove, ShadowReport, Stat, StoredGeneration, TableAnswer)
 
 TYPES = {name: number for number, name in TYPE_NAMES.items()}
 OPCODES = {
     "HELLO": 1, "PING": 2, "GOAWAY": 3, "DESCRIBE": 0x10, "LOOKUP": 0x20, "TOP_PRODUCTS": 0x22,
     "TOP_CUSTOMERS": 0x23, "SIMILAR": 0x24, "SEGMENTS": 0x26, "SEGMENT_PROFILES": 0x27,
     "OFFER_PRODUCTS": 0x28, "OFFER_CUSTOMERS": 0x29, "COUNT": 0x30, "AUDIENCE": 0x31, "SCAN": 0x32,
-    "CREDIT": 4, "CANCEL": 5, "SCORE": 0x21, "EXPLAIN": 0x25,
+    "CREDIT": 4, "CANCEL": 5, "SCORE": 0x21, "EXPLAIN": 0x25, "PROGRESS": 6, "APPEND": 0x40,
+    "MODELS": 0x50, "SNAPSHOT": 0x51, "PUBLISH": 0x52, "STATS": 0x53, "DRAIN": 0x54, "SHADOW": 0x55,
 }
 #: Forms that a reader must take and this writer does not make.
 ONLY_READ = {"hello_newer_client", "longer_header", "unknown_optional_flags", "unknown_optional_tags",
              "all_that_is_optional", "compressed_literals", "compressed_request"}
 
 
-#: What this client neither asks for nor is sent: APPEND, administration, labels and PROGRESS.
-NOT_HERE = ("append_", "models_", "snapshot_", "publish_", "stats_", "drain_", "shadow_", "progress",
-            "label_empty", "label_long", "label_utf8", "lookup_request_labelled")
+#: What this client neither asks for nor is sent.
+NOT_HERE = ()
 
 
 def load(folder, reader):
@@ -57,6 +62,33 @@ class AnyScore(Score):
         self.rows = None
 
 
+class Raw:
+    """An answer of administration, read twice: as callers get it, and as its table stands there."""
+
+    def __init__(self, found, body, stamps=1, facts=0):
+        self.found, self.facts, start = found, {}, 0
+        self.snapshots = []
+        for _ in range(stamps):
+            snapshot, start = read_stamp(body, start)
+            self.snapshots.append(snapshot)
+        self.table = read_table(body, start + facts)
+
+
+def raw(kind, **layout):
+    """A request whose answer is `Raw`."""
+    class Made(kind):
+        def read(self, body, meta):
+            return Raw(super().read(body, meta), body, **layout)
+    return Made()
+
+
+class AnyAppend(requests.Request):
+    """Whatever lines were sent."""
+
+    def read(self, body, meta):
+        return Raw(read_append(body, meta), body, facts=64)
+
+
 class AnyLookup(requests.Lookup):
     """Whatever ids were asked for."""
 
@@ -78,7 +110,10 @@ def request_for(opcode):
         0x27: lambda: requests.SegmentProfiles(), 0x28: lambda: requests.OfferProducts(1),
         0x29: lambda: requests.OfferCustomers(1), 0x30: lambda: requests.CountCustomers("all"),
         0x31: lambda: requests.Audience("all"), 0x32: lambda: requests.Scan(),
-        0x21: lambda: AnyScore(), 0x25: lambda: Explain(1, "value"),
+        0x21: lambda: AnyScore(), 0x25: lambda: Explain(1, "value"), 0x40: AnyAppend,
+        0x50: lambda: raw(admin.Models), 0x51: lambda: raw(admin.Generations),
+        0x52: admin.Publish, 0x53: lambda: raw(admin.Stats), 0x54: admin.Drain,
+        0x55: lambda: raw(admin.Shadow, stamps=2, facts=64),
     }
     if opcode & 0x7FFF not in made:
         # Nobody asked for it: read as an error, which needs no request.
@@ -109,6 +144,8 @@ def read_as_client(data, maximum_length=16 << 20, features=0):
             raise errors.malformed("wrongDirection", "opcode")
         if frame.opcode == 0x8003:
             found.append((frame, read_goaway(frame)))
+        elif frame.opcode == 0x8006:
+            found.append((frame, admin.read_progress(frame)))
         else:
             found.append((frame, read_answer(frame, request_for(frame.opcode))))
     return found
@@ -156,7 +193,42 @@ def hello_json(found):
     return dict(zip(names, found))
 
 
+def table_json(table):
+    return {"rowCount": table.rows, "subjectStatus": table.subject_status,
+            "columns": [{"id": number, "type": lanes.kind, "values": lanes.list()}
+                        for number, lanes in table.columns.items()]}
+
+
+def raw_json(raw):
+    found, result = raw.found, {"stamp": snapshot_json(raw.snapshots[0])}
+    if isinstance(found, AppendAnswer):
+        result.update({
+            "sequence": found.sequence, "acceptedLines": found.accepted_count,
+            "refusedLines": found.refused_count, "isRepeat": found.is_repeat})
+    if isinstance(found, ShadowReport):
+        states = {"none": 0, "running": 1, "stopped": 2, "overtaken": 3}
+        result.update({
+            "candidate": snapshot_json(raw.snapshots[1]), "state": states[found.state],
+            "partsPerMillion": round(found.share * 1e6), "sampledCount": found.sampled_count,
+            "comparedCount": found.compared_count, "onlyInCurrentCount": found.only_current_count,
+            "onlyInCandidateCount": found.only_candidate_count,
+            "droppedCount": found.dropped_count,
+            "elapsedMilliseconds": round(found.elapsed_seconds * 1000)})
+    return {**result, "table": table_json(raw.table)}
+
+
 def meaning(found):
+    if isinstance(found, Raw):
+        return raw_json(found)
+    if isinstance(found, Published):
+        return {"stamp": snapshot_json(found.snapshot),
+                "previousGeneration": found.previous_generation,
+                "verifiedByteCount": found.verified_byte_count}
+    if isinstance(found, Progress):
+        return {"done": found.done, "total": found.total or 0,
+                "unit": {"bytes": 1, "customers": 2}.get(found.unit, 0)}
+    if isinstance(found, float):
+        return {"graceMilliseconds": round(found * 1000)}
     if isinstance(found, Description):
         return description_json(found)
     if isinstance(found, Count):
@@ -171,10 +243,7 @@ def meaning(found):
             facts = {"segment": found.segment, "nextSegment": found.next_segment,
                      "distance": found.distance, "nextDistance": found.next_distance,
                      "modelVersion": found.model_version}
-        return {"stamp": snapshot_json(found.snapshot), **facts, "table": {
-            "rowCount": table.rows, "subjectStatus": table.subject_status,
-            "columns": [{"id": number, "type": lanes.kind, "values": lanes.list()}
-                        for number, lanes in table.columns.items()]}}
+        return {"stamp": snapshot_json(found.snapshot), **facts, "table": table_json(table)}
     if isinstance(found, errors.PatronError):
         return error_json(found)
     if hasattr(found, "reason"):
@@ -200,11 +269,45 @@ def meta_json(meta):
         t = meta.timings
         found.append({"timings": {"queueMicroseconds": t.queue, "computeMicroseconds": t.compute,
                                   "encodeMicroseconds": t.encode}})
+    if meta.model_label is not None:
+        found.append({"modelLabel": meta.model_label})
     return found
+
+
+def lines_of(body):
+    """The lines of an APPEND's JSON."""
+    columns = {column["id"]: column["values"] for column in body["table"]["columns"]}
+    names = {0xF002: "customers", 0xF080: "days", 0xF081: "times", 0xF082: "amounts",
+             0xF083: "margins", 0xF084: "costs", 0xF085: "quantities", 0xF086: "orders",
+             0xF087: "products", 0xF088: "categories", 0xF089: "promotions", 0xF08A: "channels"}
+    return PurchaseLines(
+        currency=body["currency"], decimals=body["decimals"], are_scaled=True,
+        **{names[number]: values for number, values in columns.items()})
 
 
 def build(opcode, body):
     """The request of a vector's JSON."""
+    if opcode == "APPEND":
+        # The key is an item of the frame's.
+        made = Append(lines_of(body))
+        made.idempotency_key = None
+        return made
+    if opcode == "MODELS":
+        return admin.Models(body["label"] or None, body["generation"] or None)
+    if opcode == "SNAPSHOT":
+        return admin.Generations()
+    if opcode == "PUBLISH":
+        return admin.Publish(body["generation"] or None)
+    if opcode == "STATS":
+        return admin.Stats()
+    if opcode == "DRAIN":
+        return admin.Drain()
+    if opcode == "SHADOW":
+        if body["action"] != 1:
+            return admin.Shadow.stop() if body["action"] == 2 else admin.Shadow()
+        return admin.Shadow.start(
+            label=body["label"] or None, generation=body["generation"] or None,
+            share=body["partsPerMillion"] / 1e6)
     if opcode == "HELLO":
         return requests.Hello(
             minimum_version=body["minimumVersion"], maximum_version=body["maximumVersion"],
@@ -283,7 +386,7 @@ class VectorTests(unittest.TestCase):
 
     def test_requests_are_written_as_they_stand(self):
         tags = {"idempotencyKey": TAG_IDEMPOTENCY_KEY, "traceID": TAG_TRACE_ID,
-                "priority": TAG_PRIORITY, "warning": TAG_WARNING}
+                "priority": TAG_PRIORITY, "warning": TAG_WARNING, "modelLabel": TAG_MODEL_LABEL}
         written = 0
         for name, vector, data in OK_REQUESTS:
             if name in ONLY_READ:
@@ -303,7 +406,8 @@ class VectorTests(unittest.TestCase):
                     if key == "priority":
                         raw = bytes([value])
                     else:
-                        raw = value.encode() if key == "warning" else bytes.fromhex(value)
+                        raw = (value.encode() if key in ("warning", "modelLabel")
+                               else bytes.fromhex(value))
                     items.append((tags[key], raw))
                 if expected["opcode"] == "HELLO" and data[10] & 4:
                     items = [(0x7F2A, bytes.fromhex("D75000"))]
@@ -360,13 +464,62 @@ class VectorTests(unittest.TestCase):
             "stream_credit_large": lambda: requests.Scan(credit=(1 << 24) + 1),
             "stream_credit_small": lambda: requests.Scan(credit=(1 << 18) - 1),
             "stream_duplicate_column": lambda: requests.Scan([19, 19]),
+            "append_currency_utf8": lambda: append(currency="\udcff"),
+            "append_day_and_time": lambda: append(times=[1]),
+            "append_decimals": lambda: append(decimals=5),
+            "append_no_currency": lambda: append(currency=""),
+            "append_no_lines": lambda: append(customers=[], days=[], amounts=[]),
+            "append_too_many_lines": lambda: append(amounts=range(65_537)),
+            "append_without_time": lambda: append(days=None),
+            "models_label_long": lambda: admin.Models("x" * 65),
+            "models_label_utf8": lambda: admin.Models("\udcff"),
+            "models_set_generation": lambda: admin.Models("canary", 0),
+            "models_without_label": lambda: admin.Models(""),
+            "shadow_no_candidate": lambda: admin.Shadow.start(),
+            "shadow_share_large": lambda: admin.Shadow.start(label="a", share=1.000001),
+            "shadow_share_zero": lambda: admin.Shadow.start(label="a", share=0),
         }
+        def append(**changed):
+            return Append(PurchaseLines(
+                **{"customers": [1], "days": [1], "amounts": [1], "currency": "EUR", **changed}))
+
         expected = {name: vector["statusName"] for name, vector, _ in SERVER_FAULTS}
         for name, make in cases.items():
             with self.subTest(name):
                 with self.assertRaises(errors.FixRequest) as caught:
                     make()
                 self.assertEqual(caught.exception.name, expected[name])
+
+    def test_what_callers_get_of_administration(self):
+        def found(name):
+            ((_, answer),) = read_as_client(next(data for n, _, data in OK_ANSWERS if n == name))
+            return answer.found
+
+        self.assertEqual(found("models_response"), [
+            ServedModel("stable", 12, 10134, "lifetime", 3, 16909060, None),
+            ServedModel("stable", 12, 10134, "affinity", 2, 2695938256, None),
+            ServedModel("canary", 13, None, None, None, None, "it is not there")])
+        self.assertEqual(found("snapshot_response"), [
+            StoredGeneration(
+                12, True, True, (), 10134, 4338, 2097152, "lifetime 3, affinity 2", None),
+            StoredGeneration(13, False, False, ("canary",), 10141, 4402, 2130000, "lifetime 4", None)])
+        self.assertEqual(found("stats_response"), [
+            Stat("server", "connections", 12.0, ""), Stat("LOOKUP", "p99", 0.00025, "s")])
+        shadow = found("shadow_response")
+        self.assertEqual((shadow.state, shadow.share, shadow.elapsed_seconds), ("running", 0.01, 60))
+        (column,) = shadow.columns
+        self.assertEqual((column.number, column.name, column.compared_count), (19, "lifetime_value", 980))
+        self.assertEqual((column.differing_count, column.only_current_count), (970, 20))
+        self.assertEqual((column.mean_difference, column.difference_99, column.moves), (1.25, 16.0, ()))
+        moves = [move for column in found("shadow_response_moves").columns for move in column.moves]
+        self.assertTrue(moves)
+        self.assertIsInstance(moves[0], ShadowMove)
+        refusals = found("append_response_refusals").refusals
+        self.assertEqual(refusals, [
+            Refusal(1, "customers", RefusalReason.MISSING_CUSTOMER_ID),
+            Refusal(1, "amounts", RefusalReason.MISSING_AMOUNT),
+            Refusal(2, "times", RefusalReason.MISSING_TIME)])
+        self.assertIsNone(found("append_response_none").sequence)
 
     def test_every_class_has_its_error(self):
         expected = {
