@@ -17,7 +17,7 @@ public final class PatronConnection: PatronOperations, Sendable {
     private let channel: any Channel
     private let handler: NIOLoopBound<ClientHandler>
     private let hello: HelloResponse
-    private let defaultDeadline: Duration?
+    public let defaultDeadline: Duration?
     private let nextRequestID = Atomic<UInt32>(ClientHandler.ownRequestID + 1)
     private let openCount = Atomic<Int>(0)
     /// Of the snapshot that answers; nil for the current one.
@@ -41,10 +41,7 @@ public final class PatronConnection: PatronOperations, Sendable {
     /// such as `canary`. Closing either closes both.
     /// - Throws: `invalidOption` for a label that none can be.
     public func labelled(_ label: String) throws(PatronError) -> PatronConnection {
-        guard (1...WireLimits.labelBytes).contains(label.utf8.count) else {
-            throw .invalidOption(
-                name: "a label", reason: "has 1 to \(WireLimits.labelBytes) bytes")
-        }
+        try checkLabel(label)
         return PatronConnection(
             channel: channel, handler: handler, hello: hello, defaultDeadline: defaultDeadline,
             label: label, root: root ?? self)
@@ -53,7 +50,7 @@ public final class PatronConnection: PatronOperations, Sendable {
     /// Whether large bodies may be compressed: the server agreed to it.
     public var isCompressed: Bool { hello.activeFeatures.contains(.lz4) }
 
-    /// The most ids one look-up may have.
+    /// The most ids one request for scores may have.
     public var maximumLookupIDs: Int { Int(hello.maximumLookupIDs) }
 
     /// Requests that wait for their answers, streams left out.
@@ -236,14 +233,16 @@ public final class PatronConnection: PatronOperations, Sendable {
     public func perform<Answer: Sendable>(
         _ operation: PatronOperation<Answer>, deadline: Duration? = nil
     ) async throws(PatronError) -> Answer {
-        let response = try await ask(operation.request, deadline, meta: operation.meta)
+        let response = try await ask(
+            operation.request, deadline, meta: operation.meta(label: label),
+            progress: operation.progress)
         guard let answer = try operation.read(response) else { throw unexpected(operation.name) }
         return answer
     }
 
-    func ask(
-        _ request: Request, _ deadline: Duration?, meta: [MetaItem] = [],
-        progress: (@Sendable (RequestProgress) -> Void)? = nil
+    private func ask(
+        _ request: Request, _ deadline: Duration?, meta: [MetaItem],
+        progress: (@Sendable (RequestProgress) -> Void)?
     ) async throws(PatronError) -> Response {
         guard !Task.isCancelled else { throw .cancelled }
         let timeout = deadline ?? defaultDeadline
@@ -290,11 +289,9 @@ public final class PatronConnection: PatronOperations, Sendable {
     func encode(
         _ request: Request, _ meta: [MetaItem] = [], id: UInt32, deadline: Duration?
     ) throws(PatronError) -> ByteBuffer {
-        var items = meta
-        if let label, request.opcode.takesLabel { items.append(.modelLabel(label)) }
-        return channel.allocator.buffer(
+        channel.allocator.buffer(
             bytes: try Self.encoded(
-                request, items, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes),
+                request, meta, id: id, deadline: deadline, limit: Int(hello.maximumFrameBytes),
                 compresses: isCompressed))
     }
 
@@ -329,7 +326,8 @@ public final class PatronConnection: PatronOperations, Sendable {
         _ request: Request, _ deadline: Duration?
     ) throws(PatronError) -> (UInt32, AsyncThrowingStream<Reply, any Error>) {
         let id = newRequestID()
-        let frame = try encode(request, id: id, deadline: deadline)
+        let frame = try encode(
+            request, label.map { [.modelLabel($0)] } ?? [], id: id, deadline: deadline)
         let (replies, continuation) = AsyncThrowingStream.makeStream(of: Reply.self)
         let (handler, eventLoop) = (handler, channel.eventLoop)
         continuation.onTermination = { reason in

@@ -7,6 +7,8 @@ public struct PatronOperation<Answer: Sendable>: Sendable {
     let request: Request
     /// 16 bytes: what is repeated with the same key is carried out once.
     let idempotencyKey: [UInt8]?
+    /// Is told how far the server is, where it says so.
+    let progress: (@Sendable (RequestProgress) -> Void)?
     /// Nil for an answer to something else.
     let read: @Sendable (Response) throws(PatronError) -> Answer?
 
@@ -15,29 +17,57 @@ public struct PatronOperation<Answer: Sendable>: Sendable {
     ///   - read: nil for an answer to something else.
     package init(
         _ request: Request, idempotencyKey: [UInt8]? = nil,
+        progress: (@Sendable (RequestProgress) -> Void)? = nil,
         read: @escaping @Sendable (Response) throws(PatronError) -> Answer?
     ) {
         self.request = request
         self.idempotencyKey = idempotencyKey
+        self.progress = progress
         self.read = read
     }
 
     var name: String { request.opcode.name }
-    var meta: [MetaItem] { idempotencyKey.map { [.idempotencyKey($0)] } ?? [] }
+    /// - Parameter label: of the snapshot that shall answer; nil for the current one, and of no effect
+    ///   where the operation takes none.
+    func meta(label: String?) -> [MetaItem] {
+        var items = idempotencyKey.map { [MetaItem.idempotencyKey($0)] } ?? []
+        if let label, request.opcode.takesLabel { items.append(.modelLabel(label)) }
+        return items
+    }
     /// Whether it does no harm to ask again when nobody knows what became of the first time.
-    var mayRepeat: Bool { request.onlyReads || idempotencyKey != nil }
+    var mayRepeat: Bool { request.isHarmlessToRepeat || idempotencyKey != nil }
 }
 
 extension Request {
-    /// Whether it changes nothing. What a later release adds does not count before it is named here.
-    var onlyReads: Bool {
-        switch opcode {
+    /// Whether carrying it out twice comes to the same as once. What a later release adds does not
+    /// count before it is named here.
+    var isHarmlessToRepeat: Bool {
+        switch self {
         case .audience, .count, .describe, .explain, .lookup, .offerCustomers, .offerProducts,
             .ping,
             .scan, .score, .segmentProfiles, .segments, .similar, .topCustomers, .topProducts:
             true
+        case .publish, .snapshot, .stats: true
+        case .models(.list), .models(.set), .shadow(.report), .shadow(.stop): true
+        // A label that is gone cannot be removed again, and a comparison would begin anew.
+        case .models(.remove), .shadow(.start): false
         default: false
         }
+    }
+
+    /// Whether it is about the server that is asked, and not about the workspace.
+    var isOfOneServer: Bool {
+        switch self {
+        case .drain, .shadow, .stats: true
+        default: false
+        }
+    }
+}
+
+/// - Throws: `invalidOption` for a label that none can be.
+func checkLabel(_ label: String) throws(PatronError) {
+    guard (1...WireLimits.labelBytes).contains(label.utf8.count) else {
+        throw .invalidOption(name: "a label", reason: "has 1 to \(WireLimits.labelBytes) bytes")
     }
 }
 
@@ -50,6 +80,13 @@ public protocol PatronOperations: Sendable {
     func perform<Answer: Sendable>(
         _ operation: PatronOperation<Answer>, deadline: Duration?
     ) async throws(PatronError) -> Answer
+
+    /// Of operations that name none; nil waits for ever.
+    var defaultDeadline: Duration? { get }
+
+    /// The most ids that one request for scores may have, as far as that is known. `lookup` takes any
+    /// number.
+    var maximumLookupIDs: Int { get }
 }
 
 extension PatronOperations {
@@ -72,24 +109,6 @@ extension PatronOperations {
             (response) throws(PatronError) -> Description? in
             guard case .describe(let answer) = response else { return nil }
             return Description(answer)
-        }
-        return try await perform(operation, deadline: deadline)
-    }
-
-    /// Scores of many customers, a row an id.
-    /// - Parameters:
-    ///   - ids: of one kind, at least one and at most as many as the server takes (65,536); may
-    ///     repeat.
-    ///   - columns: ids of the columns wanted, in the order of the answer; nil for all.
-    public func lookup(
-        _ ids: [PatronID], columns: [UInt16]? = nil, deadline: Duration? = nil
-    ) async throws(PatronError) -> LookupResult {
-        let request = LookupRequest(
-            ids: try idColumn(ids), columns: columns?.map { ColumnID(rawValue: $0) })
-        let operation = PatronOperation(.lookup(request)) {
-            (response) throws(PatronError) -> LookupResult? in
-            guard case .lookup(let answer) = response else { return nil }
-            return LookupResult(answer)
         }
         return try await perform(operation, deadline: deadline)
     }

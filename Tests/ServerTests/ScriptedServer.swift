@@ -16,6 +16,7 @@ final class ScriptedServer: Sendable {
         /// What the client gives it; 0 for no limit.
         let deadlineMilliseconds: UInt32
         let hasIdempotencyKey: Bool
+        let label: String?
     }
 
     enum Action: Sendable {
@@ -42,14 +43,16 @@ final class ScriptedServer: Sendable {
     private let listener = Mutex<(any Channel)?>(nil)
     let port: Int
     private let greets: Bool
+    private let lookupIDs: Int
 
     /// Answers HELLO by itself.
     /// - Parameters:
     ///   - port: 0 for a free one.
     ///   - greets: false never answers HELLO.
-    static func start(port: Int = 0, greets: Bool = true, _ script: @escaping Script) async throws
-        -> ScriptedServer
-    {
+    ///   - lookupIDs: what HELLO says of them.
+    static func start(
+        port: Int = 0, greets: Bool = true, lookupIDs: Int = 65_536, _ script: @escaping Script
+    ) async throws -> ScriptedServer {
         let box = Shared<ScriptedServer?>(nil)
         let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -62,13 +65,17 @@ final class ScriptedServer: Sendable {
                 }
             }
             .bind(host: "127.0.0.1", port: port).get()
-        let server = ScriptedServer(channel.localAddress?.port ?? 0, greets, script)
+        let server = ScriptedServer(
+            channel.localAddress?.port ?? 0, greets, lookupIDs, script)
         server.listener.withLock { $0 = channel }
         box.value = server
         return server
     }
 
-    private init(_ port: Int, _ greets: Bool, _ script: @escaping Script) {
+    private init(
+        _ port: Int, _ greets: Bool, _ lookupIDs: Int, _ script: @escaping Script
+    ) {
+        self.lookupIDs = lookupIDs
         self.port = port
         self.greets = greets
         self.script = script
@@ -122,15 +129,19 @@ final class ScriptedServer: Sendable {
         if case .hello = request, header.requestID == 1 {
             var hello = HelloResponse(serverName: "script")
             hello.activeFeatures = .streams
+            hello.maximumLookupIDs = UInt32(lookupIDs)
             return greets ? [.answer(.hello(hello))] : []
         }
         var hasKey = false
         for case .idempotencyKey in meta { hasKey = true }
+        var label: String?
+        for case .modelLabel(let name) in meta { label = name }
         let asked = state.withLock { state in
             let asked = Asked(
                 request: request, connection: connection,
                 index: state.asked.count { $0.request.opcode == request.opcode },
-                deadlineMilliseconds: header.deadlineMilliseconds, hasIdempotencyKey: hasKey)
+                deadlineMilliseconds: header.deadlineMilliseconds, hasIdempotencyKey: hasKey,
+                label: label)
             state.asked.append(asked)
             return asked
         }
@@ -229,7 +240,9 @@ final class Shared<Value: Sendable>: Sendable {
 private let stamp = SnapshotStamp(generation: 3, asOfDay: 20_000, currency: "EUR", models: [])
 
 /// What a look-up is answered with: column 10 holds twice the id; ids below 0 are unknown.
-func twice(_ request: Request) -> Response {
+func twice(_ request: Request, generation: UInt64 = 3) -> Response {
+    let stamp = SnapshotStamp(
+        generation: generation, asOfDay: 20_000, currency: "EUR", models: [])
     guard case .lookup(let lookup) = request, case .integers(let ids) = lookup.ids else {
         return refused(.lookup, .wrongIDKind)
     }

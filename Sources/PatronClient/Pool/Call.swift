@@ -16,6 +16,8 @@ final class Call: Sendable {
         let request: Request
         let meta: [MetaItem]
         let mayRepeat: Bool
+        /// Is told how far the server is, where it says so.
+        var progress: (@Sendable (RequestProgress) -> Void)?
     }
 
     private enum Phase: Sendable {
@@ -151,7 +153,9 @@ final class Call: Sendable {
             if case .done = state.phase { return }
             state.phase = .asking(connection, id)
             // Within the lock, so that a CANCEL cannot come first; it only hands over.
-            connection.submit(frame, id: id, timeout: left) { result in
+            connection.submit(
+                frame, id: id, timeout: left, progress: question.progress
+            ) { result in
                 self.answered(result, connection, server)
             }
         }

@@ -46,6 +46,11 @@ final class ConnectionPool: Sendable {
     /// Connections that take requests now.
     var connectionCount: Int { state.withLock { $0.members.count } }
 
+    /// The most ids that every one of them takes in a look-up; nil where there are none.
+    var maximumLookupIDs: Int? {
+        state.withLock { $0.members.map(\.connection.maximumLookupIDs).min() }
+    }
+
     /// Gets a connection, now or as soon as there is one.
     /// - Parameters:
     ///   - server: to leave out where another one serves.

@@ -5,7 +5,7 @@ import Wire
 
 /// Joins look-ups of one customer into frames of many.
 ///
-/// Look-ups of the same columns and kind of ids wait while `framesUnderWay` frames of them wait for
+/// Look-ups of the same columns, label and kind of ids wait while `framesUnderWay` frames of them wait for
 /// their answers; all that gathered meanwhile go into the next one, in the order they came. Where no
 /// such frame is under way, one leaves at the next turn of an event loop, with what other tasks have
 /// asked for until then. No timer delays anything.
@@ -19,6 +19,7 @@ final class LookupJoiner: Sendable {
     fileprivate struct Key: Hashable {
         let columns: [UInt16]?
         let areIntegers: Bool
+        let label: String?
     }
 
     fileprivate struct Entry: Sendable {
@@ -84,11 +85,12 @@ final class LookupJoiner: Sendable {
     /// - Parameter deliver: called once, on any thread.
     /// - Returns: what to `cancel`.
     func add(
-        _ id: PatronID, columns: [UInt16]?, end: NIODeadline?, _ deliver: @escaping Delivery
+        _ id: PatronID, columns: [UInt16]?, label: String? = nil, end: NIODeadline?,
+        _ deliver: @escaping Delivery
     ) -> UInt64 {
         var areIntegers = false
         if case .integer = id { areIntegers = true }
-        let key = Key(columns: columns, areIntegers: areIntegers)
+        let key = Key(columns: columns, areIntegers: areIntegers, label: label)
         let (number, isNext, sweep) = state.withLock { state in
             state.next += 1
             let number = state.next
@@ -198,7 +200,9 @@ final class LookupJoiner: Sendable {
         }
         let request = LookupRequest(
             ids: column, columns: key.columns?.map { ColumnID(rawValue: $0) })
-        let question = Call.Question(request: .lookup(request), meta: [], mayRepeat: true)
+        let question = Call.Question(
+            request: .lookup(request), meta: key.label.map { [.modelLabel($0)] } ?? [],
+            mayRepeat: true)
         let call = ask(question, end) {
             self.finish(number, $0.flatMap { Self.read($0, ids.count) })
         }
@@ -286,7 +290,7 @@ extension LookupJoiner.State {
 
 extension PatronError {
     /// Whether fewer ids a frame would be answered.
-    fileprivate var isOfSize: Bool {
+    var isOfSize: Bool {
         switch self {
         case .requestTooLarge: true
         case .refused(let refusal):

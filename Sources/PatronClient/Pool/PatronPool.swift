@@ -103,6 +103,8 @@ public final class PatronPool: PatronOperations, Sendable {
     private let connections: ConnectionPool
     private let budget: RetryBudget
     private let joiner: LookupJoiner
+    /// Of the snapshot that answers; nil for the current one.
+    public let label: String?
 
     /// Connects to nothing yet.
     /// - Throws: `invalidOption`.
@@ -115,6 +117,7 @@ public final class PatronPool: PatronOperations, Sendable {
         let retries = options.retries
         self.connections = connections
         self.budget = budget
+        label = nil
         joiner = LookupJoiner(
             framesUnderWay: options.joinedFrames, idsPerFrame: options.joinedLookups,
             eventLoop: group.next()
@@ -132,6 +135,29 @@ public final class PatronPool: PatronOperations, Sendable {
         options.tls = tls
         options.token = token
         try self.init(options)
+    }
+
+    private init(_ pool: PatronPool, label: String) {
+        options = pool.options
+        connections = pool.connections
+        budget = pool.budget
+        joiner = pool.joiner
+        self.label = label
+    }
+
+    /// The same connections, whose look-ups and reports are answered from the snapshot with a label,
+    /// such as `canary`. Closing either closes both.
+    /// - Throws: `invalidOption` for a label that none can be.
+    public func labelled(_ label: String) throws(PatronError) -> PatronPool {
+        try checkLabel(label)
+        return PatronPool(self, label: label)
+    }
+
+    public var defaultDeadline: Duration? { options.deadline }
+
+    /// The most ids one request for scores may have; before the first connection, the protocol's limit.
+    public var maximumLookupIDs: Int {
+        connections.maximumLookupIDs ?? WireLimits.standard.lookupIDs
     }
 
     /// Connections that take requests now.
@@ -162,8 +188,14 @@ public final class PatronPool: PatronOperations, Sendable {
     public func perform<Answer: Sendable>(
         _ operation: PatronOperation<Answer>, deadline: Duration? = nil
     ) async throws(PatronError) -> Answer {
+        guard options.servers.count == 1 || !operation.request.isOfOneServer else {
+            throw .invalidOption(
+                name: "\(operation.name) of a pool of \(options.servers.count) servers",
+                reason: "would be of any of them: ask a pool or a connection of one")
+        }
         let question = Call.Question(
-            request: operation.request, meta: operation.meta, mayRepeat: operation.mayRepeat)
+            request: operation.request, meta: operation.meta(label: label),
+            mayRepeat: operation.mayRepeat, progress: operation.progress)
         let outcome = try await call(question, end: end(deadline))
         guard let reply = outcome.reply else { throw .connectionClosed(reason: "no answer came") }
         do throws(PatronError) {
@@ -199,7 +231,7 @@ public final class PatronPool: PatronOperations, Sendable {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation {
                 (continuation: CheckedContinuation<Result<CustomerRow, PatronError>, Never>) in
-                let own = joiner.add(id, columns: columns, end: end) {
+                let own = joiner.add(id, columns: columns, label: label, end: end) {
                     continuation.resume(returning: $0)
                 }
                 number.withLock { $0 = own }
@@ -226,7 +258,8 @@ public final class PatronPool: PatronOperations, Sendable {
         let retries = options.retries
         let reopening = CustomerChunks.Reopening(
             open: { [self] token throws(PatronError) in
-                let connection = try await call(nil, end: end).connection
+                var connection = try await call(nil, end: end).connection
+                if let label { connection = try connection.labelled(label) }
                 let request = StreamRequest(
                     rule: rule, columns: columns, after: token, credit: credit)
                 return try connection.openStream(

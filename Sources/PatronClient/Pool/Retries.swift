@@ -4,7 +4,8 @@ import Wire
 /// What is tried again, and when, always within the deadline of the call.
 ///
 /// What was never sent goes to another connection whatever it does. What was sent is repeated only if
-/// that does no harm: what only reads, or has an idempotency key. And only where the error passes:
+/// that does no harm: what only reads, what comes to the same when it is carried out twice, or has an
+/// idempotency key. And only where the error passes:
 ///
 /// | | |
 /// |---|---|
@@ -108,7 +109,10 @@ extension PatronError {
     var isOfServer: Bool {
         switch self {
         case .cannotConnect, .connectionClosed, .goingAway: true
-        case .refused(let refusal): refusal.statusClass == .unavailable
+        // Whoever changes the workspace keeps all of its servers from it.
+        case .refused(let refusal):
+            refusal.statusClass == .unavailable
+                && refusal.status != Status.workspaceLocked.rawValue
         default: false
         }
     }

@@ -122,8 +122,9 @@ public enum ShadowCandidate: Sendable, Equatable {
     case label(String)
 }
 
-/// Operations that need the scope `admin`.
-extension PatronConnection {
+/// Operations that need the scope `admin`. A pool asks any of its servers for those that are about the
+/// workspace; `stats`, `drain` and the comparisons are of one server, and refused by a pool of several.
+extension PatronOperations {
     /// The model versions that answer, by label.
     public func servedModels(
         deadline: Duration? = nil
@@ -156,47 +157,24 @@ extension PatronConnection {
         _ request: ModelsRequest, _ deadline: Duration?,
         _ progress: (@Sendable (RequestProgress) -> Void)? = nil
     ) async throws(PatronError) -> [ServedModel] {
-        guard
-            case .models(let answer) = try await ask(.models(request), deadline, progress: progress)
-        else { throw unexpected("MODELS") }
-        let table = answer.table
-        guard let labels = table[.label], let generations = table[.generation] else {
-            throw .malformedAnswer(reason: "a column of the models is missing")
+        let operation = PatronOperation(.models(request), progress: progress) {
+            (response) throws(PatronError) -> [ServedModel]? in
+            guard case .models(let answer) = response else { return nil }
+            return try ServedModel.all(answer.table)
         }
-        return (0..<table.rowCount).map { row in
-            ServedModel(
-                label: labels.text(row) ?? "", generation: generations.wholeNumber(row) ?? 0,
-                asOfDay: table[.generationAsOfDay]?.wholeNumber(row),
-                name: table[.modelName]?.text(row),
-                version: table[.modelVersion]?.wholeNumber(row),
-                checksum: table[.modelChecksum]?.wholeNumber(row).flatMap { UInt32(exactly: $0) },
-                problem: table[.generationProblem]?.text(row))
-        }
+        return try await perform(operation, deadline: deadline)
     }
 
     /// The generations on the server's disk, oldest first.
     public func storedGenerations(
         deadline: Duration? = nil
     ) async throws(PatronError) -> [StoredGeneration] {
-        guard case .snapshot(let answer) = try await ask(.snapshot, deadline) else {
-            throw unexpected("SNAPSHOT")
+        let operation = PatronOperation(.snapshot) {
+            (response) throws(PatronError) -> [StoredGeneration]? in
+            guard case .snapshot(let answer) = response else { return nil }
+            return try StoredGeneration.all(answer.table)
         }
-        let table = answer.table
-        guard let generations = table[.generation], let states = table[.generationState] else {
-            throw .malformedAnswer(reason: "a column of the generations is missing")
-        }
-        return (0..<table.rowCount).map { row in
-            let state = states.wholeNumber(row) ?? 0
-            let labels = table[.generationLabels]?.text(row) ?? ""
-            return StoredGeneration(
-                generation: generations.wholeNumber(row) ?? 0, isCurrent: state & 1 != 0,
-                isServed: state & 2 != 0, labels: labels.split(separator: ",").map(String.init),
-                asOfDay: table[.generationAsOfDay]?.wholeNumber(row),
-                customerCount: table[.generationCustomerCount]?.wholeNumber(row),
-                byteCount: table[.generationByteCount]?.wholeNumber(row),
-                models: table[.generationModels]?.text(row),
-                problem: table[.generationProblem]?.text(row))
-        }
+        return try await perform(operation, deadline: deadline)
     }
 
     /// Makes a generation on the server's disk the current one, as `patron publish` does. Returns
@@ -213,37 +191,36 @@ extension PatronConnection {
             throw .invalidOption(name: "a generation", reason: "is 1 or more")
         }
         let request = Request.publish(PublishRequest(generation: UInt64(generation ?? 0)))
-        guard case .publish(let answer) = try await ask(request, deadline, progress: progress)
-        else { throw unexpected("PUBLISH") }
-        return PublishResult(
-            snapshot: SnapshotInfo(answer.stamp), previousGeneration: answer.previousGeneration,
-            verifiedByteCount: answer.verifiedByteCount)
+        let operation = PatronOperation(request, progress: progress) {
+            (response) throws(PatronError) -> PublishResult? in
+            guard case .publish(let answer) = response else { return nil }
+            return PublishResult(
+                snapshot: SnapshotInfo(answer.stamp),
+                previousGeneration: answer.previousGeneration,
+                verifiedByteCount: answer.verifiedByteCount)
+        }
+        return try await perform(operation, deadline: deadline)
     }
 
     /// What the server counts and measures.
     public func stats(deadline: Duration? = nil) async throws(PatronError) -> [ServerStat] {
-        guard case .stats(let answer) = try await ask(.stats, deadline) else {
-            throw unexpected("STATS")
+        let operation = PatronOperation(.stats) {
+            (response) throws(PatronError) -> [ServerStat]? in
+            guard case .stats(let answer) = response else { return nil }
+            return try ServerStat.all(answer.table)
         }
-        let table = answer.table
-        guard let groups = table[.statGroup], let names = table[.statName],
-            let values = table[.statValue]
-        else { throw .malformedAnswer(reason: "a column of the numbers is missing") }
-        return (0..<table.rowCount).map { row in
-            ServerStat(
-                group: groups.text(row) ?? "", name: names.text(row) ?? "",
-                value: values.number(row) ?? 0, unit: table[.statUnit]?.text(row) ?? "")
-        }
+        return try await perform(operation, deadline: deadline)
     }
 
     /// Has the server finish what it has begun and end.
     /// - Returns: how long open requests may take.
     @discardableResult
     public func drain(deadline: Duration? = nil) async throws(PatronError) -> Duration {
-        guard case .drain(let answer) = try await ask(.drain, deadline) else {
-            throw unexpected("DRAIN")
+        let operation = PatronOperation(.drain) { (response) throws(PatronError) -> Duration? in
+            guard case .drain(let answer) = response else { return nil }
+            return .milliseconds(Int64(answer.graceMilliseconds))
         }
-        return .milliseconds(Int64(answer.graceMilliseconds))
+        return try await perform(operation, deadline: deadline)
     }
 
     /// Compares a share of look-ups with what another generation would answer; ends an earlier
@@ -265,10 +242,7 @@ extension PatronConnection {
             }
             wanted = .generation(UInt64(number))
         case .label(let label):
-            guard (1...WireLimits.labelBytes).contains(label.utf8.count) else {
-                throw .invalidOption(
-                    name: "a label", reason: "has 1 to \(WireLimits.labelBytes) bytes")
-            }
+            try checkLabel(label)
             wanted = .label(label)
         }
         return try await shadow(
@@ -289,10 +263,62 @@ extension PatronConnection {
     private func shadow(
         _ request: ShadowRequest, _ deadline: Duration?
     ) async throws(PatronError) -> ShadowResult {
-        guard case .shadow(let answer) = try await ask(.shadow(request), deadline) else {
-            throw unexpected("SHADOW")
+        let operation = PatronOperation(.shadow(request)) {
+            (response) throws(PatronError) -> ShadowResult? in
+            guard case .shadow(let report) = response else { return nil }
+            return try ShadowResult(report)
         }
-        return try ShadowResult(answer)
+        return try await perform(operation, deadline: deadline)
+    }
+}
+
+extension ServedModel {
+    fileprivate static func all(_ table: Table) throws(PatronError) -> [ServedModel] {
+        guard let labels = table[.label], let generations = table[.generation] else {
+            throw .malformedAnswer(reason: "a column of the models is missing")
+        }
+        return (0..<table.rowCount).map { row in
+            ServedModel(
+                label: labels.text(row) ?? "", generation: generations.wholeNumber(row) ?? 0,
+                asOfDay: table[.generationAsOfDay]?.wholeNumber(row),
+                name: table[.modelName]?.text(row),
+                version: table[.modelVersion]?.wholeNumber(row),
+                checksum: table[.modelChecksum]?.wholeNumber(row).flatMap { UInt32(exactly: $0) },
+                problem: table[.generationProblem]?.text(row))
+        }
+    }
+}
+
+extension StoredGeneration {
+    fileprivate static func all(_ table: Table) throws(PatronError) -> [StoredGeneration] {
+        guard let generations = table[.generation], let states = table[.generationState] else {
+            throw .malformedAnswer(reason: "a column of the generations is missing")
+        }
+        return (0..<table.rowCount).map { row in
+            let state = states.wholeNumber(row) ?? 0
+            let labels = table[.generationLabels]?.text(row) ?? ""
+            return StoredGeneration(
+                generation: generations.wholeNumber(row) ?? 0, isCurrent: state & 1 != 0,
+                isServed: state & 2 != 0, labels: labels.split(separator: ",").map(String.init),
+                asOfDay: table[.generationAsOfDay]?.wholeNumber(row),
+                customerCount: table[.generationCustomerCount]?.wholeNumber(row),
+                byteCount: table[.generationByteCount]?.wholeNumber(row),
+                models: table[.generationModels]?.text(row),
+                problem: table[.generationProblem]?.text(row))
+        }
+    }
+}
+
+extension ServerStat {
+    fileprivate static func all(_ table: Table) throws(PatronError) -> [ServerStat] {
+        guard let groups = table[.statGroup], let names = table[.statName],
+            let values = table[.statValue]
+        else { throw .malformedAnswer(reason: "a column of the numbers is missing") }
+        return (0..<table.rowCount).map { row in
+            ServerStat(
+                group: groups.text(row) ?? "", name: names.text(row) ?? "",
+                value: values.number(row) ?? 0, unit: table[.statUnit]?.text(row) ?? "")
+        }
     }
 }
 
