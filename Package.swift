@@ -113,6 +113,9 @@ let package = Package(
             [
                 "ByteCoding", "CPoll", "Numerical", "Wire",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                tls,
             ]),
         module("PatronClient", ["ByteCoding", "Wire", tls] + nio, strict: true),
         .executableTarget(

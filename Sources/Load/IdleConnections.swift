@@ -4,68 +4,104 @@ import Synchronization
 import Wire
 
 /// Connections that are greeted and then do nothing but PING often enough to stay, to see what they
-/// cost a server.
+/// cost a server. A thread of their own does everything to them.
 final class IdleConnections: Sendable {
-    private let sockets: [StreamSocket]
-    private let bytesBefore: Int?
-    private let bytesAfter: Int?
-    private let isStopped = Mutex(false)
+    private struct State {
+        var failure: LoadError?
+        var isStopped = false
+        /// How many answered a last PING.
+        var aliveCount = 0
+        var bytesBefore: Int?
+        var bytesAfter: Int?
+    }
+
+    private let count: Int
+    private let serverProcess: Int?
+    private let target: LoadTarget
+    private let state = Mutex(State())
+    private let opened = DispatchSemaphore(value: 0)
     private let stopped = DispatchGroup()
 
     /// What protocol/WIRE.md, section 10, asks for.
     private static let pingSeconds = 30.0
 
+    init(_ plan: LoadPlan, _ target: LoadTarget) {
+        count = plan.idleConnections
+        serverProcess = plan.serverProcess
+        self.target = target
+    }
+
     /// Opens all of them, one after the other.
-    init(_ plan: LoadPlan, _ target: LoadTarget) throws(LoadError) {
-        bytesBefore = plan.serverProcess.flatMap(Self.residentBytes)
-        var sockets: [StreamSocket] = []
-        sockets.reserveCapacity(plan.idleConnections)
-        for _ in 0..<plan.idleConnections { sockets.append(try target.open()) }
-        self.sockets = sockets
-        bytesAfter = plan.serverProcess.flatMap(Self.residentBytes)
-        guard !sockets.isEmpty else { return }
+    func open() throws(LoadError) {
+        guard count > 0 else { return }
+        let before = serverProcess.flatMap(Self.residentBytes)
         stopped.enter()
         Thread { [self] in
             keepAlive()
             stopped.leave()
         }.start()
+        opened.wait()
+        let after = serverProcess.flatMap(Self.residentBytes)
+        let failure = state.withLock { state in
+            (state.bytesBefore, state.bytesAfter) = (before, after)
+            return state.failure
+        }
+        if let failure { throw failure }
     }
 
     private func keepAlive() {
+        var transports: [Transport] = []
+        transports.reserveCapacity(count)
+        defer { for place in transports.indices { transports[place].close() } }
+        do throws(LoadError) {
+            for _ in 0..<count { transports.append(try target.open()) }
+            opened.signal()
+        } catch {
+            state.withLock { $0.failure = error }
+            opened.signal()
+            return
+        }
         var next = Date.now + Self.pingSeconds
-        while !isStopped.withLock({ $0 }) {
+        while !isStopped {
             Thread.sleep(forTimeInterval: 0.02)
             guard Date.now >= next else { continue }
             next = .now + Self.pingSeconds
-            for socket in sockets where !isStopped.withLock({ $0 }) { _ = Self.ping(socket) }
+            for place in transports.indices where !isStopped { _ = Self.ping(&transports[place]) }
         }
+        // A last sign of life.
+        let alive = transports.indices.count { Self.ping(&transports[$0]) }
+        state.withLock { $0.aliveCount = alive }
     }
 
-    /// Ends the pings; a second time it does nothing.
+    private var isStopped: Bool { state.withLock { $0.isStopped } }
+
+    /// Ends the pings, and the connections; a second time it does nothing.
     func stop() {
-        isStopped.withLock { $0 = true }
+        state.withLock { $0.isStopped = true }
         stopped.wait()
     }
 
-    /// Asks all of them for a last sign of life.
     func report() -> LoadReport.Idle {
         stop()
-        var each: Double?
-        if let bytesBefore, let bytesAfter, !sockets.isEmpty {
-            each = Double(bytesAfter - bytesBefore) / Double(sockets.count)
+        return state.withLock { state in
+            var each: Double?
+            if let before = state.bytesBefore, let after = state.bytesAfter, count > 0 {
+                each = Double(after - before) / Double(count)
+            }
+            return LoadReport.Idle(
+                connections: count, alive: state.aliveCount,
+                serverBytesBefore: state.bytesBefore, serverBytesAfter: state.bytesAfter,
+                serverBytesEach: each)
         }
-        return LoadReport.Idle(
-            connections: sockets.count, alive: sockets.count(where: Self.ping),
-            serverBytesBefore: bytesBefore, serverBytesAfter: bytesAfter, serverBytesEach: each)
     }
 
     /// Whether it is answered. Only for sockets that still block.
-    private static func ping(_ socket: StreamSocket) -> Bool {
+    private static func ping(_ transport: inout Transport) -> Bool {
         var writer = ByteWriter()
         Request.ping(PingRequest(token: 0)).encodeFrame(requestID: 1, into: &writer)
-        guard socket.send(writer.bytes) else { return false }
+        guard transport.send(all: writer.bytes) else { return false }
         var bytes: [UInt8] = []
-        while let count = socket.receive(into: &bytes), count > 0 {
+        while let count = try? transport.receive(into: &bytes), count > 0 {
             let scan = try? scanFrame(
                 bytes.span.bytes, maximumLength: WireLimits.largestFrameBytes)
             switch scan {

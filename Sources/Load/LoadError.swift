@@ -5,6 +5,8 @@ package enum LoadError: Error, Sendable, Equatable {
     case idFile(path: String, line: Int?, reason: String)
     /// Bytes of an answer that break the protocol.
     case malformedAnswer(String)
+    /// TLS could not be agreed on.
+    case notSecured(address: String, reason: String)
     case noAnswer(address: String, expected: String, seconds: Int)
     /// A setting that cannot be.
     case option(String)
@@ -29,6 +31,7 @@ extension LoadError: CustomStringConvertible {
             \(address): no answer to a greeting within \(seconds) s; does a server that speaks \
             \(expected) listen there?
             """
+        case .notSecured(let address, let reason): "\(address): no secure connection: \(reason)"
         case .option(let text): text
         case .refused(let address, let reason): "\(address): \(reason)"
         case .system(let operation, _, let reason): "\(operation): \(reason)"

@@ -27,6 +27,8 @@ package struct LoadPlan: Sendable {
     package var products: RequestIDs?
     /// Columns of look-ups and streams; nil for all.
     package var columns: [ColumnID]?
+    /// Of the generation that answers; nil for the current one.
+    package var label: String?
     /// What COUNT and AUDIENCE ask for.
     package var rule: String?
     /// Connections that scan all customers over and over, on a thread of their own, beside the load.
@@ -95,6 +97,9 @@ package struct LoadPlan: Sendable {
         try require(
             (0...100_000).contains(idleConnections),
             "--idle-connections is 0 to 100000, not \(idleConnections)")
+        try require(
+            label.map { (1...WireLimits.labelBytes).contains($0.utf8.count) } ?? true,
+            "--label has 1 to \(WireLimits.labelBytes) bytes")
         if mix.operations.contains(where: \.hasRule) {
             try require(
                 rule.map { !$0.isEmpty && $0.utf8.count <= WireLimits.ruleBytes } ?? false,
@@ -109,6 +114,8 @@ package struct LoadPlan: Sendable {
             try require(
                 backgroundScans == 0 && idleConnections == 0,
                 "--background-scan and --idle-connections are for --protocol patron")
+            try require(
+                label == nil, "--label is for --protocol patron; other servers have one state")
             try require(
                 mix == .lookups, "--mix is for --protocol patron; other servers are asked for keys")
             try require(

@@ -72,6 +72,10 @@ package struct LoadReport: Codable, Sendable {
 
     package var address: String
     package var speaks: LoadProtocol
+    /// Nil in plain.
+    package var tls: Bool?
+    /// Of the generation that answered; nil for the current one.
+    package var label: String?
     /// `open` or `closed`.
     package var loop: String
     package var arrivals: Arrivals?
@@ -120,6 +124,8 @@ package struct LoadReport: Codable, Sendable {
         }
         address = target.address
         speaks = target.speaks
+        tls = target.isSecured ? true : nil
+        label = plan.label
         switch plan.pace {
         case .open(let rate, let arrivals):
             loop = "open"

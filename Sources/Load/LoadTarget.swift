@@ -8,16 +8,25 @@ package struct LoadTarget: Sendable {
     package let speaks: LoadProtocol
     /// What Patron's HELLO shows; nil where the server is open.
     private let token: [UInt8]?
+    /// Nil connects in plain.
+    private let tls: LoadTLS?
 
-    /// - Parameter token: for Patron, at most 1,024 bytes; goes in clear.
-    package init(host: String, port: Int, speaks: LoadProtocol, token: String? = nil) {
+    /// - Parameters:
+    ///   - token: for Patron, at most 1,024 bytes; goes in clear without TLS.
+    ///   - tls: for Patron; nil connects in plain.
+    package init(
+        host: String, port: Int, speaks: LoadProtocol, token: String? = nil, tls: LoadTLS? = nil
+    ) {
         self.token = token.map { Array($0.utf8) }
+        self.tls = tls
         self.host = host
         self.port = port
         self.speaks = speaks
     }
 
     package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    package var isSecured: Bool { tls != nil }
 
     private var expected: String {
         switch speaks {
@@ -28,28 +37,34 @@ package struct LoadTarget: Sendable {
     }
 
     /// Connects and greets, so that whatever else listens there is found before load is made.
-    package func open() throws(LoadError) -> StreamSocket {
+    /// - Returns: what the calling thread may use, and closes.
+    package func open() throws(LoadError) -> Transport {
         switch speaks {
-        case .patron: try greet().socket
+        case .patron: try greet().transport
         case .redis: try openText("*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
         case .memcached: try openText("version\r\n", "VERSION ")
         }
     }
 
-    /// What a server of Patron says of itself.
-    package func describe() throws(LoadError) -> (limits: HelloResponse, facts: DescribeResponse) {
-        let (socket, limits) = try greet()
-        let answer = try ask(.describe, on: socket, maximumLength: WireLimits.largestFrameBytes)
+    /// What a server of Patron says of itself, and of the snapshot with a label; nil: the current one.
+    package func describe(
+        label: String? = nil
+    ) throws(LoadError) -> (limits: HelloResponse, facts: DescribeResponse) {
+        var (transport, limits) = try greet()
+        let answer = try ask(
+            .describe, label: label, on: &transport, maximumLength: WireLimits.largestFrameBytes)
+        transport.close()
         guard case .describe(let facts) = answer else { throw refusal(answer) }
         return (limits, facts)
     }
 
-    private func greet() throws(LoadError) -> (socket: StreamSocket, limits: HelloResponse) {
-        let socket = try StreamSocket(host: host, port: port)
+    private func greet() throws(LoadError) -> (transport: Transport, limits: HelloResponse) {
+        var transport = try Transport(host: host, port: port, tls: tls)
         let hello = Request.hello(HelloRequest(token: token, clientName: "patron load"))
-        let answer = try ask(hello, on: socket, maximumLength: WireLimits.frameBytesBeforeHello)
+        let answer = try ask(
+            hello, on: &transport, maximumLength: WireLimits.frameBytesBeforeHello)
         guard case .hello(let limits) = answer else { throw refusal(answer) }
-        return (socket, limits)
+        return (transport, limits)
     }
 
     private func refusal(_ answer: Response) -> LoadError {
@@ -64,14 +79,16 @@ package struct LoadTarget: Sendable {
 
     /// Sends a request on a blocking socket and waits for its answer.
     private func ask(
-        _ request: Request, on socket: StreamSocket, maximumLength: Int
+        _ request: Request, label: String? = nil, on transport: inout Transport,
+        maximumLength: Int
     ) throws(LoadError) -> Response {
         var writer = ByteWriter()
-        request.encodeFrame(requestID: 1, into: &writer)
-        guard socket.send(writer.bytes) else { throw silence }
+        request.encodeFrame(
+            requestID: 1, meta: label.map { [.modelLabel($0)] } ?? [], into: &writer)
+        guard transport.send(all: writer.bytes) else { throw silence }
         var bytes: [UInt8] = []
         while true {
-            try receive(socket, &bytes)
+            try receive(&transport, &bytes)
             let span = bytes.span
             let view = span.bytes
             do throws(WireError) {
@@ -88,17 +105,17 @@ package struct LoadTarget: Sendable {
         }
     }
 
-    private func openText(_ greeting: String, _ answer: String) throws(LoadError) -> StreamSocket {
-        let socket = try StreamSocket(host: host, port: port)
-        guard socket.send(Array(greeting.utf8)) else { throw silence }
+    private func openText(_ greeting: String, _ answer: String) throws(LoadError) -> Transport {
+        var transport = try Transport(host: host, port: port, tls: nil)
+        guard transport.send(all: Array(greeting.utf8)) else { throw silence }
         var bytes: [UInt8] = []
         let wanted = Array(answer.utf8)
         while bytes.count < wanted.count || bytes.last != UInt8(ascii: "\n") {
             let common = min(bytes.count, wanted.count)
             if bytes[..<common] != wanted[..<common] { break }
-            try receive(socket, &bytes)
+            try receive(&transport, &bytes)
         }
-        if bytes.starts(with: wanted) { return socket }
+        if bytes.starts(with: wanted) { return transport }
         // Redis that wants a password says so.
         if speaks == .redis, bytes.first == UInt8(ascii: "-") {
             throw .refused(address: address, reason: Self.shown(bytes.dropFirst()))
@@ -106,8 +123,10 @@ package struct LoadTarget: Sendable {
         throw wrongProtocol(bytes)
     }
 
-    private func receive(_ socket: StreamSocket, _ bytes: inout [UInt8]) throws(LoadError) {
-        guard let count = socket.receive(into: &bytes) else { throw silence }
+    private func receive(
+        _ transport: inout Transport, _ bytes: inout [UInt8]
+    ) throws(LoadError) {
+        guard let count = try transport.receive(into: &bytes) else { throw silence }
         guard count > 0 else {
             throw bytes.isEmpty
                 ? .wrongProtocol(

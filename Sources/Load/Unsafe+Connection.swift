@@ -20,7 +20,7 @@ struct OpenRequest {
 ///
 /// A struct, since checking the access to a class's properties took a seventh of the generator's time.
 struct Connection {
-    let socket: StreamSocket
+    private var transport: Transport
     private(set) var inFlight = 0
     /// Whether it stands in the queue of those that can take a request.
     var isQueued = false
@@ -47,8 +47,8 @@ struct Connection {
     /// Room that is there before bytes are received.
     private static let leastRoom = 16 << 10
 
-    init(_ socket: StreamSocket, speaks: LoadProtocol, pipeline: Int, checkEvery: Int) {
-        self.socket = socket
+    init(_ transport: Transport, speaks: LoadProtocol, pipeline: Int, checkEvery: Int) {
+        self.transport = transport
         reader = AnswerReader(speaks, checkEvery: checkEvery)
         answersInOrder = speaks != .patron
         requests = [OpenRequest](repeating: OpenRequest(), count: pipeline)
@@ -57,13 +57,17 @@ struct Connection {
         input = .allocate(byteCount: inputCapacity, alignment: 64)
     }
 
-    func free() {
+    mutating func free() {
+        transport.close()
         output.free()
         input.deallocate()
     }
 
+    var socket: StreamSocket { transport.socket }
     var hasRoom: Bool { accepts && inFlight < requests.count }
-    var hasOutput: Bool { output.count > 0 }
+    var hasOutput: Bool { output.count > 0 || transport.hasUnsent }
+    /// Whether there is something to receive that the system does not tell of.
+    var hasInput: Bool { transport.hasReceived }
 
     /// Enters a request.
     /// - Precondition: fewer are under way than the pipeline holds.
@@ -112,7 +116,7 @@ struct Connection {
     /// Gives the system as much as it takes.
     /// - Returns: an error number, or 0.
     mutating func flush() -> Int32 {
-        guard output.count > 0 else { return 0 }
+        guard hasOutput else { return 0 }
         if !unsent.isEmpty {
             let now = monotonicNanoseconds()
             for slot in unsent {
@@ -121,14 +125,14 @@ struct Connection {
             }
             unsent.removeAll(keepingCapacity: true)
         }
-        while output.count > 0 {
-            let sent = socket.send(output.bytes)
+        while hasOutput {
+            let sent = transport.send(output.bytes)
             if sent >= 0 {
                 output.drop(sent)
-            } else if errno == EAGAIN || errno == EWOULDBLOCK {
+            } else if sent == -Int(EAGAIN) || sent == -Int(EWOULDBLOCK) {
                 return 0
-            } else if errno != EINTR {
-                return errno
+            } else if sent != -Int(EINTR) {
+                return Int32(-sent)
             }
         }
         return 0
@@ -137,17 +141,17 @@ struct Connection {
     /// Takes bytes that have come.
     /// - Returns: how many, 0 at the end of the stream, or a negative error number; EAGAIN where
     ///   there are none.
-    mutating func receive() -> Int {
+    mutating func receive() throws(LoadError) -> Int {
         makeRoom()
         let room = UnsafeMutableRawBufferPointer(
             start: input + inputEnd, count: inputCapacity - inputEnd)
         while true {
-            let count = socket.receive(room)
+            let count = try transport.receive(room)
             if count >= 0 {
                 inputEnd += count
                 return count
             }
-            if errno != EINTR { return -Int(errno) }
+            if count != -Int(EINTR) { return count }
         }
     }
 

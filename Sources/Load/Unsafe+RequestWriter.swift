@@ -37,8 +37,9 @@ struct RequestWriter {
                 if isWhole {
                     var writer = ByteWriter()
                     let ids = [Int64](repeating: 0, count: idCount)
-                    Self.request(operation, .integers(ids), plan)
-                        .encodeFrame(requestID: 1, into: &writer)
+                    let request = Self.request(operation, .integers(ids), plan)
+                    request.encodeFrame(
+                        requestID: 1, meta: Self.meta(request, plan), into: &writer)
                     bytes = writer.bytes
                 }
                 templates.append(
@@ -86,6 +87,12 @@ struct RequestWriter {
         }
     }
 
+    /// PING takes no label.
+    private static func meta(_ request: Request, _ plan: LoadPlan) -> [MetaItem] {
+        guard let label = plan.label, request.opcode.takesLabel else { return [] }
+        return [.modelLabel(label)]
+    }
+
     /// The place in the mix of the next request's operation.
     mutating func drawOperation() -> Int { plan.mix.draw(&random) }
 
@@ -117,8 +124,9 @@ struct RequestWriter {
                 var texts = TextArray()
                 for _ in 0..<template.idCount { texts.append(source.text(source.draw(&random))) }
                 writer.removeAll()
-                Self.request(name, .texts(texts), plan)
-                    .encodeFrame(requestID: requestID, into: &writer)
+                let request = Self.request(name, .texts(texts), plan)
+                request.encodeFrame(
+                    requestID: requestID, meta: Self.meta(request, plan), into: &writer)
                 output.append(writer.bytes)
             }
             return

@@ -36,14 +36,14 @@ struct Worker: ~Copyable {
     ///   - index: this thread's number, 0 ..< plan.threads.
     ///   - start: when to begin, nanoseconds of the monotonic clock.
     init(
-        _ plan: LoadPlan, index: Int, sockets: [StreamSocket], start: UInt64
+        _ plan: LoadPlan, index: Int, transports: [Transport], start: UInt64
     ) throws(LoadError) {
         self.plan = plan
         self.start = start
         windowStart = start + UInt64(plan.warmUpSeconds * 1e9)
         windowEnd = windowStart + UInt64(plan.seconds * 1e9)
         giveUp = windowEnd + UInt64(plan.drainSeconds * 1e9)
-        connections = sockets.map {
+        connections = transports.map {
             Connection(
                 $0, speaks: plan.speaks, pipeline: plan.pipeline, checkEvery: plan.checkEvery)
         }
@@ -65,7 +65,8 @@ struct Worker: ~Copyable {
     }
 
     deinit {
-        for connection in connections { connection.free() }
+        var connections = connections
+        for index in connections.indices { connections[index].free() }
     }
 
     /// Makes the load, and returns when all is answered or given up.
@@ -176,8 +177,20 @@ struct Worker: ~Copyable {
     // MARK: Receiving
 
     private mutating func receive(_ index: Int) throws(LoadError) {
+        repeat {
+            try receiveOnce(index)
+        } while connections[index].hasInput && !connections[index].isLost
+    }
+
+    private mutating func receiveOnce(_ index: Int) throws(LoadError) {
         guard !connections[index].isLost else { return }
-        let count = connections[index].receive()
+        let count: Int
+        do {
+            count = try connections[index].receive()
+        } catch {
+            lose(index, error.description)
+            return
+        }
         let now = monotonicNanoseconds()
         guard count > 0 else {
             if count == -Int(EAGAIN) || count == -Int(EWOULDBLOCK) { return }

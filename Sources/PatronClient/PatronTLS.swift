@@ -1,4 +1,4 @@
-import NIOSSL
+package import NIOSSL
 
 /// How a connection is secured: TLS 1.2 or later, with the server's name or address verified against
 /// its certificate.
@@ -18,8 +18,12 @@ public struct PatronTLS: Sendable, Equatable {
         self.keyPath = keyPath
     }
 
+    /// Why TLS failed, in words; nil for errors of another kind.
+    @Sendable package static func failure(_ error: any Error) -> String? { tlsFailure(error) }
+
+    /// What connections share.
     /// - Throws: `invalidOption` where a file cannot be used.
-    func context() throws(PatronError) -> NIOSSLContext {
+    package func context() throws(PatronError) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
         if let authoritiesPath {

@@ -100,7 +100,8 @@ struct Failure {
 
     private static func code(_ error: LoadError) -> Int32 {
         switch error {
-        case .cannotConnect, .noAnswer, .refused, .unknownHost, .wrongProtocol: unavailable
+        case .cannotConnect, .noAnswer, .notSecured, .refused, .unknownHost, .wrongProtocol:
+            unavailable
         case .idFile: badData
         case .malformedAnswer, .system: failed
         case .option: usage

@@ -2,6 +2,7 @@ import ArgumentParser
 import ByteCoding
 import Foundation
 import Load
+import PatronClient
 import Wire
 
 struct LoadCommand: ParsableCommand {
@@ -21,7 +22,7 @@ struct LoadCommand: ParsableCommand {
 
             Streams (audience, scan) are read as fast as they come, with 1 MiB of credit; their latency \
             is that of the last chunk. --background-scan shows what look-ups suffer beside full scans. \
-            The generator speaks without TLS.
+            With --tls the generator's own work for it is in the latencies, and takes its cores.
 
             Errors are counted by status. Requests without an answer are counted, and stand in the \
             latencies with the time that they had waited. A connection that the server ends is not \
@@ -116,7 +117,10 @@ struct LoadCommand: ParsableCommand {
         parsing: .upToNextOption,
         help: "Draw earlier runs into it too: files that --json wrote, each perhaps as LABEL=FILE.")
     var compare: [String] = []
-    @OptionGroup var tokens: TokenOptions
+    @Option(
+        help: "Have the generation with this label answer, such as canary; the current by default.")
+    var label: String?
+    @OptionGroup var security: SecurityOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -145,8 +149,8 @@ struct LoadCommand: ParsableCommand {
         guard serverPid == nil || idleConnections > 0 else {
             throw ValidationError("--server-pid is for --idle-connections N")
         }
-        guard speaks == .patron || tokens.token == nil && tokens.tokenFile == nil else {
-            throw ValidationError("--token and --token-file are for --protocol patron")
+        guard speaks == .patron || !security.isUsed else {
+            throw ValidationError("--tls, --token and --token-file are for --protocol patron")
         }
     }
 
@@ -177,7 +181,10 @@ struct LoadCommand: ParsableCommand {
         let target = LoadTarget(
             host: endpoint.host, port: endpoint.port,
             speaks: LoadProtocol(rawValue: speaks.rawValue) ?? .patron,
-            token: speaks == .patron ? try credential() : nil)
+            token: speaks == .patron ? try credential() : nil,
+            tls: try security.clientTLS.map { options in
+                LoadTLS(context: try options.context(), failure: PatronTLS.failure)
+            })
         // Earlier runs are read first: a wrong name should not cost a measurement.
         let earlier = try compare.map(EarlierRun.init)
         let plan = try makePlan(target)
@@ -192,7 +199,7 @@ struct LoadCommand: ParsableCommand {
     }
 
     private func credential() throws -> String? {
-        let token = try tokens.credential()
+        let token = try security.credential()
         guard token?.utf8.count ?? 0 <= WireLimits.credentialBytes else {
             throw usage("the token has more than \(WireLimits.credentialBytes) bytes")
         }
@@ -210,6 +217,7 @@ struct LoadCommand: ParsableCommand {
             plan.pace = .open(rate: rate, arrivals)
         }
         if let mix { plan.mix = try OperationMix(parsing: mix) }
+        plan.label = label
         plan.rule = rule
         plan.backgroundScans = backgroundScan
         plan.idleConnections = idleConnections
@@ -229,7 +237,7 @@ struct LoadCommand: ParsableCommand {
         var (customerKind, productKind): (IDKind?, IDKind?) = (nil, nil)
         var described: DescribeResponse?
         if target.speaks == .patron {
-            let (limits, facts) = try target.describe()
+            let (limits, facts) = try target.describe(label: label)
             described = facts
             (customerKind, productKind) = (facts.customerIDKind, facts.productIDKind)
             guard pipeline <= Int(limits.maximumInFlight) else {

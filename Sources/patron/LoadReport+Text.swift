@@ -12,7 +12,8 @@ extension LoadReport {
         let ids = idsPerRequest == 1 ? "" : ", \(idsPerRequest) ids a look-up"
         return
             "\(pace), \(connections) connections, pipeline \(pipeline)\(ids), \(keys) keys, "
-            + "\(seconds.decimals(1)) s, \(speaks.rawValue)"
+            + "\(seconds.decimals(1)) s, \(speaks.rawValue)" + (tls == true ? " with TLS" : "")
+            + (label.map { ", label \($0)" } ?? "")
     }
 
     var text: String {

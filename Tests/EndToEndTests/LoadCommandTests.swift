@@ -141,6 +141,13 @@ struct LoadCommandTests {
                 ("--connect 127.0.0.1:1 --closed --token a --token-file b", 64, "either"),
                 ("--connect 127.0.0.1:1 --closed --token-file none.txt", 74, "none.txt"),
                 ("--connect 127.0.0.1:1 --closed --protocol redis --token a", 64, "--token"),
+                ("--connect 127.0.0.1:1 --closed --protocol redis --tls", 64, "--tls"),
+                ("--connect 127.0.0.1:1 --closed --ca a.pem", 64, "--tls"),
+                ("--connect 127.0.0.1:1 --closed --tls --ca a.pem", 64, "a.pem"),
+                (
+                    "--connect 127.0.0.1:1 --closed --protocol redis --id-range 1-9 --label a", 64,
+                    "--label"
+                ),
                 (
                     "--connect 127.0.0.1:1 --closed --protocol redis --id-range 1-9 --background-scan 1",
                     64, "--background-scan"

@@ -52,9 +52,11 @@ func makeRetailer(_ folder: URL, customers: Int, seed: UInt64 = 1) throws -> Wor
 }
 
 /// Serves a workspace on a free port while `body` runs.
-/// - Parameter taking: whether it takes purchases.
+/// - Parameters:
+///   - taking: whether it takes purchases.
+///   - tls: of the server; `trust` is what a client then needs.
 func serving<Result: Sendable>(
-    _ folder: String, taking: Bool = false,
+    _ folder: String, taking: Bool = false, tls: TLSFiles? = nil, trust: PatronTLS? = nil,
     _ body: (PatronConnection, PatronServer) async throws -> Result
 ) async throws -> Result {
     var logger = Logger(label: "test")
@@ -63,13 +65,14 @@ func serving<Result: Sendable>(
     if taking { configuration.liveWorkspace = folder }
     configuration.workspace = folder
     let manifest = ManifestWatch(folder)
+    configuration.tls = tls
     let server = try await PatronServer.start(
         configuration,
         source: { () throws(EngineError) in try manifest.location() },
         logger: logger)
     let running = Task { try await server.run() }
     let connection = try await PatronConnection.connect(
-        host: "127.0.0.1", port: server.address.port ?? 0)
+        host: "127.0.0.1", port: server.address.port ?? 0, tls: trust)
     defer { running.cancel() }
     do {
         let result = try await body(connection, server)
