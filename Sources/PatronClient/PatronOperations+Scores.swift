@@ -44,6 +44,10 @@ public struct SegmentExplanation: Sendable, Equatable {
         /// The customer's; nil where it is missing, and for a text.
         public var value: Double?
         public var text: String?
+        /// The most frequent texts of the customer's segment and of the next one; nil for numbers, and
+        /// where a segment has none.
+        public var segmentText: String?
+        public var nextText: String?
         public var segmentMean: Double?
         public var nextMean: Double?
         public var overallMean: Double?
@@ -58,6 +62,8 @@ public struct SegmentExplanation: Sendable, Equatable {
     public var nextSegment: Int?
     public var distance: Double?
     public var nextDistance: Double?
+    /// Of the segmentation.
+    public var modelVersion: Int
     /// What speaks most for or against the segment first; of rules in the order of the model.
     public var parts: [Part]
 }
@@ -156,11 +162,13 @@ extension SegmentExplanation {
         self.init(
             snapshot: SnapshotInfo(answer.stamp), segment: Int(answer.segment),
             nextSegment: answer.nextSegment.map { Int($0) }, distance: answer.distance,
-            nextDistance: answer.nextDistance,
+            nextDistance: answer.nextDistance, modelVersion: Int(answer.modelVersion),
             parts: (0..<table.rowCount).map { row in
                 Part(
                     feature: features[row], value: table[.explainValue]?.number(row),
                     text: table[.explainText]?.text(row),
+                    segmentText: table[.explainSegmentText]?.text(row),
+                    nextText: table[.explainNextText]?.text(row),
                     segmentMean: table[.profileMean]?.number(row),
                     nextMean: table[.explainNextMean]?.number(row),
                     overallMean: table[.profileOverallMean]?.number(row),
