@@ -6,13 +6,15 @@ import csv
 import datetime
 import io
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
-from .support import requires
+from .support import REPOSITORY, requires
 from patron_client._frame import lz4_block
 from .test_end_to_end import BINARY, Server
 import patron_client
@@ -239,6 +241,26 @@ class WritingTests(unittest.TestCase):
             self.assertGreater(client.drain(), 0)
         self.assertEqual(server.process.wait(20), 0)
         server.stop()
+
+    def test_the_example(self):
+        path = REPOSITORY / "Examples" / "python-client" / "shop.py"
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tools" / "python")}
+
+        def run(*arguments):
+            return subprocess.run(
+                [sys.executable, str(path), f"127.0.0.1:{self.server.port}", *map(str, arguments)],
+                capture_output=True, text=True, env=environment)
+
+        done = run(*self.customers[:3], -1, "--buy", self.product, "4.95")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        lines = done.stdout.splitlines()
+        self.assertEqual(len(lines), 6)
+        self.assertTrue(all("offer P" in line for line in lines[:3]), lines)
+        self.assertIn("UNKNOWN_CUSTOMER", lines[3])
+        self.assertEqual(lines[4], "1 line taken")
+        self.assertIn("'days_since_last_purchase': 0", lines[5])
+        done = run(self.customers[0], "--label", "none")
+        self.assertEqual((done.returncode, "unknownLabel" in done.stderr), (1, True))
 
     # The command line
 
