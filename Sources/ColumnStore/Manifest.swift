@@ -59,6 +59,13 @@ package struct Manifest: Codable, Sendable, Equatable {
             self.hash = hash
         }
 
+        /// The same of segments from which customers were erased: what was kept of the lines of before
+        /// is of no use any more.
+        /// - Parameter record: the last of the log's records that were applied.
+        package func erased(through record: Int) -> DeliveryMark {
+            DeliveryMark(count: count, hash: StableHash.hash("\(hash) erased \(record)".utf8))
+        }
+
         fileprivate func followed(by segment: Segment) -> DeliveryMark {
             let text = "\(hash) \(segment.file) \(segment.rowCount) \(segment.checksum)"
             return DeliveryMark(count: count + 1, hash: StableHash.hash(text.utf8))
@@ -135,6 +142,37 @@ package struct Manifest: Codable, Sendable, Equatable {
         }
     }
 
+    /// What an ingest has erased, in numbers: never who.
+    package struct Erasure: Codable, Sendable, Equatable {
+        /// Of the manifest that the ingest committed.
+        package var revision: Int
+        /// Numbers of the log's records that asked for it, ascending.
+        package var records: [Int]
+        /// Who was asked for; one who was asked for twice counts once.
+        package var customerCount: Int
+        /// Purchase lines that were taken before and are gone.
+        package var lineCount: Int
+        /// Rows of tables of customers.
+        package var rowCount: Int
+        /// Stays in segments.
+        package var stayCount: Int
+        /// By name, the latest version of every model then: up to these the customers are in them.
+        package var models: [String: Int]
+
+        package init(
+            revision: Int, records: [Int], customerCount: Int, lineCount: Int, rowCount: Int,
+            stayCount: Int, models: [String: Int]
+        ) {
+            self.revision = revision
+            self.records = records
+            self.customerCount = customerCount
+            self.lineCount = lineCount
+            self.rowCount = rowCount
+            self.stayCount = stayCount
+            self.models = models
+        }
+    }
+
     /// Rises by one with every commit of a change; never falls.
     package var revision: Int
     /// The number that the next file name may use; never reused.
@@ -154,6 +192,8 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var ledgers: [String: Ledger]?
     /// Where the live purchases go on that the segments do not have yet; nil before the first.
     package var live: LogPosition?
+    /// By ingest; nil before the first that erased customers.
+    package var erasures: [Erasure]?
 
     /// The files of all ledgers.
     package var ledgerSegments: [Segment] {

@@ -24,6 +24,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case liveBusy(waitingByteCount: Int, limit: Int)
     /// Live purchases of before the plan's ids were of another kind.
     case liveIDKindChanged(holdsTexts: Bool)
+    /// An idempotency key that has come before, with another request.
+    case liveKeyReused
     case model(name: String, ModelError)
     /// `score --as-of` a day that the model's training reaches beyond.
     case modelFromTheFuture(name: String, trainedAsOf: String, asOf: String)
@@ -62,6 +64,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     case store(StoreError)
     /// An id that no purchase line has, or a customer without an order.
     case unknownCustomer(id: String, reason: String)
+    /// A number that no record of the log has that erases customers.
+    case unknownErasure(sequence: Int, reason: String)
     /// A model that the plan does not name.
     case unknownModel(name: String, known: [String])
     /// A name that is no attribute of the customers, or one of a kind that cannot be used so.
@@ -110,6 +114,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             `type: \(holdsTexts ? "text" : "integer")` back into its patron.yaml and ingest again; \
             for ids of the other kind make a new workspace
             """
+        case .liveKeyReused:
+            "the key is that of another batch or erasure: give each request a new key"
         case .model(let name, let error):
             "\(name): \(error)"
         case .modelFromTheFuture(let name, let trainedAsOf, let asOf):
@@ -170,6 +176,8 @@ package enum EngineError: Error, Sendable, Equatable, CustomStringConvertible {
             error.description
         case .unknownCustomer(let id, let reason):
             "customer \(id): \(reason)"
+        case .unknownErasure(let sequence, let reason):
+            "record \(sequence) of the log: \(reason)"
         case .unknownModel(let name, let known):
             "the plan has no model \(name); it has \(known.joined(separator: ", "))"
         case .unusableAttribute(let name, let reason):

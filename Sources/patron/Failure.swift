@@ -62,13 +62,15 @@ struct Failure {
         case .liveBusy, .noSnapshot: unavailable
         case .unusableAttribute: usage
         case .invalidSnapshotContents, .modelFromTheFuture, .modelMissing, .needsNoCovariates,
-            .noLedger, .notExplained, .snapshotExists, .unknownModel, .workspaceExists,
+            .noLedger, .notExplained, .snapshotExists, .unknownErasure, .unknownModel,
+            .workspaceExists,
             .notAWorkspace,
             .sourceMissing:
             failed
         case .alreadyIngested, .basesMissing, .damagedModel, .damagedSnapshot, .features,
             .idKindMismatch,
-            .ingest, .liveIDKindChanged, .model, .noCustomers, .noFeatures, .noHoldout, .noProducts,
+            .ingest, .liveIDKindChanged, .liveKeyReused, .model, .noCustomers, .noFeatures,
+            .noHoldout, .noProducts,
             .noPredictions,
             .noPurchases,
             .notFinite,

@@ -10,6 +10,8 @@ struct LogFile {
     let path: String
     let number: Int
     let firstSequence: Int
+    /// Of its layout: which kinds of records it may have.
+    let version: UInt32
     private let bytes: [UInt8]
     private let isLast: Bool
     /// Where the next record starts.
@@ -24,7 +26,8 @@ struct LogFile {
         self.number = number
         self.isLast = isLast
         bytes = try copyOfFile(path, syncs: syncs, limit: Limits.logFileByteCount)
-        firstSequence = try LogFormat.firstSequence(bytes, number: number, path: path)
+        let header = try LogFormat.header(bytes, number: number, path: path)
+        (firstSequence, version) = (header.firstSequence, header.version)
         sequence = firstSequence
         byteOffset = LogFormat.fileHeaderByteCount
     }
@@ -88,8 +91,9 @@ struct LogFile {
             return found
         }
         let bodyByteCount = Int(half(40))
-        guard bodyByteCount <= Limits.logBodyByteCount, half(52) == LogFormat.linesKind,
-            word(56) == 0, word(8) <= UInt64(Limits.logSequence), word(32) <= UInt64(start),
+        guard bodyByteCount <= Limits.logBodyByteCount,
+            let kind = LogRecordKind(rawValue: half(52)),
+            kind == .lines || version == LogFormat.versionWithErasures, word(56) == 0, word(8) <= UInt64(Limits.logSequence), word(32) <= UInt64(start),
             half(48) <= UInt32(Limits.logRowCount)
         else {
             found.flaw = "the header of a record holds what no record has"
@@ -115,7 +119,7 @@ struct LogFile {
         }
         found.record = LogRecord(
             sequence: Int(word(8)), key: LogKey(first: word(16), second: word(24)),
-            rowCount: Int(half(48)), body: Array(bytes[first..<first + bodyByteCount]), path: path,
+            kind: kind, rowCount: Int(half(48)), body: Array(bytes[first..<first + bodyByteCount]), path: path,
             byteOffset: start)
         return found
     }
@@ -145,7 +149,7 @@ extension LogFormat {
         let header = try prefixOfFile(path, byteCount: fileHeaderByteCount)
         return LogPosition(
             file: number, byteOffset: fileHeaderByteCount,
-            sequence: try firstSequence(header, number: number, path: path))
+            sequence: try self.header(header, number: number, path: path).firstSequence)
     }
 }
 

@@ -42,36 +42,86 @@ package struct LogKey: Sendable, Hashable {
     package var isNone: Bool { first | second == 0 }
 }
 
+/// What a record of a log is; the raw value is what its header holds.
+package enum LogRecordKind: UInt32, Sendable {
+    /// Purchase lines.
+    case lines = 1
+    /// Customers who are to be erased; in files of version 2 alone.
+    case erasure = 2
+}
+
+/// What a record holds.
+package enum LogContents: Sendable, Equatable {
+    case lines(LoggedLines)
+    case erasure(LoggedErasure)
+}
+
 /// A record of a log.
 package struct LogRecord: Sendable {
     /// Its place among all records that the log ever had, from 0.
     package var sequence: Int
     package var key: LogKey
-    /// Lines of its body.
+    package var kind: LogRecordKind
+    /// Lines of its body, or customers.
     package var rowCount: Int
     package var body: [UInt8]
     /// The file that it is in, and its offset there, for errors about its body.
     package var path: String
     package var byteOffset: Int
 
+    /// What its body says.
+    /// - Throws: `corrupt` for a body that is not of its kind.
+    package func contents() throws(StoreError) -> LogContents {
+        switch kind {
+        case .lines: .lines(try lines())
+        case .erasure: .erasure(try erasure())
+        }
+    }
+
     /// The lines.
     /// - Throws: `corrupt` for a body that holds none.
     package func lines() throws(StoreError) -> LoggedLines {
+        try require(.lines)
         let lines = try LoggedLines(
             decoding: body, path: path, base: byteOffset + LogFormat.recordHeaderByteCount)
-        guard lines.count == rowCount else {
+        try require(rowCount: lines.count, "lines")
+        return lines
+    }
+
+    /// The customers to erase.
+    /// - Throws: `corrupt` for a body that holds none.
+    package func erasure() throws(StoreError) -> LoggedErasure {
+        try require(.erasure)
+        let erasure = try LoggedErasure(
+            decoding: body, path: path, base: byteOffset + LogFormat.recordHeaderByteCount)
+        try require(rowCount: erasure.count, "customers")
+        return erasure
+    }
+
+    private func require(_ wanted: LogRecordKind) throws(StoreError) {
+        guard kind == wanted else {
             throw .corrupt(
                 path: path, byteOffset: byteOffset,
-                reason: "the record has \(lines.count) lines, its header says \(rowCount)")
+                reason: "record \(sequence) is of kind \(kind.rawValue), not \(wanted.rawValue)")
         }
-        return lines
+    }
+
+    private func require(rowCount actual: Int, _ what: String) throws(StoreError) {
+        guard actual == rowCount else {
+            throw .corrupt(
+                path: path, byteOffset: byteOffset,
+                reason: "the record has \(actual) \(what), its header says \(rowCount)")
+        }
     }
 }
 
 /// The layout of log files.
 package enum LogFormat {
     static let fileMagic = Array("PATRNLOG".utf8)
+    /// Of files without erasures, which releases of before erasures read as well.
     static let version: UInt32 = 1
+    /// Of files that may have some: who does not know them refuses the file by its number.
+    static let versionWithErasures: UInt32 = 2
     package static let fileHeaderByteCount = 64
     /// `PREC`.
     static let recordMagic: UInt32 = 0x4345_5250
@@ -79,8 +129,13 @@ package enum LogFormat {
     /// `END` and a line feed: the last byte of a whole record is never zero.
     static let endMagic: UInt32 = 0x0A44_4E45
     static let endByteCount = 8
-    /// Purchase lines.
-    static let linesKind: UInt32 = 1
+
+    /// What the header of a file says.
+    struct FileHeader {
+        var version: UInt32
+        /// The number of the first record that the file may have.
+        var firstSequence: Int
+    }
 
     /// Bytes of a record with a body of so many.
     package static func recordByteCount(body: Int) -> Int {
@@ -104,7 +159,7 @@ package enum LogFormat {
         }.sorted()
     }
 
-    static func fileHeader(number: Int, firstSequence: Int) -> [UInt8] {
+    static func fileHeader(number: Int, firstSequence: Int, version: UInt32) -> [UInt8] {
         var writer = ByteWriter()
         writer.append(contentsOf: fileMagic)
         writer.append(version)
@@ -116,9 +171,9 @@ package enum LogFormat {
         return writer.bytes
     }
 
-    /// - Returns: the number of the first record that the file may have.
-    static func firstSequence(_ bytes: [UInt8], number: Int, path: String) throws(StoreError) -> Int
-    {
+    static func header(
+        _ bytes: [UInt8], number: Int, path: String
+    ) throws(StoreError) -> FileHeader {
         guard bytes.starts(with: fileMagic.prefix(bytes.count)), !bytes.isEmpty else {
             throw .notAStoreFile(path: path, expected: "a log of live purchases")
         }
@@ -130,9 +185,9 @@ package enum LogFormat {
         var cursor = ByteCursor(path: path, bytes: header, base: 0)
         _ = try cursor.slice(fileMagic.count)
         let version = try cursor.integer(UInt32.self)
-        guard version == Self.version else {
+        guard version == Self.version || version == versionWithErasures else {
             throw .unsupportedVersion(
-                path: path, actual: Int(version), expected: Int(Self.version))
+                path: path, actual: Int(version), expected: Int(versionWithErasures))
         }
         let expected = try cursor.integer(UInt32.self)
         let actual = headerChecksum(header, fieldAt: 12)
@@ -147,7 +202,7 @@ package enum LogFormat {
         }
         let first = try cursor.count("the first record's number", limit: Limits.logSequence)
         try cursor.reserved(fileHeaderByteCount - 32)
-        return first
+        return FileHeader(version: version, firstSequence: first)
     }
 
     /// Appends a record to `writer`.
@@ -166,7 +221,7 @@ package enum LogFormat {
         writer.append(UInt32(entry.body.count))
         writer.append(CRC32C.checksum(entry.body))
         writer.append(UInt32(entry.rowCount))
-        writer.append(linesKind)
+        writer.append(entry.kind.rawValue)
         writer.appendZeros(recordHeaderByteCount - (writer.count - start))
         writer.overwrite(writer.checksum(of: start..<writer.count), at: start + 4)
         writer.append(contentsOf: entry.body)
@@ -179,14 +234,24 @@ package enum LogFormat {
 /// What is to become a record.
 package struct LogEntry: Sendable {
     package var key: LogKey
+    package let kind: LogRecordKind
     package var rowCount: Int
     /// At most `Limits.logBodyByteCount`.
     package var body: [UInt8]
+
+    /// - Throws: `limitExceeded` for ids that take too many bytes.
+    package init(_ erasure: LoggedErasure, key: LogKey = .none) throws(StoreError) {
+        self.key = key
+        kind = .erasure
+        rowCount = erasure.count
+        body = try erasure.encoded()
+    }
 
     /// - Throws: `limitExceeded` for lines that take too many bytes, `invalidInput` for columns that
     ///   do not fit together.
     package init(_ lines: LoggedLines, key: LogKey = .none) throws(StoreError) {
         self.key = key
+        kind = .lines
         rowCount = lines.count
         body = try lines.encoded()
         guard body.count <= Limits.logBodyByteCount else {

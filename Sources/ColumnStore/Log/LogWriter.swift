@@ -23,6 +23,10 @@ package final class LogWriter {
     private let rotationByteCount: Int
     private let lock: FolderLock
     private var descriptor: Int32 = -1
+    /// Of the file that is appended to.
+    private var fileVersion = LogFormat.version
+    /// Whether the file has an erasure: another one follows it, so that it can be removed.
+    private var hasErasure = false
     /// Where the next record goes.
     package private(set) var position: LogPosition
     /// Why nothing can be appended any more; nil as long as it can.
@@ -67,8 +71,12 @@ package final class LogWriter {
                     reason: "it begins with record \(file.firstSequence), but record "
                         + "\(end?.sequence ?? 0) is the next: log files are missing")
             }
-            while let record = try file.next() { visit(record) }
-            byteCount = file.byteCount
+            hasErasure = false
+            while let record = try file.next() {
+                if record.kind == .erasure { hasErasure = true }
+                visit(record)
+            }
+            (byteCount, fileVersion) = (file.byteCount, file.version)
             end = LogPosition(
                 file: number, byteOffset: file.byteOffset, sequence: file.sequence)
         }
@@ -85,6 +93,7 @@ package final class LogWriter {
             try retryingInterrupts("ftruncate", path) { ftruncate(descriptor, off_t(end)) }
             try syncData(descriptor, path)
         }
+        if hasErasure { try begin(position.file + 1, from: position.sequence) }
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
@@ -111,12 +120,18 @@ package final class LogWriter {
     }
 
     /// Makes the next file; it is there whole or not at all.
-    private func begin(_ number: Int, from sequence: Int) throws(StoreError) {
+    /// - Parameter version: of its layout; nil for that of the file before.
+    private func begin(
+        _ number: Int, from sequence: Int, version: UInt32? = nil
+    ) throws(StoreError) {
+        let version = version ?? fileVersion
         try AtomicFile.write(
-            LogFormat.fileHeader(number: number, firstSequence: sequence),
+            LogFormat.fileHeader(
+                number: number, firstSequence: sequence, version: version),
             to: "\(folder)/\(LogFormat.fileName(number))")
         if descriptor >= 0 { close(descriptor) }
         descriptor = -1
+        (fileVersion, hasErasure) = (version, false)
         position = LogPosition(
             file: number, byteOffset: LogFormat.fileHeaderByteCount, sequence: sequence)
         try open()
@@ -131,16 +146,14 @@ package final class LogWriter {
     package func append(_ entries: [LogEntry]) -> (count: Int, failure: StoreError?) {
         if let failure { return (0, failure) }
         if entries.isEmpty { return (0, nil) }
-        if position.byteOffset > LogFormat.fileHeaderByteCount,
-            position.byteOffset >= rotationByteCount
-        {
-            do throws(StoreError) {
-                try begin(position.file + 1, from: position.sequence)
-            } catch {
-                // The file is there, but could not be opened: where records go is not known.
-                if descriptor < 0 { failure = error }
-                return (0, error)
-            }
+        let erases = entries.contains { $0.kind == .erasure }
+        let isFull =
+            position.byteOffset > LogFormat.fileHeaderByteCount
+            && position.byteOffset >= rotationByteCount
+        if isFull || hasErasure || erases && fileVersion < LogFormat.versionWithErasures {
+            // From the first erasure on files may have more: each needs no file of its own before it.
+            let version = erases ? LogFormat.versionWithErasures : fileVersion
+            if let error = beginNext(version) { return (0, error) }
         }
         writer.removeAll()
         var ends: [Int] = []
@@ -167,6 +180,23 @@ package final class LogWriter {
         }
         position.byteOffset = end
         position.sequence += count
+        if entries[..<count].contains(where: { $0.kind == .erasure }) {
+            hasErasure = true
+            // Where that cannot be done now, the next append tries again.
+            _ = beginNext(fileVersion)
+        }
         return (count, written.failure)
+    }
+
+    /// - Returns: why the next file could not be made; nil where it is.
+    private func beginNext(_ version: UInt32) -> StoreError? {
+        do throws(StoreError) {
+            try begin(position.file + 1, from: position.sequence, version: version)
+            return nil
+        } catch {
+            // The file is there, but could not be opened: where records go is not known.
+            if descriptor < 0 { failure = error }
+            return error
+        }
     }
 }

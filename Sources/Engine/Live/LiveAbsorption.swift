@@ -10,10 +10,10 @@ package struct LiveAbsorption: Codable, Sendable, Equatable {
 }
 
 extension PendingIngest {
-    /// Makes segments of the live purchases that have come since the last ingest. A server may append
-    /// more meanwhile: what is read here is a prefix of its log, made durable before it is used.
+    /// Makes segments of the live purchases that have come since the last ingest, up to where `erasing`
+    /// ends, without those of customers who were erased by a later record.
     mutating func addLivePurchases() throws(EngineError) {
-        guard workspace.plan.sources.purchases != nil else { return }
+        guard workspace.plan.sources.purchases != nil, let erasing else { return }
         var cursor = LogCursor(
             folder: Workspace.liveFolder(workspace.folder), from: workspace.livePosition,
             syncs: true)
@@ -22,17 +22,23 @@ extension PendingIngest {
         var run: LiveRun?
         func nextRecord() throws(EngineError) -> (record: LogRecord, lines: LoggedLines)? {
             do throws(StoreError) {
-                guard let record = try cursor.next() else { return nil }
-                return (record, try record.lines())
+                while cursor.position.sequence < erasing.end.sequence,
+                    let record = try cursor.next()
+                {
+                    if record.kind == .lines { return (record, try record.lines()) }
+                }
+                return nil
             } catch {
                 throw .store(error)
             }
         }
-        while let (record, lines) = try nextRecord() {
+        while let (record, sent) = try nextRecord() {
             if taken.recordCount == 0 { report("reading live purchases") }
             taken.recordCount += 1
-            taken.lineCount += lines.count
+            taken.lineCount += sent.count
             byteCount += record.body.count
+            let lines = erasing.remaining(sent, ofRecord: record.sequence)
+            erased.lineCount += sent.count - lines.count
             if lines.count == 0 { continue }
             // Only segments of the same columns can be merged: after a change of the plan there is
             // another one.
@@ -52,7 +58,6 @@ extension PendingIngest {
         }
         if let run { try finish(run) }
         guard taken.recordCount > 0 else { return }
-        manifest.live = cursor.position
         remember(taken, byteCount: byteCount)
         summary.live = taken
     }

@@ -27,6 +27,8 @@ package struct LiveCustomers: Sendable {
     package private(set) var nextSequence: Int
     package private(set) var lineCount = 0
     private var linesOfCustomer: [EntityID: [Line]] = [:]
+    /// The number of the last record that erased the customer.
+    private var erasureOfCustomer: [EntityID: Int] = [:]
     private var orderIDs = TextInterner()
     private var products = TextInterner()
 
@@ -42,7 +44,11 @@ package struct LiveCustomers: Sendable {
         var cursor = LogCursor(folder: Workspace.liveFolder(workspace), from: position)
         do throws(StoreError) {
             while let record = try cursor.next() {
-                add(try record.lines(), sequence: record.sequence)
+                switch try record.contents() {
+                case .lines(let lines): add(lines, sequence: record.sequence)
+                case .erasure(let erasure):
+                    erase(erasure.customerIDs, sequence: record.sequence)
+                }
             }
         } catch {
             throw .store(error)
@@ -80,6 +86,31 @@ package struct LiveCustomers: Sendable {
         lineCount += lines.count
     }
 
+    /// Forgets the lines of customers, who are new ones if they buy again.
+    /// - Parameter sequence: as for a batch, with which it has one order.
+    /// - Returns: by customer, whether there were lines; empty where the erasure is known already.
+    @discardableResult
+    package mutating func erase(_ customers: IDColumn, sequence: Int) -> [Bool] {
+        guard sequence >= nextSequence else { return [] }
+        nextSequence = sequence + 1
+        return (0..<customers.count).map { row in
+            let customer = customers[row]
+            erasureOfCustomer[customer] = sequence
+            guard let lines = linesOfCustomer.removeValue(forKey: customer) else { return false }
+            lineCount -= lines.count
+            return true
+        }
+    }
+
+    /// The number of the record that erased a customer, of those from `firstSequence` on; nil for one
+    /// who was not erased. Lines are those that came after it.
+    package func erasure(of customer: EntityID) -> Int? { erasureOfCustomer[customer] }
+
+    /// Who was erased by records from a number on, in no order; also those who have bought since.
+    package func erased(from sequence: Int) -> [EntityID] {
+        erasureOfCustomer.compactMap { $1 >= sequence ? $0 : nil }
+    }
+
     /// Forgets what a newer snapshot knows. O(lines).
     package mutating func forget(before position: LogPosition) {
         guard position.sequence > firstSequence else { return }
@@ -94,6 +125,7 @@ package struct LiveCustomers: Sendable {
             lineCount += rest.count
         }
         linesOfCustomer = kept
+        erasureOfCustomer = erasureOfCustomer.filter { $1 >= position.sequence }
     }
 
     /// Those with lines of batches from a number on; in no order.

@@ -16,13 +16,16 @@ package struct LiveBatch: Sendable {
     }
 }
 
-/// Where a batch is, durably.
+/// Where a batch or an erasure is, durably.
 package struct LiveReceipt: Sendable, Equatable {
-    /// Its number among all batches of the log, from 0.
+    /// Its number among all batches and erasures of the log, from 0.
     package var sequence: Int
+    /// Lines, or customers.
     package var rowCount: Int
     /// Whether it was there before: the same key has come again.
     package var isRepeat: Bool
+    /// When an erasure was asked for the first time, UTC seconds since 1970; nil for a batch.
+    package var erasedAt: Int64?
 }
 
 /// The log of live purchases, open for appending: what was acknowledged outlives every crash.
@@ -33,6 +36,8 @@ package struct LiveReceipt: Sendable, Equatable {
 package final class LiveLog: Sendable {
     private struct Waiting {
         let entry: LogEntry
+        /// Nil for a batch.
+        let erasure: ErasureMark?
         let answer: @Sendable (Result<LiveReceipt, EngineError>) -> Void
     }
 
@@ -42,10 +47,18 @@ package final class LiveLog: Sendable {
         var isWriting = false
     }
 
+    /// A record under a key.
+    private struct Known {
+        let sequence: Int
+        let rowCount: Int
+        /// What it erases; nil for a batch.
+        let erasure: ErasureMark?
+    }
+
     private struct Log {
         let writer: LogWriter
         /// Of every record that the log still has.
-        var receipts: [LogKey: (sequence: Int, rowCount: Int)]
+        var receipts: [LogKey: Known]
     }
 
     /// Bytes that are written and synced together, but for a larger batch alone.
@@ -55,6 +68,8 @@ package final class LiveLog: Sendable {
     private let state = Mutex(State())
     private let log: Mutex<Log>
     private let queue = DispatchQueue(label: "patron.live")
+    /// Those that the log had when it was opened, in their order.
+    package let knownErasures: [RecordedErasure]
 
     /// Opens the log of a workspace, which is made if there is none. What a crash left unfinished at
     /// its end is cut off: it was never acknowledged.
@@ -70,15 +85,26 @@ package final class LiveLog: Sendable {
         let folder = Workspace.liveFolder(workspace)
         self.folder = folder
         let known = try Workspace.loadManifest(workspace).live ?? .start
-        var receipts: [LogKey: (sequence: Int, rowCount: Int)] = [:]
+        var receipts: [LogKey: Known] = [:]
+        var erasures: [Result<RecordedErasure, StoreError>] = []
         do throws(StoreError) {
             let writer = try LogWriter(
                 folder: folder, from: known, rotationByteCount: rotationByteCount
             ) { record in
+                var mark: ErasureMark?
+                if record.kind == .erasure {
+                    let erasure = Result { () throws(StoreError) in try RecordedErasure(record) }
+                    mark = (try? erasure.get())?.mark
+                    erasures.append(erasure)
+                }
                 if !record.key.isNone, receipts[record.key] == nil {
-                    receipts[record.key] = (record.sequence, record.rowCount)
+                    receipts[record.key] = Known(
+                        sequence: record.sequence, rowCount: record.rowCount, erasure: mark)
                 }
             }
+            var found: [RecordedErasure] = []
+            for erasure in erasures { found.append(try erasure.get()) }
+            knownErasures = found
             log = Mutex(Log(writer: writer, receipts: receipts))
         } catch {
             throw .store(error)
@@ -95,18 +121,57 @@ package final class LiveLog: Sendable {
         _ batch: LiveBatch,
         then answer: @escaping @Sendable (Result<LiveReceipt, EngineError>) -> Void
     ) {
-        let entry: LogEntry
         do throws(StoreError) {
-            entry = try LogEntry(LoggedLines(batch.lines), key: batch.key)
+            let entry = try LogEntry(LoggedLines(batch.lines), key: batch.key)
+            submit(Waiting(entry: entry, erasure: nil, answer: answer))
         } catch {
-            return answer(.failure(.store(error)))
+            answer(.failure(.store(error)))
         }
+    }
+
+    /// Hands an erasure over to be written: of all that the batches before it say of its customers, and
+    /// of everything that was there before the log.
+    /// - Parameters:
+    ///   - key: not `LogKey.none`; one that comes again gets the first receipt, if it is about the same
+    ///     customers.
+    ///   - answer: as for a batch; `.liveKeyReused` for a key of another request.
+    package func submit(
+        _ erasure: LoggedErasure, key: LogKey,
+        then answer: @escaping @Sendable (Result<LiveReceipt, EngineError>) -> Void
+    ) {
+        do throws(StoreError) {
+            let entry = try LogEntry(erasure, key: key)
+            submit(Waiting(entry: entry, erasure: ErasureMark(erasure), answer: answer))
+        } catch {
+            answer(.failure(.store(error)))
+        }
+    }
+
+    /// Writes an erasure and waits until it is durable or refused.
+    package func append(
+        _ erasure: LoggedErasure, key: LogKey
+    ) throws(EngineError) -> LiveReceipt {
+        let done = DispatchSemaphore(value: 0)
+        let shared = Shared(count: 1)
+        submit(erasure, key: key) { result in
+            shared.results.withLock { $0[0] = result }
+            done.signal()
+        }
+        done.wait()
+        guard let result = shared.results.withLock({ $0[0] }) else {
+            throw .liveBusy(waitingByteCount: 0, limit: waitingLimit)
+        }
+        return try result.get()
+    }
+
+    private func submit(_ next: Waiting) {
+        let (entry, answer) = (next.entry, next.answer)
         let (isTaken, begins, waiting) = state.withLock { state -> (Bool, Bool, Int) in
             let waiting = state.waitingByteCount
             guard waiting == 0 || waiting + entry.body.count <= waitingLimit else {
                 return (false, false, waiting)
             }
-            state.waiting.append(Waiting(entry: entry, answer: answer))
+            state.waiting.append(next)
             state.waitingByteCount += entry.body.count
             defer { state.isWriting = true }
             return (true, !state.isWriting, waiting)
@@ -166,7 +231,7 @@ package final class LiveLog: Sendable {
                 return group
             }
             if group.isEmpty { return }
-            let results = log.withLock { Self.write(group.map(\.entry), to: &$0) }
+            let results = log.withLock { Self.write(group, to: &$0) }
             let byteCount = group.reduce(0) { $0 + $1.entry.body.count }
             state.withLock { $0.waitingByteCount -= byteCount }
             for (waiting, result) in zip(group, results) { waiting.answer(result) }
@@ -174,13 +239,16 @@ package final class LiveLog: Sendable {
     }
 
     private static func write(
-        _ group: [LogEntry], to log: inout Log
+        _ group: [Waiting], to log: inout Log
     ) -> [Result<LiveReceipt, EngineError>] {
         var entries: [LogEntry] = []
+        /// Of those.
+        var marks: [ErasureMark?] = []
         /// Of each of the group, which of `entries` it is; -1 for one that the log has.
         var places: [Int] = []
         var placeOfKey: [LogKey: Int] = [:]
-        for entry in group {
+        for waiting in group {
+            let entry = waiting.entry
             if !entry.key.isNone {
                 if log.receipts[entry.key] != nil {
                     places.append(-1)
@@ -194,25 +262,35 @@ package final class LiveLog: Sendable {
             }
             places.append(entries.count)
             entries.append(entry)
+            marks.append(waiting.erasure)
         }
         let first = log.writer.position.sequence
         let (count, failure) = log.writer.append(entries)
         for (index, entry) in entries[..<count].enumerated() where !entry.key.isNone {
-            log.receipts[entry.key] = (first + index, entry.rowCount)
+            log.receipts[entry.key] = Known(
+                sequence: first + index, rowCount: entry.rowCount, erasure: marks[index])
         }
         var last = -1
-        return zip(group, places).map { entry, place in
+        return zip(group, places).map { waiting, place in
             if place >= count, let failure { return .failure(.store(failure)) }
             let isNew = place > last
             last = max(last, place)
+            let (entry, erasure) = (waiting.entry, waiting.erasure)
             if isNew {
                 return .success(
                     LiveReceipt(
-                        sequence: first + place, rowCount: entry.rowCount, isRepeat: false))
+                        sequence: first + place, rowCount: entry.rowCount, isRepeat: false,
+                        erasedAt: erasure?.time))
             }
-            let known = log.receipts[entry.key] ?? (first + place, entry.rowCount)
+            let known =
+                log.receipts[entry.key]
+                ?? Known(sequence: first + place, rowCount: entry.rowCount, erasure: erasure)
+            // Batches are known by their key alone; who is erased is certified, and so compared.
+            guard known.erasure?.hash == erasure?.hash else { return .failure(.liveKeyReused) }
             return .success(
-                LiveReceipt(sequence: known.sequence, rowCount: known.rowCount, isRepeat: true))
+                LiveReceipt(
+                    sequence: known.sequence, rowCount: known.rowCount, isRepeat: true,
+                    erasedAt: known.erasure?.time))
         }
     }
 

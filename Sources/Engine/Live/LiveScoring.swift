@@ -13,6 +13,8 @@ package struct LiveRows: Sendable {
     package var asOf: [CalendarDay]
     /// As in a snapshot: 0 ok, 3 only returns.
     package var status: [UInt8]
+    /// Whether the snapshot's row is not the customer's, who was erased and is a new one.
+    package var isNew: [Bool]
     /// By ascending id: those of the history and of the lifetime model. Other columns of the snapshot
     /// stay as they are.
     package var columns: [ScoreColumn]
@@ -130,6 +132,7 @@ package final class LiveScoring: Sendable {
         }
         return LiveRows(
             customerIDs: column, asOf: all.days, status: all.history.status,
+            isNew: all.customers.map { isErased($0, live, since: snapshotSequence) },
             columns: columns.sorted { $0.id < $1.id })
     }
 
@@ -143,6 +146,13 @@ package final class LiveScoring: Sendable {
             days += next.days
             history.append(contentsOf: next.history)
         }
+    }
+
+    /// Whether a customer was erased by a record from a number on.
+    private func isErased(
+        _ customer: EntityID, _ live: LiveCustomers, since sequence: Int
+    ) -> Bool {
+        live.erasure(of: customer).map { $0 >= sequence } ?? false
     }
 
     private func part(
@@ -182,13 +192,15 @@ package final class LiveScoring: Sendable {
         _ customer: EntityID, _ lines: [LiveCustomers.Line], _ live: LiveCustomers,
         _ asOf: CalendarDay, _ orders: OrderFilters.Look
     ) -> OrderTotals? {
-        guard let fields, var late = late.lines(of: customer) else { return nil }
+        let isNew = isErased(customer, live, since: snapshotSequence)
+        guard let fields, var late = isNew ? [] : late.lines(of: customer) else { return nil }
         if !late.isEmpty {
             late.removeAll { clock.day(atUTC: Int($0.time)) > asOf }
         }
         return fields.tally(
-            of: customer, LateLines.merge(late, lines), in: snapshot, clock: clock
+            of: isNew ? nil : customer, LateLines.merge(late, lines), in: snapshot, clock: clock
         ) { order in
+            if isNew { return false }
             let key = KnownOrders.key(customer, live.orderID(order))
             return orders.mayHave(key)
         }
@@ -217,7 +229,10 @@ package final class LiveScoring: Sendable {
             if place < known.customerIDs.count,
                 !column.precedes(row, known.customerIDs, place)
             {
-                lines = known.offsets[place]..<known.offsets[place + 1]
+                // Those of whom was erased are there until the next ingest.
+                if !isErased(customer, live, since: segmentSequence) {
+                    lines = known.offsets[place]..<known.offsets[place + 1]
+                }
                 place += 1
             }
             all.append(

@@ -29,14 +29,15 @@ struct HistoryFields: Sendable {
 
     /// What a customer's row and later lines come to; nil where the row is not enough to tell.
     /// - Parameters:
+    ///   - customer: nil for one whom the snapshot does not have.
     ///   - lines: by time, none of them in the snapshot.
     ///   - isKnown: whether an order id of a line may be that of an order in the snapshot.
     func tally(
-        of customer: EntityID, _ lines: [LiveCustomers.Line], in snapshot: ServingSnapshot,
+        of customer: EntityID?, _ lines: [LiveCustomers.Line], in snapshot: ServingSnapshot,
         clock: LocalClock, isKnown: (UInt32) -> Bool
     ) -> OrderTotals? {
         var totals = OrderTotals(hasMargins: hasMargins)
-        if let row = snapshot.row(of: customer), !take(row, snapshot, into: &totals) { return nil }
+        if let customer, let row = snapshot.row(of: customer), !take(row, snapshot, into: &totals) { return nil }
         for line in lines {
             let day = clock.day(atUTC: Int(line.time)).daysSince1970
             guard totals.add(line, day: day, isKnown: isKnown) else { return nil }

@@ -2,7 +2,7 @@ import ColumnStore
 
 extension Verification {
     /// Every record of the log of live purchases, which ones come next for the segments, and that
-    /// their lines are lines. A last record that a server has not finished is no problem.
+    /// their lines are lines, and who is to be erased customers. A last record that a server has not finished is no problem.
     mutating func checkLive() {
         let folder = Workspace.liveFolder(workspace.folder)
         check("live") { (run) throws(EngineError) in
@@ -15,10 +15,13 @@ extension Verification {
                 while true {
                     isFound = isFound || cursor.position == known
                     guard let record = try cursor.next() else { break }
-                    let lines = try record.lines()
                     run.result.byteCount += LogFormat.recordByteCount(body: record.body.count)
-                    if record.sequence >= known.sequence {
-                        run.result.liveLineCount += lines.count
+                    let isWaiting = record.sequence >= known.sequence
+                    switch try record.contents() {
+                    case .lines(let lines):
+                        if isWaiting { run.result.liveLineCount += lines.count }
+                    case .erasure:
+                        if isWaiting { run.result.liveErasureCount += 1 }
                     }
                 }
                 // Read up to the end of a file, which another one follows.

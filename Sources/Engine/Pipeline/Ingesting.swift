@@ -12,6 +12,8 @@ package struct IngestSummary: Codable, Sendable {
     package var products: [IngestReport] = []
     /// The live purchases that were taken along; nil for none.
     package var live: LiveAbsorption?
+    /// Who was erased; nil for nobody.
+    package var erasure: ErasureSummary?
     /// Where the lines that were left out are listed; nil where every line was taken.
     package var rejectsPath: String?
     /// What was merged afterwards, because there were many segments; nil for nothing.
@@ -83,7 +85,9 @@ extension Workspace {
             for path in files.purchases ?? [] {
                 try pending.addPurchases(path, rejects)
             }
+            try pending.findErasures()
             try pending.addLivePurchases()
+            try pending.eraseCustomers()
             try keepRejects()
             pending.keepNumberOfRejects()
             try commit(pending.manifest, settling: pending.files.paths)
@@ -122,6 +126,10 @@ struct PendingIngest {
     var manifest: Manifest
     var summary = IngestSummary()
     var files: NewSegments
+    /// Up to where the log is taken, and who is erased; nil before it is known.
+    var erasing: PendingErasures?
+    /// What is gone already.
+    var erased = ErasureSummary()
     let workspace: Workspace
     private let again: Bool
     private let skipKnown: Bool

@@ -57,6 +57,22 @@ enum EntitySegments {
         return result
     }
 
+    /// The rows of a file without those of some ids; nil where it has none of them.
+    static func table(
+        _ path: String, without erased: ErasedLines
+    ) throws(EngineError) -> EntityTable? {
+        let table = try mapErrors(EngineError.store) { () throws(StoreError) in
+            try readSegment(path)
+        }
+        let kept = (0..<table.count).filter { erased.row(of: table.ids, $0) == nil }
+        if kept.count == table.count { return nil }
+        return EntityTable(
+            ids: table.ids.gather(kept),
+            columns: table.columns.map { column in
+                EntityColumn(name: column.name, values: gather(column.values, kept))
+            })
+    }
+
     private static func readSegment(_ path: String) throws(StoreError) -> EntityTable {
         let reader = try SegmentReader(path: path)
         let ids: IDColumn

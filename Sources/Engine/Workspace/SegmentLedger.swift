@@ -89,6 +89,10 @@ struct SegmentLedgers {
         let ids = workspace.manifest.segmentationColumns ?? [:]
         let scored = ids.filter { id in snapshot.columns.contains { Int($0.id) == id.value } }
         guard !scored.isEmpty else { return }
+        let erased = ErasedLines(
+            try RecordedErasure.read(
+                workspace: workspace.folder, from: snapshot.descriptor.history?.live ?? .start
+            ).erasures)
         let scores = try mapErrors(EngineError.store) { () throws(StoreError) in
             try SegmentReader(path: "\(folder)/\(ScoreFile.name)")
         }
@@ -99,12 +103,26 @@ struct SegmentLedgers {
             default: throw .missingPart(path: scores.path, part: "column \"id\"")
             }
         }
-        for name in scored.keys.sorted() { try enter(name, snapshot, scores, customers) }
+        guard customers.count == snapshot.customerCount else {
+            throw .store(
+                .corrupt(
+                    path: scores.path, byteOffset: 0,
+                    reason: "\(customers.count) rows for \(snapshot.customerCount) customers"))
+        }
+        // Who was erased since it was scored is nowhere any more.
+        let kept =
+            erased.isEmpty
+            ? nil : (0..<customers.count).filter { erased.row(of: customers, $0) == nil }
+        for name in scored.keys.sorted() {
+            let segments = try segments(name, scores)
+            try enter(
+                name, snapshot, kept.map { customers.gather($0) } ?? customers,
+                kept.map { $0.map { segments[$0] } } ?? segments)
+        }
     }
 
     private mutating func enter(
-        _ name: String, _ snapshot: ServingSnapshot, _ scores: SegmentReader,
-        _ customers: IDColumn
+        _ name: String, _ snapshot: ServingSnapshot, _ customers: IDColumn, _ now: [Int32]
     ) throws(EngineError) {
         let asOf = snapshot.asOf
         var change = LedgerChange(
@@ -115,13 +133,6 @@ struct SegmentLedgers {
             changes.append(change)
             return
         }
-        guard customers.count == snapshot.customerCount else {
-            throw .store(
-                .corrupt(
-                    path: scores.path, byteOffset: 0,
-                    reason: "\(customers.count) rows for \(snapshot.customerCount) customers"))
-        }
-        let now = try segments(name, scores)
         let day = Int32(clamping: asOf.daysSince1970)
         let isAgain = known?.days.last == asOf.description
         let open = try known.map { (ledger) throws(EngineError) in try stays(ledger.open) }

@@ -17,6 +17,8 @@ package struct VerifyReport: Codable, Sendable, Equatable {
     package var customerCount = 0
     /// Live purchase lines that wait for the next ingest.
     package var liveLineCount = 0
+    /// Erasures that wait for it.
+    package var liveErasureCount = 0
     package var problems: [Problem] = []
     /// Files that only save the next scoring time: it does without the damaged ones. No problem.
     package var damagedCaches: [Problem] = []
@@ -132,11 +134,13 @@ struct Verification {
         }
         let accepted = manifest.sources.filter { ["live", "purchases"].contains($0.kind) }
             .reduce(0) { $0 + $1.acceptedCount }
+        let erased = (manifest.erasures ?? []).reduce(0) { $0 + $1.lineCount }
         let held = manifest.purchaseSegments.reduce(0) { $0 + $1.rowCount }
-        if accepted != held {
+        if accepted - erased != held {
+            let rest = erased > 0 ? " and \(erased) of them erased" : ""
             add(
                 name,
-                "\(accepted) purchase lines were accepted, the segment files hold \(held): "
+                "\(accepted) purchase lines were accepted\(rest), the segment files hold \(held): "
                     + "a segment file is missing from the list, or was added to it")
         }
     }
