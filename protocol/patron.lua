@@ -250,6 +250,7 @@ local columns = {
     [0xf0b9] = "shadowFrom",
     [0xf0ba] = "shadowTo",
     [0xf0bb] = "shadowMoveCount",
+    [0xf0c0] = "erasureFound",
 }
 -- </names>
 
@@ -384,7 +385,8 @@ field("rule", "string", "Rule")
 field("credit", "uint32", "Credit (bytes)")
 field("decimals", "uint8", "Decimals of amounts")
 field("currency", "string", "Currency")
-field("sequence", "uint64", "Batch")
+field("sequence", "uint64", "Record")
+field("erased_at", "int64", "Erased at (s since 1970)")
 field("accepted_lines", "uint32", "Lines taken")
 field("refused_lines", "uint32", "Lines refused")
 field("is_repeat", "bool", "Repeat", 8, nil, 1)
@@ -1221,6 +1223,25 @@ local function read_append_answer(r)
     r.summary = accepted .. " lines taken, " .. refused .. " refused"
 end
 
+local function read_erase(r)
+    if r.at + 4 > r.stop then fault("truncatedBody", "idKind") end
+    local kind = r.tvb(r.at, 1):uint()
+    demand(kind == 1 or kind == 2, "idKind " .. kind)
+    demand(r.tvb(r.at + 1, 3):uint() == 0, "a reserved byte", "nonzeroReserved")
+    -- The rest is what a LOOKUP without columns has.
+    read_lookup(r)
+    r.summary = r.summary:match("^[^,]*")
+end
+
+local function read_erase_answer(r)
+    read_stamp(r)
+    r:add("sequence", 8)
+    r:add("erased_at", 8)
+    demand(r:add("is_repeat", 1) <= 1, "isRepeat")
+    r:zero(47)
+    read_table(r)
+end
+
 local function read_publish_answer(r)
     read_stamp(r)
     r:add("previous_generation", 8)
@@ -1312,7 +1333,7 @@ local requests = {
     [0x01] = read_hello, [0x02] = read_ping, [0x04] = read_credit, [0x05] = read_nothing, [0x10] = read_nothing,
     [0x20] = read_lookup, [0x22] = read_top, [0x23] = read_top, [0x24] = read_similar, [0x26] = read_segments,
     [0x27] = read_segments, [0x28] = read_offer_products, [0x29] = read_offer_customers, [0x30] = read_count,
-    [0x31] = read_stream, [0x32] = read_stream, [0x40] = read_append,
+    [0x31] = read_stream, [0x32] = read_stream, [0x40] = read_append, [0x41] = read_erase,
 }
 local answers = {
     [0x06] = read_progress, [0x50] = read_stamped_table, [0x51] = read_stamped_table, [0x52] = read_publish_answer,
@@ -1322,6 +1343,7 @@ local answers = {
     [0x22] = read_stamped_table, [0x23] = read_stamped_table, [0x24] = read_stamped_table, [0x26] = read_stamped_table,
     [0x27] = read_stamped_table, [0x28] = read_stamped_table, [0x29] = read_stamped_table, [0x30] = read_count_answer,
     [0x31] = read_chunk, [0x32] = read_chunk, [0x40] = read_append_answer,
+    [0x41] = read_erase_answer,
 }
 
 -- Requests and their answers

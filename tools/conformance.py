@@ -34,11 +34,11 @@ import time
 HELLO, PING, GOAWAY, CREDIT, CANCEL, DESCRIBE, LOOKUP = 1, 2, 3, 4, 5, 0x10, 0x20
 TOP_PRODUCTS, TOP_CUSTOMERS, SIMILAR, SEGMENTS, SEGMENT_PROFILES = 0x22, 0x23, 0x24, 0x26, 0x27
 OFFER_PRODUCTS, OFFER_CUSTOMERS, COUNT, AUDIENCE, SCAN = 0x28, 0x29, 0x30, 0x31, 0x32
-APPEND, SCORE, EXPLAIN = 0x40, 0x21, 0x25
+APPEND, ERASE, SCORE, EXPLAIN = 0x40, 0x41, 0x21, 0x25
 PROGRESS, MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW = 6, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55
 NAMES = {value: name for name, value in list(globals().items())
          if name.isupper() and isinstance(value, int)}
-RESERVED = (0x41,)
+RESERVED = ()
 ADMIN = (MODELS, SNAPSHOT, PUBLISH, STATS, DRAIN, SHADOW)
 LZ4, MORE, META, QUIET = 1, 2, 4, 0x100
 LZ4_FEATURE, STREAMS, TIMINGS, AFFINITY_FACTS = 1, 1 << 1, 1 << 2, 1 << 3
@@ -547,6 +547,17 @@ def read_append(body, features):
     return result
 
 
+def read_erase(body, features):
+    stamp, start = read_stamp(body)
+    result = {"stamp": stamp, "sequence": body.read("Q", start, "sequence"),
+              "erasedAt": body.read("q", start + 8, "erasedAt"), "isRepeat": body.read("B", start + 16, "isRepeat")}
+    need(result["isRepeat"] <= 1, f"isRepeat {result['isRepeat']} (7.27)")
+    body.zero(start + 17, 47, "ERASE's reserved field (7.27)")
+    table = result["table"] = Table(body, start + 64)
+    need(table.types.get(0xF0C0) == 1, "the receipt lacks erasureFound (7.27)")
+    return result
+
+
 def read_explain(body, features):
     stamp, start = read_stamp(body)
     known = body.read("I", start + 24, "known")
@@ -582,7 +593,7 @@ def read_publish(body, features):
 
 
 ANSWERS = {EXPLAIN: read_explain, HELLO: read_hello, PING: read_ping, DESCRIBE: read_describe, COUNT: read_count,
-           AUDIENCE: read_chunk, SCAN: read_chunk, APPEND: read_append, SHADOW: read_shadow,
+           AUDIENCE: read_chunk, SCAN: read_chunk, APPEND: read_append, ERASE: read_erase, SHADOW: read_shadow,
            PUBLISH: read_publish}
 
 
@@ -1376,10 +1387,11 @@ def error_vectors(target):
                     peer.ends(status)
                 else:
                     answer = peer.answer_of(about)
-                    # Without a key, or to a server that takes no purchases, a body is not looked at (7.17).
-                    others = (108, 1010) if about == APPEND else other_kind(target, about, data[32:])
-                    # A token without the scope admin is told so first.
-                    allowed = (602,) if about in ADMIN else ()
+                    # Without a key, or to a server that takes no purchases, a body is not looked at (7.17, 7.27).
+                    others = ((108, 1010) if about in (APPEND, ERASE)
+                              else other_kind(target, about, data[32:]))
+                    # A token without the scope admin, or erase, is told so first.
+                    allowed = (602,) if about in (*ADMIN, ERASE) else ()
                     need(answer.status in (status, *others, *allowed),
                          f"{answer} instead of {name_of(status)}")
                     peer.greet() if first else peer.lives()
@@ -1414,8 +1426,8 @@ def ok_vectors(target):
             continue
         done += 1
         first = opcode == "HELLO"
-        if opcode == "APPEND":
-            # Its lines would stay there.
+        if opcode in ("APPEND", "ERASE"):
+            # Its lines would stay there, its customers be gone.
             done -= 1
             continue
         if first and target.token:
@@ -2492,6 +2504,79 @@ def appends(target):
                                                        in lines.items()}), 8,
                          meta=key_of(time.time_ns(), 9)).body
         need(later["sequence"] > first["sequence"], "sequences do not ascend")
+        peer.lives()
+
+
+# Section 7.27
+
+
+def erase_body(ids):
+    return lookup(ids, [])
+
+
+@check("7.27", "an ERASE that is wrong is refused, and the connection goes on")
+def wrong_erasures(target):
+    with target.connect() as peer:
+        status = peer.ask(ERASE, b"", 7, status=(108, 602, 1010)).status
+        peer.ask(ERASE, b"", 7, meta=key_of(0, 0), status=status)
+        if status != 108:
+            peer.ask(ERASE, struct.pack("<BxxxIq", 1, 1, 1), 7, meta=key_of(1, 2), status=status)
+            peer.lives()
+            return "takes no purchases" if status == 1010 else "the token may not erase"
+        body = struct.pack("<BxxxIqq", 1, 2, 5, 6)
+        for wanted, data in (
+            (101, b""), (101, body[:-1]), (102, body + bytes(1)), (103, b"\x03" + body[1:]),
+            (105, body[:1] + b"\1" + body[2:]), (105, body[:2] + b"\1" + body[3:]),
+            (103, struct.pack("<BxxxI", 1, 0)), (104, struct.pack("<BxxxI", 1, (1 << 20) + 1)),
+            (111, struct.pack("<BxxxIII", 2, 1, 0, 1) + b"a" if isinstance(target.a_customer(), int)
+             else struct.pack("<BxxxIq", 1, 1, 5)),
+        ):
+            peer.ask(ERASE, data, 7, meta=key_of(1, 2), status=wanted)
+        peer.lives()
+
+
+@check("7.27", "who is erased is shown on no connection, once; who buys again is new")
+def erasures(target):
+    if not target.appends:
+        raise Skip("give --append for a workspace that is thrown away")
+    facts = target.facts()
+    currency, day = facts["stamp"]["currency"], facts["stamp"]["asOfDay"]
+    known = target.a_customer()
+    new, other = ((2 ** 62 + time.time_ns() + n if isinstance(known, int) else f"conformance {time.time_ns()} {n}")
+                  for n in (0, 1))
+    columns = [6] if 6 in facts["columns"] else []
+    noon = (day + 3) * 86400 + 43200
+    def buy(peer, amount):
+        lines = line_columns([new], [noon], [amount])
+        answer = peer.ask(APPEND, lines_body(currency, lines), 7, meta=key_of(time.time_ns(), 7), status=(0, 130))
+        if answer.status == 130:
+            lines[0xF083] = (2, [100])
+            peer.ask(APPEND, lines_body(currency, lines), 7, meta=key_of(time.time_ns(), 7))
+    def row(peer):
+        table = peer.ask(LOOKUP, lookup([new], columns), 9).table
+        return [table.columns[0xF001][0]] + [table.columns[number][0] for number in columns]
+    with target.connect() as peer, target.connect() as second:
+        status = peer.ask(ERASE, b"", 7, status=(108, 602, 1010)).status
+        if status != 108:
+            raise Skip("the server erases nobody" if status == 1010 else "the token may not erase")
+        buy(peer, 1250)
+        need(row(second)[0] == 0, "who has bought is not known")
+        key = key_of(time.time_ns(), 7)
+        first = peer.ask(ERASE, erase_body([new, other, new]), 7, meta=key).body
+        need(first["table"].columns[0xF0C0] == [2, 0, 2], f"found {first['table'].columns[0xF0C0]}")
+        need(not first["isRepeat"] and abs(first["erasedAt"] - time.time()) < 86400, f"{first}")
+        for connection in (peer, second):
+            need(row(connection)[0] == 1, "who is erased is shown")
+        again = second.ask(ERASE, erase_body([other, new]), 7, meta=key).body
+        need((again["isRepeat"], again["sequence"], again["erasedAt"]) == (1, first["sequence"], first["erasedAt"]), f"{again}")
+        peer.ask(ERASE, erase_body([other]), 7, meta=key, status=108)
+        buy(peer, 500)
+        after = row(second)
+        need(after[0] == 0, "who buys again is not known")
+        need(not columns or abs(after[1] - 5) < 1e-6, f"what was erased counts: {after}")
+        later = peer.ask(ERASE, erase_body([new]), 7, meta=key_of(time.time_ns(), 8)).body
+        need(later["sequence"] > first["sequence"], "sequences do not ascend")
+        need(row(second)[0] == 1, "who is erased is shown")
         peer.lives()
 
 

@@ -642,19 +642,20 @@ def decode_log(data):
     require(len(data) >= 64, "truncated")
     head = Reader(data[:64])
     head.take(8)
-    require(head.number("I") == 1, "unknown version")
+    version = head.number("I")
+    require(version in (1, 2), "unknown version")
     require(head.number("I") == crc_with_hole(data[:64], 12), "header CRC")
     number, first = head.number("Q"), head.number("Q")
     head.zeros(32)
     records, offset = [], 64
     while offset < len(data):
-        record, count = decode_record(data, offset, first + len(records))
+        record, count = decode_record(data, offset, first + len(records), version)
         records.append(record)
         offset += count
     return {"format": "log", "number": number, "firstSequence": first, "records": records}
 
 
-def decode_record(data, offset, expected):
+def decode_record(data, offset, expected, version):
     header = data[offset:offset + 64]
     require(len(header) == 64 and header[:4] == b"PREC", "no record")
     reader = Reader(header)
@@ -664,7 +665,7 @@ def decode_record(data, offset, expected):
     body_count, body_crc = reader.number("I"), reader.number("I")
     rows, kind = reader.number("I"), reader.number("I")
     reader.zeros(8)
-    require(sequence == expected and durable <= offset and kind == 1, "record header")
+    require(sequence == expected and durable <= offset and 1 <= kind <= version, "record header")
     require(body_count <= 64 << 20 and rows <= 1 << 20, "record header")
     count = 64 + round_up(body_count, 8) + 8
     require(offset + count <= len(data), "an unfinished record")
@@ -673,9 +674,31 @@ def decode_record(data, offset, expected):
     rest = Reader(data[offset + 64 + body_count:offset + count])
     rest.zeros(round_up(body_count, 8) - body_count)
     require(rest.number("I") == count and rest.take(4) == b"END\n", "end mark")
+    if kind == 2:
+        erasure = decode_erasure(Reader(body))
+        require(len(erasure["customers"]) == rows, "customers of a record")
+        return {"sequence": sequence, "key": key.hex(), "erasure": erasure}, count
     lines = decode_lines(Reader(body))
     require(len(lines["times"]) == rows, "lines of a record")
     return {"sequence": sequence, "key": key.hex(), "lines": lines}, count
+
+
+def decode_erasure(reader):
+    count, kind = reader.number("I"), reader.number("B")
+    reader.zeros(3)
+    time = reader.number("q")
+    require(kind in (1, 2) and 1 <= count <= 1 << 20, "head of an erasure")
+    if kind == 1:
+        ids = [reader.number("q") for _ in range(count)]
+    else:
+        byte_count = reader.number("I")
+        ends = [0] + [reader.number("I") for _ in range(count)]
+        data = reader.take(byte_count)
+        require(ends[-1] == byte_count and ends == sorted(ends), "ends of texts")
+        ids = [data[a:b] for a, b in zip(ends, ends[1:])]
+    reader.end()
+    require(all(a < b for a, b in zip(ids, ids[1:])), "ids do not ascend")
+    return {"customers": ids if kind == 1 else [text.decode() for text in ids], "time": time}
 
 
 def decode_lines(reader):

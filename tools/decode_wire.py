@@ -33,7 +33,7 @@ OPCODES = {
     0x23: "TOP_CUSTOMERS", 0x24: "SIMILAR", 0x26: "SEGMENTS", 0x27: "SEGMENT_PROFILES",
     0x28: "OFFER_PRODUCTS", 0x29: "OFFER_CUSTOMERS", 4: "CREDIT", 5: "CANCEL", 0x30: "COUNT",
     0x31: "AUDIENCE", 0x32: "SCAN", 0x21: "SCORE", 0x25: "EXPLAIN", 0x40: "APPEND",
-    6: "PROGRESS", 0x50: "MODELS", 0x51: "SNAPSHOT", 0x52: "PUBLISH", 0x53: "STATS", 0x54: "DRAIN",
+    0x41: "ERASE", 6: "PROGRESS", 0x50: "MODELS", 0x51: "SNAPSHOT", 0x52: "PUBLISH", 0x53: "STATS", 0x54: "DRAIN",
     0x55: "SHADOW",
 }
 # Requests that may name the snapshot that answers.
@@ -662,6 +662,23 @@ def append_request(body):
     return {"decimals": decimals, "currency": currency, "table": table}
 
 
+def erase_request(body):
+    kind = read_id_kind(body, 0)
+    body.zero(1, 3)
+    return {"idKind": kind, "ids": lookup_request(body)["ids"]}
+
+
+def erase_answer(body):
+    stamp, start = read_stamp(body)
+    sequence, time = body.u64(start, "sequence"), body.u64(start + 8, "erasedAt")
+    repeat = body.u8(start + 16, "isRepeat")
+    if repeat > 1:
+        raise Refused("valueOutOfRange", "isRepeat")
+    body.zero(start + 17, 47)
+    return {"stamp": stamp, "sequence": sequence, "erasedAt": time - (time >> 63 << 64),
+            "isRepeat": bool(repeat), "table": read_table(body, start + 64)}
+
+
 def append_answer(body):
     stamp, start = read_stamp(body)
     sequence = body.u64(start, "sequence")
@@ -839,7 +856,7 @@ REQUESTS = {
     0x54: describe_request, 0x55: shadow_request,
     0x21: score_request, 0x25: explain_request,
     4: credit_message, 5: describe_request, 0x30: count_request, 0x31: audience_request,
-    0x32: scan_request, 0x40: append_request,
+    0x32: scan_request, 0x40: append_request, 0x41: erase_request,
     1: hello_request, 2: ping_request, 0x10: describe_request, 0x20: lookup_request,
     0x22: top_request, 0x23: top_request, 0x24: similar_request, 0x26: segments_request,
     0x27: segments_request, 0x28: offer_products_request, 0x29: offer_customers_request,
@@ -849,6 +866,7 @@ ANSWERS = {
     0x53: table_answer, 0x54: drain_answer, 0x55: shadow_answer,
     0x21: table_answer, 0x25: explain_answer,
     0x30: count_answer, 0x31: stream_chunk, 0x32: stream_chunk, 0x40: append_answer,
+    0x41: erase_answer,
     1: hello_answer, 2: ping_answer, 0x10: describe_answer, 0x20: table_answer,
     0x22: table_answer, 0x23: table_answer, 0x24: table_answer, 0x26: table_answer,
     0x27: table_answer, 0x28: table_answer, 0x29: table_answer,

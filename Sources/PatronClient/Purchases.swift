@@ -42,7 +42,7 @@ public struct Purchases: Sendable {
     public var count: Int { amounts.count }
 }
 
-/// What a batch of purchases is known by when it is sent again: 16 bytes, of which not all are zero.
+/// What a batch of purchases, or an erasure, is known by when it is sent again: 16 bytes, of which not all are zero.
 public struct AppendKey: Hashable, Sendable {
     let first: UInt64
     let second: UInt64

@@ -36,6 +36,8 @@ struct CustomerStream: Sendable {
     /// Rows found in a block that did not fit into the last chunk, ascending.
     private var found: [UInt32] = []
     private var matchingCount = 0
+    /// Rows that are nobody's any more.
+    private var erased = ErasedRows()
     private var scratch = LookupScratch()
     /// Of the latest chunk and of the one before, which may be on its way to the socket. Their memory is
     /// used again where nobody has kept it.
@@ -151,6 +153,8 @@ struct CustomerStream: Sendable {
 
     /// Goes on for a while.
     mutating func work() -> Slice {
+        // Who is erased while the stream goes on is in no later chunk.
+        erased = served.erased
         let rowCount = served.snapshot.customerCount
         let end = min(rowCount, nextRow + Self.sliceRowCount)
         if opcode == .count {
@@ -169,7 +173,10 @@ struct CustomerStream: Sendable {
 
     private mutating func count(_ block: Range<Int>) {
         if let mask = rule?.select(block) {
-            for word in mask.indices { matchingCount += mask[word].nonzeroBitCount }
+            for word in mask.indices {
+                let gone = erased.bits(from: block.lowerBound + word * 64)
+                matchingCount += (mask[word] & ~gone).nonzeroBitCount
+            }
         }
         nextRow = block.upperBound
     }
@@ -178,12 +185,12 @@ struct CustomerStream: Sendable {
         guard let mask = rule?.select(block) else {
             // All customers: no more of them than a chunk takes.
             let rows = block.prefix(chunkRowCount - found.count)
-            for row in rows { found.append(UInt32(row)) }
+            for row in rows where !erased.contains(row) { found.append(UInt32(row)) }
             nextRow = rows.endIndex
             return
         }
         for word in mask.indices {
-            var bits = mask[word]
+            var bits = mask[word] & ~erased.bits(from: block.lowerBound + word * 64)
             while bits != 0 {
                 found.append(UInt32(block.lowerBound + word * 64 + bits.trailingZeroBitCount))
                 bits &= bits - 1
@@ -194,6 +201,7 @@ struct CustomerStream: Sendable {
 
     private mutating func chunkFrame() -> Slice {
         let customers = served.snapshot.customers
+        if !erased.isEmpty { found.removeAll { erased.contains(Int($0)) } }
         var count = min(found.count, chunkRowCount)
         if customers.holdsTexts { count = fitting(count) }
         scratch.rows.removeAll(keepingCapacity: true)
@@ -234,7 +242,7 @@ struct CustomerStream: Sendable {
         Response.count(
             CountResponse(
                 stamp: served.stamp, matchingCustomers: UInt64(matchingCount),
-                customerCount: UInt64(served.snapshot.customerCount))
+                customerCount: UInt64(served.snapshot.customerCount - erased.count))
         ).encodeFrame(requestID: requestID, into: &writer)
         return writer.bytes
     }

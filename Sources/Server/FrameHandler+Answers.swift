@@ -53,6 +53,10 @@ extension FrameHandler {
                 try answerAppend(
                     header, opened.meta,
                     requestBody(body, at: opened.bodyRange, rawLength: opened.rawLength))
+            case .erase:
+                try answerErase(
+                    header, opened.meta,
+                    requestBody(body, at: opened.bodyRange, rawLength: opened.rawLength))
             case .score:
                 try answerScore(
                     header, body, at: opened.bodyRange, rawLength: opened.rawLength, label)
@@ -201,7 +205,7 @@ extension FrameHandler {
         case .cancel: cancel(header)
         case .models, .snapshot, .publish, .stats, .drain, .shadow:
             try administer(header, request)
-        case .append, .lookup, .score:
+        case .append, .erase, .lookup, .score:
             preconditionFailure("these are answered above or refused")
         }
     }
@@ -324,7 +328,7 @@ extension FrameHandler {
         }
         do throws(WireError) {
             try loop.scratch.find(
-                layout, body, in: customers, label == nil ? loop.overlay : LiveOverlay(),
+                layout, body, in: customers, label == nil ? loop.overlay : served.overlay,
                 limits: shared.limits.wire)
         } catch {
             throw Refusal(error)

@@ -20,7 +20,7 @@ extension FrameHandler {
                 .readOnly, "this server takes no purchases",
                 hint: "ask the server of this workspace that was started with --append")
         }
-        let key = try key(meta)
+        let key = try key(header, meta)
         try requireRoom()
         guard live.admit(body.byteCount) else {
             throw Refusal(.logBusy, "too many purchases are under way", hint: "try later")
@@ -36,8 +36,8 @@ extension FrameHandler {
         }
     }
 
-    /// The key by which a batch is known again.
-    private func key(_ meta: [MetaItem]) throws(Refusal) -> LogKey {
+    /// The key by which a batch or an erasure is known again.
+    func key(_ header: FrameHeader, _ meta: [MetaItem]) throws(Refusal) -> LogKey {
         for case .idempotencyKey(let bytes) in meta {
             let words = bytes.span.bytes
             let key = LogKey(
@@ -47,9 +47,9 @@ extension FrameHandler {
         throw Refusal(
             .invalidMeta,
             ErrorBody(
-                text: "APPEND without an idempotency key",
+                text: "\(header.opcode?.name ?? "a change") without an idempotency key",
                 hint:
-                    "give each batch 16 random bytes as meta item 1, and the same when it is sent "
+                    "give each request 16 random bytes as meta item 1, and the same when it is sent "
                     + "again", field: WireField.meta.rawValue, byteOffset: 0))
     }
 

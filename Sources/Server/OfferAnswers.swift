@@ -15,8 +15,9 @@ func offerProductsAnswer(
         let known = Set(bought)
         wanted.boughtSince = bought + request.boughtSince.filter { !known.contains($0) }
     }
+    let isNew = served.isErased(request.id)
     var offers = try refusing { () throws(OfferFlaw) in
-        try snapshot.offers(customer: request.id, wanted)
+        try snapshot.offers(customer: isNew ? nil : request.id, wanted)
     }
     if offers.status == .unknownCustomer {
         guard bought != nil else {
@@ -38,12 +39,15 @@ func offerCustomersAnswer(
     try requireKind(request.id, isText: affinity.productIDsAreTexts, "product")
     var wanted = Engine.OfferCustomersRequest()
     wanted.rank = request.rank == .probability ? .probability : .affinity
-    wanted.count = request.count
+    let erased = served.erased
+    wanted.count = request.count + erased.count
     wanted.excludesPurchasers = request.excludesPurchasers
     wanted.isPromoted = request.isPromoted
-    let offers = try refusing { () throws(OfferFlaw) in
+    var offers = try refusing { () throws(OfferFlaw) in
         try served.snapshot.offerCustomers(product: request.id, wanted)
     }
+    // Who was erased meanwhile is left out too.
+    offers.entries = served.erased.remaining(offers.entries, request.count) { Int($0.row) }
     let customers = served.snapshot.customers
     return offerAnswer(
         served, offers, idsAreTexts: customers.holdsTexts,
@@ -59,9 +63,12 @@ func similarAnswer(
     switch request.subject {
     case .customer:
         try requireKind(request.id, isText: snapshot.customers.holdsTexts, "customer")
-        let found = try refusing { () throws(OfferFlaw) in
-            try snapshot.similarCustomers(to: request.id, count: request.count)
+        let erased = served.erased
+        var found = try refusing { () throws(OfferFlaw) in
+            try snapshot.similarCustomers(to: request.id, count: request.count + erased.count)
         }
+        try requireNotErased(request.id, served)
+        found.entries = served.erased.remaining(found.entries, request.count) { Int($0.row) }
         if found.status == .unknownCustomer {
             throw Refusal(.unknownCustomer, "no such customer in this snapshot")
         }

@@ -93,14 +93,16 @@ package final class PatronServer: Service {
         do throws(ServerError) {
             let snapshot = try await firstSnapshot(source)
             let live = try await openLive(configuration.liveWorkspace, snapshot, logger)
-            let served = live?.served ?? ServedSnapshot(snapshot)
+            let erasures =
+                live?.erasures ?? ErasureFollower.list(configuration.workspace, logger)
+            let served = live?.served ?? ServedSnapshot(snapshot, erasures: erasures)
             if configuration.warmsUp { await warmUp(served, logger) }
             let certificates = plan.tls.map { ServedCertificates($0) }
             let shared = await ServerShared(
                 configuration: configuration, limits: limits, logger: logger, scans: scans,
                 streams: streams, explanations: explanations,
                 group: group, served: served, tokens: plan.tokens, certificates: certificates,
-                live: live)
+                live: live, erasures: erasures)
             live?.attach(shared)
             shared.administration.status.withLock { $0 = status }
             // Before the first client asks for a label.

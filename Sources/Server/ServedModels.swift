@@ -288,6 +288,8 @@ func explainAnswer(
     } catch {
         throw models.refusal(error)
     }
+    // Also one who was erased meanwhile.
+    try requireNotErased(request.id, served)
     let parts = report.parts
     func numbers(_ id: ColumnID, _ values: [Double?]) -> WireColumn {
         let known = values.map { $0?.isFinite ?? false }

@@ -1,4 +1,6 @@
+import ByteCoding
 import Engine
+import Synchronization
 import Wire
 
 /// A snapshot with what every answer from it repeats, encoded once. A class, because a request
@@ -14,14 +16,21 @@ final class ServedSnapshot: Sendable {
     let fields: [LookupField]
     /// What has been bought since; nil where the server takes no purchases.
     let baskets: LiveBaskets?
+    /// Who was erased since; nil where nobody tells.
+    private let erasures: ErasureList?
+    /// The rows of as many of them as `erasureCount` says.
+    private let erasedRows = Mutex<(erasureCount: Int, rows: ErasedRows)>((0, ErasedRows()))
     /// Whether the affinity model can go on from what has been bought since.
     let foldsPurchases: Bool
     /// Nil where it cannot, or there is none.
     var foldingAffinity: AffinityFile? { foldsPurchases ? snapshot.affinity : nil }
 
-    init(_ snapshot: ServingSnapshot, baskets: LiveBaskets? = nil) {
+    init(
+        _ snapshot: ServingSnapshot, baskets: LiveBaskets? = nil, erasures: ErasureList? = nil
+    ) {
         self.snapshot = snapshot
         self.baskets = baskets
+        self.erasures = erasures
         foldsPurchases = snapshot.affinity?.capabilities.foldsPurchases ?? false
         stamp = SnapshotStamp(
             generation: UInt64(snapshot.generation),
@@ -48,6 +57,37 @@ final class ServedSnapshot: Sendable {
                     description: descriptions[index], valueNames: valueNames[column.name] ?? "")
             })
     }
+
+    // MARK: Erased customers
+
+    /// Rows that no answer may show any more. The one way to them for whatever is no look-up; to be asked
+    /// again for every piece of a long answer.
+    var erased: ErasedRows {
+        guard let erasures, erasures.count > 0 else { return ErasedRows() }
+        return erasedRows.withLock { known in
+            let new = erasures.erasures(from: known.erasureCount)
+            known.erasureCount += new.count
+            let position = snapshot.descriptor.history?.live.sequence ?? 0
+            for erasure in new where erasure.sequence >= position {
+                for customer in 0..<erasure.customerIDs.count {
+                    if let row = snapshot.row(of: erasure.customerIDs[customer]) {
+                        known.rows.insert(row, of: snapshot.customerCount)
+                    }
+                }
+            }
+            return known.rows
+        }
+    }
+
+    /// Whether the snapshot's row of a customer is nobody's any more.
+    func isErased(_ customer: EntityID) -> Bool {
+        let erased = erased
+        if erased.isEmpty { return false }
+        return snapshot.row(of: customer).map { erased.contains($0) } ?? false
+    }
+
+    /// What stands in for rows where nothing but erasures has come since the scoring.
+    var overlay: LiveOverlay { LiveOverlay(hiding: erased) }
 
     /// The body of the answer to DESCRIBE on a connection of these features.
     func description(_ features: Features) -> DescribeResponse {

@@ -26,6 +26,8 @@ final class ServerShared: Sendable {
     let heldBytes: HeldBytes
     /// Nil where the server takes no purchases.
     let live: LiveStore?
+    /// Who was erased since something that is served was scored.
+    let erasures: ErasureList
     let administration: Administration
     /// What all loops have moved to, or are about to.
     private let latest: Mutex<ServedSnapshot>
@@ -50,7 +52,7 @@ final class ServerShared: Sendable {
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
         scans: ScanQueue, streams: ScanQueue, explanations: ScanQueue, group: any EventLoopGroup,
         served: ServedSnapshot, tokens: TokenTable?, certificates: ServedCertificates? = nil,
-        live: LiveStore? = nil
+        live: LiveStore? = nil, erasures: ErasureList = ErasureList()
     ) async {
         self.limits = limits
         drainMilliseconds =
@@ -65,6 +67,7 @@ final class ServerShared: Sendable {
         progressInterval = TimeAmount(configuration.progressInterval)
         heldBytes = HeldBytes(limit: limits.heldRequestByteCount)
         self.live = live
+        self.erasures = erasures
         administration = Administration(workspace: configuration.workspace)
         latest = Mutex(served)
         self.explanations = explanations
@@ -79,7 +82,7 @@ final class ServerShared: Sendable {
                 return NIOLoopBound(
                     LoopState(
                         eventLoop: eventLoop, served: served, tokens: tokens,
-                        overlay: live.map { LiveOverlay($0.firstDelta) } ?? LiveOverlay(),
+                        overlay: live.map { LiveOverlay($0.firstDelta) } ?? served.overlay,
                         today: today),
                     eventLoop: eventLoop)
             }.get()
@@ -204,13 +207,14 @@ final class ServerShared: Sendable {
             }
             try moved?.get()
         } else {
-            let served = held(snapshot.generation) ?? ServedSnapshot(snapshot)
+            let served =
+                held(snapshot.generation) ?? ServedSnapshot(snapshot, erasures: erasures)
             administration.shadow.withLock { $0 }?.end(.overtaken)
             // One after the other: two loops may answer from two generations for a moment, but each
             // connection lives on one loop.
             for loop in loops {
                 try? await loop.eventLoop.submit {
-                    loop.value.move(to: served, LiveOverlay())
+                    loop.value.move(to: served, served.overlay)
                 }.get()
             }
             latest.withLock { $0 = served }
@@ -245,10 +249,16 @@ final class ServerShared: Sendable {
 
     /// Returns when every loop answers with rows. Not on an event loop.
     func apply(_ delta: LiveDelta) {
-        let count = delta.rows.count
+        inPieces(delta.erasedRows.count) { loop, piece in loop.overlay.hide(delta, piece) }
+        inPieces(delta.rows.count) { loop, piece in loop.overlay.apply(delta, piece) }
+    }
+
+    private func inPieces(
+        _ count: Int, _ body: @escaping @Sendable (LoopState, Range<Int>) -> Void
+    ) {
         for start in stride(from: 0, to: count, by: Self.pieceRowCount) {
             let piece = start..<min(count, start + Self.pieceRowCount)
-            onEveryLoopNow { $0.overlay.apply(delta, piece) }
+            onEveryLoopNow { body($0, piece) }
         }
     }
 
@@ -262,6 +272,15 @@ final class ServerShared: Sendable {
             }
         }
         group.wait()
+    }
+
+    /// Returns when no loop of a server that takes no purchases shows who was erased.
+    func hideErased() async {
+        for loop in loops {
+            try? await loop.eventLoop.submit {
+                loop.value.overlay = loop.value.served.overlay
+            }.get()
+        }
     }
 
     /// What all loops have moved to.

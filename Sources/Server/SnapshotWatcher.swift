@@ -23,8 +23,10 @@ struct SnapshotWatcher: Sendable {
         var refused: SnapshotLocation?
         var complaint: EngineError?
         let labels = LabelFollower(shared: shared)
+        let erasures = ErasureFollower(shared: shared)
         while true {
             await labels.follow()
+            await erasures.follow()
             do { try await Task.sleep(for: interval) } catch { return }
             switch await look(current: shared.generation.load(ordering: .acquiring), refused) {
             case .unchanged:

@@ -10,6 +10,7 @@ func topProductsAnswer(
     if let bought = served.baskets?.products(of: request.id) {
         return try liveTopProducts(served, request, bought)
     }
+    try requireNotErased(request.id, served)
     let top = served.snapshot.topProducts(
         customer: request.id, count: request.count, excludesPurchased: request.excludesPurchased)
     switch top.status {
@@ -34,6 +35,7 @@ private func liveTopProducts(
     guard let affinity = snapshot.affinity else { throw noAffinity }
     var entries: [TopEntry]
     var status: Engine.ScoreStatus
+    let isNew = served.isErased(request.id)
     if served.foldsPurchases, !bought.isEmpty {
         var wanted = OfferRequest()
         wanted.bought = request.excludesPurchased ? .leftOut : .included
@@ -41,10 +43,12 @@ private func liveTopProducts(
         wanted.includesOutOfStock = true
         wanted.boughtSince = bought
         let offers = try refusing { () throws(OfferFlaw) in
-            try snapshot.offers(customer: request.id, wanted)
+            try snapshot.offers(customer: isNew ? nil : request.id, wanted)
         }
         entries = offers.entries.map { TopEntry(item: $0.row, score: $0.score) }
         status = offers.status
+    } else if isNew {
+        (entries, status) = ([], .tooLittleHistory)
     } else {
         let top = snapshot.topProducts(
             customer: request.id, count: request.count,
@@ -64,16 +68,36 @@ func topCustomersAnswer(
 ) throws(Refusal) -> TableAnswer {
     guard let affinity = served.snapshot.affinity else { throw noAffinity }
     try requireKind(request.id, isText: affinity.productIDsAreTexts, "product")
+    let erased = served.erased
     let top = served.snapshot.topCustomers(
-        product: request.id, count: request.count, excludesPurchasers: request.excludesPurchased)
+        product: request.id, count: request.count + erased.count,
+        excludesPurchasers: request.excludesPurchased)
     guard let top else { throw Refusal(.unknownProduct, "no such product in this snapshot") }
     let customers = served.snapshot.customers
-    return topAnswer(served, top, status: .ok, idsAreTexts: customers.holdsTexts) { customers[$0] }
+    // Who was erased meanwhile is left out too.
+    let entries = served.erased.remaining(top, request.count) { Int($0.item) }
+    return topAnswer(served, entries, status: .ok, idsAreTexts: customers.holdsTexts) {
+        customers[$0]
+    }
 }
 
 let noAffinity = Refusal(
     .notInSnapshot, "this snapshot has no affinity model",
     hint: "map the product column in the plan, train and publish")
+
+/// Refuses a customer who was erased, in the words for one who never was.
+func requireNotErased(_ id: EntityID, _ served: ServedSnapshot) throws(Refusal) {
+    if served.isErased(id) {
+        throw Refusal(.unknownCustomer, "no such customer in this snapshot")
+    }
+}
+
+extension ErasedRows {
+    /// The first of what was found, without rows that are nobody's.
+    func remaining<Entry>(_ found: [Entry], _ count: Int, row: (Entry) -> Int) -> [Entry] {
+        isEmpty ? found : Array(found.filter { !contains(row($0)) }.prefix(count))
+    }
+}
 
 func requireKind(
     _ id: EntityID, isText wanted: Bool, _ what: String

@@ -22,6 +22,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
     case audience = 0x0031
     case scan = 0x0032
     case append = 0x0040
+    case erase = 0x0041
     case models = 0x0050
     case snapshot = 0x0051
     case publish = 0x0052
@@ -43,9 +44,8 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .describe, .lookup, .score, .topProducts, .topCustomers, .similar, .explain,
             .segments, .segmentProfiles, .offerProducts, .offerCustomers, .count, .audience, .scan:
             true
-        case .hello, .ping, .goAway, .credit, .cancel, .progress, .append, .models, .snapshot,
-            .publish,
-            .stats, .drain, .shadow:
+        case .hello, .ping, .goAway, .credit, .cancel, .progress, .append, .erase, .models,
+            .snapshot, .publish, .stats, .drain, .shadow:
             false
         }
     }
@@ -74,6 +74,7 @@ package enum Opcode: UInt16, Sendable, CaseIterable {
         case .audience: "AUDIENCE"
         case .scan: "SCAN"
         case .append: "APPEND"
+        case .erase: "ERASE"
         case .models: "MODELS"
         case .snapshot: "SNAPSHOT"
         case .publish: "PUBLISH"

@@ -2,7 +2,7 @@
 package enum WireField: String, Sendable, CaseIterable {
     case action, attributes, body, boughtSince, categories, clientName, columnCount
     case columnDescriptor, columnID, columnIDs, count, credential, credit, currency
-    case customerCount, customerIDKind, decimals, distance, segment
+    case customerCount, customerIDKind, decimals, distance, erasedAt, segment
     case descriptorBytes, errorField, errorHint, errorText, highestPrice, id, idCount, idKind
     case ids, isRepeat, largestRatio, lowestPrice, maximumFrameBytes, meta, metaBytes, metaItem
     case modelCount, modelName, offer, options, productCount, productIDKind, rank, reserved

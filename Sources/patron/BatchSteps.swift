@@ -26,7 +26,14 @@ struct IngestStep: Encodable {
                 "\(live.lineCount.grouped) live purchase lines taken, of "
                     + "\(live.recordCount.grouped) batches")
         }
-        if summary.reports.isEmpty && summary.live == nil {
+        if let erased = summary.erasure {
+            lines.append(
+                "\(erased.customerCount.grouped) customers erased, as \(erased.requestCount.grouped) "
+                    + "requests wanted: \(erased.lineCount.grouped) purchase lines, "
+                    + "\(erased.rowCount.grouped) rows of customers, \(erased.stayCount.grouped) "
+                    + "stays in segments; \(erased.fileCount.grouped) files written anew")
+        }
+        if summary.reports.isEmpty && summary.live == nil && summary.erasure == nil {
             lines.append("nothing new to ingest")
         }
         if let path = summary.rejectsPath { lines.append("left-out lines are listed in \(path)") }

@@ -35,8 +35,8 @@ struct Patron: AsyncParsableCommand {
                 subcommands: [
                     Serve.self, Describe.self, Lookup.self, TopProducts.self, TopCustomers.self,
                     SimilarProducts.self, SimilarCustomers.self, Audience.self, WhatIf.self,
-                    Segments.self, Explain.self, AppendCommand.self, TokenCommand.self,
-                    AdminCommand.self,
+                    Segments.self, Explain.self, AppendCommand.self, EraseCommand.self,
+                    TokenCommand.self, AdminCommand.self,
                 ]),
             CommandGroup(name: "Verification", subcommands: [Verify.self, Selftest.self]),
             CommandGroup(

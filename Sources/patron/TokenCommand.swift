@@ -14,7 +14,7 @@ struct TokenCommand: ParsableCommand {
 
     @Argument(help: "Name of who is to have it, for the server's log.")
     var name: String
-    @Option(help: "What it allows: read, score, append, admin, with commas between.")
+    @Option(help: "What it allows: read, score, append, erase, admin, with commas between.")
     var scopes = "read"
     @Option(help: "The last day on which it is good, yyyy-MM-dd, in UTC; by default for ever.")
     var expires: String?

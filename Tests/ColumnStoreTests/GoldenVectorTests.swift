@@ -87,6 +87,7 @@ private enum Vectors {
             },
             Vector(name: "strip.arr", write: writeStrip),
             Vector(name: "00000001.log", write: writeLog),
+            Vector(name: "00000002.log", write: writeErasures),
             Vector(name: "sample.manifest") { path in
                 try AtomicFile.write(try #require(ManifestTests.sample().encoded()), to: path)
             },
@@ -309,6 +310,26 @@ private enum Vectors {
         }
     }
 
+    /// The second file of a log: an erasure makes one of version 2, of which it is the last record but for
+    /// those written together with it.
+    @Sendable private static func writeErasures(_ path: String) throws {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        let writer = try LogWriter(folder: folder)
+        let lines = try LogEntry(LogTests.lines(1))
+        if let failure = writer.append([lines]).failure { throw failure }
+        let erasures = [
+            try LogEntry(
+                LoggedErasure(customerIDs: .integers([17_850, 13_047]), time: 1_797_441_600),
+                key: LogKey(first: 3, second: 4)),
+            lines,
+            try LogEntry(
+                LoggedErasure(
+                    customerIDs: .texts(TextArray(["größe", "", "c1"])), time: 1_797_441_601),
+                key: LogKey(first: 5, second: 6)),
+        ]
+        if let failure = writer.append(erasures).failure { throw failure }
+    }
+
     @Sendable private static func writeStrip(_ path: String) throws {
         var writer = ArrayFileWriter(kind: "lookup")
         try RowStrip.add(
@@ -388,10 +409,28 @@ private enum VectorText {
     }
 
     private static func log(_ path: String) throws -> [String: Any] {
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        var cursor = LogCursor(folder: folder, from: .start)
+        // Alone: a log goes on with its next file.
+        let folder = try TemporaryFolder()
+        let url = URL(fileURLWithPath: path)
+        try folder.write(Array(Data(contentsOf: url)), url.lastPathComponent)
+        let start = try #require(try LogFormat.firstPosition(in: folder.path))
+        var cursor = LogCursor(folder: folder.path, from: start)
         var records: [[String: Any]] = []
         while let record = try cursor.next() {
+            let words = [record.key.first, record.key.second].map { hex($0.byteSwapped) }
+            if record.kind == .erasure {
+                let erasure = try record.erasure()
+                let customers: [Any] =
+                    switch erasure.customerIDs {
+                    case .integers(let ids): ids
+                    case .texts(let ids): ids.strings
+                    }
+                records.append([
+                    "sequence": record.sequence, "key": words.joined(),
+                    "erasure": ["customers": customers, "time": erasure.time],
+                ])
+                continue
+            }
             let lines = try record.lines()
             var part: [String: Any] = ["times": lines.times, "amounts": lines.amounts]
             switch lines.customerIDs {
@@ -407,13 +446,12 @@ private enum VectorText {
                 guard let text else { continue }
                 part[name] = (0..<text.count).map { text[$0].map { $0 as Any } ?? NSNull() }
             }
-            let words = [record.key.first, record.key.second].map { hex($0.byteSwapped) }
             records.append([
                 "sequence": record.sequence, "key": words.joined(), "lines": part,
             ])
         }
         return [
-            "format": "log", "number": cursor.position.file, "firstSequence": 0,
+            "format": "log", "number": cursor.position.file, "firstSequence": start.sequence,
             "records": records,
         ]
     }

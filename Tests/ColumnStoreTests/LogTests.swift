@@ -190,4 +190,87 @@ import Testing
         try folder.write(bytes + [UInt8](repeating: 0, count: 100), name)
         #expect(try LogWriter(folder: log).position.sequence == 3)
     }
+
+    // MARK: Erasures
+
+    private func erasure(_ ids: IDColumn, time: Int64 = 1_797_441_600) -> LoggedErasure {
+        LoggedErasure(customerIDs: ids, time: time)
+    }
+
+    @Test(arguments: [1, 2, 3, 1_000]) func erasureOf(count: Int) throws {
+        for ids in [
+            IDColumn.integers((0..<count).map { Int64($0 * 7 - 500) }),
+            .texts(TextArray((0..<count).map { "Größe \($0)" })),
+        ] {
+            let sent = erasure(ids)
+            let body = try LogEntry(sent).body
+            let read = try LoggedErasure(decoding: body, path: "log", base: 0)
+            #expect(read == sent && read.count == count)
+            #expect(read.hash == sent.hash)
+            // Cut anywhere, or longer: an error.
+            for length in 0..<min(body.count, 200) {
+                #expect(throws: StoreError.self, "\(length) bytes") {
+                    try LoggedErasure(decoding: Array(body[..<length]), path: "log", base: 0)
+                }
+            }
+            #expect(throws: StoreError.self) {
+                try LoggedErasure(decoding: body + [0], path: "log", base: 0)
+            }
+        }
+        let both = erasure(.integers([9, -3, 9, 4]))
+        #expect(both.customerIDs == .integers([-3, 4, 9]))
+        #expect(both.hash == erasure(.integers([4, 9, -3]), time: 1).hash)
+        #expect(both.hash != erasure(.integers([4, 9, -2])).hash)
+    }
+
+    /// Files with erasures have a version that releases without them refuse, and end with them: what was
+    /// said of the customers can be removed with whole files.
+    @Test func anErasureEndsAFileOfVersionTwo() throws {
+        let folder = try TemporaryFolder(isInMemory: true)
+        let log = folder.file("live")
+        _ = try writeLog(log, records: 0..<3)
+        func version(_ number: Int) throws -> UInt8 {
+            try folder.bytes("live/\(LogFormat.fileName(number))")[8]
+        }
+        do {
+            let writer = try LogWriter(folder: log)
+            let entry = try LogEntry(erasure(.integers([17_850])), key: Self.key(50))
+            #expect(writer.append([entry]).count == 1)
+            #expect(LogFormat.fileNumbers(in: log) == [1, 2, 3])
+            #expect(try [version(1), version(2), version(3)] == [1, 2, 2])
+            #expect(writer.position == LogPosition(file: 3, byteOffset: 64, sequence: 4))
+            #expect(writer.append([try LogEntry(Self.lines(1))]).count == 1)
+            // Of version 2 already: no file of its own before it.
+            #expect(writer.append([try LogEntry(Self.lines(2)), entry]).count == 2)
+            #expect(LogFormat.fileNumbers(in: log) == [1, 2, 3, 4])
+        }
+        let (records, position) = try read(log)
+        #expect(
+            records.map(\.kind) == [.lines, .lines, .lines, .erasure, .lines, .lines, .erasure])
+        #expect(try records[3].erasure() == erasure(.integers([17_850])))
+        #expect(throws: StoreError.self) { try records[3].lines() }
+        #expect(throws: StoreError.self) { try records[2].erasure() }
+        #expect(position == LogPosition(file: 4, byteOffset: 64, sequence: 7))
+        // A crash before the next file is made: whoever opens the log makes it.
+        try FileManager.default.removeItem(atPath: "\(log)/\(LogFormat.fileName(4))")
+        #expect(try LogWriter(folder: log).position == position)
+        // In a file of version 1 there is none.
+        let name = "live/\(LogFormat.fileName(2))"
+        let sound = try folder.bytes(name)
+        var bytes = sound
+        bytes[8] = 1
+        bytes.replaceSubrange(12..<16, with: [0, 0, 0, 0])
+        var writer = ByteWriter()
+        writer.append(CRC32C.checksum(Array(bytes[..<64])))
+        bytes.replaceSubrange(12..<16, with: writer.bytes)
+        try folder.write(bytes, name)
+        #expect(throws: StoreError.self) { try read(log) }
+        bytes = sound
+        for place in bytes.indices {
+            bytes[place] ^= 1 << UInt8(place % 8)
+            try folder.write(bytes, name)
+            #expect(throws: StoreError.self, "byte \(place)") { try read(log) }
+            bytes[place] = sound[place]
+        }
+    }
 }

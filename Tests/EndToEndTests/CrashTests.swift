@@ -298,6 +298,50 @@ import Darwin
         }
     }
 
+    /// An erasure is applied whole or not at all, and what is left of the customers goes with the prune.
+    @Test(
+        .disabled(if: CrashTests.obstacle != nil, "\(CrashTests.obstacle ?? "")"),
+        arguments: [false, true])
+    func everyCrashWhileCustomersAreErased(losesPower: Bool) throws {
+        try withTemporaryFolder { folder in
+            try publishRetailer(folder)
+            let ws = folder.sub("ws")
+            var gone: [Int64] = []
+            do {
+                let location = try #require(try Workspace.currentSnapshot(ws))
+                let snapshot = try ServingSnapshot(location)
+                for row in [0, 17, snapshot.customerCount - 1] {
+                    if case .integer(let id) = snapshot.customers[row] { gone.append(id) }
+                }
+            }
+            #expect(gone.count == 3)
+            _ = try Workspace.erase(
+                .integers(gone), key: LogKey(first: 1, second: 2), time: 1_800_000_000, in: ws)
+            for arguments in [
+                ["ingest", "ws", "--live"], ["train", "ws", "--threads", "1"],
+                ["score", "ws", "--threads", "1"], ["publish", "ws"], ["prune", "ws"],
+            ] {
+                // In between only what an erasure does otherwise.
+                if ["train", "score"].contains(arguments[0]) {
+                    let step = try Program.run(arguments, in: folder)
+                    #expect(step.code == 0, "\(step.errors)")
+                    continue
+                }
+                try Crashes(folder: folder, arguments: arguments, losesPower: losesPower)
+                    .checkAll { workspace in
+                        let applied = try #require(workspace.manifest.erasures)
+                        #expect(applied.count == 1 && applied[0].customerCount == 3)
+                        #expect(applied[0].lineCount > 0 && applied[0].stayCount > 0)
+                        for id in gone {
+                            #expect(try workspace.segmentStays(ofCustomer: .integer(id)) == [])
+                        }
+                    }
+            }
+            let workspace = try Workspace(folder: ws, access: .reading)
+            #expect(try workspace.erasureProgress(record: 0).step == .complete)
+        }
+    }
+
     /// A workspace with two generations, not open any more: its lock is free.
     private func publishRetailer(_ folder: URL) throws {
         let workspace = try makeRetailer(folder, customers: 300)

@@ -159,6 +159,15 @@ package enum LogFormat {
         }.sorted()
     }
 
+    /// The number of a folder's last log file and its bytes, which change with whatever is appended;
+    /// empty where there is none.
+    package static func end(of folder: String) -> [Int] {
+        guard let number = fileNumbers(in: folder).last else { return [] }
+        let path = "\(folder)/\(fileName(number))"
+        let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+        return [number, size ?? 0]
+    }
+
     static func fileHeader(number: Int, firstSequence: Int, version: UInt32) -> [UInt8] {
         var writer = ByteWriter()
         writer.append(contentsOf: fileMagic)

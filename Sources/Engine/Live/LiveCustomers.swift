@@ -111,6 +111,15 @@ package struct LiveCustomers: Sendable {
         erasureOfCustomer.compactMap { $1 >= sequence ? $0 : nil }
     }
 
+    /// The same of those who have not bought since.
+    package func erasedWithoutLines(from sequence: Int) -> [EntityID] {
+        erased(from: sequence).filter { linesOfCustomer[$0] == nil }
+    }
+
+    package func isErasedWithoutLines(_ customer: EntityID) -> Bool {
+        erasureOfCustomer[customer] != nil && linesOfCustomer[customer] == nil
+    }
+
     /// Forgets what a newer snapshot knows. O(lines).
     package mutating func forget(before position: LogPosition) {
         guard position.sequence > firstSequence else { return }

@@ -26,6 +26,11 @@ package struct LiveReceipt: Sendable, Equatable {
     package var isRepeat: Bool
     /// When an erasure was asked for the first time, UTC seconds since 1970; nil for a batch.
     package var erasedAt: Int64?
+
+    package init(sequence: Int, rowCount: Int, isRepeat: Bool, erasedAt: Int64? = nil) {
+        (self.sequence, self.rowCount, self.isRepeat) = (sequence, rowCount, isRepeat)
+        self.erasedAt = erasedAt
+    }
 }
 
 /// The log of live purchases, open for appending: what was acknowledged outlives every crash.

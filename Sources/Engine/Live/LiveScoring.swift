@@ -20,6 +20,10 @@ package struct LiveRows: Sendable {
     package var columns: [ScoreColumn]
 
     package var count: Int { status.count }
+
+    /// Of nobody.
+    package static let none = LiveRows(
+        customerIDs: .integers([]), asOf: [], status: [], isNew: [], columns: [])
 }
 
 /// Scores customers anew whose live purchases a snapshot does not know.

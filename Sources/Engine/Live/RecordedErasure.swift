@@ -5,7 +5,7 @@ package import ColumnStore
 package struct RecordedErasure: Sendable, Equatable {
     /// The number of its record: it is about the records before.
     package let sequence: Int
-    /// Ascending, none twice.
+    /// In the log ascending, none twice.
     package let customerIDs: IDColumn
     /// UTC seconds since 1970 at which it was asked for.
     package let time: Int64
@@ -22,6 +22,12 @@ package struct RecordedErasure: Sendable, Equatable {
 
     var mark: ErasureMark {
         ErasureMark(LoggedErasure(customerIDs: customerIDs, time: time))
+    }
+
+    /// The number of the last file of a workspace's log and its bytes, which change with whatever is
+    /// appended; empty where there is none.
+    package static func end(ofLogOf workspace: String) -> [Int] {
+        LogFormat.end(of: Workspace.liveFolder(workspace))
     }
 
     /// Those that a workspace's log has from a place on, in their order, while another process may append

@@ -93,9 +93,9 @@ package enum OfferFlaw: Error, Sendable, Equatable {
 extension ServingSnapshot {
     /// Products for a customer.
     package func offers(
-        customer: EntityID, _ request: OfferRequest
+        customer: EntityID?, _ request: OfferRequest
     ) throws(OfferFlaw) -> Offers {
-        let row = row(of: customer)
+        let row: Int? = customer.flatMap { self.row(of: $0) }
         // Who has just come is known by what was bought since.
         guard row != nil || !request.boughtSince.isEmpty else {
             return Offers(status: .unknownCustomer)

@@ -16,8 +16,13 @@ final class LiveBaskets: Sendable {
     func update(
         _ customers: [EntityID], from live: LiveCustomers, _ affinity: AffinityFile?
     ) {
-        var bought: [(EntityID, [String])] = []
+        var bought: [(EntityID, [String]?)] = []
         for customer in customers {
+            guard live.hasLines(of: customer) else {
+                // Erased.
+                bought.append((customer, nil))
+                continue
+            }
             let all =
                 affinity.map { affinity in
                     live.boughtSince(customer).filter { affinity.knows(product: $0) }

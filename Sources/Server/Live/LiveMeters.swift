@@ -8,6 +8,17 @@ final class LiveMeters: Sendable {
 
     func refused(_ lineCount: Int) { counts.withLock { $0.refusedLines += lineCount } }
 
+    func erased(_ receipt: LiveReceipt) {
+        counts.withLock { counts in
+            if receipt.isRepeat {
+                counts.repeatedErasures += 1
+            } else {
+                counts.erasures += 1
+                counts.erasedCustomers += receipt.rowCount
+            }
+        }
+    }
+
     func failed() { counts.withLock { $0.failedBatches += 1 } }
 
     /// - Parameter time: from when the log was given the lines.
@@ -44,6 +55,10 @@ package struct LiveMetrics: Sendable {
     package var repeatedBatches = 0
     package var refusedLines = 0
     package var failedBatches = 0
+    package var erasures = 0
+    /// Asked for, whether or not anything was known of them.
+    package var erasedCustomers = 0
+    package var repeatedErasures = 0
     /// Customers whose rows are not those of the snapshot, and their live purchase lines.
     package var rowCount = 0
     package var lineCount = 0

@@ -24,9 +24,9 @@ final class LiveStore: Sendable {
     private static let manyCustomers = 2_000
 
     private let workspace: String
-    private let logger: Logger
-    private let log: Mutex<LiveLog?>
-    private let checking = DispatchQueue(label: "patron.live.checking")
+    let logger: Logger
+    let log: Mutex<LiveLog?>
+    let checking = DispatchQueue(label: "patron.live.checking")
     private let scoring = DispatchQueue(label: "patron.live.scoring")
     /// Reads what makes scoring faster and nobody waits for.
     private let reading = DispatchQueue(label: "patron.live.reading")
@@ -37,6 +37,8 @@ final class LiveStore: Sendable {
     /// Locked for as long as there is something to score; nobody else waits for it.
     private let scored: Mutex<Scored>
     let meters = LiveMeters()
+    /// Who was erased, for all that is served of the workspace.
+    let erasures: ErasureList
 
     private struct State {
         var plan: Plan
@@ -56,12 +58,21 @@ final class LiveStore: Sendable {
         var unscored: Set<EntityID> = []
     }
 
-    /// Lines that are durable, and who waits for that; neither lines nor receipt where none was taken.
-    private struct Durable: Sendable {
-        let lines: PurchaseLines?
+    /// Lines or an erasure that are durable, and who waits for that.
+    struct Durable: Sendable {
+        enum Change: Sendable {
+            /// No line was taken.
+            case none
+            case lines(PurchaseLines)
+            /// Of customers as they were sent.
+            case erasure(IDColumn)
+        }
+
+        let change: Change
+        /// Nil where there is no change.
         let receipt: LiveReceipt?
-        let refused: Refused
-        let answer: Answer
+        /// Called when look-ups show it, with what was found of each customer of an erasure.
+        let answer: @Sendable (SnapshotStamp, [ErasureFound]) -> Void
     }
 
     /// Of a request.
@@ -90,7 +101,9 @@ final class LiveStore: Sendable {
         self.workspace = workspace
         self.logger = logger
         let log = try LiveLog(workspace: workspace)
-        let opened = try Self.open(workspace, snapshot, goingOnFrom: nil)
+        let erasures = ErasureList(log.knownErasures)
+        let opened = try Self.open(workspace, snapshot, erasures, goingOnFrom: nil)
+        self.erasures = erasures
         self.log = Mutex(log)
         amounts = Mutex(LiveAmounts(opened.live))
         firstDelta = opened.delta
@@ -123,7 +136,7 @@ final class LiveStore: Sendable {
 
     /// - Parameter earlier: what is in memory already; nil to read all of it.
     private static func open(
-        _ workspace: String, _ snapshot: ServingSnapshot,
+        _ workspace: String, _ snapshot: ServingSnapshot, _ erasures: ErasureList,
         goingOnFrom earlier: (live: LiveCustomers, scoring: LiveScoring)?
     ) throws(EngineError) -> Opened {
         let plan = try Workspace(folder: workspace, access: .reading).plan
@@ -141,11 +154,11 @@ final class LiveStore: Sendable {
         if customers.count > manyCustomers { try scoring.readOrders() }
         let rows = try scoring.rows(
             of: customers, in: live, threadCount: threadCount(customers.count))
-        let served = ServedSnapshot(snapshot, baskets: LiveBaskets())
+        let served = ServedSnapshot(snapshot, baskets: LiveBaskets(), erasures: erasures)
         served.baskets?.update(customers, from: live, served.foldingAffinity)
         return Opened(
             plan: plan, served: served, scoring: scoring, live: live,
-            delta: LiveDelta(rows, snapshot))
+            delta: LiveDelta(rows, snapshot, erased: live.erasedWithoutLines(from: 0)))
     }
 
     /// Few are scored sooner on one thread.
@@ -166,6 +179,11 @@ final class LiveStore: Sendable {
         return true
     }
 
+    /// A request of so many bytes is no longer under way.
+    func leave(_ byteCount: Int) {
+        underWay.wrappingSubtract(byteCount, ordering: .relaxed)
+    }
+
     /// Takes the body of a request that was let in.
     /// - Parameters:
     ///   - deadline: until when the lines must be checked; after that they are on their way.
@@ -176,14 +194,11 @@ final class LiveStore: Sendable {
         ticket: ScanTicket, then answer: @escaping Answer
     ) {
         let release: Answer = { [self] result in
-            underWay.wrappingSubtract(body.byteCount, ordering: .relaxed)
+            leave(body.byteCount)
             answer(result)
         }
         checking.async { [self] in
-            guard !ticket.isCancelled else {
-                underWay.wrappingSubtract(body.byteCount, ordering: .relaxed)
-                return
-            }
+            guard !ticket.isCancelled else { return leave(body.byteCount) }
             do throws(Refusal) {
                 guard NIODeadline.now() < deadline else {
                     throw Refusal(
@@ -236,7 +251,7 @@ final class LiveStore: Sendable {
         }
         guard judged.lines.count > 0 else {
             // In its turn, so that it names the generation that look-ups are answered from.
-            score(Durable(lines: nil, receipt: nil, refused: refused, answer: answer))
+            score(durable(.none, nil, refused, answer))
             return
         }
         guard let log = log.withLock({ $0 }) else {
@@ -250,28 +265,52 @@ final class LiveStore: Sendable {
             switch result {
             case .success(let receipt):
                 meters.durable(receipt, after: NIODeadline.now() - start)
-                score(
-                    Durable(lines: lines, receipt: receipt, refused: refusedLines, answer: answer))
-            case .failure(let error): answer(.failure(refusal(error)))
+                score(durable(.lines(lines), receipt, refusedLines, answer))
+            case .failure(let error): answer(.failure(refusal(error, "purchases")))
             }
         }
     }
 
-    private func refusal(_ error: EngineError) -> Refusal {
+    private func durable(
+        _ change: Durable.Change, _ receipt: LiveReceipt?, _ refused: Refused,
+        _ answer: @escaping Answer
+    ) -> Durable {
+        Durable(change: change, receipt: receipt) { stamp, _ in
+            answer(
+                .success(
+                    AppendResponse(
+                        stamp: stamp, sequence: receipt.map { UInt64($0.sequence) },
+                        acceptedLines: UInt32(receipt?.rowCount ?? 0),
+                        refusedLines: UInt32(refused.lineCount),
+                        isRepeat: receipt?.isRepeat ?? false, refusals: refused.table)))
+        }
+    }
+
+    /// - Parameter what: could not be written.
+    func refusal(_ error: EngineError, _ what: String) -> Refusal {
+        if case .liveKeyReused = error {
+            return Refusal(
+                .invalidMeta,
+                ErrorBody(
+                    text: "the idempotency key is that of another request",
+                    hint: "give each request 16 random bytes of its own as meta item 1",
+                    field: WireField.meta.rawValue, byteOffset: 0))
+        }
         meters.failed()
         if case .liveBusy = error {
             return Refusal(.logBusy, "too many purchases wait to be written", hint: "try later")
         }
-        logger.error("purchases could not be written", metadata: ["error": "\(error)"])
+        logger.error("\(what) could not be written", metadata: ["error": "\(error)"])
         return Refusal(
-            .notDurable, "the purchases could not be made durable",
+            .notDurable, "the \(what) could not be made durable",
             hint:
                 "send them again with the same key when the operator has seen to the server's disk")
     }
 
     // MARK: Scoring
 
-    private func score(_ durable: Durable) {
+    /// Has it taken into account in its turn, then answered.
+    func score(_ durable: Durable) {
         let begins = state.withLock { state in
             state.waiting.append(durable)
             defer { state.isScoring = true }
@@ -289,32 +328,37 @@ final class LiveStore: Sendable {
                 return (group, state.shared)
             }
             if group.isEmpty { return }
-            let stamp = scored.withLock { scored in
+            let (stamp, found) = scored.withLock { scored in
                 var customers: [EntityID] = []
+                var found: [[ErasureFound]] = []
                 for durable in group {
-                    guard let lines = durable.lines, let receipt = durable.receipt,
-                        !receipt.isRepeat
-                    else { continue }
-                    scored.live.add(lines, sequence: receipt.sequence)
-                    let ids = lines.customerIDs
-                    // Lines of one order come together.
-                    for row in 0..<ids.count where row == 0 || ids.differ(row - 1, row) {
-                        customers.append(ids[row])
+                    var flags: [ErasureFound] = []
+                    switch (durable.change, durable.receipt) {
+                    case (.lines(let lines), let receipt?) where !receipt.isRepeat:
+                        scored.live.add(lines, sequence: receipt.sequence)
+                        let ids = lines.customerIDs
+                        // Lines of one order come together.
+                        for row in 0..<ids.count where row == 0 || ids.differ(row - 1, row) {
+                            customers.append(ids[row])
+                        }
+                    case (.erasure(let ids), let receipt?):
+                        flags = Self.found(ids, receipt, scored.live, scored.served.snapshot)
+                        if receipt.isRepeat { break }
+                        scored.live.erase(ids, sequence: receipt.sequence)
+                        for row in 0..<ids.count { customers.append(ids[row]) }
+                        erasures.add([
+                            RecordedErasure(
+                                sequence: receipt.sequence, customerIDs: ids,
+                                time: receipt.erasedAt ?? 0)
+                        ])
+                    default: break
                     }
+                    found.append(flags)
                 }
                 if !customers.isEmpty { score(customers, &scored, shared) }
-                return scored.served.stamp
+                return (scored.served.stamp, found)
             }
-            for durable in group {
-                durable.answer(
-                    .success(
-                        AppendResponse(
-                            stamp: stamp, sequence: durable.receipt.map { UInt64($0.sequence) },
-                            acceptedLines: UInt32(durable.receipt?.rowCount ?? 0),
-                            refusedLines: UInt32(durable.refused.lineCount),
-                            isRepeat: durable.receipt?.isRepeat ?? false,
-                            refusals: durable.refused.table)))
-            }
+            for (durable, found) in zip(group, found) { durable.answer(stamp, found) }
         }
     }
 
@@ -322,6 +366,13 @@ final class LiveStore: Sendable {
         _ customers: [EntityID], _ scored: inout Scored, _ shared: ServerShared?
     ) {
         let start = NIODeadline.now()
+        let erased = customers.filter { scored.live.isErasedWithoutLines($0) }
+        if !erased.isEmpty {
+            // Whatever becomes of the others' scores.
+            shared?.apply(LiveDelta(.none, scored.served.snapshot, erased: erased))
+            scored.served.baskets?.update(erased, from: scored.live, nil)
+            scored.unscored.subtract(erased)
+        }
         let wanted = scored.unscored.isEmpty ? customers : customers + scored.unscored
         do throws(EngineError) {
             let rows = try scored.scoring.rows(
@@ -350,7 +401,7 @@ final class LiveStore: Sendable {
     func move(to snapshot: ServingSnapshot) throws(EngineError) {
         // Most is done beside the appends, with the purchases of before.
         let earlier = scored.withLock { ($0.live, $0.scoring) }
-        let prepared = try Self.open(workspace, snapshot, goingOnFrom: earlier)
+        let prepared = try Self.open(workspace, snapshot, erasures, goingOnFrom: earlier)
         let result: Result<Void, EngineError> = scoring.sync {
             do throws(EngineError) {
                 try finishMove(prepared)
@@ -371,7 +422,9 @@ final class LiveStore: Sendable {
         var opened = prepared
         try scored.withLock { (scored: inout Scored) throws(EngineError) in
             // What has been bought meanwhile.
-            let late = scored.live.customers(from: opened.live.nextSequence)
+            let first = opened.live.nextSequence
+            let erased = scored.live.erasedWithoutLines(from: first)
+            let late = scored.live.customers(from: first) + erased
             var deltas = [opened.delta]
             if !late.isEmpty {
                 if scored.live.firstSequence <= opened.scoring.position.sequence {
@@ -382,7 +435,7 @@ final class LiveStore: Sendable {
                         workspace: workspace, since: opened.scoring.position)
                 }
                 let rows = try opened.scoring.rows(of: late, in: opened.live)
-                deltas.append(LiveDelta(rows, opened.served.snapshot))
+                deltas.append(LiveDelta(rows, opened.served.snapshot, erased: erased))
                 opened.served.baskets?.update(
                     late, from: opened.live, opened.served.foldingAffinity)
             }

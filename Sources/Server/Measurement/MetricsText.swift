@@ -102,6 +102,12 @@ struct MetricsText {
         counter(
             "patron_append_failed_batches_total", "Batches that the log did not take.",
             live.failedBatches)
+        counter("patron_erasures_total", "Erasures made durable.", live.erasures)
+        counter(
+            "patron_erased_customers_total", "Customers whom they are about.", live.erasedCustomers)
+        counter(
+            "patron_erasures_repeated_total", "Erasures whose key had come before.",
+            live.repeatedErasures)
         gauge(
             "patron_live_customers", "Customers whose rows are newer than the generation.",
             live.rowCount)

@@ -141,8 +141,11 @@ final class ShadowRun: Sendable {
             let (rows, others, hasMore) = takePiece()
             let (mine, theirs) = (current.snapshot.customers, candidate.snapshot.customers)
             let ids = mine.ids(of: rows.span)
+            let (gone, theirGone) = (current.erased, candidate.erased)
             var pairs: [(current: Int, candidate: Int)] = []
             func add(_ row: Int?, _ other: Int?) {
+                if let row, gone.contains(row) { return }
+                if let other, theirGone.contains(other) { return }
                 switch (row, other) {
                 case (let row?, let other?): pairs.append((row, other))
                 case (.some, nil): comparison.onlyInCurrentCount += 1

@@ -334,7 +334,8 @@ struct AdminWork: Sendable {
                 if let found = shared.held(number) {
                     served = found
                 } else {
-                    served = ServedSnapshot(try open(number, try shelf()).0)
+                    served = ServedSnapshot(
+                        try open(number, try shelf()).0, erasures: shared.erasures)
                 }
             }
             guard

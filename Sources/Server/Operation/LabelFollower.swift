@@ -74,14 +74,16 @@ final class LabelFollower: Sendable {
             if let held = shared.held(generation) {
                 // Under a label a generation answers as it was scored, without what was bought since.
                 next.served[label] =
-                    shared.live == nil ? held : ServedSnapshot(held.snapshot)
+                    shared.live == nil
+                    ? held : ServedSnapshot(held.snapshot, erasures: shared.erasures)
                 continue
             }
             do throws(EngineError) {
                 if let ready = shared.administration.prepared(generation) {
-                    next.served[label] = ServedSnapshot(ready)
+                    next.served[label] = ServedSnapshot(ready, erasures: shared.erasures)
                 } else if let location = try shelf.location(of: generation) {
-                    next.served[label] = ServedSnapshot(try ServingSnapshot(location))
+                    next.served[label] = ServedSnapshot(
+                        try ServingSnapshot(location), erasures: shared.erasures)
                 } else {
                     next.problems[label] = "generation \(generation) is not in the workspace"
                 }

@@ -13,14 +13,18 @@ package struct Scopes: OptionSet, Sendable, Hashable, CustomStringConvertible {
     package static let append = Scopes(rawValue: 1 << 2)
     /// Whatever changes the server or what it serves.
     package static let admin = Scopes(rawValue: 1 << 3)
+    /// The end of customers: who may append may not erase.
+    package static let erase = Scopes(rawValue: 1 << 4)
 
-    package static let all: Scopes = [.read, .score, .append, .admin]
+    package static let all: Scopes = [.read, .score, .append, .erase, .admin]
 
     private static let names: [(name: String, scope: Scopes)] = [
-        ("read", .read), ("score", .score), ("append", .append), ("admin", .admin),
+        ("read", .read), ("score", .score), ("append", .append), ("erase", .erase),
+        ("admin", .admin),
     ]
 
-    /// Reads names with commas between; nil where one is none of `read`, `score`, `append`, `admin`.
+    /// Reads names with commas between; nil where one is none of `read`, `score`, `append`, `erase`,
+    /// `admin`.
     package init?(parsing text: String) {
         self = []
         for name in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -43,6 +47,7 @@ package struct Scopes: OptionSet, Sendable, Hashable, CustomStringConvertible {
             .segmentProfiles, .offerProducts, .offerCustomers, .count, .audience, .scan:
             .read
         case .append: .append
+        case .erase: .erase
         case .models, .snapshot, .publish, .stats, .drain, .shadow: .admin
         }
     }

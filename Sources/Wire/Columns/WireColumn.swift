@@ -114,6 +114,8 @@ package struct ColumnID: RawRepresentable, Hashable, Sendable {
     package static let shadowFrom = ColumnID(rawValue: 0xF0B9)
     package static let shadowTo = ColumnID(rawValue: 0xF0BA)
     package static let shadowMoveCount = ColumnID(rawValue: 0xF0BB)
+
+    package static let erasureFound = ColumnID(rawValue: 0xF0C0)
 }
 
 package enum ColumnType: UInt8, Sendable, CaseIterable {

@@ -19,6 +19,7 @@ package enum Request: Sendable, Equatable {
     case audience(StreamRequest)
     case scan(StreamRequest)
     case append(AppendRequest)
+    case erase(EraseRequest)
     /// More bytes for the stream of the frame's requestID.
     case credit(CreditMessage)
     /// Ends the request of the frame's requestID. Its body is empty.
@@ -50,6 +51,7 @@ package enum Request: Sendable, Equatable {
         case .audience: .audience
         case .scan: .scan
         case .append: .append
+        case .erase: .erase
         case .credit: .credit
         case .cancel: .cancel
         case .models: .models
@@ -97,6 +99,7 @@ package enum Request: Sendable, Equatable {
         case .scan:
             self = .scan(try StreamRequest(decoding: body, hasRule: false, limits: limits))
         case .append: self = .append(try AppendRequest(decoding: body, limits: limits))
+        case .erase: self = .erase(try EraseRequest(decoding: body, limits: limits))
         case .credit: self = .credit(try CreditMessage(decoding: body))
         case .cancel:
             try body.requireEnd(at: 0)
@@ -146,6 +149,7 @@ package enum Request: Sendable, Equatable {
         case .count(let message): message.encode(into: &writer)
         case .audience(let message), .scan(let message): message.encode(into: &writer)
         case .append(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .erase(let message): message.encode(into: &writer)
         case .credit(let message): message.encode(into: &writer)
         case .models(let message): message.encode(into: &writer)
         case .publish(let message): message.encode(into: &writer)
@@ -176,6 +180,7 @@ package enum Response: Sendable, Equatable {
     case audience(StreamChunk)
     case scan(StreamChunk)
     case append(AppendResponse)
+    case erase(EraseResponse)
     case models(TableAnswer)
     case snapshot(TableAnswer)
     case publish(PublishResponse)
@@ -207,6 +212,7 @@ package enum Response: Sendable, Equatable {
         case .audience: Opcode.audience.rawValue
         case .scan: Opcode.scan.rawValue
         case .append: Opcode.append.rawValue
+        case .erase: Opcode.erase.rawValue
         case .models: Opcode.models.rawValue
         case .snapshot: Opcode.snapshot.rawValue
         case .publish: Opcode.publish.rawValue
@@ -285,6 +291,7 @@ package enum Response: Sendable, Equatable {
                 try StreamChunk(
                     decoding: body, hasMore: header.flags.contains(.more), limits: limits))
         case .append: self = .append(try AppendResponse(decoding: body, limits: limits))
+        case .erase: self = .erase(try EraseResponse(decoding: body, limits: limits))
         case .models: self = .models(try TableAnswer(decoding: body, limits: limits))
         case .snapshot: self = .snapshot(try TableAnswer(decoding: body, limits: limits))
         case .publish: self = .publish(try PublishResponse(decoding: body))
@@ -329,6 +336,7 @@ package enum Response: Sendable, Equatable {
         case .audience(let message), .scan(let message):
             message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .append(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
+        case .erase(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)
         case .publish(let message): message.encode(into: &writer)
         case .drain(let message): message.encode(into: &writer)
         case .shadow(let message): message.encode(bodyStart: frame.bodyStart, into: &writer)

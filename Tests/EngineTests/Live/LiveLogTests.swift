@@ -181,4 +181,76 @@ import Glibc
                 receipts.map(\.sequence) == [4, 1] && receipts.map(\.isRepeat) == [false, true])
         }
     }
+
+    /// A receipt certifies who was erased: a key stands for those customers alone.
+    @Test func aKeyOfAnErasureIsItsAlone() throws {
+        try inWorkspace { folder in
+            let customers = IDColumn.integers([5, 3, 5])
+            do {
+                let log = try LiveLog(workspace: folder)
+                #expect(log.knownErasures.isEmpty)
+                _ = try #require(log.append([LiveBatch(key: key(1), lines: lines(3))]).first).get()
+                let first = try log.append(
+                    LoggedErasure(customerIDs: customers, time: 100), key: key(2))
+                #expect(
+                    first
+                        == LiveReceipt(sequence: 1, rowCount: 2, isRepeat: false, erasedAt: 100))
+                let again = try log.append(
+                    LoggedErasure(customerIDs: .integers([3, 5]), time: 200), key: key(2))
+                #expect(
+                    again == LiveReceipt(sequence: 1, rowCount: 2, isRepeat: true, erasedAt: 100))
+                log.drain()
+            }
+            let log = try LiveLog(workspace: folder)
+            #expect(
+                log.knownErasures == [
+                    RecordedErasure(sequence: 1, customerIDs: .integers([3, 5]), time: 100)
+                ])
+            let again = try log.append(
+                LoggedErasure(customerIDs: customers, time: 300), key: key(2))
+            #expect(again.isRepeat && again.erasedAt == 100)
+            #expect(throws: EngineError.liveKeyReused) {
+                try log.append(LoggedErasure(customerIDs: .integers([3]), time: 1), key: key(2))
+            }
+            #expect(throws: EngineError.liveKeyReused) {
+                try log.append(LoggedErasure(customerIDs: customers, time: 1), key: key(1))
+            }
+            #expect(throws: EngineError.liveKeyReused) {
+                try #require(log.append([LiveBatch(key: key(2), lines: lines(3))]).first).get()
+            }
+            #expect(try sequences(folder).map(\.0) == [0, 1])
+            log.drain()
+        }
+    }
+
+    /// Lines before an erasure are forgotten, later ones are a new customer's.
+    @Test func customersForgetWhatWasBeforeAnErasure() throws {
+        try inWorkspace { folder in
+            let log = try LiveLog(workspace: folder)
+            _ = log.append([LiveBatch(lines: lines(4)), LiveBatch(lines: lines(2))])
+            _ = try log.append(
+                LoggedErasure(customerIDs: .integers([1, 3, 99]), time: 100), key: key(2))
+            _ = log.append([LiveBatch(lines: lines(2))])
+            log.drain()
+            var live = LiveCustomers(since: .start)
+            live.add(lines(4), sequence: 0)
+            live.add(lines(2), sequence: 1)
+            #expect(live.erase(.integers([1, 3, 99]), sequence: 2) == [true, true, false])
+            #expect(live.erase(.integers([0]), sequence: 2) == [])
+            live.add(lines(2), sequence: 3)
+            let read = try LiveCustomers(workspace: folder, since: .start)
+            for live in [live, read] {
+                // Of 0 and 2 all, of 1 the last.
+                #expect(live.lineCount == 5 && live.customerCount == 3)
+                #expect(Set(live.customers) == [.integer(0), .integer(1), .integer(2)])
+                #expect(live.erasure(of: .integer(1)) == 2 && live.erasure(of: .integer(2)) == nil)
+                #expect(Set(live.erased(from: 2)) == [.integer(1), .integer(3), .integer(99)])
+                #expect(live.erased(from: 3) == [])
+                #expect(Set(live.erasedWithoutLines(from: 0)) == [.integer(3), .integer(99)])
+                #expect(!live.isErasedWithoutLines(.integer(1)))
+            }
+            live.forget(before: LogPosition(file: 1, byteOffset: 64, sequence: 3))
+            #expect(live.erasure(of: .integer(1)) == nil && live.lineCount == 2)
+        }
+    }
 }

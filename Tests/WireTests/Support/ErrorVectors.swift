@@ -16,7 +16,7 @@ struct ErrorVector: Sendable {
 extension ErrorVector {
     static var all: [ErrorVector] {
         frames + metas + requests + tables + streams + appends + administration + critical
-            + compressed + scores
+            + compressed + scores + erasures
     }
 
     private static func change(_ frame: RawFrame, _ edit: (inout RawFrame) -> Void) -> [UInt8] {

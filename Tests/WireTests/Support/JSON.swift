@@ -168,6 +168,11 @@ func meaning(_ request: Request) -> JSON {
             ("decimals", .integer(Int64(message.decimals))),
             ("currency", .string(message.currency)), ("table", meaning(message.lines)),
         ])
+    case .erase(let message):
+        return .object([
+            ("idKind", .integer(Int64(message.ids.kind.rawValue))),
+            ("ids", .array((0..<message.ids.count).map { meaning(message.ids[$0]) })),
+        ])
     case .credit(let message): return .object([("credit", .integer(Int64(message.credit)))])
     case .cancel, .snapshot, .stats, .drain: return .object([])
     case .models(let message): return meaning(message)
@@ -304,6 +309,12 @@ func meaning(_ response: Response) -> JSON {
             ("acceptedLines", .integer(Int64(answer.acceptedLines))),
             ("refusedLines", .integer(Int64(answer.refusedLines))),
             ("isRepeat", .bool(answer.isRepeat)), ("table", meaning(answer.refusals)),
+        ])
+    case .erase(let answer):
+        return .object([
+            ("stamp", meaning(answer.stamp)), ("sequence", .unsigned(answer.sequence)),
+            ("erasedAt", .integer(answer.erasedAt)), ("isRepeat", .bool(answer.isRepeat)),
+            ("table", meaning(answer.found)),
         ])
     case .publish(let answer):
         return .object([

@@ -339,7 +339,7 @@ enum Samples {
             ("append_request_all", [.idempotencyKey(Array(16..<32))], .append(appendOfAll)),
             ("credit", [], .credit(CreditMessage(credit: 65_536))),
             ("cancel", [], .cancel),
-        ] + adminRequests
+        ] + adminRequests + erasures
     }
 
     static var responses: [(name: String, meta: [MetaItem], response: Response)] {
@@ -402,6 +402,6 @@ enum Samples {
                     rawOpcode: Opcode.lookup.rawValue, .tooManyInFlight,
                     ErrorBody(text: "1,024 requests are open on this connection"))
             ),
-        ] + adminResponses
+        ] + adminResponses + receipts
     }
 }

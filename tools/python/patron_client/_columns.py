@@ -134,6 +134,7 @@ PROTOCOL_NAMES: Dict[int, str] = {
     0xF0B9: "shadow_from",
     0xF0BA: "shadow_to",
     0xF0BB: "shadow_move_count",
+    0xF0C0: "erasure_found",
 }
 
 #: All others are a snapshot's own: their names are in DESCRIBE.

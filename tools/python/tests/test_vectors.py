@@ -37,7 +37,7 @@ ONLY_READ = {"hello_newer_client", "longer_header", "unknown_optional_flags", "u
 
 
 #: What this client neither asks for nor is sent.
-NOT_HERE = ()
+NOT_HERE = ("erase_",)
 
 
 def load(folder, reader):
