@@ -199,8 +199,16 @@ struct CustomerStream: Sendable {
         nextRow = block.upperBound
     }
 
+    mutating func takeBack() -> Bool {
+        guard opcode != .count, served.erased.count != erased.count else { return false }
+        found = scratch.rows + found
+        return true
+    }
+
     private mutating func chunkFrame() -> Slice {
         let customers = served.snapshot.customers
+        // Anew: it is what the chunk goes by.
+        erased = served.erased
         if !erased.isEmpty { found.removeAll { erased.contains(Int($0)) } }
         var count = min(found.count, chunkRowCount)
         if customers.holdsTexts { count = fitting(count) }

@@ -7,6 +7,15 @@ import Wire
 protocol SlicedAnswer: Sendable {
     /// Goes on for a while.
     mutating func work() throws(Refusal) -> CustomerStream.Slice
+
+    /// Takes the frame back that was made last and is not sent, where it has customers who were erased
+    /// meanwhile: the next work makes it again.
+    /// - Returns: whether it did.
+    mutating func takeBack() -> Bool
+}
+
+extension SlicedAnswer {
+    mutating func takeBack() -> Bool { false }
 }
 
 extension CustomerStream: SlicedAnswer {}
@@ -115,7 +124,12 @@ final class StreamWork: Sendable {
 
     private func proceed() throws(Refusal) -> CustomerStream.Slice {
         try state.withLock { state throws(Refusal) in
-            if let next = state.next.take() { return try next.get() }
+            if let next = state.next.take() {
+                // It may have waited for long.
+                guard case .success(.frame) = next, state.stream?.takeBack() ?? false else {
+                    return try next.get()
+                }
+            }
             return try slice(of: &state.stream)
         }
     }
