@@ -93,7 +93,8 @@ struct LogFile {
         let bodyByteCount = Int(half(40))
         guard bodyByteCount <= Limits.logBodyByteCount,
             let kind = LogRecordKind(rawValue: half(52)),
-            kind == .lines || version == LogFormat.versionWithErasures, word(56) == 0, word(8) <= UInt64(Limits.logSequence), word(32) <= UInt64(start),
+            kind == .lines || version == LogFormat.versionWithErasures, word(56) == 0,
+            word(8) <= UInt64(Limits.logSequence), word(32) <= UInt64(start),
             half(48) <= UInt32(Limits.logRowCount)
         else {
             found.flaw = "the header of a record holds what no record has"
@@ -119,7 +120,8 @@ struct LogFile {
         }
         found.record = LogRecord(
             sequence: Int(word(8)), key: LogKey(first: word(16), second: word(24)),
-            kind: kind, rowCount: Int(half(48)), body: Array(bytes[first..<first + bodyByteCount]), path: path,
+            kind: kind, rowCount: Int(half(48)), body: Array(bytes[first..<first + bodyByteCount]),
+            path: path,
             byteOffset: start)
         return found
     }

@@ -66,7 +66,8 @@ extension Workspace {
         var currentHasThem = false
         let labels = try GenerationLabels.load(folder).generations
         for generation in manifest.generations {
-            let seen = try SnapshotDescriptor(folder: "\(folder)/\(generation.folder)").history?.live
+            let seen = try SnapshotDescriptor(folder: "\(folder)/\(generation.folder)").history?
+                .live
             if (seen ?? .start).sequence > record {
                 newest = generation.number
             } else if generation.number == manifest.currentGeneration

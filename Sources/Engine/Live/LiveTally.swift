@@ -37,7 +37,9 @@ struct HistoryFields: Sendable {
         clock: LocalClock, isKnown: (UInt32) -> Bool
     ) -> OrderTotals? {
         var totals = OrderTotals(hasMargins: hasMargins)
-        if let customer, let row = snapshot.row(of: customer), !take(row, snapshot, into: &totals) { return nil }
+        if let customer, let row = snapshot.row(of: customer), !take(row, snapshot, into: &totals) {
+            return nil
+        }
         for line in lines {
             let day = clock.day(atUTC: Int(line.time)).daysSince1970
             guard totals.add(line, day: day, isKnown: isKnown) else { return nil }

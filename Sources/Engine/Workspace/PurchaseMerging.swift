@@ -58,8 +58,9 @@ extension PurchaseSegments {
                 if let range = chunk.times {
                     times =
                         times.map {
-                            min($0.lowerBound, range.lowerBound)...max(
-                                $0.upperBound, range.upperBound)
+                            min(
+                                $0.lowerBound, range.lowerBound)...max(
+                                    $0.upperBound, range.upperBound)
                         } ?? range
                 }
                 if chunk.erasedCount > 0, chunk.times == nil { continue }
