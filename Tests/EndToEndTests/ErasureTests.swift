@@ -156,6 +156,10 @@ import Units
             for text in [gone, "newcomer", "unseen", "\(back)-"] {
                 #expect(try holders(of: text, in: path) == [], "\(text)")
             }
+            // No row of an earlier generation is shared, whoever it was of.
+            let shared = try FileManager.default.subpathsOfDirectory(atPath: "\(path)/snapshots")
+                .filter { $0.hasSuffix("affinity-changed.arr") }
+            #expect(shared == [])
             // Who came back is there with what came since.
             #expect(!(try holders(of: "fresh-order", in: path).isEmpty))
             let location = try #require(try Workspace.currentSnapshot(path))

@@ -56,12 +56,8 @@ extension PurchaseSegments {
                 let chunk = try part.get()
                 erasedCount += chunk.erasedCount
                 if let range = chunk.times {
-                    times =
-                        times.map {
-                            min(
-                                $0.lowerBound, range.lowerBound)...max(
-                                    $0.upperBound, range.upperBound)
-                        } ?? range
+                    let first = min(times?.lowerBound ?? .max, range.lowerBound)
+                    times = first...max(times?.upperBound ?? .min, range.upperBound)
                 }
                 if chunk.erasedCount > 0, chunk.times == nil { continue }
                 try mapErrors(EngineError.store) { () throws(StoreError) in
