@@ -219,6 +219,64 @@ import Units
         }
     }
 
+    /// Whose lines the segments still have is, after the erasure, scored as somebody who never was.
+    @Test func aNewCustomerBeforeTheIngest() async throws {
+        try await inTemporaryFolder { folder in
+            do {
+                let workspace = try makeShop(folder)
+                _ = try workspace.train(only: ["segmentation.value", "lifetime"], threadCount: 2)
+                _ = try workspace.score(threadCount: 2)
+                try workspace.publish()
+            }
+            let (gone, new) = (PatronID.text("shopper-10000042"), PatronID.text("newcomer"))
+            func expectEqual(_ connection: PatronConnection, _ revenue: Double) async throws {
+                let rows = try await connection.lookup([gone, new])
+                #expect(rows.status == [.ok, .ok])
+                #expect(rows.columns.first { $0.id == 6 }?.number(0) == revenue)
+                for column in rows.columns {
+                    #expect(column.number(0) == column.number(1), "column \(column.id)")
+                }
+            }
+            func buy(_ connection: PatronConnection, _ day: Int, _ orders: [String]) async throws {
+                var lines = Purchases(
+                    customers: [gone, new], times: .days([day, day]), amounts: [1_250, 1_250],
+                    currency: "EUR")
+                lines.margins = [400, 400]
+                lines.orders = orders
+                lines.products = ["P000001", "P000001"]
+                let result = try await connection.append(lines)
+                #expect(result.acceptedCount == 2, "\(result.refusals)")
+            }
+            let path = folder.sub("ws")
+            try await serving(path, taking: true) { connection, _ in
+                let before = try await connection.lookup([gone])
+                #expect((before.columns.first { $0.id == 6 }?.number(0) ?? 0) > 12.5)
+                let day = before.snapshot.asOfDay + 1
+                _ = try await connection.erase([gone])
+                // The order id of one that the segments have.
+                try await buy(connection, day, ["10000042-1", "other-1"])
+                try await expectEqual(connection, 12.5)
+                try await buy(connection, day + 2, ["10000042-2", "other-2"])
+                try await expectEqual(connection, 25)
+                await #expect(throws: PatronError.self) {
+                    _ = try await connection.explainSegment(of: gone, in: "value")
+                }
+            }
+            // Read again from the log.
+            try await serving(path, taking: true) { connection, _ in
+                try await expectEqual(connection, 25)
+            }
+            // And from the segments, without those of before.
+            _ = try Workspace(folder: path, access: .writing).ingest(IngestFiles(purchases: []))
+            try await serving(path, taking: true) { connection, _ in
+                try await expectEqual(connection, 25)
+                let day = try await connection.describe().snapshot.asOfDay + 3
+                try await buy(connection, day, ["third", "third"])
+                try await expectEqual(connection, 37.5)
+            }
+        }
+    }
+
     @Test func theCommand() async throws {
         try #require(Program.path != nil)
         try await inTemporaryFolder { folder in
