@@ -93,6 +93,6 @@ extension OpenRequest {
     /// Whether it is as if it had never been sent when it is ended.
     fileprivate var onlyReads: Bool {
         guard let opcode = header.opcode else { return true }
-        return Scopes.needed(for: opcode).isDisjoint(with: [.append, .admin])
+        return Scopes.needed(for: opcode).isDisjoint(with: [.append, .erase, .admin])
     }
 }
