@@ -180,20 +180,20 @@ import Wire
 
     @Test func allPartsHaveOneDeadline() async throws {
         let server = try await start { asked in
-            asked.index < 8 ? [.later(.milliseconds(60), twice(asked.request))] : []
+            asked.index < 8 ? [.later(.milliseconds(200), twice(asked.request))] : []
         }
         try await withPool(poolOptions([server.port])) { pool in
             try await pool.connect()
             let start = ContinuousClock.now
             await #expect(throws: PatronError.deadlinePassed) {
-                try await pool.lookup(wanted(1_200), deadline: .milliseconds(600))
+                try await pool.lookup(wanted(1_200), deadline: .seconds(5))
             }
-            #expect(ContinuousClock.now - start >= .milliseconds(600))
+            #expect(ContinuousClock.now - start >= .seconds(5))
         }
         let told = server.asked(.lookup).map(\.deadlineMilliseconds)
-        #expect(told.count == 12 && told.allSatisfy { $0 <= 600 }, "\(told)")
+        #expect(told.count == 12 && told.allSatisfy { $0 <= 5_000 }, "\(told)")
         // What is asked later has less time.
-        #expect((told.suffix(4).max() ?? 0) + 100 <= told.prefix(4).min() ?? 0, "\(told)")
+        #expect((told.suffix(4).max() ?? 0) + 400 <= told.prefix(4).min() ?? 0, "\(told)")
         await server.stop()
     }
 
