@@ -1,15 +1,17 @@
 """Rows of serving.py that only Patron has: look-ups beside a full scan, beside a publish and beside a
-scoring, idle connections, and a scan's bytes beside the loopback's."""
+scoring, idle connections, and a scan's bytes beside the loopback's; and what the machine takes from a thread
+that does nothing but look at the clock."""
 import json, statistics, subprocess, threading, time
 
 # what a row is called
 ROWS = {
     # First, while the server's memory has not been used by others yet.
     "idle": "idle connections",
+    "jitter": "a thread that only looks at the clock, on an idle machine",
     "alone": "look-ups at the rate of the next three rows, nothing beside them",
     "scan": "look-ups beside a full scan, over and over, on a connection of its own",
-    "publish": "look-ups beside publishes of scored generations, back and forth",
-    "score": "look-ups beside a scoring on one thread and its publish",
+    "publish": "look-ups beside publishes of scored generations, back and forth, with --background",
+    "score": "look-ups beside a scoring on one thread and its publish, with --background",
     "stream": "SCAN of all customers and columns, one connection, closed loop",
 }
 BESIDE = ("alone", "scan", "publish", "score")
@@ -66,13 +68,14 @@ def beside(servers, workspace, row, rate, number):
     elif row == "publish":
         pair = generations(run, workspace)
         with Background(lambda n: (run.command("publish", workspace, "--generation", pair[n % 2],
-                                               "--threads", 1, "--without-ledger"), time.sleep(0.3))) as work:
+                                               "--background", "--threads", 1, "--without-ledger"),
+                                   time.sleep(0.3))) as work:
             report = servers.load("Patron", *options)
         extra = dict(publishes=work.rounds, publish_seconds=statistics.median(work.seconds) - 0.3)
     elif row == "score":
         def score(_):
-            run.command("score", workspace, "--threads", 1)
-            run.command("publish", workspace, "--threads", 1, "--without-ledger")
+            run.command("score", workspace, "--background", "--threads", 1)
+            run.command("publish", workspace, "--background", "--threads", 1, "--without-ledger")
         generations(run, workspace)
         # Long enough for most of the scoring and, where it goes as before, for the publish.
         with Background(score, once=True) as work:
@@ -89,10 +92,23 @@ def beside(servers, workspace, row, rate, number):
         unanswered=total["unanswered"] + total["unsent"], generator_cores=report["generatorCores"], **extra)
 
 
+def jitter(seconds):
+    """How long the machine keeps a thread from the processor while nothing else is meant to run."""
+    start = last = time.perf_counter()
+    gaps = []
+    while last - start < seconds:
+        now = time.perf_counter()
+        if now - last > 100e-6:
+            gaps.append(now - last)
+        last = now
+    return dict(gaps_per_second=len(gaps) / seconds, lost_share=sum(gaps) / seconds,
+                longest_us=max(gaps, default=0) * 1e6)
+
+
 def idle(servers, count, process):
     """What idle connections cost the server's process."""
     report = servers.load("Patron", "--closed", "--mix", "ping", "--connections", 1,
-                          "--idle-connections", count, "--server-pid", process)
+                          "--idle-connections", count, "--server-pid", process, all_columns=True)
     found = report["idle"]
     return dict(connections=found["connections"], alive=found["alive"],
                 server_bytes_before=found["serverBytesBefore"], server_bytes_after=found["serverBytesAfter"],
@@ -101,7 +117,7 @@ def idle(servers, count, process):
 
 def stream(servers, loopback):
     """A scan's bytes, and the share of what one stream over loopback carries."""
-    report = servers.load("Patron", "--closed", "--mix", "scan", "--connections", 1)
+    report = servers.load("Patron", "--closed", "--mix", "scan", "--connections", 1, all_columns=True)
     scan = report["operations"][0]
     if scan["errors"] or not scan["chunks"]:
         raise SystemExit(f"scan: {scan['errors']}, {scan['chunks']} chunks")
@@ -123,6 +139,8 @@ def measure(servers, workspace, options, process, rate):
         for row in rows:
             if row in BESIDE:
                 result = beside(servers, workspace, row, rate, number)
+            elif row == "jitter":
+                result = jitter(servers.seconds)
             elif row == "idle":
                 if number > 0:
                     # The memory of closed connections is used again: only the first opening tells.
@@ -159,6 +177,10 @@ def table(rows):
             f"{number(row['p99_us'])} | {number(row['p999_us'])} | {number(row['max_us'])} | {what} |")
     lines.append("")
     for row in rows:
+        if row["row"] == "jitter":
+            lines.append(
+                f"The machine: {row['job']}, is kept from it {row['gaps_per_second']:.1f} times a second for more than "
+                f"100 µs, {100 * row['lost_share']:.2f} % of the time, {number(row['longest_us'])} µs at most.")
         if row["row"] == "idle":
             lines.append(
                 f"Idle connections: {number(row['connections'])}, {number(row['alive'])} alive after the load; "

@@ -4,10 +4,11 @@
     swift build -c release --product patron
     python3 Benchmarks/peers/serving.py [--customers 1000000] [--rounds 5] [--seconds 5] [--loops 2]
         [--server-cores 0] [--load-cores 1] [--idle-connections 10000]
+        [--columns lifetime_value churn_probability ...]
 
 A retailer is generated and scored once, in --folder. Patron serves it; redis-server and memcached, on
-free loopback ports of their own, hold a value of 8 bytes for each of Patron's columns for every
-customer. Every round asks the three in turn (A/B/C/A/B/C): closed loops of 50 connections with one
+free loopback ports of their own, hold a value of 8 bytes for each of Patron's columns (or of those that
+--columns names, which Patron is then asked for) for every customer. Every round asks the three in turn (A/B/C/A/B/C): closed loops of 50 connections with one
 id a request, with 32 requests pipelined, with 256 ids a request; then open loops at 70 % of each
 server's saturation, which a search found before. Reported are medians. The generator runs on the same
 cores as the servers, unless --server-cores and --load-cores pin them: the figures are those of the pair.
@@ -109,8 +110,10 @@ class Servers:
         #: In front of `patron load`.
         self.pin = []
 
-    def load(self, name, *options, seconds=None):
+    def load(self, name, *options, seconds=None, all_columns=False):
         """One run of the generator, its JSON."""
+        if name == "Patron" and self.run.named and not all_columns:
+            options = (*options, "--columns", *self.run.named)
         last = FIRST_ID + self.customers - 1
         speaks = "patron" if name == "Patron" else name.lower()
         text = self.run.program(
@@ -183,7 +186,7 @@ def table(run, machine):
         f"# Look-ups beside Redis and memcached, {machine['date']}", "",
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load "
         f"{machine['load_before']} before, {machine['load_after']} after; commit {machine['commit']}.",
-        f"{run.customers:,} customers, {run.columns} columns, {run.value_bytes} bytes a value in Redis "
+        f"{run.customers:,} customers, {run.columns} columns asked for, {run.value_bytes} bytes a value in Redis "
         f"{run.versions.get('redis', '(not run)')} and memcached {run.versions.get('memcached', '(not run)')}; `patron serve "
         f"--loops {run.loops}`, one thread of `patron load` for all. Medians of {run.rounds} interleaved rounds of "
         f"{run.seconds} s; ratio = Patron / other. {run.pinning}",
@@ -226,6 +229,7 @@ def main():
     parser.add_argument("--beside-rate", type=float, default=20_000,
                         help="look-ups a second beside scans, publishes and a scoring")
     parser.add_argument("--idle-connections", type=int, default=10_000)
+    parser.add_argument("--columns", nargs="+", metavar="NAME", help="ask for these; all by default")
     options = parser.parse_args()
     options.inputs = options.folder / "serving"
     customers = 2_000 if options.smoke else options.customers
@@ -246,7 +250,8 @@ def main():
         for what, cores in (("Servers", options.server_cores), ("the generator", options.load_cores))) + "."
     workspace = make_shop(run, customers)
     described = json.loads(run.command("describe", "--workspace", workspace, "--json"))
-    run.columns = len(described["columns"])
+    run.named = options.columns
+    run.columns = len(run.named or described["columns"])
     run.value_bytes = BYTES_A_COLUMN * run.columns
     value = bytes(97 + i % 26 for i in range(run.value_bytes))
     peers = (("redis", ["redis-server", "--version"]), ("memcached", ["memcached", "-V"]))
@@ -283,7 +288,7 @@ limits: {{connections: {limit}, connectionsPerAddress: {limit}}}
         for name in servers.ports:
             run.rows.append(summarise(row, name, reports[row, name]))
     run.rows += run.own
-    side.save(options, "serving", machine, run, table)
+    side.save(options, f"serving-{run.columns}-columns" if run.named else "serving", machine, run, table)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ extension FrameHandler {
     ) {
         let compresses = features.contains(.lz4)
         if compresses, byteCount > WireLimits.quicklyCompressedSizes.upperBound,
-            open.count < Self.largestCompressingCount, shared.scans.hasRoom
+            open.count < Self.largestCompressingCount, shared.queues.scans.hasRoom
         {
             var writer = ByteWriter()
             let frame = beginLookup(header, served, times, into: &writer)
@@ -127,7 +127,7 @@ extension FrameHandler {
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         open[header.requestID] = OpenRequest(header: header, readAt: readAt, ticket: ticket)
-        shared.scans.submit(ticket, isBegun: true) {
+        shared.queues.scans.submit(ticket, isBegun: true) {
             var writer = body
             writer.finishFrame(
                 frame, compressing: WireLimits.compressedSizes,

@@ -184,7 +184,7 @@ extension FrameHandler {
         case .explain(let request):
             // The first one of a generation may read all purchases.
             let models = shared.models
-            try scan(header, on: shared.explanations) { () throws(Refusal) in
+            try scan(header, on: shared.queues.explanations) { () throws(Refusal) in
                 .explain(try explainAnswer(served, models, request))
             }
         case .count(let request):
@@ -360,7 +360,7 @@ extension FrameHandler {
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
         let generation = loop.served.generation
-        let isQueued = (queue ?? shared.scans).submit(ticket) {
+        let isQueued = (queue ?? shared.queues.scans).submit(ticket) {
             let begunAt = NIODeadline.now().uptimeNanoseconds
             let response: Response
             do throws(Refusal) {

@@ -46,7 +46,7 @@ extension FrameHandler {
         let packed = requestBody(body, at: range, rawLength: rawLength, share: share)
         let (eventLoop, ticket) = (loop.eventLoop, ScanTicket())
         let handler = NIOLoopBound(self, eventLoop: eventLoop)
-        let isQueued = shared.scans.submit(ticket) {
+        let isQueued = shared.queues.scans.submit(ticket) {
             let result = Result { () throws(Refusal) in try packed.inflated() }
             eventLoop.execute { handler.value.goOn(header, ticket, result, label) }
         }

@@ -49,7 +49,7 @@ extension FrameHandler {
         }
         try requireRoom()
         if let credit { try requireRoom(forCredit: credit) }
-        let queue = credit == nil ? shared.scans : shared.streams
+        let queue = credit == nil ? shared.queues.scans : shared.queues.streams
         guard queue.hasRoom else { throw Self.tooManyWait }
         open[header.requestID] = OpenRequest(
             header: header, readAt: readAt, ticket: ScanTicket(),
@@ -87,7 +87,7 @@ extension FrameHandler {
         request.stream = stream
         open[requestID] = request
         let (ticket, work, deadline) = (request.ticket, stream.work, stream.deadline)
-        let queue = stream.credit == nil ? shared.scans : shared.streams
+        let queue = stream.credit == nil ? shared.queues.scans : shared.queues.streams
         let offer = stream.credit == nil ? nil : lendSocket(to: ticket)
         let eventLoop = loop.eventLoop
         let handler = NIOLoopBound(self, eventLoop: eventLoop)

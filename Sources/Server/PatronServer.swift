@@ -81,14 +81,7 @@ package final class PatronServer: Service {
         }
         var limits = configuration.limits
         limits.connectionCount = makeRoom(forConnections: limits.connectionCount, logger)
-        let scans = ScanQueue(
-            threadCount: configuration.scanThreadCount,
-            capacity: limits.queuedScanCount)
-        // While one sends a chunk of a stream, another makes the next.
-        let streams = ScanQueue(
-            threadCount: max(2, configuration.scanThreadCount),
-            capacity: limits.queuedScanCount, share: .rest)
-        let explanations = ScanQueue(threadCount: 1, capacity: limits.queuedExplanationCount)
+        let queues = WorkQueues(configuration, limits)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.loopCount)
         do throws(ServerError) {
             let snapshot = try await firstSnapshot(source)
@@ -99,8 +92,7 @@ package final class PatronServer: Service {
             if configuration.warmsUp { await warmUp(served, logger) }
             let certificates = plan.tls.map { ServedCertificates($0) }
             let shared = await ServerShared(
-                configuration: configuration, limits: limits, logger: logger, scans: scans,
-                streams: streams, explanations: explanations,
+                configuration: configuration, limits: limits, logger: logger, queues: queues,
                 group: group, served: served, tokens: plan.tokens, certificates: certificates,
                 live: live, erasures: erasures)
             live?.attach(shared)
@@ -143,9 +135,7 @@ package final class PatronServer: Service {
                     }))
         } catch {
             await admin?.stop()
-            await scans.shutdown()
-            await streams.shutdown()
-            await explanations.shutdown()
+            await queues.shutdown()
             try? await group.shutdownGracefully()
             throw error
         }
@@ -248,9 +238,7 @@ package final class PatronServer: Service {
         }
         let counters = await shared.close()
         await shared.administration.queue.shutdown()
-        await shared.scans.shutdown()
-        await shared.streams.shutdown()
-        await shared.explanations.shutdown()
+        await shared.queues.shutdown()
         try? await group.shutdownGracefully()
         logger.info(
             "stopped",

@@ -9,8 +9,16 @@ final class ScanQueue: Sendable {
     enum Share: Sendable {
         /// Little, where look-ups want them too.
         case little
-        /// What nobody else wants: for streams, which last for long and are served for long.
+        /// What nobody else wants: for streams and for opening a generation, which may take their time.
         case rest
+
+        /// Holds for the calling thread alone.
+        fileprivate func take() {
+            switch self {
+            case .little: ThreadPriority.giveWay()
+            case .rest: ThreadPriority.runWhenIdle()
+            }
+        }
     }
 
     private let share: Share
@@ -47,12 +55,14 @@ final class ScanQueue: Sendable {
     }
 
     /// Runs `work` if a thread is idle and nobody waits for one.
-    func submitIfIdle(_ work: @escaping @Sendable () -> Void) {
+    /// - Returns: whether it is.
+    func submitIfIdle(_ work: @escaping @Sendable () -> Void) -> Bool {
         guard waitingCount.load(ordering: .relaxed) == 0,
             workingCount.load(ordering: .relaxed) < threadCount
-        else { return }
+        else { return false }
         // Not counted: nobody ends a turn for its sake.
         start(nil, isCounted: false, work)
+        return true
     }
 
     private func start(
@@ -62,13 +72,21 @@ final class ScanQueue: Sendable {
             workingCount.wrappingAdd(1, ordering: .relaxed)
             if isCounted { waitingCount.wrappingSubtract(1, ordering: .relaxed) }
             defer { workingCount.wrappingSubtract(1, ordering: .relaxed) }
-            // Of this thread alone.
-            switch share {
-            case .little: ThreadPriority.giveWay()
-            case .rest: ThreadPriority.runWhenIdle()
-            }
+            share.take()
             // Cancelled only when the server has closed all connections: nobody waits any more.
             if case .active = state, !(ticket?.isCancelled ?? false) { work() }
+        }
+    }
+
+    /// Runs `work` on one of the threads, however many wait, and returns its result; nil when the threads
+    /// have ended.
+    func run<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result? {
+        await withCheckedContinuation { continuation in
+            pool.submit { [share] state in
+                guard case .active = state else { return continuation.resume(returning: nil) }
+                share.take()
+                continuation.resume(returning: work())
+            }
         }
     }
 

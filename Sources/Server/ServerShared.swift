@@ -17,9 +17,7 @@ final class ServerShared: Sendable {
     /// Nil where plain TCP is spoken.
     let certificates: ServedCertificates?
     private let tokens: Mutex<TokenTable?>
-    let scans: ScanQueue
-    /// Threads of their own for streams.
-    let streams: ScanQueue
+    let queues: WorkQueues
     /// Between two frames of PROGRESS of one request.
     let progressInterval: TimeAmount
     /// Bodies of requests that wait for the scan threads.
@@ -31,8 +29,6 @@ final class ServerShared: Sendable {
     let administration: Administration
     /// What all loops have moved to, or are about to.
     private let latest: Mutex<ServedSnapshot>
-    /// A thread of their own for requests that may take seconds.
-    let explanations: ScanQueue
     let models: ServedModels
     /// How long a client has after GOAWAY.
     let drainMilliseconds: Int64
@@ -50,7 +46,7 @@ final class ServerShared: Sendable {
 
     init(
         configuration: ServerConfiguration, limits: ServerLimits, logger: Logger,
-        scans: ScanQueue, streams: ScanQueue, explanations: ScanQueue, group: any EventLoopGroup,
+        queues: WorkQueues, group: any EventLoopGroup,
         served: ServedSnapshot, tokens: TokenTable?, certificates: ServedCertificates? = nil,
         live: LiveStore? = nil, erasures: ErasureList = ErasureList()
     ) async {
@@ -62,15 +58,13 @@ final class ServerShared: Sendable {
         refusals = RefusalLog(logger: logger, interval: configuration.refusalLogInterval)
         self.certificates = certificates
         self.tokens = Mutex(tokens)
-        self.scans = scans
-        self.streams = streams
+        self.queues = queues
         progressInterval = TimeAmount(configuration.progressInterval)
         heldBytes = HeldBytes(limit: limits.heldRequestByteCount)
         self.live = live
         self.erasures = erasures
         administration = Administration(workspace: configuration.workspace)
         latest = Mutex(served)
-        self.explanations = explanations
         models = ServedModels(folder: configuration.workspace, logger: logger)
         generation = Atomic(served.snapshot.generation)
         let now = configuration.now
@@ -151,7 +145,7 @@ final class ServerShared: Sendable {
     /// Adds what the event loops have measured, and what is served.
     func complete(_ metrics: inout ServerMetrics) async {
         metrics.openConnections = connectionCount()
-        metrics.queuedScans = scans.length + streams.length
+        metrics.queuedScans = queues.scans.length + queues.streams.length
         metrics.generationsMoved = generationsMoved.load(ordering: .relaxed)
         metrics.generationsRefused = generationsRefused.load(ordering: .relaxed)
         metrics.live = live?.meters.metrics
@@ -202,7 +196,7 @@ final class ServerShared: Sendable {
     /// - Throws: why the purchases since cannot be scored by it; the served one stays then.
     func move(to snapshot: ServingSnapshot) async throws(EngineError) {
         if let live {
-            let moved = try? await NIOThreadPool.singleton.runIfActive {
+            let moved = await queues.loading.run {
                 Result { () throws(EngineError) in try live.move(to: snapshot) }
             }
             try moved?.get()
@@ -345,7 +339,7 @@ final class ServerShared: Sendable {
     }
 
     private func compare(_ run: ShadowRun, _ ticket: ScanTicket) {
-        scans.submit(ticket, isBegun: true) { [self] in
+        queues.scans.submit(ticket, isBegun: true) { [self] in
             // A piece at a time: streams have their turn in between.
             if run.work() { compare(run, ticket) }
         }

@@ -1,7 +1,6 @@
 import ColumnStore
 import Engine
 import Logging
-import NIOPosix
 
 /// Looks for another current generation, newer or (after a rollback) older, and moves the server to
 /// it. One that is damaged is refused once, with its error in the log, and the served one stays.
@@ -75,7 +74,7 @@ struct SnapshotWatcher: Sendable {
 
     private func look(current: Int, _ refused: SnapshotLocation?) async -> Outcome {
         // Not on the scan threads: a publish does not wait behind a thousand scans.
-        let outcome = try? await NIOThreadPool.singleton.runIfActive { [source, shared] in
+        let outcome = await shared.queues.loading.run { [source, shared] in
             let location: SnapshotLocation?
             do throws(EngineError) { location = try source() } catch {
                 return Outcome.unknown(error)
@@ -96,7 +95,7 @@ struct SnapshotWatcher: Sendable {
                 return .refused(location, error)
             }
         }
-        // The pool runs as long as the process.
+        // Its thread ends with the server.
         return outcome ?? .unchanged
     }
 }

@@ -1,4 +1,5 @@
 import ByteCoding
+import Dispatch
 import NIOCore
 import Synchronization
 import Wire
@@ -55,8 +56,8 @@ final class StreamWork: Sendable {
     private struct State {
         /// Nil before the first slice.
         var stream: (any SlicedAnswer)?
-        /// A slice that another thread has made while the one before was sent.
-        var next: Result<CustomerStream.Slice, Refusal>?
+        /// The slice that another thread was asked to make while the one before was sent.
+        var ahead: SliceAhead?
     }
 
     /// - Parameter make: reads the rule, which may take a while: on a scan thread too.
@@ -123,37 +124,32 @@ final class StreamWork: Sendable {
     }
 
     private func proceed() throws(Refusal) -> CustomerStream.Slice {
+        guard let ahead = state.withLock({ $0.ahead.take() }), let made = ahead.wait() else {
+            return try slice()
+        }
+        // It may have waited for long.
+        if case .success(.frame) = made, state.withLock({ $0.stream?.takeBack() ?? false }) {
+            return try slice()
+        }
+        return try made.get()
+    }
+
+    /// Only one thread at a time is here: nobody waits for the lock.
+    private func slice() throws(Refusal) -> CustomerStream.Slice {
         try state.withLock { state throws(Refusal) in
-            if let next = state.next.take() {
-                // It may have waited for long.
-                guard case .success(.frame) = next, state.stream?.takeBack() ?? false else {
-                    return try next.get()
-                }
-            }
-            return try slice(of: &state.stream)
+            if state.stream == nil { state.stream = try make() }
+            return try state.stream?.work() ?? .working(0, of: 0)
         }
     }
 
-    private func slice(
-        of stream: inout (any SlicedAnswer)?
-    ) throws(Refusal) -> CustomerStream.Slice {
-        if stream == nil { stream = try make() }
-        return try stream?.work() ?? .working(0, of: 0)
-    }
-
-    /// Has the next slice made by another thread, if one is idle. It may come late: then it makes the
-    /// one after, or finds that no more is wanted.
+    /// Has the next slice made by another thread, if one is idle.
     private func makeNext(_ ticket: ScanTicket, on queue: ScanQueue) {
-        queue.submitIfIdle { [self] in
-            state.withLock { state in
-                guard state.next == nil, canGoOn, !ticket.isCancelled else { return }
-                do throws(Refusal) {
-                    state.next = .success(try slice(of: &state.stream))
-                } catch {
-                    state.next = .failure(error)
-                }
-            }
+        guard state.withLock({ $0.ahead == nil }) else { return }
+        let ahead = SliceAhead()
+        let isAsked = queue.submitIfIdle { [self] in
+            ahead.make { () throws(Refusal) in try slice() }
         }
+        if isAsked { state.withLock { $0.ahead = ahead } }
     }
 
     /// - Returns: how many bytes the kernel took before the turn had to end.
@@ -168,5 +164,33 @@ final class StreamWork: Sendable {
             if count == 0, mustEnd() || !socket.waitForRoom(milliseconds: 2) { break }
         }
         return sent
+    }
+}
+
+/// A slice that one thread makes while another sends the one before: whoever comes first makes it.
+private final class SliceAhead: Sendable {
+    private let isClaimed = Atomic<Bool>(false)
+    private let result = Mutex<Result<CustomerStream.Slice, Refusal>?>(nil)
+    private let isMade = DispatchSemaphore(value: 0)
+
+    private func claim() -> Bool {
+        isClaimed.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing)
+            .exchanged
+    }
+
+    func make(_ slice: () throws(Refusal) -> CustomerStream.Slice) {
+        guard claim() else { return }
+        let made: Result<CustomerStream.Slice, Refusal>
+        do throws(Refusal) { made = .success(try slice()) } catch { made = .failure(error) }
+        result.withLock { $0 = made }
+        isMade.signal()
+    }
+
+    /// Waits for the slice if it is being made.
+    /// - Returns: nil where nobody has begun, and then nobody does any more.
+    func wait() -> Result<CustomerStream.Slice, Refusal>? {
+        if claim() { return nil }
+        isMade.wait()
+        return result.withLock { $0.take() }
     }
 }

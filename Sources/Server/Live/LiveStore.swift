@@ -402,15 +402,16 @@ final class LiveStore: Sendable {
         // Most is done beside the appends, with the purchases of before.
         let earlier = scored.withLock { ($0.live, $0.scoring) }
         let prepared = try Self.open(workspace, snapshot, erasures, goingOnFrom: earlier)
-        let result: Result<Void, EngineError> = scoring.sync {
-            do throws(EngineError) {
-                try finishMove(prepared)
-                return .success(())
-            } catch {
-                return .failure(error)
-            }
+        // On the queue's own thread: this one may have to wait long for a processor.
+        let result = Mutex<Result<Void, EngineError>?>(nil)
+        let isMoved = DispatchSemaphore(value: 0)
+        scoring.async { [self] in
+            let moved = Result { () throws(EngineError) in try finishMove(prepared) }
+            result.withLock { $0 = moved }
+            isMoved.signal()
         }
-        try result.get()
+        isMoved.wait()
+        try result.withLock { $0 }?.get()
         do throws(EngineError) {
             try log.withLock { $0 }?.forgetPruned()
         } catch {
