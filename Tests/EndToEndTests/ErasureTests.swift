@@ -262,12 +262,22 @@ import Units
                     _ = try await connection.explainSegment(of: gone, in: "value")
                 }
             }
+            // A server that was ended lets go of the log on a thread of its own.
+            func waitForLog() async throws {
+                for _ in 0..<400 {
+                    if (try? LiveLog(workspace: path)) != nil { return }
+                    try await Task.sleep(for: .milliseconds(25))
+                }
+                Issue.record("the log is not let go of")
+            }
             // Read again from the log.
+            try await waitForLog()
             try await serving(path, taking: true) { connection, _ in
                 try await expectEqual(connection, 25)
             }
             // And from the segments, without those of before.
             _ = try Workspace(folder: path, access: .writing).ingest(IngestFiles(purchases: []))
+            try await waitForLog()
             try await serving(path, taking: true) { connection, _ in
                 try await expectEqual(connection, 25)
                 let day = try await connection.describe().snapshot.asOfDay + 3

@@ -83,7 +83,7 @@ import Wire
     /// What fails one request; the connection goes on.
     static let refused: [(name: String, bytes: [UInt8], status: Status)] = [
         ("unknown opcode", frame(lookup, 9) { $0[8] = 0x7F }, .unsupportedOperation),
-        ("reserved opcode", frame(lookup, 9) { $0[8] = 0x41 }, .unsupportedOperation),
+        ("unassigned opcode", frame(lookup, 9) { $0[8] = 0x42 }, .unsupportedOperation),
         ("critical flag", frame(lookup, 9) { $0[10] = 0x80 }, .unsupportedFlag),
         ("LZ4", frame(lookup, 9) { $0[10] = 1 }, .compressionNotNegotiated),
         ("rawLength", frame(lookup, 9) { $0[16] ^= 1 }, .rawLengthMismatch),
