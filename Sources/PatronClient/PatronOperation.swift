@@ -39,19 +39,24 @@ public struct PatronOperation<Answer: Sendable>: Sendable {
 }
 
 extension Request {
-    /// Whether carrying it out twice comes to the same as once. What a later release adds does not
-    /// count before it is named here.
-    var isHarmlessToRepeat: Bool {
+    /// Whether it changes nothing. What a later release adds does not count before it is named here.
+    var onlyReads: Bool {
         switch self {
         case .audience, .count, .describe, .explain, .lookup, .offerCustomers, .offerProducts,
             .ping,
             .scan, .score, .segmentProfiles, .segments, .similar, .topCustomers, .topProducts:
             true
-        case .publish, .snapshot, .stats: true
-        case .models(.list), .models(.set), .shadow(.report), .shadow(.stop): true
-        // A label that is gone cannot be removed again, and a comparison would begin anew.
-        case .models(.remove), .shadow(.start): false
+        case .models(.list), .shadow(.report), .snapshot, .stats: true
         default: false
+        }
+    }
+
+    /// Whether carrying it out twice comes to the same as once.
+    var isHarmlessToRepeat: Bool {
+        switch self {
+        case .models(.set), .publish, .shadow(.stop): true
+        // A label that is gone cannot be removed again, and a comparison would begin anew.
+        default: onlyReads
         }
     }
 

@@ -167,6 +167,25 @@ import Wire
         await server.stop()
     }
 
+    /// Another operator's change is not undone by asking again.
+    @Test func whatWasOvertakenIsNotRepeated() async throws {
+        let server = try await ScriptedServer.start { asked in
+            [.answer(refused(asked.request.opcode, .snapshotChanged))]
+        }
+        try await withPool(poolOptions([server.port])) { pool in
+            let asks: [@Sendable () async throws -> Void] = [
+                { _ = try await pool.publish(generation: 5) },
+                { _ = try await pool.setLabel("canary", to: 5) },
+            ]
+            for ask in asks {
+                let found = try await refusal { try await ask() }
+                #expect(found?.name == "snapshotChanged")
+            }
+        }
+        #expect(server.asked.map(\.request.opcode) == [.publish, .models])
+        await server.stop()
+    }
+
     /// Publishing what is published changes nothing; a label that is gone cannot be removed again.
     @Test func onlyWhatIsHarmlessIsRepeated() async throws {
         let stamp = SnapshotStamp(generation: 5, asOfDay: 20_000, currency: "EUR", models: [])

@@ -16,6 +16,8 @@ final class Call: Sendable {
         let request: Request
         let meta: [MetaItem]
         let mayRepeat: Bool
+        /// What changes something and was overtaken by another change is not carried out after it.
+        var onlyReads = true
         /// Is told how far the server is, where it says so.
         var progress: (@Sendable (RequestProgress) -> Void)?
     }
@@ -184,6 +186,16 @@ final class Call: Sendable {
 
     // MARK: The next
 
+    private func mayRepeat(after error: PatronError) -> Bool {
+        guard let question else { return true }
+        if case .refused(let refusal) = error, !question.onlyReads,
+            refusal.status == Status.snapshotChanged.rawValue
+        {
+            return false
+        }
+        return question.mayRepeat
+    }
+
     private func failed(_ error: PatronError, wasSent: Bool, server: Int?) {
         if case .refused(let refusal) = error, let server, error.isPassing, error.isOfServer {
             pool.rest(server, for: refusal.retryAfter ?? Self.restTime)
@@ -200,7 +212,7 @@ final class Call: Sendable {
             guard
                 let pause = retries.pause(
                     after: error, failed: state.failed, wasSent: wasSent,
-                    mayRepeat: question?.mayRepeat ?? true, fraction: .random(in: 0...1)),
+                    mayRepeat: mayRepeat(after: error), fraction: .random(in: 0...1)),
                 end.map({ NIODeadline.now() + TimeAmount(pause) < $0 }) ?? true,
                 !wasSent || budget.spend()
             else { return nil }

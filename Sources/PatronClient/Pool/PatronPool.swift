@@ -195,7 +195,8 @@ public final class PatronPool: PatronOperations, Sendable {
         }
         let question = Call.Question(
             request: operation.request, meta: operation.meta(label: label),
-            mayRepeat: operation.mayRepeat, progress: operation.progress)
+            mayRepeat: operation.mayRepeat, onlyReads: operation.request.onlyReads,
+            progress: operation.progress)
         let outcome = try await call(question, end: end(deadline))
         guard let reply = outcome.reply else { throw .connectionClosed(reason: "no answer came") }
         do throws(PatronError) {

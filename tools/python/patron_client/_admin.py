@@ -57,6 +57,7 @@ class Models(Request[List[ServedModel]]):
 
     opcode = 0x0050
     takes_label = False
+    repeats_overtaken = False
 
     def __init__(
         self, label: Optional[str] = None, generation: Optional[int] = None,
@@ -123,6 +124,7 @@ class Publish(Request[Published]):
 
     opcode = 0x0052
     takes_label = False
+    repeats_overtaken = False
 
     def __init__(self, generation: Optional[int] = None, progress: OnProgress = None) -> None:
         self.generation = 0 if generation is None else _generation(generation)

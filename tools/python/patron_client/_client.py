@@ -313,7 +313,9 @@ class Client(AdminCalls):
         return self._ask(request, self._settings.end_of(deadline))
 
     def _tries(self, request: Request[Any], end: Optional[float]) -> Tries:
-        return Tries(self._settings.retries, end, request.may_repeat, self._settings.budget)
+        return Tries(
+            self._settings.retries, end, request.may_repeat, self._settings.budget,
+            request.repeats_overtaken)
 
     def _ask(
         self, request: Request[A], end: Optional[float], tries: Optional[Tries] = None

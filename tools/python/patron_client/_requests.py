@@ -55,6 +55,9 @@ class Request(Generic[A]):
     idempotent: ClassVar[bool] = True
     #: Answered by any number of frames, of which all but the last have the flag MORE.
     streams: ClassVar[bool] = False
+    #: Whether it is asked again where another change came before it. What changes something leaves
+    #: that to its caller.
+    repeats_overtaken: ClassVar[bool] = True
     #: Whether it may name the snapshot that answers by its label.
     takes_label: ClassVar[bool] = True
     #: Is told how far the server is, where that one says so.

@@ -74,13 +74,15 @@ class Tries:
     """The tries of one call."""
 
     def __init__(
-        self, retries: Retries, deadline: Optional[float], may_repeat: bool, budget: Budget
+        self, retries: Retries, deadline: Optional[float], may_repeat: bool, budget: Budget,
+        repeats_overtaken: bool = True,
     ) -> None:
         self._retries = retries
         self._budget = budget
         budget.earn()
         self._deadline = deadline
         self._may_repeat = may_repeat
+        self._repeats_overtaken = repeats_overtaken
         self._failed = 0
 
     def pause_after(self, error: PatronError, sent: bool) -> Optional[float]:
@@ -88,7 +90,9 @@ class Tries:
         self._failed += 1
         if self._failed >= self._retries.attempts or (sent and not self._may_repeat):
             return None
-        if not _is_passing(error):
+        if not _is_passing(error) or (
+            isinstance(error, RetryNow) and not self._repeats_overtaken
+        ):
             return None
         longest = min(
             self._retries.longest_pause, self._retries.first_pause * 2 ** (self._failed - 1))

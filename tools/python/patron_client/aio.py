@@ -540,7 +540,9 @@ class AsyncClient(AsyncAdminCalls):
     async def _ask(self, request: Request[A], end: Optional[float]) -> A:
         """Asks until there is an answer, or an error that stands."""
         encoded = request.encode(self._settings.items)
-        tries = Tries(self._settings.retries, end, request.may_repeat, self._settings.budget)
+        tries = Tries(
+            self._settings.retries, end, request.may_repeat, self._settings.budget,
+            request.repeats_overtaken)
         while True:
             sent = False
             try:

@@ -293,6 +293,20 @@ class Administration(Scenarios):
         self.refuses(errors.ConnectionLost, client.start_shadow, generation=9)
         self.assertEqual(self.driver.call(client.start_shadow, generation=9).state, "running")
 
+    def test_what_was_overtaken_is_not_repeated(self):
+        """Another operator's change is not undone by asking again."""
+        def script(peer, request):
+            peer.send(answer(request.opcode, request.request_id, error_body("overtaken"), 301))
+
+        server = self.serve(script)
+        client = self.driver.connect(server.port)
+        self.refuses(errors.RetryNow, client.publish, 9)
+        self.refuses(errors.RetryNow, client.set_label, "canary", 9)
+        self.assertEqual([len(peer.requests) for peer in server.peers], [2])
+        # What reads is.
+        self.refuses(errors.RetryNow, client.stats)
+        self.assertGreater(sum(len(peer.requests) for peer in server.peers), 3)
+
     def test_what_cannot_be_is_not_sent(self):
         server = self.serve(lambda peer, request: None)
         client = self.driver.connect(server.port)
