@@ -18,8 +18,9 @@ from ._lines import PurchaseLines
 from ._retry import Retries
 from .aio import AsyncClient, AsyncCustomerStream
 from .answers import (
-    Affinity, AppendAnswer, Basis, Column, ColumnInfo, Count, Customer, CustomerChunk, CustomerStatus, Description,
-    Explanation, LookupAnswer, Model, Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer,
+    Affinity, AppendAnswer, Basis, Column, ColumnInfo, Count, Customer, CustomerChunk,
+    CustomerStatus, Description, EraseReceipt, ErasedCustomer, Explanation, LookupAnswer, Model,
+    Offer, OfferAnswer, PatronID, Profile, ProfilesAnswer,
     Progress, Published, Refusal, RefusalReason, ScoreAnswer, Segment, SegmentsAnswer, ServedModel,
     ShadowColumn, ShadowMove, ShadowReport, Snapshot, Stat, StoredGeneration, Timings, Top, TopAnswer)
 from .errors import (
@@ -33,11 +34,12 @@ __all__ = [
     "Affinity", "AppendAnswer", "AsyncClient", "AsyncCustomerStream", "Basis",
     "CRC32C_IMPLEMENTATION", "Cancelled", "Client", "ClientClosed", "Column", "ColumnInfo",
     "ConnectionLost", "Count", "Customer", "CustomerChunk", "CustomerStatus", "CustomerStream",
-    "DataDamaged", "DeadlinePassed", "Description", "Explanation", "FixRequest", "InternalError",
-    "LookupAnswer", "MalformedAnswer", "Model", "NotAllowed", "NotFound", "Offer", "OfferAnswer",
-    "Overloaded", "PatronError", "PatronID", "Profile", "ProfilesAnswer", "Progress",
-    "ProtocolError", "Published", "PurchaseLines", "Refusal", "RefusalReason", "Retries",
-    "RetryNow", "ScoreAnswer", "Segment", "SegmentsAnswer", "ServedModel", "ShadowColumn",
-    "ShadowMove", "ShadowReport", "Snapshot", "Stat", "StoredGeneration", "Timings", "Top",
-    "TopAnswer", "Unavailable", "Unsupported", "aio", "answers", "connect", "errors", "new_key",
+    "DataDamaged", "DeadlinePassed", "Description", "EraseReceipt", "ErasedCustomer", "Explanation",
+    "FixRequest", "InternalError", "LookupAnswer", "MalformedAnswer", "Model", "NotAllowed",
+    "NotFound", "Offer", "OfferAnswer", "Overloaded", "PatronError", "PatronID", "Profile",
+    "ProfilesAnswer", "Progress", "ProtocolError", "Published", "PurchaseLines", "Refusal",
+    "RefusalReason", "Retries", "RetryNow", "ScoreAnswer", "Segment", "SegmentsAnswer",
+    "ServedModel", "ShadowColumn", "ShadowMove", "ShadowReport", "Snapshot", "Stat",
+    "StoredGeneration", "Timings", "Top", "TopAnswer", "Unavailable", "Unsupported", "aio",
+    "answers", "connect", "errors", "new_key",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import List, Optional, Tuple
+from typing import List, Optional, Tuple, Union
 
 from ._frame import Timings
 from ._snapshot import Snapshot
@@ -60,6 +61,35 @@ class AppendAnswer:
     #: By line.
     refusals: List[Refusal]
     #: With which the same lines can be sent again, and are taken once.
+    key: bytes
+    timings: Optional[Timings] = None
+
+
+@dataclass(frozen=True)
+class ErasedCustomer:
+    id: Union[int, str]
+    #: Whether the snapshot, scored before the erasure, has a row of this customer.
+    was_in_snapshot: bool
+    #: Whether purchases had been appended since it was scored.
+    had_appended: bool
+
+
+@dataclass(frozen=True)
+class EraseReceipt:
+    """What has become of customers who were to be erased: it is durable, and no connection shows
+    them any more."""
+
+    snapshot: Snapshot
+    #: The number of the erasure among all of the workspace: with it an operator learns how far the
+    #: files are.
+    sequence: int
+    #: When it was asked for the first time.
+    erased_at: datetime.datetime
+    #: Whether the key had come before: nothing was erased now.
+    is_repeat: bool
+    #: In the order of the request.
+    customers: List[ErasedCustomer]
+    #: With which the same can be asked again, and is done once.
     key: bytes
     timings: Optional[Timings] = None
 
@@ -190,6 +220,6 @@ class ShadowReport:
 
 
 __all__ = [
-    "AppendAnswer", "Progress", "Published", "Refusal", "RefusalReason", "ServedModel",
+    "AppendAnswer", "EraseReceipt", "ErasedCustomer", "Progress", "Published", "Refusal", "RefusalReason", "ServedModel",
     "ShadowColumn", "ShadowMove", "ShadowReport", "Stat", "StoredGeneration",
 ]

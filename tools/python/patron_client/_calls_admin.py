@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, TypeVar
+from typing import List, Optional, Sequence, TypeVar
 
 from . import _admin as admin
 from ._append import Append
+from ._erase import Erase
 from ._lines import PurchaseLines
 from ._options import DEFAULT
 from ._requests import Request
 from .answers import (
-    AppendAnswer, Published, ServedModel, ShadowReport, Stat, StoredGeneration)
+    AppendAnswer, EraseReceipt, PatronID, Published, ServedModel, ShadowReport, Stat, StoredGeneration)
 
 A = TypeVar("A")
 
@@ -35,6 +36,19 @@ class AdminCalls:
         :param key: 16 bytes, of which not all are zero; None for random ones.
         """
         return self._call(Append(lines, key), deadline)
+
+    def erase(
+        self, customers: Sequence[PatronID], *, key: Optional[bytes] = None,
+        deadline: Optional[float] = DEFAULT,
+    ) -> EraseReceipt:
+        """Erases everything of some customers up to now. When it returns that is durable, and no
+        connection of the server shows them; what is on disk goes with the next ingest.
+
+        It is repeated with the same key, as `append` is, and once carried out.
+
+        :param customers: as for `lookup`, at most 65,536.
+        """
+        return self._call(Erase(customers, key), deadline)
 
     # For operators: the scope admin. The first three and `publish` are about the workspace.
 

@@ -51,6 +51,7 @@ SHADOW_ONLY_CURRENT, SHADOW_ONLY_CANDIDATE = 0xF0B2, 0xF0B3
 SHADOW_MEAN, SHADOW_LARGEST, SHADOW_MEDIAN = 0xF0B4, 0xF0B5, 0xF0B6
 SHADOW_90, SHADOW_99 = 0xF0B7, 0xF0B8
 SHADOW_FROM, SHADOW_TO, SHADOW_MOVE_COUNT = 0xF0B9, 0xF0BA, 0xF0BB
+ERASURE_FOUND = 0xF0C0
 
 PROTOCOL_NAMES: Dict[int, str] = {
     ROW_STATUS: "row_status",
@@ -134,7 +135,7 @@ PROTOCOL_NAMES: Dict[int, str] = {
     0xF0B9: "shadow_from",
     0xF0BA: "shadow_to",
     0xF0BB: "shadow_move_count",
-    0xF0C0: "erasure_found",
+    ERASURE_FOUND: "erasure_found",
 }
 
 #: All others are a snapshot's own: their names are in DESCRIBE.

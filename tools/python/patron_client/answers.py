@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, 
 
 from . import _columns as numbers
 from ._answers_admin import (
-    AppendAnswer, Progress, Published, Refusal, RefusalReason, ServedModel, ShadowColumn, ShadowMove,
+    AppendAnswer, EraseReceipt, ErasedCustomer, Progress, Published, Refusal, RefusalReason, ServedModel, ShadowColumn, ShadowMove,
     ShadowReport, Stat, StoredGeneration)
 from ._columns import KNOWN_NAMES
 from ._frame import Timings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
-    "AppendAnswer", "Progress", "Published", "Refusal", "RefusalReason", "ServedModel",
+    "AppendAnswer", "EraseReceipt", "ErasedCustomer", "Progress", "Published", "Refusal", "RefusalReason", "ServedModel",
     "ShadowColumn", "ShadowMove", "ShadowReport", "Stat", "StoredGeneration",
     "Affinity", "Basis", "Column", "ColumnInfo", "Count", "Customer", "CustomerChunk",
     "CustomerStatus", "Description",

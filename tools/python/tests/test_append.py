@@ -302,6 +302,52 @@ class Appending(Scenarios):
         self.assertEqual((meta.trace_id, meta.model_label), (b"t", None))
 
 
+class Erasing(Scenarios):
+    def receipt(self, request, found, is_repeat=0):
+        facts = struct.pack("<QqB47x", 9, 1_700_000_000, is_repeat)
+        body = stamp() + facts + table([(0xF0C0, 1, found)], len(found), 128)
+        return support.answer(0x41, request.request_id, body)
+
+    def test_repeated_with_the_same_key(self):
+        def script(peer, request):
+            server.seen.append(request)
+            if len(server.seen) == 1:
+                peer.close()
+            else:
+                peer.send(self.receipt(request, [3, 0, 5], 1))
+
+        server = self.serve(script)
+        server.seen = []
+        client = self.driver.connect(server.port)
+        found = self.driver.call(client.erase, [5, -6, 7])
+        self.assertEqual((found.sequence, found.is_repeat), (9, True))
+        self.assertEqual(found.erased_at, datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC))
+        self.assertEqual(
+            [(c.id, c.was_in_snapshot, c.had_appended) for c in found.customers],
+            [(5, True, True), (-6, False, False), (7, True, False)])
+        self.assertEqual({key_of(request) for request in server.seen}, {found.key})
+        body = bytes(open_frame(server.seen[0])[1])
+        self.assertEqual(body, struct.pack("<B3xI3q", 1, 3, 5, -6, 7))
+
+    def test_receipts_that_cannot_be(self):
+        def script(peer, request):
+            peer.send(self.receipt(request, [1]))
+
+        client = self.driver.connect(self.serve(script).port)
+        error = self.refuses(errors.MalformedAnswer, client.erase, ["a", "b"])
+        self.assertEqual(error.field, "rowCount")
+        for customers, options in (([], {}), ([1, "a"], {}), ([1], {"key": bytes(16)})):
+            self.refuses(errors.FixRequest, client.erase, customers, **options)
+
+
+class BlockingEraseTests(Erasing, unittest.TestCase):
+    Driver = Blocking
+
+
+class AsyncioEraseTests(Erasing, unittest.TestCase):
+    Driver = Asyncio
+
+
 class BlockingAppendTests(Appending, unittest.TestCase):
     Driver = Blocking
 

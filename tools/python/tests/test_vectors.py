@@ -10,6 +10,7 @@ from .support import VECTORS
 from patron_client import _admin as admin, _columns, _requests as requests, errors
 from patron_client._append import Append, read_append
 from patron_client._body import Body
+from patron_client._erase import Erase, read_receipt
 from patron_client._lines import PurchaseLines
 
 from patron_client._crc32c import crc32c
@@ -20,7 +21,7 @@ from patron_client._read import read_answer, read_goaway
 from patron_client._scores import Explain, Score
 from patron_client._table import TYPE_NAMES, read_stamp, read_table
 from patron_client.answers import (
-    AppendAnswer, Count, CustomerChunk, Description, Explanation, Progress, Published, Refusal,
+    AppendAnswer, Count, CustomerChunk, Description, EraseReceipt, Explanation, Progress, Published, Refusal,
     RefusalReason, ServedModel, ShadowMove, ShadowReport, Stat, StoredGeneration, TableAnswer)
 
 TYPES = {name: number for number, name in TYPE_NAMES.items()}
@@ -28,7 +29,7 @@ OPCODES = {
     "HELLO": 1, "PING": 2, "GOAWAY": 3, "DESCRIBE": 0x10, "LOOKUP": 0x20, "TOP_PRODUCTS": 0x22,
     "TOP_CUSTOMERS": 0x23, "SIMILAR": 0x24, "SEGMENTS": 0x26, "SEGMENT_PROFILES": 0x27,
     "OFFER_PRODUCTS": 0x28, "OFFER_CUSTOMERS": 0x29, "COUNT": 0x30, "AUDIENCE": 0x31, "SCAN": 0x32,
-    "CREDIT": 4, "CANCEL": 5, "SCORE": 0x21, "EXPLAIN": 0x25, "PROGRESS": 6, "APPEND": 0x40,
+    "CREDIT": 4, "CANCEL": 5, "SCORE": 0x21, "EXPLAIN": 0x25, "PROGRESS": 6, "APPEND": 0x40, "ERASE": 0x41,
     "MODELS": 0x50, "SNAPSHOT": 0x51, "PUBLISH": 0x52, "STATS": 0x53, "DRAIN": 0x54, "SHADOW": 0x55,
 }
 #: Forms that a reader must take and this writer does not make.
@@ -37,7 +38,7 @@ ONLY_READ = {"hello_newer_client", "longer_header", "unknown_optional_flags", "u
 
 
 #: What this client neither asks for nor is sent.
-NOT_HERE = ("erase_",)
+NOT_HERE = ()
 
 
 def load(folder, reader):
@@ -89,6 +90,15 @@ class AnyAppend(requests.Request):
         return Raw(read_append(body, meta), body, facts=64)
 
 
+class AnyErase(requests.Request):
+    """Of whatever customers."""
+
+    def read(self, body, meta):
+        found = Raw(None, body, facts=64)
+        found.found = read_receipt(body, meta, list(range(found.table.rows)))
+        return found
+
+
 class AnyLookup(requests.Lookup):
     """Whatever ids were asked for."""
 
@@ -110,7 +120,7 @@ def request_for(opcode):
         0x27: lambda: requests.SegmentProfiles(), 0x28: lambda: requests.OfferProducts(1),
         0x29: lambda: requests.OfferCustomers(1), 0x30: lambda: requests.CountCustomers("all"),
         0x31: lambda: requests.Audience("all"), 0x32: lambda: requests.Scan(),
-        0x21: lambda: AnyScore(), 0x25: lambda: Explain(1, "value"), 0x40: AnyAppend,
+        0x21: lambda: AnyScore(), 0x25: lambda: Explain(1, "value"), 0x40: AnyAppend, 0x41: AnyErase,
         0x50: lambda: raw(admin.Models), 0x51: lambda: raw(admin.Generations),
         0x52: admin.Publish, 0x53: lambda: raw(admin.Stats), 0x54: admin.Drain,
         0x55: lambda: raw(admin.Shadow, stamps=2, facts=64),
@@ -205,6 +215,10 @@ def raw_json(raw):
         result.update({
             "sequence": found.sequence, "acceptedLines": found.accepted_count,
             "refusedLines": found.refused_count, "isRepeat": found.is_repeat})
+    if isinstance(found, EraseReceipt):
+        result.update({
+            "sequence": found.sequence, "erasedAt": int(found.erased_at.timestamp()),
+            "isRepeat": found.is_repeat})
     if isinstance(found, ShadowReport):
         states = {"none": 0, "running": 1, "stopped": 2, "overtaken": 3}
         result.update({
@@ -290,6 +304,10 @@ def build(opcode, body):
     if opcode == "APPEND":
         # The key is an item of the frame's.
         made = Append(lines_of(body))
+        made.idempotency_key = None
+        return made
+    if opcode == "ERASE":
+        made = Erase(body["ids"])
         made.idempotency_key = None
         return made
     if opcode == "MODELS":
@@ -471,6 +489,8 @@ class VectorTests(unittest.TestCase):
             "append_no_lines": lambda: append(customers=[], days=[], amounts=[]),
             "append_too_many_lines": lambda: append(amounts=range(65_537)),
             "append_without_time": lambda: append(days=None),
+            "erase_no_ids": lambda: Erase([]),
+            "erase_too_many_ids": lambda: Erase(range(65_537)),
             "models_label_long": lambda: admin.Models("x" * 65),
             "models_label_utf8": lambda: admin.Models("\udcff"),
             "models_set_generation": lambda: admin.Models("canary", 0),

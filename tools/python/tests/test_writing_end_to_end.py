@@ -43,6 +43,9 @@ class WritingTests(unittest.TestCase):
         cls.days = sorted(line["time"][:10] for line in lines)
         # Another generation, of an earlier day.
         early = cls.days[len(cls.days) // 2]
+        known = {int(line["customer_id"]) for line in lines if line["time"][:10] <= early}
+        # Customers of the current generation alone.
+        cls.late = [customer for customer in cls.customers if customer not in known]
         patron("train", cls.workspace, "--as-of", early)
         patron("score", cls.workspace, "--as-of", early)
         cls.server = Server(cls.workspace, "--append")
@@ -89,6 +92,28 @@ class WritingTests(unittest.TestCase):
             self.client.lookup_one(known, ["revenue"])["revenue"], before["revenue"] + 19.5)
         later = other.append(self.lines([known], [-2]))
         self.assertEqual(later.sequence, done.sequence + 1)
+
+    def test_erasures(self):
+        gone, stays, new = self.late[0], self.late[1], 550_001
+        self.client.append(self.lines([new], [5]))
+        done = self.client.erase([gone, new, -9])
+        self.assertEqual(
+            [(c.was_in_snapshot, c.had_appended) for c in done.customers],
+            [(True, False), (False, True), (False, False)])
+        other = patron_client.connect("127.0.0.1", self.server.port)
+        self.addCleanup(other.close)
+        for client in (self.client, other):
+            statuses = client.lookup([gone, new, stays]).statuses
+            self.assertEqual(
+                [status is CustomerStatus.UNKNOWN_CUSTOMER for status in statuses],
+                [True, True, False])
+        self.assertNotIn(gone, [i for chunk in other.customers(columns=[19]) for i in chunk.ids])
+        again = other.erase([-9, new, gone], key=done.key)
+        self.assertEqual(
+            (again.is_repeat, again.sequence, again.erased_at), (True, done.sequence, done.erased_at))
+        with self.assertRaises(errors.FixRequest) as caught:
+            other.erase([stays], key=done.key)
+        self.assertEqual(caught.exception.name, "invalidMeta")
 
     def test_refusals(self):
         done = self.client.append(self.lines(
