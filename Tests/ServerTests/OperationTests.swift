@@ -214,17 +214,17 @@ import Wire
                 try await connection.lookup([.integer(1_007)], columns: [10, 10])
             }
             try await expectRefusal("tooManyItems") {
-                try await connection.lookup(Array(repeating: .integer(1_007), count: 65_537))
-            }
-            try await expectRefusal("tooManyItems") {
                 try await connection.topCustomers(product: .text("P1"), count: 10_001)
             }
             try await expectRefusal("valueOutOfRange") {
                 try await connection.lookup([])
             }
-            let most = try await connection.lookup(
-                Array(repeating: .integer(1_007), count: 65_536), columns: [10])
-            #expect(most.status.count == 65_536)
+            // More than a request may have goes as two; what the server says of one, the vectors show.
+            for count in [65_536, 65_537] {
+                let most = try await connection.lookup(
+                    Array(repeating: .integer(1_007), count: count), columns: [10])
+                #expect(most.status.count == count)
+            }
             await connection.close()
         }
     }
