@@ -233,8 +233,9 @@ package final class PatronServer: Service {
             shared.onEveryLoop { $0.closeAll() }
         }
         if let live = shared.live {
-            // What was taken is made durable, whether anybody still waits for the answer or not.
-            _ = try? await NIOThreadPool.singleton.runIfActive { live.stop() }
+            // What was taken is made durable, whether anybody still waits for the answer or not, and also
+            // where this task is cancelled: NIO's pool does nothing then, and the log would stay locked.
+            await shared.queues.scans.run { live.stop() }
         }
         let counters = await shared.close()
         await shared.administration.queue.shutdown()

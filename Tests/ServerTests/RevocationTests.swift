@@ -81,7 +81,8 @@ import Wire
                 #expect(message.graceMilliseconds == 0)
                 #expect(message.reason.text == "the credential is not accepted any more")
                 #expect(try await raw.isEnded())
-                #expect(clock.now - start < .seconds(2))
+                // Soon, on a machine that does other things too; not at the end of a limit.
+                #expect(clock.now - start < .seconds(9))
                 let error = await #expect(throws: PatronError.self) {
                     for _ in 0..<1_000 {
                         _ = try await connection.lookup([.integer(id(1))])
