@@ -73,9 +73,9 @@ extension FrameHandler {
 
     /// Puts the next turn of a stream on the scan threads, if its credit lasts for a chunk.
     private func runTurn(_ requestID: UInt32) {
-        guard var request = open[requestID], var stream = request.stream, !stream.isRunning else {
-            return
-        }
+        guard context != nil, var request = open[requestID], var stream = request.stream,
+            !stream.isRunning
+        else { return }
         guard stream.work.canGoOn else {
             stream.parkedAt = loop.now
             request.stream = stream
@@ -99,17 +99,17 @@ extension FrameHandler {
     }
 
     private func finishTurn(_ requestID: UInt32, _ ticket: ScanTicket, _ turn: StreamTurn) {
-        var request = open[requestID]
-        if request?.ticket !== ticket { request = nil }
+        let waiting = open[requestID].flatMap { $0.ticket === ticket ? $0 : nil }
         var rest = turn.frame[turn.frameSentByteCount...]
         // A frame that has begun has to be finished, whoever still wants it.
-        let isWanted = request.map { turn.isLast || $0.stream?.end == nil } ?? false
+        let isWanted = waiting.map { turn.isLast || $0.stream?.end == nil } ?? false
         if turn.frameSentByteCount == 0, !isWanted { rest = [] }
         if turn.hadSocket {
             bringSocketHome(sent: turn.sentByteCount, rest: rest)
             rest = []
         }
-        guard var request else { return }
+        // Anew: what was written may have found the connection broken, which ends all its requests.
+        guard var request = open[requestID], request.ticket === ticket else { return }
         request.stream?.isRunning = false
         open[requestID] = request
         if let refusal = turn.refusal ?? (turn.isLast ? nil : request.stream?.end) {
