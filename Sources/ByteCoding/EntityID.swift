@@ -1,4 +1,7 @@
 /// The id of a customer or a product as its source writes it. Integers sort before texts.
+///
+/// Two texts are the same id where their UTF-8 is the same, byte by byte, as in the store: texts that
+/// only Unicode holds for equivalent (an accent of its own, and one in its letter) are two customers.
 package enum EntityID: Hashable, Comparable, Sendable, CustomStringConvertible {
     case integer(Int64)
     case text(String)
@@ -7,6 +10,22 @@ package enum EntityID: Hashable, Comparable, Sendable, CustomStringConvertible {
         switch self {
         case .integer(let value): String(value)
         case .text(let value): value
+        }
+    }
+
+    package static func == (a: EntityID, b: EntityID) -> Bool {
+        switch (a, b) {
+        case (.integer(let x), .integer(let y)): x == y
+        case (.text(let x), .text(let y)): x.utf8.elementsEqual(y.utf8)
+        default: false
+        }
+    }
+
+    /// Equal ids have equal hashes; so have texts that only Unicode holds for equivalent.
+    package func hash(into hasher: inout Hasher) {
+        switch self {
+        case .integer(let value): hasher.combine(value)
+        case .text(let value): hasher.combine(value)
         }
     }
 

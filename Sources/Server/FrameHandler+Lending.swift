@@ -18,8 +18,8 @@ struct SocketLending {
 }
 
 /// A stream's turn has the socket, where the channel holds nothing and bytes go over it as they are.
-/// What the event loop has to send meanwhile is held: frames are never mixed. It asks for the socket
-/// then, and gets it after the frame that is being sent.
+/// What the event loop has to send while a frame is sent is held: frames are never mixed. It asks for
+/// the socket then, and gets it after that frame.
 extension FrameHandler {
     /// Offers the socket to a turn.
     /// - Returns: nil where it is not to be had.
@@ -60,15 +60,17 @@ extension FrameHandler {
         return true
     }
 
-    /// A turn that had the socket is over.
-    /// - Parameters:
-    ///   - sent: bytes that it gave to the socket.
-    ///   - rest: of a frame that it has begun; goes before everything that was held.
-    func bringSocketHome(sent: Int, rest: ArraySlice<UInt8>) {
+    /// A turn that has not taken the socket, or has put it back, is over.
+    func withdrawOffer(to ticket: ScanTicket) {
+        if lending.borrower === ticket { _ = reclaimSocket() }
+    }
+
+    /// A turn that has the socket is over.
+    /// - Parameter rest: of a frame that it has begun; goes before everything that was held.
+    func bringSocketHome(rest: ArraySlice<UInt8>) {
         lending.borrower = nil
         lending.socket?.bringHome()
         guard let context else { return }
-        count(sent: sent)
         var waiting = lending.held
         lending.held = ByteBuffer()
         if !rest.isEmpty {

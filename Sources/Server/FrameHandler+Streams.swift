@@ -104,9 +104,12 @@ extension FrameHandler {
         // A frame that has begun has to be finished, whoever still wants it.
         let isWanted = waiting.map { turn.isLast || $0.stream?.end == nil } ?? false
         if turn.frameSentByteCount == 0, !isWanted { rest = [] }
-        if turn.hadSocket {
-            bringSocketHome(sent: turn.sentByteCount, rest: rest)
+        count(sent: turn.sentByteCount)
+        if turn.hasSocket {
+            bringSocketHome(rest: rest)
             rest = []
+        } else {
+            withdrawOffer(to: ticket)
         }
         // Anew: what was written may have found the connection broken, which ends all its requests.
         guard var request = open[requestID], request.ticket === ticket else { return }

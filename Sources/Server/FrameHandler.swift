@@ -178,8 +178,7 @@ final class FrameHandler: ChannelInboundHandler {
             let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
             loop.eventLoop.execute { handler.value.resume() }
         } else {
-            hasWaited = true
-            try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+            pauseReading()
         }
         context.fireChannelWritabilityChanged()
     }
@@ -187,6 +186,11 @@ final class FrameHandler: ChannelInboundHandler {
     /// Whether answers to more requests may be given to the connection.
     private var takesAnswers: Bool {
         (context?.channel.isWritable ?? false) && lending.hasRoom
+    }
+
+    private func pauseReading() {
+        hasWaited = true
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
     }
 
     /// Goes on with the requests that waited for the client to take its answers.
@@ -240,6 +244,7 @@ final class FrameHandler: ChannelInboundHandler {
             while offset < bytes.byteCount, !isClosing, !isRefused {
                 guard isWritable else {
                     isHeld = true
+                    pauseReading()
                     keep(buffer, from: offset, expecting: 0)
                     return
                 }
@@ -431,7 +436,7 @@ final class FrameHandler: ChannelInboundHandler {
                 ["peer": "\(peerName)"])
             close()
         } else if let since = closingSince {
-            if hasOutput {
+            if hasOutput || lending.isOut {
                 closingSince = now
             } else if now - since > Self.lingerTime {
                 close()

@@ -9,13 +9,17 @@ final class ScanQueue: Sendable {
     enum Share: Sendable {
         /// Little, where look-ups want them too.
         case little
-        /// What nobody else wants: for streams and for opening a generation, which may take their time.
+        /// What nobody else wants, until somebody waits for what the thread holds: for streams.
+        case raisable
+        /// What nobody else wants: for opening a generation, which may take its time.
         case rest
 
         /// Holds for the calling thread alone.
         fileprivate func take() {
             switch self {
             case .little: ThreadPriority.giveWay()
+            case .raisable where ThreadPriority.canBeRaised: ThreadPriority.runWhenIdle()
+            case .raisable: ThreadPriority.giveWay()
             case .rest: ThreadPriority.runWhenIdle()
             }
         }
@@ -72,9 +76,11 @@ final class ScanQueue: Sendable {
             workingCount.wrappingAdd(1, ordering: .relaxed)
             if isCounted { waitingCount.wrappingSubtract(1, ordering: .relaxed) }
             defer { workingCount.wrappingSubtract(1, ordering: .relaxed) }
+            // Not active only when the server has closed all connections: nobody waits any more. The
+            // thread may be any then.
+            guard case .active = state, !(ticket?.isCancelled ?? false) else { return }
             share.take()
-            // Cancelled only when the server has closed all connections: nobody waits any more.
-            if case .active = state, !(ticket?.isCancelled ?? false) { work() }
+            work()
         }
     }
 

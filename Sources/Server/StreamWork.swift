@@ -23,8 +23,8 @@ extension CustomerStream: SlicedAnswer {}
 
 /// What a turn on the scan threads has come to.
 struct StreamTurn: Sendable {
-    /// Whether it had the connection's socket.
-    var hadSocket = false
+    /// Whether the connection's socket is to be brought home from it.
+    var hasSocket = false
     /// Bytes that it gave to the socket.
     var sentByteCount = 0
     /// A frame that was made and not wholly sent, and how many of its bytes were; else empty.
@@ -46,19 +46,15 @@ final class StreamWork: Sendable {
     private static let pieceByteCount = 128 << 10
 
     private let make: @Sendable () throws(Refusal) -> any SlicedAnswer
-    private let state = Mutex(State())
+    /// Nil before the first slice.
+    private let stream = Mutex<(any SlicedAnswer)?>(nil)
+    /// The slice that another thread was asked to make while the one before was sent.
+    private let ahead = Mutex<SliceAhead?>(nil)
     /// Bytes that it may still send.
     private let credit: Atomic<Int>
     /// What a frame may take: with less credit it waits. Nil where its answer is one frame, for which
     /// no credit is needed.
     private let frameByteCount: Int?
-
-    private struct State {
-        /// Nil before the first slice.
-        var stream: (any SlicedAnswer)?
-        /// The slice that another thread was asked to make while the one before was sent.
-        var ahead: SliceAhead?
-    }
 
     /// - Parameter make: reads the rule, which may take a while: on a scan thread too.
     init(
@@ -87,11 +83,8 @@ final class StreamWork: Sendable {
     ) -> StreamTurn {
         let end = NIODeadline.now() + Self.turnLength
         var turn = StreamTurn()
-        let socket = offer?.take()
-        turn.hadSocket = socket != nil
         func mustEnd() -> Bool {
-            ticket.isCancelled || (socket?.isMissed ?? false) || queue.length > 0
-                || NIODeadline.now() >= end
+            ticket.isCancelled || queue.length > 0 || NIODeadline.now() >= end
         }
         do throws(Refusal) {
             repeat {
@@ -106,17 +99,20 @@ final class StreamWork: Sendable {
                     credit.wrappingSubtract(frame.count, ordering: .relaxed)
                     // The last one is the event loop's, which knows then that the request's id is free.
                     var sent = 0
-                    if let socket, !isLast {
-                        if canGoOn { makeNext(ticket, on: queue) }
-                        sent = Self.send(frame, to: socket, mustEnd)
+                    if let offer, !isLast {
+                        if canGoOn { makeNext(on: queue) }
+                        if let socket = offer.take() {
+                            sent = Self.send(frame, to: socket, mustEnd)
+                            turn.sentByteCount += sent
+                            turn.hasSocket = sent < frame.count || !offer.putBack()
+                        }
                     }
-                    turn.sentByteCount += sent
                     if sent < frame.count {
                         (turn.frame, turn.frameSentByteCount) = (frame, sent)
                         return turn
                     }
                 }
-            } while canGoOn && !mustEnd()
+            } while canGoOn && !turn.hasSocket && !mustEnd()
         } catch {
             turn.refusal = error
         }
@@ -124,11 +120,11 @@ final class StreamWork: Sendable {
     }
 
     private func proceed() throws(Refusal) -> CustomerStream.Slice {
-        guard let ahead = state.withLock({ $0.ahead.take() }), let made = ahead.wait() else {
+        guard let ahead = ahead.withLock({ $0.take() }), let made = ahead.wait() else {
             return try slice()
         }
         // It may have waited for long.
-        if case .success(.frame) = made, state.withLock({ $0.stream?.takeBack() ?? false }) {
+        if case .success(.frame) = made, stream.withLock({ $0?.takeBack() ?? false }) {
             return try slice()
         }
         return try made.get()
@@ -136,20 +132,19 @@ final class StreamWork: Sendable {
 
     /// Only one thread at a time is here: nobody waits for the lock.
     private func slice() throws(Refusal) -> CustomerStream.Slice {
-        try state.withLock { state throws(Refusal) in
-            if state.stream == nil { state.stream = try make() }
-            return try state.stream?.work() ?? .working(0, of: 0)
+        try stream.withLock { stream throws(Refusal) in
+            if stream == nil { stream = try make() }
+            return try stream?.work() ?? .working(0, of: 0)
         }
     }
 
     /// Has the next slice made by another thread, if one is idle.
-    private func makeNext(_ ticket: ScanTicket, on queue: ScanQueue) {
-        guard state.withLock({ $0.ahead == nil }) else { return }
-        let ahead = SliceAhead()
+    private func makeNext(on queue: ScanQueue) {
+        let next = SliceAhead()
         let isAsked = queue.submitIfIdle { [self] in
-            ahead.make { () throws(Refusal) in try slice() }
+            next.make { () throws(Refusal) in try slice() }
         }
-        if isAsked { state.withLock { $0.ahead = ahead } }
+        if isAsked { ahead.withLock { $0 = next } }
     }
 
     /// - Returns: how many bytes the kernel took before the turn had to end.
@@ -161,7 +156,9 @@ final class StreamWork: Sendable {
             let piece = sent..<min(frame.count, sent + pieceByteCount)
             let count = socket.give(frame.span.bytes.extracting(piece))
             sent += count
-            if count == 0, mustEnd() || !socket.waitForRoom(milliseconds: 2) { break }
+            if count == 0, socket.isMissed || mustEnd() || !socket.waitForRoom(milliseconds: 2) {
+                break
+            }
         }
         return sent
     }

@@ -1,4 +1,5 @@
 import NIOCore
+import Numerical
 import Synchronization
 
 #if canImport(Glibc)
@@ -61,9 +62,9 @@ private func sendAtOnce(_ bytes: RawSpan, to descriptor: CInt) -> Int {
 /// The socket of a connection as the scan threads have it for a turn of a stream: chunks go straight
 /// to the kernel, so that the event loop, which other connections wait for, does not copy them.
 ///
-/// One side has it at a time. The event loop offers it, a scan thread takes it, and the event loop
-/// has it again when it hears that the turn is over; an offer that was not taken it can withdraw.
-/// It has a descriptor of its own, so that it can never be another connection's.
+/// One side has it at a time. The event loop offers it, a scan thread takes it for as long as it sends a
+/// frame, and the event loop has it again when it hears that the turn is over; while the offer is not
+/// taken it can withdraw it. It has a descriptor of its own, so that it can never be another connection's.
 final class LentSocket: Sendable {
     /// The number of an offer and who has the socket, in one word: a withdrawn offer is never taken for
     /// a later one.
@@ -90,6 +91,8 @@ final class LentSocket: Sendable {
     }
 
     private let descriptor: CInt
+    /// The latest that took it.
+    private let thread = Atomic<Int32>(0)
     private let word = Atomic<UInt64>(State(0, .eventLoop).word)
 
     fileprivate init(descriptor: CInt) { self.descriptor = descriptor }
@@ -114,12 +117,15 @@ final class LentSocket: Sendable {
         return SocketOffer(socket: self, number: number)
     }
 
-    /// Withdraws an offer, or asks for the socket back.
+    /// Withdraws an offer, or asks for the socket back. The thread that has it runs as the event loop's
+    /// do from then on, if the system allows it: on a busy machine it might not run at all.
     /// - Returns: whether the event loop has it.
     func reclaim() -> Bool {
         let number = state.offer
         if change(number, from: .offered, to: .eventLoop) { return true }
-        _ = change(number, from: .taken, to: .missed)
+        if change(number, from: .taken, to: .missed) {
+            ThreadPriority.raise(thread.load(ordering: .relaxed))
+        }
         return state.holder == .eventLoop
     }
 
@@ -129,7 +135,19 @@ final class LentSocket: Sendable {
     // MARK: The scan thread's side
 
     /// - Returns: false where the offer was withdrawn.
-    fileprivate func take(_ number: UInt64) -> Bool { change(number, from: .offered, to: .taken) }
+    fileprivate func take(_ number: UInt64) -> Bool {
+        guard change(number, from: .offered, to: .taken) else { return false }
+        // Only one thread is in a turn. Where the event loop asks before this, it raises the one that
+        // had it last: of the same pool.
+        let own = ThreadPriority.currentThread
+        if thread.load(ordering: .relaxed) != own { thread.store(own, ordering: .relaxed) }
+        return true
+    }
+
+    /// - Returns: false where the event loop has asked for it.
+    fileprivate func putBack(_ number: UInt64) -> Bool {
+        change(number, from: .taken, to: .offered)
+    }
 
     /// Whether the event loop has asked for it.
     var isMissed: Bool { state.holder == .missed }
@@ -153,4 +171,8 @@ struct SocketOffer: Sendable {
 
     /// - Returns: nil where it was withdrawn.
     func take() -> LentSocket? { socket.take(number) ? socket : nil }
+
+    /// Between frames, so that the event loop need not wait.
+    /// - Returns: false where it waits already: the socket is to be brought home.
+    func putBack() -> Bool { socket.putBack(number) }
 }

@@ -13,7 +13,7 @@ struct WorkQueues: Sendable {
         let threadCount = configuration.scanThreadCount
         scans = ScanQueue(threadCount: threadCount, capacity: limits.queuedScanCount)
         streams = ScanQueue(
-            threadCount: max(2, threadCount), capacity: limits.queuedScanCount, share: .rest)
+            threadCount: max(2, threadCount), capacity: limits.queuedScanCount, share: .raisable)
         loading = ScanQueue(threadCount: 1, capacity: .max, share: .rest)
         explanations = ScanQueue(threadCount: 1, capacity: limits.queuedExplanationCount)
     }

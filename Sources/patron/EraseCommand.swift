@@ -84,7 +84,10 @@ struct EraseCommand: AsyncParsableCommand {
             try output.print(progress) { $0.text }
             return
         }
-        let ids = customers + (try file.map(Self.lines) ?? [])
+        var seen: Set<EntityID> = []
+        let ids = (customers + (try file.map(Self.lines) ?? [])).filter {
+            seen.insert(.text($0)).inserted
+        }
         guard !ids.isEmpty else {
             throw CommandError(text: "\(file ?? ""): has no ids", code: 65)
         }

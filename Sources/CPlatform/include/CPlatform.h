@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <signal.h>
 #if defined(__linux__)
 #include <malloc.h>
@@ -91,6 +92,42 @@ static inline bool patron_run_when_idle(void) {
 #else
     return false;
 #endif
+}
+
+/// The system's number of the calling thread; 0 where it has none.
+static inline int patron_thread_number(void) {
+#if defined(__linux__)
+    return (int)syscall(SYS_gettid);
+#else
+    return 0;
+#endif
+}
+
+/// Takes `patron_run_when_idle` back for a thread of this process; 0 is the calling one. False where
+/// that is not allowed: it takes the right to the thread's nice value (RLIMIT_NICE, CAP_SYS_NICE).
+static inline bool patron_run_as_usual(int thread) {
+#if defined(__linux__)
+    struct sched_param parameters = {0};
+    return sched_setscheduler(thread, SCHED_OTHER, &parameters) == 0;
+#else
+    (void)thread;
+    return false;
+#endif
+}
+
+static inline void *patron_try_both_ways(void *unused) {
+    (void)unused;
+    static const char yes = 1;
+    return patron_run_when_idle() && patron_run_as_usual(0) ? (void *)&yes : NULL;
+}
+
+/// Whether threads can be had to run when idle and as usual again, tried by one that ends then.
+static inline bool patron_can_run_as_usual_again(void) {
+    pthread_t thread;
+    void *result = NULL;
+    if (pthread_create(&thread, NULL, patron_try_both_ways, NULL) != 0) return false;
+    pthread_join(thread, &result);
+    return result != NULL;
 }
 
 /// Lowers the calling thread's share of the processor: 0 is the usual, 19 the least.

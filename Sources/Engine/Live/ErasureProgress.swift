@@ -100,7 +100,7 @@ extension Workspace {
         if let first, first.sequence <= record {
             progress.remains.append("live/\(LogFormat.fileName(first.file)) and what follows it")
         }
-        progress.remains += unnamedFiles(of: manifest).filter { !$0.hasPrefix("rejects/") }
+        progress.remains += unnamedFiles(of: manifest)
         progress.step = progress.remains.isEmpty ? .complete : .prune
         return progress
     }
@@ -113,11 +113,19 @@ extension Workspace {
         }
         let latest = Dictionary(
             manifest.models.map { ($0.name, $0.version) }, uniquingKeysWith: max)
-        let fitted = manifest.models.filter { $0.version <= erasure.models[$0.name] ?? 0 }
-        return (
-            fitted.filter { latest[$0.name] == $0.version }.map {
-                "\($0.file) is fitted to them among others: `patron train`"
-            }, fitted.filter { latest[$0.name] != $0.version }.map(\.file)
-        )
+        var result: (latest: [String], older: [String]) = ([], [])
+        for model in manifest.models where model.version <= erasure.models[model.name] ?? 0 {
+            if isAbandoned(model) {
+                result.older.append(
+                    "\(model.file), which the plan does not name any more: it goes with the last "
+                        + "generation that was scored by it")
+            } else if latest[model.name] == model.version {
+                result.latest.append(
+                    "\(model.file) is fitted to them among others: `patron train`")
+            } else {
+                result.older.append(model.file)
+            }
+        }
+        return result
     }
 }

@@ -196,7 +196,10 @@ struct LiveAttributes: Sendable {
     }
 
     /// The attributes of some customers.
-    func joined(_ customerIDs: IDColumn) throws(FeatureError) -> JoinedAttributes {
+    /// - Parameter isUnknown: whether the table's row is not that customer's, who was erased since.
+    func joined(
+        _ customerIDs: IDColumn, isUnknown: (EntityID) -> Bool
+    ) throws(FeatureError) -> JoinedAttributes {
         guard let table, table.ids.count > 0 else {
             return JoinedAttributes(
                 table?.columns ?? [], rows: [Int](repeating: -1, count: customerIDs.count))
@@ -217,7 +220,7 @@ struct LiveAttributes: Sendable {
             guard low < order.count, !customerIDs.precedes(row, table.ids, order[low]) else {
                 return -1
             }
-            return order[low]
+            return isUnknown(customerIDs[row]) ? -1 : order[low]
         }
         return JoinedAttributes(table.columns, rows: rows)
     }

@@ -129,7 +129,7 @@ package final class LiveScoring: Sendable {
         let column = Self.column(all.customers)
         var columns = all.history.columns(plan)
         if let models {
-            let encoded = try covariates(models, column, all.history.status)
+            let encoded = try covariates(models, column, all.history.status, live)
             columns += try LifetimeColumns(
                 of: all.history, models, encoded, plan, threadCount: threadCount
             ).columns(plan)
@@ -258,11 +258,12 @@ package final class LiveScoring: Sendable {
     }
 
     private func covariates(
-        _ models: LifetimeModels, _ customers: IDColumn, _ status: [UInt8]
+        _ models: LifetimeModels, _ customers: IDColumn, _ status: [UInt8], _ live: LiveCustomers
     ) throws(EngineError) -> [CovariateColumn] {
         guard let covariates = models.covariates else { return [] }
         let joined = try mapErrors(EngineError.features) { () throws(FeatureError) in
-            try attributes.joined(customers)
+            // Those of whom was erased are there until the next ingest.
+            try attributes.joined(customers) { isErased($0, live, since: segmentSequence) }
         }
         return try modelErrors("lifetime") { () throws(ModelError) in
             try covariates.encoding.encode(

@@ -32,6 +32,24 @@ extension Workspace {
         return plan.sources.customers?.mapping.id?.kind == .text
     }
 
+    /// - Throws: `.unknownCustomer` for one of whom the files have something that the next ingest takes
+    ///   out.
+    func requireNotErased(_ id: String) throws(EngineError) {
+        let erasures = try RecordedErasure.read(workspace: folder, from: livePosition).erasures
+        let last = erasures.last { erasure in
+            (0..<erasure.customerIDs.count).contains { row in
+                switch erasure.customerIDs[row] {
+                case .integer(let value): Int64(id) == value
+                case .text(let text): text.utf8.elementsEqual(id.utf8)
+                }
+            }
+        }
+        if let last {
+            throw .unknownCustomer(
+                id: id, reason: "was erased; `patron ingest` takes record \(last.sequence) over")
+        }
+    }
+
     /// Has customers erased by the next ingest, where no server takes purchases of the workspace. The
     /// erasure is durable when it returns.
     /// - Parameters:

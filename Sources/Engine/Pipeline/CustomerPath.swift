@@ -164,6 +164,7 @@ extension Workspace {
         ofCustomer id: String, stepDays: Int, asOf requested: CalendarDay? = nil, threadCount: Int
     ) throws(EngineError) -> CustomerPath {
         precondition(stepDays >= 1)
+        try requireNotErased(id)
         let latest = try latestLifetime(asOf: nil)
         let (card, models) = (latest.card, latest.model)
         let history = try segmentedHistory(threadCount: threadCount)
@@ -221,6 +222,7 @@ extension Workspace {
     package func stays(
         ofCustomerWithoutPurchases id: String, threadCount: Int
     ) throws(EngineError) -> CustomerStays? {
+        try requireNotErased(id)
         let hasPurchases = plan.sources.purchases != nil
         if hasPurchases {
             let history = try segmentedHistory(threadCount: threadCount)

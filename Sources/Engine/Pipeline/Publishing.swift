@@ -75,7 +75,8 @@ extension Workspace {
 
     /// Removes what nothing refers to any more: generations older than the current one and without a
     /// label, model
-    /// versions that are neither the latest nor behind a kept generation, log files of live purchases
+    /// versions that are neither the latest nor behind a kept generation (nor the latest, where the plan
+    /// does not name the model any more and somebody was erased since it was fitted), log files of live purchases
     /// that the segments and every kept generation have, and files that no manifest names (left by an
     /// interrupted command).
     package func prune() throws(EngineError) -> PruneSummary {
@@ -97,7 +98,8 @@ extension Workspace {
         let latest = Dictionary(
             next.models.map { ($0.name, $0.version) }, uniquingKeysWith: max)
         next.models.removeAll {
-            latest[$0.name] != $0.version && !kept.contains("\($0.name) \($0.version)")
+            (latest[$0.name] != $0.version || isAbandoned($0))
+                && !kept.contains("\($0.name) \($0.version)")
         }
         // The manifest first: a file that goes before its name is gone would be damage.
         // While no label can be given to a generation that goes.
@@ -120,6 +122,12 @@ extension Workspace {
             summary.removed.append(path)
         }
         return summary
+    }
+
+    /// Whether a model has customers who were erased since, and no training will replace it.
+    func isAbandoned(_ model: Manifest.Model) -> Bool {
+        !plan.modelNames.contains(model.name)
+            && (manifest.erasures ?? []).contains { model.version <= $0.models[model.name] ?? 0 }
     }
 
     /// What lies in the workspace and no manifest names, by relative path: what an interrupted

@@ -57,6 +57,7 @@ extension Workspace {
     package func explainSegment(
         ofCustomer id: String, in name: String, threadCount: Int
     ) throws(EngineError) -> SegmentExplanationReport {
+        try requireNotErased(id)
         var survey: HistorySurvey?
         return try explainSegment(
             ofCustomer: id, in: name, by: try publishedSnapshot(), surveyed: &survey,

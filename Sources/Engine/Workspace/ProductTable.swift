@@ -11,16 +11,16 @@ struct ProductTable: Sendable {
 
     /// Ids as purchase lines write them, each once, in the order of the table.
     let ids: [String]
-    private let rowOfID: [String: Int]
+    private let rowOfID: [EntityID: Int]
     private let categories: CodedText?
     private let numbers: [String: (values: [Double], valid: [Bool])]
 
     init(_ table: EntityTable) {
-        var (ids, rowOfID): ([String], [String: Int]) = ([], [:])
+        var (ids, rowOfID): ([String], [EntityID: Int]) = ([], [:])
         for row in 0..<table.count {
             let id = table.ids[row].description
             // Of an id twice in one file the last row holds, as of several files.
-            if rowOfID.updateValue(row, forKey: id) == nil { ids.append(id) }
+            if rowOfID.updateValue(row, forKey: .text(id)) == nil { ids.append(id) }
         }
         (self.ids, self.rowOfID) = (ids, rowOfID)
         var (categories, numbers): (CodedText?, [String: (values: [Double], valid: [Bool])]) =
@@ -36,7 +36,7 @@ struct ProductTable: Sendable {
     }
 
     func category(of id: String) -> String? {
-        guard let row = rowOfID[id], let categories else { return nil }
+        guard let row = rowOfID[.text(id)], let categories else { return nil }
         let code = categories.codes[row]
         return code == CodedText.missing ? nil : categories.values[Int(code)]
     }
@@ -68,7 +68,7 @@ struct ProductTable: Sendable {
     func isInStock(_ id: String) -> Bool { number("stock", id).map { $0 > 0 } ?? true }
 
     private func number(_ name: String, _ id: String) -> Double? {
-        guard let column = numbers[name], let row = rowOfID[id], column.valid[row],
+        guard let column = numbers[name], let row = rowOfID[.text(id)], column.valid[row],
             column.values[row].isFinite
         else { return nil }
         return column.values[row]

@@ -14,7 +14,7 @@ struct LiveOverlay: Sendable {
     private var places: [UInt32: UInt32] = [:]
     /// Those of customers whom the snapshot does not have.
     private var newIntegers: [Int64: UInt32] = [:]
-    private var newTexts: [String: UInt32] = [:]
+    private var newTexts: [EntityID: UInt32] = [:]
 
     init() {}
 
@@ -52,7 +52,7 @@ struct LiveOverlay: Sendable {
             } else {
                 switch delta.ids {
                 case .integers(let ids): newIntegers[ids[index]] = place
-                case .texts(let ids): newTexts[ids[index]] = place
+                case .texts(let ids): newTexts[.text(ids[index])] = place
                 }
             }
         }
@@ -71,7 +71,7 @@ struct LiveOverlay: Sendable {
             }
             switch delta.erasedIDs {
             case .integers(let ids): newIntegers[ids[index]] = nil
-            case .texts(let ids): newTexts[ids[index]] = nil
+            case .texts(let ids): newTexts[.text(ids[index])] = nil
             }
         }
     }
@@ -91,7 +91,7 @@ struct LiveOverlay: Sendable {
         if row != IDIndex.absent { return place(ofRow: row) }
         return switch ids {
         case .integers(let ids): newIntegers[ids[index]]
-        case .texts(let ids): newTexts[ids[index]]
+        case .texts(let ids): newTexts[.text(ids[index])]
         }
     }
 
@@ -105,7 +105,7 @@ struct LiveOverlay: Sendable {
     }
 
     func redirect(_ rows: inout [UInt32], of ids: TextArray) {
-        redirect(&rows) { newTexts.isEmpty ? nil : newTexts[ids[$0]] }
+        redirect(&rows) { newTexts.isEmpty ? nil : newTexts[.text(ids[$0])] }
     }
 
     private func redirect(_ rows: inout [UInt32], ofAbsent find: (Int) -> UInt32?) {
