@@ -1,7 +1,25 @@
 /// The id of a customer or a product, of the kind that `Description` names.
+///
+/// Two texts are the same id where their UTF-8 is the same, byte by byte.
 public enum PatronID: Hashable, Sendable, CustomStringConvertible {
     case integer(Int64)
     case text(String)
+
+    public static func == (a: PatronID, b: PatronID) -> Bool {
+        switch (a, b) {
+        case (.integer(let x), .integer(let y)): x == y
+        case (.text(let x), .text(let y)): x.utf8.elementsEqual(y.utf8)
+        default: false
+        }
+    }
+
+    /// Equal ids have equal hashes; so have texts that only Unicode holds for equivalent.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .integer(let value): hasher.combine(value)
+        case .text(let value): hasher.combine(value)
+        }
+    }
 
     public var description: String {
         switch self {

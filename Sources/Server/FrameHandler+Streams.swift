@@ -99,6 +99,7 @@ extension FrameHandler {
     }
 
     private func finishTurn(_ requestID: UInt32, _ ticket: ScanTicket, _ turn: StreamTurn) {
+        loop.counters.streamTurns += 1
         let waiting = open[requestID].flatMap { $0.ticket === ticket ? $0 : nil }
         var rest = turn.frame[turn.frameSentByteCount...]
         // A frame that has begun has to be finished, whoever still wants it.

@@ -141,6 +141,8 @@ package struct ServerCounters: Sendable, Equatable {
     package var tlsFailures = 0
     /// Connections that ended because their token was taken back or expired.
     package var revokedConnections = 0
+    /// Turns that streams had on the scan threads.
+    package var streamTurns = 0
 
     static func + (a: ServerCounters, b: ServerCounters) -> ServerCounters {
         var sum = a
@@ -154,6 +156,7 @@ package struct ServerCounters: Sendable, Equatable {
         sum.authenticationFailures += b.authenticationFailures
         sum.tlsFailures += b.tlsFailures
         sum.revokedConnections += b.revokedConnections
+        sum.streamTurns += b.streamTurns
         return sum
     }
 }

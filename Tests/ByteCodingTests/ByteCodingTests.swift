@@ -93,6 +93,15 @@ import Testing
         #expect(column.precedes(1, 0) && column[1] == .text("a"))
         #expect(IDColumn.integers([5, 6]).gather([1]) == .integers([6]))
     }
+
+    /// The store compares bytes, and so do dictionaries of ids.
+    @Test func equivalentTextsAreTwoIDs() {
+        let (one, two) = (EntityID.text("caf\u{E9}"), EntityID.text("cafe\u{301}"))
+        #expect("caf\u{E9}" == "cafe\u{301}")
+        #expect(one != two && two < one)
+        #expect(Set([one, two, one, .text("caf\u{E9}")]).count == 2)
+        #expect(EntityID.text("7") != .integer(7) && EntityID.integer(7) == .integer(7))
+    }
 }
 
 @Suite struct StableHashTests {

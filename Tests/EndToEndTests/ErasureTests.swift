@@ -13,7 +13,8 @@ import Units
     /// A generated retailer whose customers have texts as ids, `shopper-10000001` …, which are part of
     /// their order ids too.
     private func makeShop(
-        _ folder: URL, customers: Int = 200, without: [String] = []
+        _ folder: URL, customers: Int = 200, without: [String] = [],
+        hasCovariates: Bool = false
     ) throws -> Workspace {
         do { _ = try makeRetailer(folder, customers: customers) }
         try FileManager.default.removeItem(atPath: folder.sub("ws"))
@@ -30,6 +31,10 @@ import Units
         let planPath = folder.sub("data/patron.yaml")
         let plan = try String(contentsOfFile: planPath, encoding: .utf8)
             .replacingOccurrences(of: "type: integer}", with: "type: text}")
+            .replacingOccurrences(
+                of: "{model: bgnbd, ",
+                with: hasCovariates
+                    ? "{model: bgnbd, covariates: [gender, age], " : "{model: bgnbd, ")
         try Data(plan.utf8).write(to: URL(fileURLWithPath: planPath))
         try Workspace.create(folder: folder.sub("ws"), planPath: planPath)
         let workspace = try Workspace(folder: folder.sub("ws"), access: .writing)
@@ -201,6 +206,75 @@ import Units
         }
     }
 
+    /// A segmentation that the plan has no more is not trained again: its model goes with the last
+    /// generation that used it, and the receipt says so.
+    @Test func aModelThatThePlanNamesNoMore() throws {
+        try withTemporaryFolder { folder in
+            let path = folder.sub("ws")
+            do {
+                let workspace = try makeShop(folder)
+                _ = try workspace.train(
+                    only: ["segmentation.value", "segmentation.behaviour", "lifetime"],
+                    threadCount: 2)
+                _ = try workspace.score(threadCount: 2)
+                try workspace.publish()
+            }
+            let record = try erase(["shopper-10000042"], at: 1_800_000_000, folder)
+            // Until the files are without the customer, nobody is told of the past.
+            do {
+                let workspace = try Workspace(folder: path, access: .reading)
+                func expectUnknown(_ body: () throws -> Void) {
+                    #expect {
+                        try body()
+                    } throws: { error in
+                        guard case .unknownCustomer? = error as? EngineError else { return false }
+                        return true
+                    }
+                }
+                let id = "shopper-10000042"
+                expectUnknown {
+                    _ = try workspace.explainSegment(ofCustomer: id, in: "value", threadCount: 2)
+                }
+                expectUnknown {
+                    _ = try workspace.path(ofCustomer: id, stepDays: 30, threadCount: 2)
+                }
+                expectUnknown {
+                    _ = try workspace.stays(ofCustomerWithoutPurchases: id, threadCount: 2)
+                }
+                _ = try workspace.path(
+                    ofCustomer: "shopper-10000043", stepDays: 30, threadCount: 2)
+            }
+            let planPath = folder.sub("ws/patron.yaml")
+            var lines = try String(contentsOfFile: planPath, encoding: .utf8)
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            let start = try #require(lines.firstIndex { $0 == "  behaviour:" })
+            let end = try #require(lines.firstIndex { $0.hasPrefix("lifetime:") })
+            lines.removeSubrange(start..<end)
+            try Data(lines.joined(separator: "\n").utf8)
+                .write(to: URL(fileURLWithPath: planPath))
+            let workspace = try Workspace(folder: path, access: .writing)
+            _ = try workspace.ingest(IngestFiles(purchases: []))
+            func progress() throws -> ErasureProgress {
+                try Workspace(folder: path, access: .reading).erasureProgress(record: record)
+            }
+            #expect(try progress().step == .train)
+            #expect(!(try progress().remains.contains { $0.contains("behaviour") }))
+            _ = try workspace.train(
+                only: ["segmentation.value", "lifetime"], threadCount: 2)
+            _ = try workspace.score(threadCount: 2)
+            try workspace.publish()
+            #expect(try progress().step == .prune)
+            #expect(
+                try progress().remains.contains {
+                    $0.contains("behaviour") && $0.contains("the plan does not name")
+                })
+            _ = try workspace.prune()
+            let last = try progress()
+            #expect(last.step == .complete, "\(last.remains)")
+            #expect(!workspace.manifest.models.contains { $0.name == "segmentation.behaviour" })
+        }
+    }
+
     /// A generation that was scored before, and is published afterwards, brings nobody back.
     @Test func aLatePublishEntersNobody() throws {
         try withTemporaryFolder { folder in
@@ -220,10 +294,11 @@ import Units
     }
 
     /// Whose lines the segments still have is, after the erasure, scored as somebody who never was.
-    @Test func aNewCustomerBeforeTheIngest() async throws {
+    @Test(arguments: [false, true])
+    func aNewCustomerBeforeTheIngest(hasCovariates: Bool) async throws {
         try await inTemporaryFolder { folder in
             do {
-                let workspace = try makeShop(folder)
+                let workspace = try makeShop(folder, hasCovariates: hasCovariates)
                 _ = try workspace.train(only: ["segmentation.value", "lifetime"], threadCount: 2)
                 _ = try workspace.score(threadCount: 2)
                 try workspace.publish()
@@ -300,7 +375,8 @@ import Units
                 try await Task.detached { try Program.run(arguments, in: folder) }.value
             }
             let offline = try await run([
-                "erase", "ws", "--customer", "shopper-10000003", "nobody", "--json",
+                "erase", "ws", "--customer", "shopper-10000003", "nobody", "shopper-10000003",
+                "--json",
             ])
             #expect(offline.code == 0, "\(offline.errors)")
             #expect(offline.output.contains("\"record\":0,"), "\(offline.output)")
@@ -308,7 +384,8 @@ import Units
                 offline.output.contains(
                     "\"id\":\"shopper-10000003\",\"inLivePurchases\":false,\"inSnapshot\":true"),
                 "\(offline.output)")
-            try folder.write("shopper-10000004\nshopper-10000005\n", as: "list")
+            try folder.write(
+                "shopper-10000004\nshopper-10000005\nshopper-10000004\n", as: "list")
             try await serving(folder.sub("ws"), taking: true) { connection, server in
                 let endpoint = "127.0.0.1:\(server.address.port ?? 0)"
                 let gone = (3..<6).map { PatronID.text("shopper-1000000\($0)") }

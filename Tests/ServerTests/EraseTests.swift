@@ -126,6 +126,32 @@ import Wire
         }
     }
 
+    /// An accent of its own, and one in its letter.
+    @Test func equivalentTextsAreTwoCustomers() async throws {
+        try await withLiveWorkspace(textIDs: true) { workspace in
+            try await withLiveServer(workspace, Self.contents(textIDs: true)) { server in
+                let connection = try await server.connect()
+                let both = ["caf\u{E9}", "cafe\u{301}"].map { PatronID.text($0) }
+                var lines = purchases([1, 2, 3])
+                lines.customers = [both[0], both[1], both[1]]
+                _ = try await connection.append(lines)
+                let before = try await connection.lookup(both)
+                #expect(before.status == [.ok, .ok])
+                #expect(facts(before, 0)[2] == 12.5 && facts(before, 1)[2] == 25)
+                _ = try await connection.erase([both[0]])
+                #expect(try await connection.lookup(both).status == [.unknownCustomer, .ok])
+                _ = try await connection.append(lines)
+                _ = try await connection.erase(both)
+                #expect(
+                    try await connection.lookup(both).status
+                        == [.unknownCustomer, .unknownCustomer])
+                await connection.close()
+            }
+            let log = try LiveCustomers(workspace: workspace, since: .start)
+            for id in ["caf\u{E9}", "cafe\u{301}"] { #expect(!log.hasLines(of: .text(id))) }
+        }
+    }
+
     @Test func textIDs() async throws {
         try await withLiveWorkspace(textIDs: true) { workspace in
             try await withLiveServer(workspace, Self.contents(textIDs: true)) { server in

@@ -40,6 +40,13 @@ final class RawConnection {
 
     deinit { close(descriptor) }
 
+    /// Ends the connection at once, whatever is unread, when this is let go of.
+    func resetAtEnd() {
+        var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// How many of the bytes were taken; fewer where the server does not read.
     @discardableResult
     func send(_ bytes: [UInt8], waits: Bool = true) -> Int {

@@ -151,6 +151,36 @@ import Wire
         }
     }
 
+    /// A connection that is reset while a chunk is sent and answers are held: its stream is over.
+    @Test func resetsLeaveNoStreamBehind() async throws {
+        try await withServer(testConfiguration(), Self.contents) { server in
+            let lookups = (0..<UInt32(200)).flatMap {
+                frame(
+                    .lookup(
+                        LookupRequest(
+                            ids: .integers([id(Int($0))]), columns: [ColumnID(rawValue: 10)])),
+                    100 + $0)
+            }
+            for round in 0..<150 {
+                let raw = try RawConnection(port: server.port, receiveBytes: 4_096)
+                raw.resetAtEnd()
+                try await raw.sayHello(optionalFeatures: .streams)
+                raw.send(frame(Self.scan(credit: 16 << 20), 2))
+                raw.send(lookups)
+                if round % 3 > 0 { try await Task.sleep(for: .microseconds(20 * round)) }
+            }
+            // One that was left would have its turns for ever.
+            var (turns, isStill) = (-1, false)
+            for _ in 0..<200 where !isStill {
+                try await Task.sleep(for: .milliseconds(50))
+                let now = await server.server.metrics()
+                isStill = now.openRequests == 0 && now.counters.streamTurns == turns
+                turns = now.counters.streamTurns
+            }
+            #expect(isStill && turns > 0)
+        }
+    }
+
     /// A protocol error while a chunk is being sent: the chunk is whole, then comes why the connection
     /// ends, then its end.
     @Test func endsAfterTheChunk() async throws {

@@ -78,6 +78,9 @@ struct MetricsText {
         counter("patron_sent_bytes_total", "Answers to clients, before TLS.", metrics.bytesWritten)
         counter(
             "patron_lookup_ids_total", "Ids that LOOKUPs were answered for.", counters.lookupIDs)
+        counter(
+            "patron_stream_turns_total", "Turns that streams had on their threads.",
+            counters.streamTurns)
         gauge(
             "patron_scan_queue_length", "Requests that wait for a scan thread.", metrics.queuedScans
         )

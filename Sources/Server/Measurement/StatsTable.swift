@@ -35,6 +35,7 @@ struct StatsTable {
         add("server", "lookups", counters.lookups)
         add("server", "lookupIDs", counters.lookupIDs)
         add("server", "otherRequests", counters.otherRequests)
+        add("server", "streamTurns", counters.streamTurns)
         add("server", "failedRequests", counters.failedRequests)
         add("server", "droppedLogLines", metrics.droppedLogLines)
         add("snapshot", "generation", metrics.generation)
