@@ -18,6 +18,10 @@ struct CustomerStream: Sendable {
         case frame([UInt8], isLast: Bool)
     }
 
+    /// Frames of one stream that there are at a time: one is being made, one is on its way to the
+    /// socket, the others wait.
+    static let keptFrameCount = 4
+
     let served: ServedSnapshot
     private let opcode: Opcode
     private let requestID: UInt32
@@ -39,10 +43,11 @@ struct CustomerStream: Sendable {
     /// Rows that are nobody's any more.
     private var erased = ErasedRows()
     private var scratch = LookupScratch()
-    /// Of the latest chunk and of the one before, which may be on its way to the socket. Their memory is
-    /// used again where nobody has kept it.
+    /// Of the next chunk, and of those before from the oldest on, which may not be sent yet. Their memory
+    /// is used again where nobody has kept it.
     private var writer = ByteWriter()
-    private var earlierWriter = ByteWriter()
+    private var earlierWriters: [ByteWriter] = []
+    private(set) var mark = SliceMark()
 
     /// A stream of chunks.
     /// - Parameter frameByteCount: the largest `length` that the client takes.
@@ -185,7 +190,11 @@ struct CustomerStream: Sendable {
         guard let mask = rule?.select(block) else {
             // All customers: no more of them than a chunk takes.
             let rows = block.prefix(chunkRowCount - found.count)
-            for row in rows where !erased.contains(row) { found.append(UInt32(row)) }
+            if erased.isEmpty {
+                found.append(contentsOf: UInt32(rows.startIndex)..<UInt32(rows.endIndex))
+            } else {
+                for row in rows where !erased.contains(row) { found.append(UInt32(row)) }
+            }
             nextRow = rows.endIndex
             return
         }
@@ -199,16 +208,16 @@ struct CustomerStream: Sendable {
         nextRow = block.upperBound
     }
 
-    mutating func takeBack() -> Bool {
-        guard opcode != .count, served.erased.count != erased.count else { return false }
-        found = scratch.rows + found
-        return true
+    mutating func goBack(to mark: SliceMark) {
+        found.removeAll(keepingCapacity: true)
+        nextRow = mark.row
     }
 
     private mutating func chunkFrame() -> Slice {
         let customers = served.snapshot.customers
         // Anew: it is what the chunk goes by.
         erased = served.erased
+        mark = SliceMark(row: unsentRow, served: served, erasedCount: erased.count)
         if !erased.isEmpty { found.removeAll { erased.contains(Int($0)) } }
         var count = min(found.count, chunkRowCount)
         if customers.holdsTexts { count = fitting(count) }
@@ -216,7 +225,10 @@ struct CustomerStream: Sendable {
         scratch.rows.append(contentsOf: found[..<count])
         found.removeFirst(count)
         let isLast = nextRow == served.snapshot.customerCount && found.isEmpty
-        swap(&writer, &earlierWriter)
+        earlierWriters.append(writer)
+        writer =
+            earlierWriters.count < Self.keptFrameCount
+            ? ByteWriter() : earlierWriters.removeFirst()
         writer.removeAll()
         let frame = writer.beginFrame(
             rawOpcode: opcode.rawValue | Opcode.responseBit, requestID: requestID,

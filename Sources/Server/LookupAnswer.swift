@@ -195,17 +195,16 @@ struct LookupAnswer {
     private func writeStatus(
         _ scratch: inout LookupScratch, _ table: inout TableWriter, _ writer: inout ByteWriter
     ) {
-        let rows = scratch.rows
+        // References, no copies: members cannot be lent while another changes.
+        let (rows, gathered) = (scratch.rows, scratch.gathered)
         resize(&scratch.statuses, rows.count, 0)
         var statuses = scratch.statuses.mutableSpan
-        strip.withRecords { words in
-            let statusWord = strip.schema.statusOffset / 8
+        gathered.withStatusWords { words in
             for position in rows.indices {
                 let row = rows[position]
                 statuses[position] =
                     row < RowRecords.firstRow
-                    ? Int32(words[Int(row) * strip.wordsPerRow + statusWord] & 0xFF)
-                    : status(row)
+                    ? Int32(words.integer(at: position * 8, as: UInt8.self) ?? 0) : status(row)
             }
         }
         table.add(

@@ -1,5 +1,4 @@
 import ByteCoding
-import Dispatch
 import NIOCore
 import Synchronization
 import Wire
@@ -9,14 +8,17 @@ protocol SlicedAnswer: Sendable {
     /// Goes on for a while.
     mutating func work() throws(Refusal) -> CustomerStream.Slice
 
-    /// Takes the frame back that was made last and is not sent, where it has customers who were erased
-    /// meanwhile: the next work makes it again.
-    /// - Returns: whether it did.
-    mutating func takeBack() -> Bool
+    /// Of the frame that was made last.
+    var mark: SliceMark { get }
+
+    /// Goes back to a frame that is not sent, whose mark is out of date: the next work makes it again,
+    /// and all after it.
+    mutating func goBack(to mark: SliceMark)
 }
 
 extension SlicedAnswer {
-    mutating func takeBack() -> Bool { false }
+    var mark: SliceMark { SliceMark() }
+    mutating func goBack(to mark: SliceMark) {}
 }
 
 extension CustomerStream: SlicedAnswer {}
@@ -48,8 +50,8 @@ final class StreamWork: Sendable {
     private let make: @Sendable () throws(Refusal) -> any SlicedAnswer
     /// Nil before the first slice.
     private let stream = Mutex<(any SlicedAnswer)?>(nil)
-    /// The slice that another thread was asked to make while the one before was sent.
-    private let ahead = Mutex<SliceAhead?>(nil)
+    /// What another thread was asked to make while a frame was sent.
+    private let ahead = SlicesAhead()
     /// Bytes that it may still send.
     private let credit: Atomic<Int>
     /// What a frame may take: with less credit it waits. Nil where its answer is one frame, for which
@@ -77,7 +79,7 @@ final class StreamWork: Sendable {
     /// Goes on for a turn, on a scan thread.
     /// - Parameters:
     ///   - offer: of the socket that frames go to; without one the turn ends with a frame.
-    ///   - queue: whose thread this is; while a chunk is sent, an idle one makes the next.
+    ///   - queue: whose thread this is; while a chunk is sent, an idle one makes the next ones.
     func turn(
         _ offer: SocketOffer?, _ ticket: ScanTicket, deadline: NIODeadline, on queue: ScanQueue
     ) -> StreamTurn {
@@ -100,7 +102,7 @@ final class StreamWork: Sendable {
                     // The last one is the event loop's, which knows then that the request's id is free.
                     var sent = 0
                     if let offer, !isLast {
-                        if canGoOn { makeNext(on: queue) }
+                        makeAhead(ticket, on: queue)
                         if let socket = offer.take() {
                             sent = Self.send(frame, to: socket, mustEnd)
                             turn.sentByteCount += sent
@@ -120,31 +122,37 @@ final class StreamWork: Sendable {
     }
 
     private func proceed() throws(Refusal) -> CustomerStream.Slice {
-        guard let ahead = ahead.withLock({ $0.take() }), let made = ahead.wait() else {
-            return try slice()
-        }
+        guard let made = ahead.take() else { return try slice().slice }
         // It may have waited for long.
-        if case .success(.frame) = made, stream.withLock({ $0?.takeBack() ?? false }) {
-            return try slice()
-        }
-        return try made.get()
+        let found = try made.get()
+        guard case .frame = found.slice, found.mark.isOutdated else { return found.slice }
+        ahead.drop()
+        stream.withLock { $0?.goBack(to: found.mark) }
+        return try slice().slice
     }
 
-    /// Only one thread at a time is here: nobody waits for the lock.
-    private func slice() throws(Refusal) -> CustomerStream.Slice {
+    private func slice() throws(Refusal) -> MarkedSlice {
         try stream.withLock { stream throws(Refusal) in
             if stream == nil { stream = try make() }
-            return try stream?.work() ?? .working(0, of: 0)
+            let slice = try stream?.work() ?? .working(0, of: 0)
+            return MarkedSlice(slice: slice, mark: stream?.mark ?? SliceMark())
         }
     }
 
-    /// Has the next slice made by another thread, if one is idle.
-    private func makeNext(on queue: ScanQueue) {
-        let next = SliceAhead()
-        let isAsked = queue.submitIfIdle { [self] in
-            next.make { () throws(Refusal) in try slice() }
+    /// Has the next slices made by another thread, if one is idle and the credit lasts for them.
+    private func makeAhead(_ ticket: ScanTicket, on queue: ScanQueue) {
+        guard let asked = ahead.ask(limit: affordableCount) else { return }
+        // Where none is idle nobody claims it.
+        _ = queue.submitIfIdle { [self] in
+            ahead.make(
+                asked, { () throws(Refusal) in try slice() },
+                mustEnd: { ticket.isCancelled || queue.length > 0 }, limit: { affordableCount })
         }
-        if isAsked { ahead.withLock { $0 = next } }
+    }
+
+    /// Frames that its credit lasts for.
+    private var affordableCount: Int {
+        frameByteCount.map { credit.load(ordering: .relaxed) / $0 } ?? 1
     }
 
     /// - Returns: how many bytes the kernel took before the turn had to end.
@@ -161,33 +169,5 @@ final class StreamWork: Sendable {
             }
         }
         return sent
-    }
-}
-
-/// A slice that one thread makes while another sends the one before: whoever comes first makes it.
-private final class SliceAhead: Sendable {
-    private let isClaimed = Atomic<Bool>(false)
-    private let result = Mutex<Result<CustomerStream.Slice, Refusal>?>(nil)
-    private let isMade = DispatchSemaphore(value: 0)
-
-    private func claim() -> Bool {
-        isClaimed.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing)
-            .exchanged
-    }
-
-    func make(_ slice: () throws(Refusal) -> CustomerStream.Slice) {
-        guard claim() else { return }
-        let made: Result<CustomerStream.Slice, Refusal>
-        do throws(Refusal) { made = .success(try slice()) } catch { made = .failure(error) }
-        result.withLock { $0 = made }
-        isMade.signal()
-    }
-
-    /// Waits for the slice if it is being made.
-    /// - Returns: nil where nobody has begun, and then nobody does any more.
-    func wait() -> Result<CustomerStream.Slice, Refusal>? {
-        if claim() { return nil }
-        isMade.wait()
-        return result.withLock { $0.take() }
     }
 }

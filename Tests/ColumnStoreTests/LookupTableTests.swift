@@ -162,13 +162,15 @@ private let empty = (UInt64.max, UInt64.max)
 
 @Suite struct GatheredFieldsTests {
     /// Columns of every type and more than one validity word, beside the fields read one by one.
-    @Test(arguments: [0, 1, 2, 3, 4, 5, 15, 16, 17, 18, 63, 64, 65, 127, 129, 300])
-    func fieldsOfManyRows(count: Int) throws {
+    @Test(
+        arguments: [0, 1, 2, 3, 4, 5, 15, 16, 17, 18, 63, 64, 65, 127, 129, 300],
+        [4, 8, 17, 33, 64, 70])
+    func fieldsOfManyRows(count: Int, fieldCount: Int) throws {
         let folder = try TemporaryFolder()
         let rowCount = 200
         let rows = 0..<rowCount
         var columns: [StripColumn] = []
-        for field in 0..<70 {
+        for field in 0..<fieldCount {
             let values: StripColumn.Values =
                 switch field % 4 {
                 case 0: .float32(rows.map { Float($0 * 100 + field) })
@@ -184,13 +186,13 @@ private let empty = (UInt64.max, UInt64.max)
         }
         var writer = ArrayFileWriter(kind: "lookup")
         try RowStrip.add(
-            status: [UInt8](repeating: 1, count: rowCount), columns: columns, to: &writer)
+            status: rows.map { UInt8($0 % 7) }, columns: columns, to: &writer)
         try writer.write(to: folder.file("strip"))
         let strip = try RowStrip(reading: try ArrayFile(path: folder.file("strip")))
         var gathered = GatheredFields()
-        let everyField = Array(0..<70)
+        let everyField = Array(0..<fieldCount)
         for (fields, hasAbsent) in [
-            (everyField, false), ([69, 3, 1], true), (everyField.reversed(), true),
+            (everyField, false), ([fieldCount - 1, 3, 1], true), (everyField.reversed(), true),
             ([1, 2], false),
         ] {
             let wanted = (0..<count).map {
@@ -198,6 +200,10 @@ private let empty = (UInt64.max, UInt64.max)
             }
             gathered.gather(fields, rows: wanted.span, of: strip)
             #expect(gathered.count == fields.count && gathered.rowCount == count)
+            let statuses = gathered.withStatusWords { words in
+                (0..<count).map { words.integer(at: $0 * 8, as: UInt8.self) }
+            }
+            #expect(statuses == wanted.map { $0 == IDIndex.absent ? 0 : UInt8($0 % 7) })
             for (position, field) in fields.enumerated() {
                 expectSame(gathered, position, strip, field, wanted)
             }

@@ -17,6 +17,12 @@ package struct GatheredFields: Sendable {
     package private(set) var rowCount = 0
     private var places: [Place] = []
     private var lanes: [UInt64] = []
+    /// The first words of the records, a word of all rows after the other: validity, then the status.
+    private var heads: [UInt64] = []
+    /// How many words of heads lie between two words of a record.
+    private var headStride = 0
+    /// Of a record, without the status.
+    private var validityWordCount = 0
     /// Bit k of word k / 64: every row has a value of field k.
     private var complete: [UInt64] = []
     /// A bit a row, words of 64 rows, for each bit of a strip's validity words.
@@ -64,9 +70,12 @@ package struct GatheredFields: Sendable {
                     laneOffset: places.count * stride))
         }
         if rows.isEmpty { return }
-        let wordCount = strip.schema.validityWordCount
+        validityWordCount = strip.schema.validityWordCount
+        headStride = (rowCount + 63) / 64 * 64 + 8
         resize(&absent, strip.wordsPerRow)
-        resize(&complete, wordCount)
+        resize(&complete, validityWordCount)
+        for word in 0..<validityWordCount { complete[word] = .max }
+        resize(&heads, (validityWordCount + 1) * headStride)
         resize(&lanes, stride / 8 * places.count)
         strip.words.withSpan { words in
             words.withUnsafeBufferPointer { words in
@@ -74,9 +83,8 @@ package struct GatheredFields: Sendable {
                     rows.withUnsafeBufferPointer { rows in
                         let records = Records(rows, words, absent, others, strip.wordsPerRow)
                         copyLanes(records)
-                        findComplete(records, wordCount)
                         if places.contains(where: { !isComplete($0.field) }) {
-                            copyValidity(records, wordCount)
+                            copyValidity(fieldCount: strip.schema.fields.count)
                         }
                     }
                 }
@@ -98,6 +106,15 @@ package struct GatheredFields: Sendable {
         return lanes.withUnsafeBytes { lanes in
             let end = place.laneOffset + rowCount * (place.isWide ? 8 : 4)
             return body(UnsafeRawBufferPointer(rebasing: lanes[place.laneOffset..<end]).bytes)
+        }
+    }
+
+    /// Lends the words of the rows that begin with their status bytes; 0 of a row that does not exist.
+    package func withStatusWords<Result>(_ body: (RawSpan) -> Result) -> Result {
+        heads.withUnsafeBytes { heads in
+            let start = validityWordCount * headStride * 8
+            return body(
+                UnsafeRawBufferPointer(rebasing: heads[start..<start + rowCount * 8]).bytes)
         }
     }
 
@@ -193,22 +210,38 @@ extension GatheredFields {
     /// Rows whose records are asked for before they are read.
     private static let distance = 16
 
+    /// Copies the fields and the heads of the records, and finds what every row has.
     private mutating func copyLanes(_ records: Records) {
-        let rowCount = rowCount
+        let (rowCount, headStride, wordCount) = (rowCount, headStride, validityWordCount)
         for index in 0..<min(Self.distance, rowCount) { records.prefetch(index) }
         places.withUnsafeBufferPointer { places in
             lanes.withUnsafeMutableBytes { lanes in
-                guard let target = lanes.baseAddress else { return }
-                for first in stride(from: 0, to: rowCount, by: 4) {
-                    let last = rowCount - 1
-                    for index in first..<first + 4 where index + Self.distance <= last {
-                        records.prefetch(index + Self.distance)
+                heads.withUnsafeMutableBufferPointer { heads in
+                    complete.withUnsafeMutableBufferPointer { complete in
+                        guard let target = lanes.baseAddress, let heads = heads.baseAddress else {
+                            return
+                        }
+                        let last = rowCount - 1
+                        for first in stride(from: 0, to: rowCount, by: 4) {
+                            for index in first..<first + 4 where index + Self.distance <= last {
+                                records.prefetch(index + Self.distance)
+                            }
+                            // Behind the last row it is copied again: there is room for that.
+                            let (a, b) = (records[first], records[min(first + 1, last)])
+                            let (c, d) = (
+                                records[min(first + 2, last)], records[min(first + 3, last)]
+                            )
+                            for word in 0...wordCount {
+                                let head = heads + (word &* headStride &+ first)
+                                (head[0], head[1]) = (a[word], b[word])
+                                (head[2], head[3]) = (c[word], d[word])
+                                if word < wordCount {
+                                    complete[word] &= a[word] & b[word] & c[word] & d[word]
+                                }
+                            }
+                            Self.copy(a, b, c, d, places, target, first)
+                        }
                     }
-                    // Behind the last row it is copied again: a column has room for that.
-                    Self.copy(
-                        records[first], records[min(first + 1, last)],
-                        records[min(first + 2, last)], records[min(first + 3, last)], places,
-                        target, first)
                 }
             }
         }
@@ -240,42 +273,50 @@ extension GatheredFields {
         }
     }
 
-    private mutating func findComplete(_ records: Records, _ wordCount: Int) {
-        for word in 0..<wordCount {
-            var all = UInt64.max
-            for index in 0..<rowCount { all &= records[index][word] }
-            complete[word] = all
-        }
-    }
-
-    private mutating func copyValidity(_ records: Records, _ wordCount: Int) {
+    private mutating func copyValidity(fieldCount: Int) {
         let count = (rowCount + 63) / 64
-        resize(&validity, wordCount * 64 * count)
-        for word in 0..<wordCount {
+        resize(&validity, validityWordCount * 64 * count)
+        for word in 0..<validityWordCount {
+            let width = min(64, fieldCount - word * 64)
+            // A file may hold any bits behind the last field's.
+            let used = width == 64 ? UInt64.max : 1 << UInt64(width) &- 1
             for start in stride(from: 0, to: rowCount, by: 64) {
                 var bits = InlineArray<64, UInt64>(repeating: 0)
-                for index in start..<min(start + 64, rowCount) {
-                    bits[index - start] = records[index][word]
+                for index in 0..<64 {
+                    bits[index] = heads[word * headStride + start + index] & used
                 }
-                Self.transpose(&bits)
+                Self.transpose(&bits, width)
+                // Behind the last row there is anything.
+                let mask = rowCount - start >= 64 ? UInt64.max : 1 << UInt64(rowCount - start) &- 1
                 for place in places where place.field >> 6 == word {
-                    validity[place.field * count + start / 64] = bits[place.field & 63]
+                    validity[place.field * count + start / 64] = bits[place.field & 63] & mask
                 }
             }
         }
     }
 
-    /// Bit j of word i becomes bit i of word j. Source: H. S. Warren, Hacker's Delight, 2nd edition,
-    /// section 7-3, with the least significant bit first.
-    private static func transpose(_ words: inout InlineArray<64, UInt64>) {
+    /// Bit j of word i becomes bit i of word j, for each j below `width`; other words then have no
+    /// meaning. Source: H. S. Warren, Hacker's Delight, 2nd edition, section 7-3, with the least
+    /// significant bit first.
+    /// - Precondition: bits from `width` on are 0.
+    private static func transpose(_ words: inout InlineArray<64, UInt64>, _ width: Int) {
         var (distance, mask): (Int, UInt64) = (32, 0xFFFF_FFFF)
+        var count = 64
         while distance != 0 {
-            var index = 0
-            while index < 64 {
-                let bits = (words[index] >> UInt64(distance) ^ words[index + distance]) & mask
-                words[index] ^= bits << UInt64(distance)
-                words[index + distance] ^= bits
-                index = (index + distance + 1) & ~distance
+            if width <= distance {
+                // The upper half of each block has no bit, and the other words are not asked for.
+                count = distance
+                for index in 0..<count {
+                    words[index] |= words[index + distance] << UInt64(distance)
+                }
+            } else {
+                var index = 0
+                while index < count {
+                    let bits = (words[index] >> UInt64(distance) ^ words[index + distance]) & mask
+                    words[index] ^= bits << UInt64(distance)
+                    words[index + distance] ^= bits
+                    index = (index + distance + 1) & ~distance
+                }
             }
             distance >>= 1
             mask ^= mask << UInt64(distance)
