@@ -208,7 +208,7 @@ private struct Records {
 
 extension GatheredFields {
     /// Rows whose records are asked for before they are read.
-    private static let distance = 16
+    private static let distance = 24
 
     /// Copies the fields and the heads of the records, and finds what every row has.
     private mutating func copyLanes(_ records: Records) {

@@ -128,18 +128,18 @@ extension RawSpan {
 
 // Look-ups of many ids as a pipeline. A look-up of one id is a chain of cache misses, each of which
 // tells where the next one is. Here each step of an id runs `lag` ids behind the one before it and
-// asks for the cache line that the next step will need, and so the misses of some twenty ids overlap.
+// asks for the cache line that the next step will need, and so the misses of many ids overlap.
 
 /// How many ids lie between two steps.
-private let lag = 8
+private let lag = 16
 /// Places for the ids under way, a power of two above all steps together.
-private let ringCount = 32
+private let ringCount = 64
 
 extension IDTable {
     /// Finds integer ids; a row is `absent` where there is none.
     func find(_ ids: UnsafeBufferPointer<Int64>, rows: UnsafeMutablePointer<UInt32>) {
         guard let base = ids.baseAddress else { return }
-        var homes = InlineArray<32, Int>(repeating: 0)
+        var homes = InlineArray<64, Int>(repeating: 0)
         for step in 0..<ids.count + lag {
             if step < ids.count {
                 let home = home(hash.hash(base[step]))
@@ -167,8 +167,8 @@ extension IDTable {
                 start: texts.baseAddress.map { $0 + offsets[index] },
                 count: offsets[index + 1] - offsets[index])
         }
-        var hashes = InlineArray<32, UInt64>(repeating: 0)
-        var candidates = InlineArray<32, Int>(repeating: 0)
+        var hashes = InlineArray<64, UInt64>(repeating: 0)
+        var candidates = InlineArray<64, Int>(repeating: 0)
         for step in 0..<max(0, count) + 2 * lag {
             if step < count {
                 let hash = hash.hash(text(step))
