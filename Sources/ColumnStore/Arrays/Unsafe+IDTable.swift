@@ -196,7 +196,8 @@ extension IDTable {
 struct SlotsAhead {
     /// How many ids lie between asking and looking.
     static let lag = 16
-    private var homes = InlineArray<32, Int>(repeating: 0)
+    // `ringCount` places.
+    private var homes = InlineArray<64, Int>(repeating: 0)
 
     subscript(row: Int) -> Int { homes[row & (ringCount - 1)] }
 
