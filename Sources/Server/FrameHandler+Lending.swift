@@ -86,7 +86,7 @@ extension FrameHandler {
         }
         if isClosing {
             context.close(mode: .output, promise: nil)
-        } else if isHeld {
+        } else if isReadingPaused {
             let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
             loop.eventLoop.execute { handler.value.resume() }
         }

@@ -34,7 +34,7 @@ struct OpenRequest {
 }
 
 /// Answers in slices: SCAN, AUDIENCE and COUNT. Each stream has a turn at a time on the scan threads;
-/// a stream without credit waits and holds nothing but its snapshot and its place in it.
+/// a stream without credit waits and holds its snapshot, its place in it and the memory of a few frames.
 extension FrameHandler {
     /// Begins a stream.
     /// - Parameter credit: nil for one whose answer is one frame.
@@ -73,9 +73,11 @@ extension FrameHandler {
 
     /// Puts the next turn of a stream on the scan threads, if its credit lasts for a chunk.
     private func runTurn(_ requestID: UInt32) {
-        guard context != nil, var request = open[requestID], var stream = request.stream,
+        guard let context, var request = open[requestID], var stream = request.stream,
             !stream.isRunning
         else { return }
+        // A client that does not take its chunks gets no more, whatever credit it gave.
+        guard stream.credit == nil || context.channel.isWritable else { return }
         guard stream.work.canGoOn else {
             stream.parkedAt = loop.now
             request.stream = stream
@@ -95,6 +97,13 @@ extension FrameHandler {
         queue.submit(isBegun: true) {
             let turn = work.turn(offer, ticket, deadline: deadline, on: queue)
             eventLoop.execute { handler.value.finishTurn(requestID, ticket, turn) }
+        }
+    }
+
+    /// Goes on with the streams that waited for the client to take their chunks.
+    func resumeStreams() {
+        for (requestID, request) in open where request.stream?.work.canGoOn ?? false {
+            runTurn(requestID)
         }
     }
 

@@ -20,7 +20,7 @@ final class FrameHandler: ChannelInboundHandler {
     /// Bytes of a frame that is not complete yet, or of frames that wait in `isHeld`.
     private var partial: ByteBuffer?
     /// Whether `partial` waits for the client to take its answers.
-    private(set) var isHeld = false
+    private var isHeld = false
     /// When the first of them arrived.
     private var partialSince = NIODeadline.distantFuture
     /// Bytes of its whole frame as far as known.
@@ -43,6 +43,8 @@ final class FrameHandler: ChannelInboundHandler {
     private(set) var socket: DirectSocket?
     /// What the scan threads have of it.
     var lending = SocketLending()
+    /// Whether the server does not read at the moment, because the client does not take its answers.
+    private(set) var isReadingPaused = false
     /// Whether the server ever stopped reading because the client did not take its answers.
     private var hasWaited = false
     /// Set when the last frame for the client is written: what still arrives is discarded.
@@ -189,13 +191,14 @@ final class FrameHandler: ChannelInboundHandler {
     }
 
     private func pauseReading() {
-        hasWaited = true
+        (hasWaited, isReadingPaused) = (true, true)
         try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
     }
 
     /// Goes on with the requests that waited for the client to take its answers.
     func resume() {
         guard let context, !isClosing, takesAnswers else { return }
+        resumeStreams()
         // The time in which the server did not read is not the client's.
         partialSince = loop.now
         lastActivity = loop.now
@@ -206,6 +209,7 @@ final class FrameHandler: ChannelInboundHandler {
             send()
         }
         guard !isHeld, !isClosing, takesAnswers else { return }
+        isReadingPaused = false
         try? context.channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
@@ -422,6 +426,15 @@ final class FrameHandler: ChannelInboundHandler {
 
     func close() {
         context?.close(promise: nil)
+    }
+
+    /// Closes, and tells whoever waits for an answer that none comes.
+    func closeUnfinished() {
+        let refusal = Refusal(
+            .draining, "the server stopped before the answer was complete",
+            hint: "connect again and ask again; a stream goes on from its last token")
+        for requestID in Array(open.keys) { end(requestID, refusal) }
+        close()
     }
 
     /// Called at every tick.

@@ -123,7 +123,7 @@ final class LoopState {
     }
 
     func closeAll() {
-        for connection in connections.values { connection.close() }
+        for connection in connections.values { connection.closeUnfinished() }
     }
 }
 

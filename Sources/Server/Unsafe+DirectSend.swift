@@ -122,11 +122,20 @@ final class LentSocket: Sendable {
     /// - Returns: whether the event loop has it.
     func reclaim() -> Bool {
         let number = state.offer
-        if change(number, from: .offered, to: .eventLoop) { return true }
-        if change(number, from: .taken, to: .missed) {
-            ThreadPriority.raise(thread.load(ordering: .relaxed))
+        while true {
+            // Between two looks the scan thread may have taken it or put it back.
+            switch state.holder {
+            case .eventLoop: return true
+            case .offered:
+                if change(number, from: .offered, to: .eventLoop) { return true }
+            case .taken:
+                if change(number, from: .taken, to: .missed) {
+                    ThreadPriority.raise(thread.load(ordering: .relaxed))
+                    return false
+                }
+            case .missed: return false
+            }
         }
-        return state.holder == .eventLoop
     }
 
     /// The turn that had it is over.
@@ -136,12 +145,10 @@ final class LentSocket: Sendable {
 
     /// - Returns: false where the offer was withdrawn.
     fileprivate func take(_ number: UInt64) -> Bool {
-        guard change(number, from: .offered, to: .taken) else { return false }
-        // Only one thread is in a turn. Where the event loop asks before this, it raises the one that
-        // had it last: of the same pool.
-        let own = ThreadPriority.currentThread
-        if thread.load(ordering: .relaxed) != own { thread.store(own, ordering: .relaxed) }
-        return true
+        guard state.offer == number else { return false }
+        // Before it is taken: from then on the event loop may ask for it.
+        thread.store(ThreadPriority.currentThread, ordering: .relaxed)
+        return change(number, from: .offered, to: .taken)
     }
 
     /// - Returns: false where the event loop has asked for it.

@@ -144,6 +144,15 @@ struct Serve: AsyncParsableCommand {
                 code: Failure.badData)
         }
         try apply(to: &settings.configuration)
+        let (host, port) = (settings.configuration.host, settings.configuration.port)
+        if let admin = settings.configuration.admin, admin.port == port, admin.host == host,
+            port > 0
+        {
+            throw CommandError(
+                text: "\(config ?? "the command line"): listen and admin are both \(host):\(port); "
+                    + "give admin another port",
+                code: Failure.badData)
+        }
         if append { settings.append = true }
         if settings.append { settings.configuration.liveWorkspace = settings.workspace }
         if let logFormat { settings.log.format = logFormat }

@@ -205,6 +205,69 @@ import Wire
         }
     }
 
+    /// A client that gives credit and does not read: what waits for it is bounded by `pendingOutput` and
+    /// what the kernel takes, and nothing of it is lost.
+    @Test func creditDoesNotMakeChunksThatNobodyTakes() async throws {
+        let contents = sampleContents(customerCount: 40_000)
+        try await withServer(testConfiguration(), contents) { server in
+            let raw = try RawConnection(port: server.port, receiveBytes: 4_096)
+            try await raw.sayHello(optionalFeatures: .streams)
+            for request in UInt32(2)..<10 {
+                raw.send(frame(Self.scan(credit: 2 << 20), request))
+            }
+            var (written, isStill) = (-1, false)
+            for _ in 0..<200 where !isStill {
+                try await Task.sleep(for: .milliseconds(50))
+                let now = await server.server.metrics().bytesWritten
+                isStill = now == written && now > 0
+                written = now
+            }
+            #expect(isStill && written < 9 << 20, "\(written) bytes")
+            var streams: [UInt32: Seen] = [:]
+            var byteCount = 0
+            while streams.count < 8 || streams.values.contains(where: { !$0.isOver }) {
+                let received = try #require(try await raw.receive())
+                var seen = streams[received.header.requestID] ?? Seen()
+                if case .scan(let chunk) = received.response {
+                    byteCount += chunk.table.rowCount * 36
+                    if case .some(.int64(let ids)) = chunk.table[.entityID]?.values {
+                        for value in ids {
+                            try #require(id(seen.nextRow) == value)
+                            seen.nextRow += 1
+                        }
+                    }
+                    seen.isOver = !chunk.hasMore
+                }
+                streams[received.header.requestID] = seen
+            }
+            #expect(streams.values.allSatisfy { $0.nextRow == 40_000 })
+            #expect(byteCount > 10 << 20)
+        }
+    }
+
+    /// A server that may wait no longer tells that a stream is not complete.
+    @Test func endsAStreamThatIsNotReadInTime() async throws {
+        let raw: RawConnection
+        do {
+            let (opened, opening) = AsyncStream.makeStream(of: RawConnection.self)
+            let configuration = testConfiguration { $0.drainTimeout = .milliseconds(300) }
+            try await withServer(configuration, Self.contents) { server in
+                let raw = try RawConnection(port: server.port)
+                try await raw.sayHello(optionalFeatures: .streams)
+                raw.send(frame(Self.scan(credit: 256 << 10), 2))
+                _ = try #require(try await raw.receive())
+                opening.yield(raw)
+            }
+            var first = opened.makeAsyncIterator()
+            raw = try #require(await first.next())
+        }
+        var statuses: [UInt32: Status?] = [:]
+        while let received = try await raw.receive() {
+            statuses[received.header.requestID] = received.header.status
+        }
+        #expect(statuses[2] == .draining)
+    }
+
     /// A server that stops finishes its streams.
     @Test func drainsAStream() async throws {
         let (begun, beginning) = AsyncStream.makeStream(of: Void.self)

@@ -76,7 +76,8 @@ package struct GatheredFields: Sendable {
         resize(&complete, validityWordCount)
         for word in 0..<validityWordCount { complete[word] = .max }
         resize(&heads, (validityWordCount + 1) * headStride)
-        resize(&lanes, stride / 8 * places.count)
+        // Some even for no field: an empty array need not have an address.
+        resize(&lanes, max(1, stride / 8 * places.count))
         strip.words.withSpan { words in
             words.withUnsafeBufferPointer { words in
                 absent.withUnsafeBufferPointer { absent in
