@@ -48,6 +48,8 @@ import Glibc
                 #expect(receipts.map(\.sequence) == [0, 1, 0, 2])
                 #expect(receipts.map(\.rowCount) == [3, 2, 3, 2])
                 #expect(receipts.map(\.isRepeat) == [false, false, true, false])
+                // Its thread may have it a moment longer otherwise.
+                log.drain()
             }
             // After a restart as well.
             let log = try LiveLog(workspace: folder)
