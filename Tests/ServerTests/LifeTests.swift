@@ -159,7 +159,7 @@ import Darwin
     @Test func answersThatWaitForTheClientSurviveTheDrain() async throws {
         let configuration = testConfiguration {
             $0.limits.pendingOutputByteCount = 64 << 10
-            $0.drainTimeout = .seconds(20)
+            $0.drainTimeout = .seconds(90)
         }
         try await withServer(configuration) { server in
             let raw = try RawConnection(port: server.port, receiveBytes: 4_096)

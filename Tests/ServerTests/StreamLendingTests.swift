@@ -209,7 +209,8 @@ import Wire
     /// what the kernel takes, and nothing of it is lost.
     @Test func creditDoesNotMakeChunksThatNobodyTakes() async throws {
         let contents = sampleContents(customerCount: 40_000)
-        try await withServer(testConfiguration(), contents) { server in
+        let configuration = testConfiguration { $0.limits.writeStallTimeout = .seconds(90) }
+        try await withServer(configuration, contents) { server in
             let raw = try RawConnection(port: server.port, receiveBytes: 4_096)
             try await raw.sayHello(optionalFeatures: .streams)
             for request in UInt32(2)..<10 {
