@@ -47,6 +47,7 @@ struct CustomerStream: Sendable {
     /// is used again where nobody has kept it.
     private var writer = ByteWriter()
     private var earlierWriters: [ByteWriter] = []
+    /// Where the latest chunk begins, and who was erased when it was made.
     private(set) var mark = SliceMark()
 
     /// A stream of chunks.

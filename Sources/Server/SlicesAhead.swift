@@ -33,8 +33,8 @@ final class SlicesAhead: Sendable {
     private let added = DispatchSemaphore(value: 0)
 
     /// Asks for slices, for `limit` that wait at most.
-    /// - Returns: what `make` is to be called with; nil where somebody was asked already, or there is no
-    ///   room.
+    /// - Returns: what `make` is to be called with, in place of an earlier one that has not begun; nil
+    ///   where somebody is at work, or there is no room.
     func ask(limit: Int) -> Int? {
         state.withLock { state in
             guard state.maker != .atWork, state.made.count < min(limit, Self.capacity) else {
