@@ -355,7 +355,8 @@ import Wire
                             var count = 0
                             while !shared.isDone.withLock(\.self) || count < 10 {
                                 let row = (writer + 3 * count) % 999
-                                let id = row < 990 ? liveID(row) : Int64(100_000 + count)
+                                // Nobody else's, known or new: what another writer adds would count here.
+                                let id = row < 990 ? liveID(row) : Int64(100_000 + row)
                                 let before = try await reader.lookup([.integer(id)])
                                 _ = try await sender.append(
                                     purchases([id], orders: ["\(writer) \(count)"]))

@@ -173,18 +173,25 @@ import Wire
     }
 
     @Test func laterLookupsOvertakeAScan() async throws {
-        try await withServer { server in
+        // The counts take turns on one thread, a second of it together.
+        let configuration = testConfiguration { $0.scanThreadCount = 1 }
+        try await withServer(configuration, sampleContents(customerCount: 200_000)) { server in
             let raw = try RawConnection(port: server.port)
             try await raw.sayHello()
+            let count = Request.count(CountRequest(rule: slowRule))
             let scan = Request.topCustomers(
                 TopRequest(id: .text("P1"), count: 1_000, excludesPurchased: false))
-            raw.send(frame(scan, 2) + frame(Self.lookup, 3) + frame(Self.lookup, 4))
-            let order = [
-                try await raw.receive()?.header.requestID,
-                try await raw.receive()?.header.requestID,
-                try await raw.receive()?.header.requestID,
-            ]
-            #expect(order == [3, 4, 2])
+            let scans: [UInt32] = [2, 3, 4, 5, 6]
+            raw.send(
+                scans.dropLast().flatMap { frame(count, $0) } + frame(scan, 6)
+                    + frame(Self.lookup, 7) + frame(Self.lookup, 8))
+            var order: [UInt32] = []
+            while order.count < 7, let answer = try await raw.receive() {
+                #expect(answer.header.status == .ok)
+                order.append(answer.header.requestID)
+            }
+            #expect(order.prefix(2) == [7, 8])
+            #expect(order.dropFirst(2).sorted() == scans)
         }
     }
 

@@ -159,6 +159,8 @@ import Darwin
     @Test func answersThatWaitForTheClientSurviveTheDrain() async throws {
         let configuration = testConfiguration {
             $0.limits.pendingOutputByteCount = 64 << 10
+            // This client reads when a test gets its turn.
+            $0.limits.writeStallTimeout = .seconds(90)
             $0.drainTimeout = .seconds(90)
         }
         try await withServer(configuration) { server in

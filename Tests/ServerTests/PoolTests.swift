@@ -4,6 +4,12 @@ import PatronClient
 import Testing
 import Wire
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 func poolOptions(
     _ ports: [Int], _ change: (inout PatronPoolOptions) -> Void = { _ in }
 ) -> PatronPoolOptions {
@@ -28,11 +34,33 @@ func withPool(
     await pool.close()
 }
 
-/// A free port where nobody listens.
-func deadPort() async throws -> Int {
-    let server = try await ScriptedServer.start { _ in [] }
-    await server.stop()
-    return server.port
+/// A port where nobody listens while this lives, not even another test. Who asks for this port by its
+/// number, and says that addresses may be used again, gets it.
+final class DeadPort {
+    let number: Int
+    private let descriptor: Int32
+
+    init() throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        self.descriptor = descriptor
+        var one: Int32 = 1
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                let isBound = bind(descriptor, $0, length) == 0
+                return isBound ? getsockname(descriptor, $0, &length) : -1
+            }
+        }
+        number = Int(UInt16(bigEndian: address.sin_port))
+        guard result == 0 else { throw POSIXError(.EADDRNOTAVAIL) }
+    }
+
+    deinit { close(descriptor) }
 }
 
 /// What is asked by an operation that does not only read: nothing like it exists in this version, and
@@ -123,9 +151,9 @@ private let written = Response.hello(HelloResponse(serverName: "script"))
     // MARK: Several servers
 
     @Test func oneOfTwoServersMayBeDown() async throws {
+        let dead = try DeadPort()
         let server = try await ScriptedServer.start { [.answer(twice($0.request))] }
-        try await withPool(poolOptions([try await deadPort(), server.port]) { $0.retries = .none })
-        { pool in
+        try await withPool(poolOptions([dead.number, server.port]) { $0.retries = .none }) { pool in
             try await withThrowingTaskGroup(of: Double?.self) { tasks in
                 for number in 0..<50 {
                     tasks.addTask {
@@ -137,6 +165,7 @@ private let written = Response.hello(HelloResponse(serverName: "script"))
             }
         }
         await server.stop()
+        withExtendedLifetime(dead) {}
     }
 
     /// One that takes connections and says nothing keeps nobody waiting for its time limit.
@@ -180,7 +209,8 @@ private let written = Response.hello(HelloResponse(serverName: "script"))
     }
 
     @Test func aServerThatComesBackIsFound() async throws {
-        let port = try await deadPort()
+        let dead = try DeadPort()
+        let port = dead.number
         try await withPool(poolOptions([port]) { $0.retries.firstPause = .milliseconds(1) }) {
             pool in
             let error = await #expect(throws: PatronError.self) {
@@ -196,6 +226,7 @@ private let written = Response.hello(HelloResponse(serverName: "script"))
             #expect(answer.columns[0].number(0) == 2)
             await server.stop()
         }
+        withExtendedLifetime(dead) {}
     }
 
     @Test func connectionsAreMadeWhileAllAreBusyAndNoMore() async throws {

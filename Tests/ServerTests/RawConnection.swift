@@ -62,7 +62,7 @@ final class RawConnection {
         return sent
     }
 
-    /// The next frame; nil at the end of the stream, or where nothing comes for 10 s.
+    /// The next frame; nil at the end of the stream, or where nothing comes for a minute.
     func receive() async throws -> (
         header: FrameHeader, response: Response, meta: [MetaItem]
     )? {
@@ -89,7 +89,7 @@ final class RawConnection {
         }
     }
 
-    /// All that arrives until the end of the stream, or until nothing comes for 10 s.
+    /// All that arrives until the end of the stream, or until nothing comes for a minute.
     func receiveAll() async throws -> [UInt8] {
         while let more = try await read(), !more.isEmpty { received += more }
         return received
@@ -101,10 +101,12 @@ final class RawConnection {
         return received.isEmpty && more == []
     }
 
-    /// What has arrived; empty at the end of the stream, nil where nothing comes for 10 s.
+    /// What has arrived; empty at the end of the stream, nil where nothing comes for a minute: scans run
+    /// on what other processes leave of the machine.
     private func read() async throws -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: 65_536)
-        for _ in 0..<10_000 {
+        let end = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < end {
             let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             if count >= 0 { return Array(buffer[..<count]) }
             guard errno == EAGAIN || errno == EINTR else { return [] }

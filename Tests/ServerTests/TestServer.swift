@@ -68,6 +68,9 @@ func sampleContents(
 
 func revenue(row: Int, generation: Int) -> Double { Double(generation) + Double(row) / 1_024 }
 
+/// Holds for every customer of `sampleContents`, and takes long to find out.
+let slowRule = (0..<400).map { "revenue between \($0) and \($0 + 1)" }.joined(separator: " or ")
+
 /// Quick to notice a publish and to stop.
 func testConfiguration(
     _ change: (inout ServerConfiguration) -> Void = { _ in }
