@@ -51,7 +51,8 @@ extension FrameHandler {
             eventLoop.execute { handler.value.goOn(header, ticket, result, label) }
         }
         guard isQueued else { throw Self.tooManyWait }
-        open[header.requestID] = OpenRequest(header: header, readAt: readAt, ticket: ticket)
+        open[header.requestID] = OpenRequest(
+            header: header, readAt: readAt, ticket: ticket, share: share)
         return nil
     }
 
@@ -62,6 +63,7 @@ extension FrameHandler {
     ) {
         guard let request = open[header.requestID], request.ticket === ticket else { return }
         open[header.requestID] = nil
+        request.share?.end()
         guard context != nil, !isClosing else { return }
         readAt = request.readAt
         if features.contains(.timings) { begunAt = NIODeadline.now().uptimeNanoseconds }
@@ -103,5 +105,6 @@ extension FrameHandler {
         try stream(header, credit: nil) { () throws(Refusal) in
             try ScoreWork(served, models, request, limits, header, style)
         }
+        open[header.requestID]?.share = share
     }
 }

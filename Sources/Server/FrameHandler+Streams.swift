@@ -7,6 +7,8 @@ struct OpenRequest {
     /// When its bytes were read; uptime in nanoseconds.
     let readAt: UInt64
     let ticket: ScanTicket
+    /// Of what waits for other threads; nil where its body was read at once.
+    var share: HeldBytes.Share?
     /// Nil for one that is answered at once.
     var stream: Stream?
 
@@ -25,10 +27,14 @@ struct OpenRequest {
         var parkedAt = NIODeadline.distantFuture
     }
 
-    init(header: FrameHeader, readAt: UInt64, ticket: ScanTicket, stream: Stream? = nil) {
+    init(
+        header: FrameHeader, readAt: UInt64, ticket: ScanTicket, share: HeldBytes.Share? = nil,
+        stream: Stream? = nil
+    ) {
         self.header = header
         self.readAt = readAt
         self.ticket = ticket
+        self.share = share
         self.stream = stream
     }
 }
@@ -123,6 +129,7 @@ extension FrameHandler {
         }
         // Anew: what was written may have found the connection broken, which ends all its requests.
         guard var request = open[requestID], request.ticket === ticket else { return }
+        if turn.isLast || turn.refusal != nil { request.share?.end() }
         request.stream?.isRunning = false
         open[requestID] = request
         if let refusal = turn.refusal ?? (turn.isLast ? nil : request.stream?.end) {

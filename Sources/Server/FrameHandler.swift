@@ -458,14 +458,17 @@ final class FrameHandler: ChannelInboundHandler {
             shared.refusals.note(
                 .helloMissing, .info, "connection closed: no HELLO in time",
                 ["peer": "\(peerName)"])
-            endConnection(.handshakeTimeout, "no HELLO in time")
+            endConnection(
+                .handshakeTimeout, "no HELLO in time", hint: "send HELLO when connected, at once")
         } else if !(context?.channel.isWritable ?? false) {
             // The server does not read, so the client cannot be late.
         } else if partial != nil, !isHeld, now - partialSince > patience {
             shared.refusals.note(
                 .frameTooSlow, .info, "connection closed: a frame took too long",
                 ["peer": "\(peerName)"])
-            endConnection(.peerTooSlow, "a frame was not complete in time")
+            endConnection(
+                .peerTooSlow, "a frame was not complete in time",
+                hint: "begin a frame when all of it can be sent, or send smaller ones")
         } else if open.isEmpty, !hasOutput,
             now - lastActivity > TimeAmount(limits.idleTimeout)
         {

@@ -81,16 +81,24 @@ final class HeldBytes: Sendable {
     /// - Parameter limit: in all; one request alone is always let in.
     init(limit: Int) { self.limit = limit }
 
-    /// A place for some of the bytes, which ends with it.
+    /// A place for some of the bytes, which ends with it at the latest.
     final class Share: Sendable {
         private let held: HeldBytes
-        private let byteCount: Int
+        private let byteCount: Atomic<Int>
 
         fileprivate init(_ held: HeldBytes, _ byteCount: Int) {
-            (self.held, self.byteCount) = (held, byteCount)
+            self.held = held
+            self.byteCount = Atomic(byteCount)
         }
 
-        deinit { held.count.wrappingSubtract(byteCount, ordering: .relaxed) }
+        /// Gives the place to others. Called before the answer is sent: the thread that read the bytes
+        /// may let go of them after the client has asked again.
+        func end() {
+            held.count.wrappingSubtract(
+                byteCount.exchange(0, ordering: .relaxed), ordering: .relaxed)
+        }
+
+        deinit { end() }
     }
 
     /// - Returns: nil where there is no room.

@@ -83,6 +83,10 @@ struct CommandLineTests {
                 ("models none", 1, "patron init"),
                 ("serve ws --listen 0.0.0.0:0 --check-config", 65, "--tokens"),
                 ("serve ws --check-config --tokens none", 65, "none cannot be read"),
+                (
+                    "serve ws --listen 127.0.0.1:7007 --admin 127.0.0.1:7007 --check-config", 65,
+                    "give admin another port"
+                ),
                 ("serve --config serve.yaml --check-config", 65, "serve.yaml:2:16: limits.idle"),
                 ("serve --config none.yaml", 74, "none.yaml"),
                 ("serve", 64, "workspace"),

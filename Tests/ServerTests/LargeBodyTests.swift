@@ -89,9 +89,12 @@ import Wire
             #expect(counts[.ok, default: 0] >= 1)
             #expect(counts[.tooManyInFlight, default: 0] >= 1)
             #expect(counts.count == 2)
-            // When it is done there is room again.
-            raw.send(frame(Self.lookup, 40, compresses: true))
-            #expect(try await raw.receive()?.header.status == .ok)
+            // Who has its answer has given its room back.
+            let lookup = frame(Self.lookup, 40, compresses: true)
+            for _ in 0..<200 {
+                raw.send(lookup)
+                #expect(try await raw.receive()?.header.status == .ok)
+            }
         }
     }
 

@@ -296,12 +296,17 @@ import Darwin
                     return
                 }
             }
-            #expect(try await silent.receive()?.header.status == .handshakeTimeout)
-            #expect(try await silent.isEnded())
-            #expect(try await slow.receive()?.header.status == .peerTooSlow)
-            #expect(try await slow.isEnded())
-            #expect(try await idle.receive()?.header.status == .idleTimeout)
-            #expect(try await idle.isEnded())
+            let ends: [(RawConnection, Status)] = [
+                (silent, .handshakeTimeout), (slow, .peerTooSlow), (idle, .idleTimeout),
+            ]
+            for (raw, status) in ends {
+                guard case .goAway(status, let end)? = try await raw.receive()?.response else {
+                    Issue.record("no GOAWAY with \(status)")
+                    return
+                }
+                #expect(!end.reason.text.isEmpty && !end.reason.hint.isEmpty)
+                #expect(try await raw.isEnded())
+            }
         }
     }
 
