@@ -39,6 +39,8 @@ final class FrameHandler: ChannelInboundHandler {
     private var isFlushDue = false
     /// Whether the channel may hold bytes that the socket has not taken.
     private var mayHoldBytes = false
+    /// With or without TLS.
+    private var transport: DirectSocket?
     /// Nil where bytes go through TLS.
     private(set) var socket: DirectSocket?
     /// What the scan threads have of it.
@@ -98,8 +100,8 @@ final class FrameHandler: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         self.context = context
-        let socket = DirectSocket(context)
-        if isPlain { self.socket = socket }
+        transport = DirectSocket(context)
+        if isPlain { socket = transport }
         acceptedAt = loop.now
         lastActivity = loop.now
         let address = context.remoteAddress?.ipAddress ?? "local"
@@ -413,7 +415,8 @@ final class FrameHandler: ChannelInboundHandler {
     }
 
     /// While the server stops: ends the connection when nothing of it is in flight. Requests that
-    /// wait, here or in the socket, for the client to take its answers are in flight too.
+    /// wait, here or in the socket, for the client to take its answers or for this loop are in flight
+    /// too.
     func closeIfDrained() {
         if loop.phase == .refusing { loop.answerLookups() }
         guard loop.phase == .refusing, open.isEmpty, partial == nil, !isClosing,
@@ -421,6 +424,8 @@ final class FrameHandler: ChannelInboundHandler {
         else { return }
         // What such a client sent while the server did not read is only now read.
         guard !hasWaited || loop.now - lastActivity > Self.quietTime else { return }
+        let isActive = context?.channel.isActive ?? false
+        guard !isActive || !(transport?.hasUnreadBytes ?? false) else { return }
         startClosing()
     }
 

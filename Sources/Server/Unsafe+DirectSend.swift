@@ -39,6 +39,13 @@ struct DirectSocket {
     ///   channel finds out by itself when it is given the rest.
     func give(_ bytes: RawSpan) -> Int { sendAtOnce(bytes, to: descriptor) }
 
+    /// Whether the kernel has bytes of the client that nobody has read.
+    /// - Precondition: the channel is active.
+    var hasUnreadBytes: Bool {
+        var byte: UInt8 = 0
+        return recv(descriptor, &byte, 1, CInt(MSG_PEEK) | CInt(MSG_DONTWAIT)) > 0
+    }
+
     /// The same socket for the scan threads; nil where no more files can be open.
     func lendable() -> LentSocket? {
         let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
